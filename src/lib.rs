@@ -1,0 +1,10 @@
+//! Real-time face-landmark tracking on an ordinary CPU.
+//!
+//! `awing` finds faces in pictures and video and puts 98 landmarks (the WFLW scheme) on each. The landmarks are read
+//! off heatmaps that a small hourglass network predicts; it is trained with the Adaptive Wing loss (Wang, Bo, Fuxin,
+//! ICCV 2019). See `ARCHITECTURE.md` for the rooms of the house and how data flows through them.
+
+pub mod files;
+pub mod geometry;
+pub mod image;
+pub mod landmarks;
