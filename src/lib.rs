@@ -4,7 +4,21 @@
 //! off heatmaps that a small hourglass network predicts; it is trained with the Adaptive Wing loss (Wang, Bo, Fuxin,
 //! ICCV 2019). See `ARCHITECTURE.md` for the rooms of the house and how data flows through them.
 
+pub mod capture;
+pub mod cli;
+pub mod data;
+pub mod detect;
+pub mod engine;
+pub mod eval;
 pub mod files;
 pub mod geometry;
+pub mod heatmap;
 pub mod image;
 pub mod landmarks;
+pub mod loss;
+pub mod model;
+pub mod ops;
+pub mod synth;
+pub mod track;
+pub mod train;
+pub mod view;

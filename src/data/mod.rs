@@ -1,0 +1,1 @@
+//! Readers of data sets, augmentation, and the batch loader.

@@ -1,0 +1,1 @@
+//! The face detector: frame in, boxes out.

@@ -1,0 +1,1 @@
+//! The compiled inference plan of a model on the CPU.

@@ -1,0 +1,1 @@
+//! The Adaptive Wing loss and its weighting.

@@ -1,0 +1,1 @@
+//! Network definitions, their configuration, and the model file.

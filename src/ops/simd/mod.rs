@@ -1,0 +1,207 @@
+//! One vocabulary of vector operations, with one implementation per instruction set, chosen at run time.
+//!
+//! A kernel is written once against [`Simd`] and instantiated for every instruction set: [`dispatch`] calls it inside
+//! a function compiled for that set, so everything marked `#[inline(always)]` becomes its instructions. The set is
+//! the best one that the core has; the environment variable `AWING_ISA` (`avx512`, `avx2`, `neon`, `portable`) forces
+//! another. Every set gives the results of the portable one up to rounding; tests hold that.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+
+use std::sync::OnceLock;
+
+/// Vector operations on `LANES` single-precision numbers.
+///
+/// # Safety
+/// All methods require that the running core has the instruction set; [`dispatch`] sees to that. Those that take a
+/// pointer require that it is valid for the stated number of elements; no alignment is asked.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// Numbers in one vector.
+    const LANES: usize;
+    /// Vector registers that the core has: kernels size their accumulator tiles by it.
+    const REGISTERS: usize;
+    type Vector: Copy;
+
+    unsafe fn splat(self, value: f32) -> Self::Vector;
+    unsafe fn load(self, from: *const f32) -> Self::Vector;
+    /// The first `count <= LANES` numbers; the other lanes are 0 and their memory is not touched.
+    unsafe fn load_partial(self, from: *const f32, count: usize) -> Self::Vector;
+    /// `LANES` half-precision numbers, widened.
+    unsafe fn load_f16(self, from: *const half::f16) -> Self::Vector;
+    unsafe fn store(self, to: *mut f32, value: Self::Vector);
+    /// Writes the first `count <= LANES` lanes and nothing else.
+    unsafe fn store_partial(self, to: *mut f32, value: Self::Vector, count: usize);
+    unsafe fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b + c` with one rounding where the instruction set has it.
+    unsafe fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// The lanes of `value` where `gate > 0`, else 0: the gradient of a ReLU.
+    unsafe fn where_positive(self, gate: Self::Vector, value: Self::Vector) -> Self::Vector;
+    /// The sum of all lanes.
+    unsafe fn sum(self, value: Self::Vector) -> f32;
+}
+
+/// An instruction set that kernels exist for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Isa {
+    /// AVX-512 F, BW, DQ and VL, with FMA: 16 lanes.
+    Avx512,
+    /// AVX2, FMA and F16C: 8 lanes.
+    Avx2,
+    /// NEON of 64-bit Arm: 4 lanes.
+    Neon,
+    /// Plain Rust for any core.
+    Portable,
+}
+
+impl Isa {
+    /// Every instruction set that the running core has, the best first. The portable one is always there.
+    pub fn available() -> Vec<Isa> {
+        let mut sets = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 =
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+            if avx2
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+            {
+                sets.push(Isa::Avx512);
+            }
+            if avx2 {
+                sets.push(Isa::Avx2);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            sets.push(Isa::Neon);
+        }
+        sets.push(Isa::Portable);
+        sets
+    }
+
+    /// The instruction set that kernels use unless they are told another: that of `AWING_ISA`, else the best. An
+    /// unknown or absent set in `AWING_ISA` is reported once and ignored.
+    pub fn active() -> Isa {
+        static ACTIVE: OnceLock<Isa> = OnceLock::new();
+        *ACTIVE.get_or_init(|| {
+            let available = Self::available();
+            let Ok(wish) = std::env::var("AWING_ISA") else { return available[0] };
+            match available.iter().find(|isa| isa.name() == wish) {
+                Some(&isa) => isa,
+                None => {
+                    let names: Vec<_> = available.iter().map(|isa| isa.name()).collect();
+                    tracing::warn!("AWING_ISA={wish} is not to be had here; choose one of {}", names.join(", "));
+                    available[0]
+                }
+            }
+        })
+    }
+
+    /// The name that `AWING_ISA` knows it by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Avx512 => "avx512",
+            Isa::Avx2 => "avx2",
+            Isa::Neon => "neon",
+            Isa::Portable => "portable",
+        }
+    }
+}
+
+/// A computation written against [`Simd`]. Mark `run` and what it calls `#[inline(always)]`.
+pub trait Kernel {
+    type Output;
+
+    /// # Safety
+    /// As for [`Simd`]: the core must have the instruction set of `S`.
+    unsafe fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// Runs `kernel` with the instructions of `isa`.
+///
+/// # Panics
+/// If `isa` is not of this processor family; that the core has it is checked where `Isa` values are made.
+pub fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
+    debug_assert!(Isa::available().contains(&isa));
+    // SAFETY: `Isa::available` and `Isa::active` hand out only sets that the core has.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => avx512::run(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2::run(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => neon::run(kernel),
+            Isa::Portable => kernel.run(portable::Portable),
+            other => unreachable!("{} is not of this processor family", other.name()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct EveryOperation<'a>(&'a [f32], &'a [half::f16]);
+
+    impl Kernel for EveryOperation<'_> {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self, s: S) -> Vec<f32> {
+            // SAFETY: both slices hold 64 numbers, at least twice the widest vector, and so does `out` for each part.
+            unsafe {
+                let mut out = Vec::new();
+                for start in (0..32).step_by(S::LANES) {
+                    let a = s.load(self.0.as_ptr().add(start));
+                    let b = s.load(self.0.as_ptr().add(start + 32));
+                    let values = [
+                        s.add(a, b),
+                        s.sub(a, b),
+                        s.mul(a, b),
+                        s.max(a, b),
+                        s.min(a, b),
+                        s.mul_add(a, b, s.splat(0.5)),
+                        s.where_positive(a, b),
+                        s.load_f16(self.1.as_ptr().add(start)),
+                    ];
+                    out.resize(out.len().max(values.len() * 32), 0.0);
+                    for (i, v) in values.into_iter().enumerate() {
+                        s.store(out.as_mut_ptr().add(i * 32 + start), v);
+                    }
+                }
+                let partial = s.load_partial(self.0.as_ptr(), 3);
+                out.push(s.sum(partial));
+                out.extend([9.0; 16]);
+                let at = out.len() - 16;
+                s.store_partial(out.as_mut_ptr().add(at), s.load(self.0.as_ptr()), 3);
+                out
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_portable_results() {
+        let numbers: Vec<f32> = (0..64).map(|i| ((i * 29 % 64) as f32 - 31.0) * 0.37).collect();
+        let halves: Vec<half::f16> = numbers.iter().map(|&v| half::f16::from_f32(v)).collect();
+        let expected = dispatch(Isa::Portable, EveryOperation(&numbers, &halves));
+        for isa in Isa::available() {
+            let actual = dispatch(isa, EveryOperation(&numbers, &halves));
+            assert_eq!(actual.len(), expected.len());
+            for (i, (a, e)) in actual.iter().zip(&expected).enumerate() {
+                assert!((a - e).abs() <= 1e-4, "{} at {i}: {a} instead of {e}", isa.name());
+            }
+        }
+    }
+}

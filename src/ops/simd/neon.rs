@@ -1,0 +1,88 @@
+//! NEON of 64-bit Arm: four lanes, thirty-two registers.
+
+use super::{Kernel, Simd};
+use std::arch::aarch64::*;
+
+#[derive(Clone, Copy)]
+pub struct Neon;
+
+/// # Safety
+/// The core must have NEON.
+#[target_feature(enable = "neon")]
+pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
+    unsafe { kernel.run(Neon) }
+}
+
+// SAFETY (whole block): the caller promises the instruction set and valid pointers by the contract of `Simd`.
+impl Simd for Neon {
+    const LANES: usize = 4;
+    const REGISTERS: usize = 32;
+    type Vector = float32x4_t;
+
+    #[inline(always)]
+    unsafe fn splat(self, value: f32) -> float32x4_t {
+        unsafe { vdupq_n_f32(value) }
+    }
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> float32x4_t {
+        unsafe { vld1q_f32(from) }
+    }
+    #[inline(always)]
+    unsafe fn load_partial(self, from: *const f32, count: usize) -> float32x4_t {
+        let lanes: [f32; 4] = std::array::from_fn(|i| if i < count { unsafe { from.add(i).read() } } else { 0.0 });
+        unsafe { vld1q_f32(lanes.as_ptr()) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const half::f16) -> float32x4_t {
+        // The f16 vector types are not stable; the `half` crate converts with the core's own instruction where it can.
+        let lanes: [f32; 4] = std::array::from_fn(|i| unsafe { from.add(i).read() }.to_f32());
+        unsafe { vld1q_f32(lanes.as_ptr()) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, value: float32x4_t) {
+        unsafe { vst1q_f32(to, value) }
+    }
+    #[inline(always)]
+    unsafe fn store_partial(self, to: *mut f32, value: float32x4_t, count: usize) {
+        let mut lanes = [0.0_f32; 4];
+        unsafe { vst1q_f32(lanes.as_mut_ptr(), value) };
+        for (i, v) in lanes.into_iter().take(count).enumerate() {
+            unsafe { to.add(i).write(v) }
+        }
+    }
+    #[inline(always)]
+    unsafe fn add(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vaddq_f32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn sub(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vsubq_f32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vmulq_f32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vmaxq_f32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn min(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vminq_f32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        unsafe { vfmaq_f32(c, a, b) }
+    }
+    #[inline(always)]
+    unsafe fn where_positive(self, gate: float32x4_t, value: float32x4_t) -> float32x4_t {
+        unsafe {
+            let mask = vcgtq_f32(gate, vdupq_n_f32(0.0));
+            vreinterpretq_f32_u32(vandq_u32(mask, vreinterpretq_u32_f32(value)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum(self, value: float32x4_t) -> f32 {
+        unsafe { vaddvq_f32(value) }
+    }
+}

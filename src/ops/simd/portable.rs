@@ -1,0 +1,79 @@
+//! Plain Rust, eight lanes: the reference for every other instruction set.
+
+use super::Simd;
+
+#[derive(Clone, Copy)]
+pub struct Portable;
+
+const LANES: usize = 8;
+
+#[inline(always)]
+fn map2(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
+    std::array::from_fn(|i| f(a[i], b[i]))
+}
+
+// SAFETY (whole block): nothing here needs an instruction set; pointers are valid by the contract of `Simd`.
+impl Simd for Portable {
+    const LANES: usize = LANES;
+    const REGISTERS: usize = 16;
+    type Vector = [f32; LANES];
+
+    #[inline(always)]
+    unsafe fn splat(self, value: f32) -> Self::Vector {
+        [value; LANES]
+    }
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::Vector {
+        unsafe { from.cast::<[f32; LANES]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn load_partial(self, from: *const f32, count: usize) -> Self::Vector {
+        std::array::from_fn(|i| if i < count { unsafe { from.add(i).read() } } else { 0.0 })
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const half::f16) -> Self::Vector {
+        std::array::from_fn(|i| unsafe { from.add(i).read() }.to_f32())
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, value: Self::Vector) {
+        unsafe { to.cast::<[f32; LANES]>().write_unaligned(value) }
+    }
+    #[inline(always)]
+    unsafe fn store_partial(self, to: *mut f32, value: Self::Vector, count: usize) {
+        for (i, v) in value.into_iter().take(count).enumerate() {
+            unsafe { to.add(i).write(v) }
+        }
+    }
+    #[inline(always)]
+    unsafe fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    unsafe fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    unsafe fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    unsafe fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    unsafe fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        map2(a, b, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    unsafe fn where_positive(self, gate: Self::Vector, value: Self::Vector) -> Self::Vector {
+        map2(gate, value, |g, v| if g > 0.0 { v } else { 0.0 })
+    }
+    #[inline(always)]
+    unsafe fn sum(self, value: Self::Vector) -> f32 {
+        value.iter().sum()
+    }
+}

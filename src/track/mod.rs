@@ -1,0 +1,1 @@
+//! The tracker: frames in, faces with stable ids out.

@@ -1,0 +1,1 @@
+//! The trainer: optimizer, schedule, averaging, checkpoints.

@@ -1,0 +1,1 @@
+//! What a person sees: overlay drawing, the window, the heads-up display.
