@@ -3,6 +3,8 @@
 //!
 //! "Left" means left in the image. Indices are 0-based. Nothing here fails.
 
+use crate::geometry::{Point, Space};
+
 /// Points of the WFLW scheme (Wu et al., CVPR 2018), the one that awing predicts.
 pub const WFLW_POINTS: usize = 98;
 /// Points of the iBUG scheme (300-W).
@@ -22,6 +24,28 @@ pub const WFLW98_OF_IBUG68: [usize; IBUG_POINTS] = [
     54, 55, 56, 57, 58, 59, 60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, 76, 77, 78, 79, 80, 81, 82, 83, 84, 85, 86,
     87, 88, 89, 90, 91, 92, 93, 94, 95,
 ];
+
+/// How far a point is trusted that was not annotated but interpolated.
+pub const INTERPOLATED_WEIGHT: f32 = 0.5;
+
+/// The 98 points and their weights from the 68 of iBUG: every second point of the jaw and the lid centres are midpoints
+/// of their neighbours (weight [`INTERPOLATED_WEIGHT`]); the lower edges of the brows and the pupils stay unknown
+/// (weight 0, at the origin).
+pub fn wflw98_from_ibug68<S: Space>(points: &[Point<S>; IBUG_POINTS]) -> (Vec<Point<S>>, Vec<f32>) {
+    let mut all = vec![Point::new(0.0, 0.0); WFLW_POINTS];
+    let mut weight = vec![0.0; WFLW_POINTS];
+    for (&point, of98) in points.iter().zip(WFLW98_OF_IBUG68) {
+        all[of98] = point;
+        weight[of98] = 1.0;
+    }
+    let jaw = (1..32).step_by(2);
+    let lid_centres = [62, 66, 70, 74];
+    for i in jaw.chain(lid_centres) {
+        all[i] = all[i - 1].midpoint(all[i + 1]);
+        weight[i] = INTERPOLATED_WEIGHT;
+    }
+    (all, weight)
+}
 
 /// Outer eye corners in WFLW-98: their distance is the inter-ocular norm of the published tables.
 pub const WFLW98_OUTER_EYE_CORNERS: (usize, usize) = (60, 72);
