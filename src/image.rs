@@ -4,7 +4,10 @@
 //! A frame is 8-bit RGB, row-major, three bytes a pixel. Crops come out as `f32` in 0..=1, RGB interleaved
 //! (height, width, 3), the layout that the networks read.
 
-use crate::geometry::{CropSpace, FrameSpace, Point, Similarity};
+mod crop;
+
+pub use crop::{Border, crop_into};
+
 use std::path::{Path, PathBuf};
 
 /// What can be wrong with a picture.
@@ -98,98 +101,9 @@ impl Frame {
     }
 }
 
-/// What a crop shows where it reaches beyond the picture.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Border {
-    /// The nearest pixel of the picture.
-    Replicate,
-    /// Black.
-    Black,
-}
-
-/// Samples the square crop of `crop_size` pixels a side that `crop_from_frame` describes, bilinearly, into `out`:
-/// `crop_size * crop_size * 3` values in 0..=1, RGB interleaved. Used by training and tracking alike.
-///
-/// # Panics
-/// If `out` has another length, or the frame is empty.
-pub fn crop_into(
-    frame: &Frame,
-    crop_from_frame: &Similarity<CropSpace, FrameSpace>,
-    crop_size: usize,
-    border: Border,
-    out: &mut [f32],
-) {
-    assert_eq!(out.len(), crop_size * crop_size * 3, "a crop of {crop_size} pixels a side has three values a pixel");
-    assert!(frame.width > 0 && frame.height > 0, "an empty frame has no crop");
-    let frame_from_crop = crop_from_frame.inverse();
-    let (w, h) = (frame.width as i32, frame.height as i32);
-    let rgb = &frame.rgb[..];
-    for (row, line) in out.chunks_exact_mut(crop_size * 3).enumerate() {
-        let start = frame_from_crop.apply(Point::new(0.0, row as f32));
-        for (column, pixel) in line.chunks_exact_mut(3).enumerate() {
-            let x = start.x + frame_from_crop.a * column as f32;
-            let y = start.y + frame_from_crop.b * column as f32;
-            let (x0, y0) = (x.floor(), y.floor());
-            let (fx, fy) = (x - x0, y - y0);
-            let (x0, y0) = (x0 as i32, y0 as i32);
-            let inside = x0 >= 0 && y0 >= 0 && x0 + 1 < w && y0 + 1 < h;
-            let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
-            if inside {
-                let top = (y0 as usize * frame.width + x0 as usize) * 3;
-                let bottom = top + frame.width * 3;
-                for (c, value) in pixel.iter_mut().enumerate() {
-                    *value = (weights[0] * f32::from(rgb[top + c])
-                        + weights[1] * f32::from(rgb[top + 3 + c])
-                        + weights[2] * f32::from(rgb[bottom + c])
-                        + weights[3] * f32::from(rgb[bottom + 3 + c]))
-                        * (1.0 / 255.0);
-                }
-                continue;
-            }
-            let mut sum = [0.0_f32; 3];
-            for (corner, weight) in weights.iter().enumerate() {
-                let (cx, cy) = (x0.saturating_add(corner as i32 & 1), y0.saturating_add(corner as i32 >> 1));
-                if border == Border::Black && (cx < 0 || cy < 0 || cx >= w || cy >= h) {
-                    continue;
-                }
-                let at = (cy.clamp(0, h - 1) as usize * frame.width + cx.clamp(0, w - 1) as usize) * 3;
-                for (s, &value) in sum.iter_mut().zip(&rgb[at..at + 3]) {
-                    *s += weight * f32::from(value);
-                }
-            }
-            for (value, s) in pixel.iter_mut().zip(sum) {
-                *value = s * (1.0 / 255.0);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::crop_from_frame;
-
-    #[test]
-    fn a_crop_at_scale_one_is_the_picture() {
-        let rgb: Vec<u8> = (0..8 * 8 * 3).map(|i| (i * 37 % 256) as u8).collect();
-        let frame = Frame::from_rgb(8, 8, rgb.clone()).unwrap();
-        let mut out = vec![0.0; 8 * 8 * 3];
-        crop_into(&frame, &crop_from_frame(Point::new(3.5, 3.5), 8.0, 0.0, 8), 8, Border::Replicate, &mut out);
-        for (o, p) in out.iter().zip(&rgb) {
-            assert!((o * 255.0 - f32::from(*p)).abs() < 1e-3);
-        }
-    }
-
-    #[test]
-    fn beyond_the_picture_it_is_black_or_the_nearest_pixel() {
-        let frame = Frame::filled(4, 4, [255, 255, 255]);
-        let far = crop_from_frame(Point::new(-100.0, 0.0), 4.0, 0.0, 4);
-        let mut out = vec![0.5; 4 * 4 * 3];
-        crop_into(&frame, &far, 4, Border::Black, &mut out);
-        assert!(out.iter().all(|&v| v == 0.0));
-        crop_into(&frame, &far, 4, Border::Replicate, &mut out);
-        assert!(out.iter().all(|&v| (v - 1.0).abs() < 1e-6));
-    }
 
     #[test]
     fn a_wrong_number_of_bytes_is_refused() {
