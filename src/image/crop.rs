@@ -114,7 +114,6 @@ impl Blocks {
         let available = length.min(frame.width - first);
         sums.resize(length * 3, 0);
         rgb.resize(self.width * self.height * 3, 0);
-        let count = (side * side) as u32;
         for (row, averaged) in rgb.chunks_exact_mut(self.width * 3).enumerate() {
             for line in 0..side {
                 let y = ((self.top + row) * side + line).min(frame.height - 1);
@@ -128,16 +127,28 @@ impl Blocks {
             let (columns, _) = sums.as_chunks_mut::<3>();
             let last = columns[available - 1];
             columns[available..].fill(last);
-            for (pixel, block) in averaged.as_chunks_mut::<3>().0.iter_mut().zip(columns.chunks_exact(side)) {
-                let mut total = [count / 2; 3];
-                for column in block {
-                    for (t, &value) in total.iter_mut().zip(column) {
-                        *t += u32::from(value);
-                    }
-                }
-                *pixel = total.map(|t| (t / count) as u8);
+            // The usual sides get loops of known length.
+            match side {
+                2 => average_row(columns, 2, averaged),
+                3 => average_row(columns, 3, averaged),
+                _ => average_row(columns, side, averaged),
             }
         }
+    }
+}
+
+/// Averages `side` sums of `side` values each.
+#[inline(always)]
+fn average_row(columns: &[[u16; 3]], side: usize, averaged: &mut [u8]) {
+    let scale = 1.0 / (side * side) as f32;
+    for (pixel, block) in averaged.as_chunks_mut::<3>().0.iter_mut().zip(columns.chunks_exact(side)) {
+        let mut total = [0_u32; 3];
+        for column in block {
+            for (t, &value) in total.iter_mut().zip(column) {
+                *t += u32::from(value);
+            }
+        }
+        *pixel = total.map(|t| (t as f32 * scale + 0.5) as u8);
     }
 }
 
@@ -155,45 +166,75 @@ fn sample(
     border: Border,
     out: &mut [f32],
 ) {
-    let (w, h) = (pixels.width as i32, pixels.height as i32);
-    let rgb = pixels.rgb;
+    let step = (fixed(frame_from_crop.a), fixed(frame_from_crop.b));
     for (row, line) in out.chunks_exact_mut(crop_size * 3).enumerate() {
         let start = frame_from_crop.apply(Point::new(0.0, row as f32));
-        for (column, pixel) in line.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-            let x = start.x + frame_from_crop.a * column as f32;
-            let y = start.y + frame_from_crop.b * column as f32;
-            let (x0, y0) = (x.floor(), y.floor());
-            let (fx, fy) = (x - x0, y - y0);
-            let (x0, y0) = (x0 as i32, y0 as i32);
-            let inside = x0 >= 0 && y0 >= 0 && x0 < w - 1 && y0 < h - 1;
-            let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
-            if inside {
-                let top = (y0 as usize * pixels.width + x0 as usize) * 3;
-                let bottom = top + pixels.width * 3;
-                let (above, below) = (&rgb[top..top + 6], &rgb[bottom..bottom + 6]);
-                for (c, value) in pixel.iter_mut().enumerate() {
-                    *value = (weights[0] * f32::from(above[c])
-                        + weights[1] * f32::from(above[3 + c])
-                        + weights[2] * f32::from(below[c])
-                        + weights[3] * f32::from(below[3 + c]))
-                        * (1.0 / 255.0);
-                }
-                continue;
-            }
-            let mut sum = [0.0_f32; 3];
-            for (corner, weight) in weights.iter().enumerate() {
-                let (cx, cy) = (x0.saturating_add(corner as i32 & 1), y0.saturating_add(corner as i32 >> 1));
-                if border == Border::Black && (cx < 0 || cy < 0 || cx >= w || cy >= h) {
-                    continue;
-                }
-                let at = (cy.clamp(0, h - 1) as usize * pixels.width + cx.clamp(0, w - 1) as usize) * 3;
-                for (s, &value) in sum.iter_mut().zip(&rgb[at..at + 3]) {
-                    *s += weight * f32::from(value);
-                }
-            }
-            *pixel = sum.map(|s| s * (1.0 / 255.0));
+        let (mut x, mut y) = (fixed(start.x), fixed(start.y));
+        for pixel in line.as_chunks_mut::<3>().0 {
+            let (column, row) = (x >> FRACTION_BITS, y >> FRACTION_BITS);
+            let (fx, fy) = (fraction(x), fraction(y));
+            *pixel = interpolate_inside(pixels, column, row, fx, fy)
+                .unwrap_or_else(|| interpolate_at_border(pixels, column, row, fx, fy, border));
+            // Coordinates that overflow are so far outside that any pixel will do.
+            x = x.wrapping_add(step.0);
+            y = y.wrapping_add(step.1);
         }
     }
+}
+
+/// Positions are counted in 2^-32 pixels: rounding down is a shift then, where `f32::floor` is a function call on
+/// processors that are only known to be x86-64.
+const FRACTION_BITS: u32 = 32;
+
+fn fixed(coordinate: f32) -> i64 {
+    (f64::from(coordinate) * (1_u64 << FRACTION_BITS) as f64) as i64
+}
+
+/// The part of a position behind the point, in 0..1.
+fn fraction(position: i64) -> f32 {
+    ((position as u32) >> 8) as f32 * (1.0 / (1 << 24) as f32)
+}
+
+/// The interpolated pixel in 0..=1, unless one of the four neighbours is outside or the very last pixel.
+#[inline(always)]
+fn interpolate_inside(pixels: &Pixels<'_>, column: i64, row: i64, fx: f32, fy: f32) -> Option<[f32; 3]> {
+    // Negative numbers become huge ones.
+    let (column, row) = (column as usize, row as usize);
+    if column >= pixels.width - 1 || row >= pixels.height - 1 {
+        return None;
+    }
+    let top = (row * pixels.width + column) * 3;
+    let above = pixels.rgb.get(top..)?.first_chunk::<7>()?;
+    let below = pixels.rgb.get(top + pixels.width * 3..)?.first_chunk::<7>()?;
+    // Four values at a time fill a vector register, the fourth is dropped.
+    let left = |p: &[u8; 7]| [p[0], p[1], p[2], p[3]].map(f32::from);
+    let right = |p: &[u8; 7]| [p[3], p[4], p[5], p[6]].map(f32::from);
+    let between = |p: [f32; 4], q: [f32; 4], f: f32| std::array::from_fn::<f32, 4, _>(|i| p[i] + f * (q[i] - p[i]));
+    let value = between(between(left(above), right(above), fx), between(left(below), right(below), fx), fy);
+    let [r, g, b, _] = value.map(|v| v * (1.0 / 255.0));
+    Some([r, g, b])
+}
+
+/// The interpolated pixel in 0..=1, wherever it is.
+fn interpolate_at_border(pixels: &Pixels<'_>, column: i64, row: i64, fx: f32, fy: f32, border: Border) -> [f32; 3] {
+    let (last_column, last_row) = (pixels.width as i64 - 1, pixels.height as i64 - 1);
+    if border == Border::Black && (column < -1 || row < -1 || column > last_column || row > last_row) {
+        return [0.0; 3];
+    }
+    let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
+    let mut sum = [0.0_f32; 3];
+    for (corner, weight) in weights.iter().enumerate() {
+        let (x, y) = (column + (corner as i64 & 1), row + (corner as i64 >> 1));
+        let (nearest_x, nearest_y) = (x.clamp(0, last_column), y.clamp(0, last_row));
+        if border == Border::Black && (x, y) != (nearest_x, nearest_y) {
+            continue;
+        }
+        let at = (nearest_y as usize * pixels.width + nearest_x as usize) * 3;
+        for (s, &value) in sum.iter_mut().zip(&pixels.rgb[at..at + 3]) {
+            *s += weight * f32::from(value);
+        }
+    }
+    sum.map(|s| s * (1.0 / 255.0))
 }
 
 #[cfg(test)]
