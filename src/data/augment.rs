@@ -7,7 +7,7 @@
 use super::{DataError, photometric};
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::image::{Border, Frame, crop_into};
-use crate::landmarks::WFLW98_MIRROR;
+use crate::landmarks::Scheme;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
@@ -250,13 +250,19 @@ impl View {
         if self.mirrored { Point::new((self.size - 1) as f32 - p.x, p.y) } else { p }
     }
 
-    /// The 98 landmarks and their weights in the crop. In a mirrored crop left and right change places.
+    /// A face's landmarks and their weights in the crop. In a mirrored crop left and right change places.
     ///
     /// # Panics
-    /// If there are not 98 of each.
-    pub fn landmarks(&self, points: &[Point<FrameSpace>], weight: &[f32]) -> (Vec<Point<CropSpace>>, Vec<f32>) {
-        let of = |i: usize| if self.mirrored { WFLW98_MIRROR[i] } else { i };
-        (0..WFLW98_MIRROR.len()).map(|i| (self.apply(points[of(i)]), weight[of(i)])).unzip()
+    /// If there are not as many of each as the scheme has points.
+    pub fn landmarks(
+        &self,
+        scheme: Scheme,
+        points: &[Point<FrameSpace>],
+        weight: &[f32],
+    ) -> (Vec<Point<CropSpace>>, Vec<f32>) {
+        let mirror = scheme.mirror();
+        let of = |i: usize| if self.mirrored { mirror[i] } else { i };
+        (0..mirror.len()).map(|i| (self.apply(points[of(i)]), weight[of(i)])).unzip()
     }
 }
 
@@ -279,7 +285,7 @@ fn normal(rng: &mut ChaCha8Rng) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::landmarks::WFLW_POINTS;
+    use crate::landmarks::{WFLW_POINTS, WFLW98_MIRROR};
     use rand::SeedableRng;
 
     fn geometry_only() -> Augmentation {
@@ -340,7 +346,7 @@ mod tests {
             for _ in 0..40 {
                 let view = geometry_only().view(&mut rng, &around, 1.35, size);
                 view.render(&frame, &mut picture);
-                let (landmarks, weights) = view.landmarks(&points, &weight);
+                let (landmarks, weights) = view.landmarks(Scheme::Wflw98, &points, &weight);
                 for (i, p) in landmarks.iter().enumerate() {
                     let source = if view.mirrored { WFLW98_MIRROR[i] } else { i };
                     assert_eq!(weights[i], weight[source]);
@@ -407,10 +413,10 @@ mod tests {
         let mut twice = vec![0.0; size * size * 3];
         back.render(&again, &mut twice);
         assert!(twice.iter().zip(&picture).all(|(a, b)| (a - b).abs() < 0.003));
-        let (points_once, weight_once) = mirrored.landmarks(&points, &weight);
+        let (points_once, weight_once) = mirrored.landmarks(Scheme::Wflw98, &points, &weight);
         let in_frame: Vec<_> = points_once.iter().map(|p| Point::new(p.x, p.y)).collect();
-        let (points_twice, weight_twice) = back.landmarks(&in_frame, &weight_once);
-        let (expected, expected_weight) = straight.landmarks(&points, &weight);
+        let (points_twice, weight_twice) = back.landmarks(Scheme::Wflw98, &in_frame, &weight_once);
+        let (expected, expected_weight) = straight.landmarks(Scheme::Wflw98, &points, &weight);
         assert_eq!(weight_twice, expected_weight);
         assert!(points_twice.iter().zip(&expected).all(|(p, q)| p.distance(*q) < 1e-3));
     }

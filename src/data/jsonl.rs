@@ -1,14 +1,17 @@
 //! Faces as JSON lines, awing's own format.
 //!
 //! One object a line: `image` (a path: absolute, or relative to the file's folder or one of the folders above it),
-//! `points` (98 pairs [x, y], pixels of the picture, an integer is the centre of a pixel), and optionally `weight` (98
-//! numbers in 0..=1, otherwise 1), `dataset` (otherwise the file's stem), `subject`, `width` and `height` of the picture.
-//! Other keys are ignored, empty lines too.
+//! `points` (pairs [x, y], pixels of the picture, an integer is the centre of a pixel), and optionally `weight` (a number
+//! in 0..=1 for each point, otherwise 1), `dataset` (otherwise the file's stem), `subject`, `box` ([x, y, width, height],
+//! the data set's own face box), `subsets` (names), `width` and `height` of the picture. The number of points tells the
+//! scheme: 98 is WFLW, 29 COFW, 19 AFLW. Other keys are ignored, empty lines too.
 
+use super::folders::PictureFolders;
 use super::{DataError, Origin, Sample};
-use crate::geometry::Point;
+use crate::geometry::{Point, Rect};
+use crate::landmarks::Scheme;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 #[derive(serde::Deserialize)]
@@ -18,6 +21,10 @@ struct Row {
     weight: Option<Vec<f32>>,
     dataset: Option<String>,
     subject: Option<String>,
+    #[serde(rename = "box")]
+    rect: Option<[f32; 4]>,
+    #[serde(default)]
+    subsets: Vec<String>,
     width: Option<usize>,
     height: Option<usize>,
 }
@@ -32,20 +39,30 @@ pub fn read_jsonl(path: &Path) -> Result<Vec<Sample>, DataError> {
     let text = fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
     let file: Arc<Path> = path.into();
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let mut folders = PictureFolders::above(path);
+    let mut folders = PictureFolders::above(path, None);
     let mut samples = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let origin = Origin { file: file.clone(), line: index + 1 };
         let row: Row = serde_json::from_str(line)
             .map_err(|e| origin.error(format!("not a face: {}", within_the_line(&e.to_string()))))?;
+        let scheme = match Scheme::of_points(row.points.len()) {
+            Some(scheme) if scheme != Scheme::Ibug68 => scheme,
+            _ => {
+                let found = row.points.len();
+                return Err(origin.error(format!("expected 98 points (or 29 of COFW, 19 of AFLW), found {found}")));
+            }
+        };
         let weight = row.weight.unwrap_or_else(|| vec![1.0; row.points.len()]);
         let sample = Sample {
             image: folders.find(&row.image),
             name: row.image,
             dataset: row.dataset.unwrap_or_else(|| stem.clone().into_owned()),
             subject: row.subject,
+            scheme,
             points: row.points.iter().map(|&[x, y]| Point::new(x, y)).collect(),
             weight,
+            rect: row.rect.map(|[x, y, width, height]| Rect::new(x, y, width, height)),
+            subsets: row.subsets,
             size: row.width.zip(row.height),
             origin,
         };
@@ -61,38 +78,6 @@ pub fn read_jsonl(path: &Path) -> Result<Vec<Sample>, DataError> {
 /// The parser counts lines within the row, which would contradict the line of the file.
 fn within_the_line(message: &str) -> String {
     message.replace(" at line 1 column", " at column")
-}
-
-/// How many folders above the file's own a relative path may start from.
-const FOLDERS_ABOVE: usize = 2;
-
-/// Finds pictures that are named relative to the file's folder or one above it.
-struct PictureFolders {
-    folders: Vec<PathBuf>,
-    /// The one that held the last picture: almost always the next one's too.
-    last: usize,
-}
-
-impl PictureFolders {
-    fn above(file: &Path) -> Self {
-        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        let folders = absolute.ancestors().skip(1).take(1 + FOLDERS_ABOVE).map(Path::to_owned).collect();
-        Self { folders, last: 0 }
-    }
-
-    /// The picture's path; in the file's own folder if it is nowhere.
-    fn find(&mut self, image: &str) -> PathBuf {
-        let order = std::iter::once(self.last).chain(0..self.folders.len());
-        for i in order {
-            let Some(folder) = self.folders.get(i) else { continue };
-            let path = folder.join(image);
-            if path.is_file() {
-                self.last = i;
-                return path;
-            }
-        }
-        self.folders.first().map_or_else(|| PathBuf::from(image), |folder| folder.join(image))
-    }
 }
 
 #[cfg(test)]
@@ -125,11 +110,25 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_points_tells_the_scheme() {
+        let extra = ", \"box\": [1, 2, 30, 40], \"subsets\": [\"frontal\"]";
+        for (points, scheme) in [(98, Scheme::Wflw98), (29, Scheme::Cofw29), (19, Scheme::Aflw19)] {
+            let sample = &read(&row("a.png", points, extra)).unwrap()[0];
+            assert_eq!((sample.scheme, sample.points.len(), sample.weight.len()), (scheme, points, points));
+            assert_eq!(sample.rect, Some(Rect::new(1.0, 2.0, 30.0, 40.0)));
+            assert_eq!(sample.subsets, ["frontal"]);
+        }
+    }
+
+    #[test]
     fn a_broken_row_is_reported_with_file_and_line() {
         let good = row("a.png", 98, "");
         let text = format!("{good}\n{}", row("b.png", 97, ""));
         let message = message(&text);
-        assert!(message.contains("faces.jsonl:3: expected 98 points, found 97"), "{message}");
+        assert!(
+            message.contains("faces.jsonl:3: expected 98 points (or 29 of COFW, 19 of AFLW), found 97"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -1,24 +1,31 @@
 //! Readers of data sets, augmentation, and the batch loader.
 //!
-//! In: files of annotated faces ([`read_jsonl`], [`read_pts_folder`]). Every reader yields [`Sample`]s: a picture's path
-//! and 98 landmarks in its pixels, each with a weight. Out: [`Batch`]es, drawn from a [`Task`] by worker threads of a
+//! In: files of annotated faces, in any format that [`open`] knows. Every reader yields [`Sample`]s: a picture's path and
+//! the landmarks in its pixels, each with a weight. Out: [`Batch`]es, drawn from a [`Task`] by worker threads of a
 //! [`Loader`], or single upright crops for measuring ([`crop_for_eval`]).
 //! Errors are [`DataError`]s that name the file, and the line where there is one.
 
 mod augment;
+mod folders;
 mod jsonl;
 mod loader;
+mod open;
 mod photometric;
 mod picture_cache;
 mod pts;
 mod sample;
+mod w300;
+mod wflw;
 
 pub use augment::{Augmentation, Donor, View};
 pub use jsonl::read_jsonl;
 pub use loader::Loader;
+pub use open::{Format, Split, open};
 pub use picture_cache::PictureCache;
 pub use pts::read_pts_folder;
 pub use sample::{Origin, Sample, crop_for_eval};
+pub use w300::read_300w;
+pub use wflw::{WFLW_SUBSETS, read_wflw};
 
 use crate::image::ImageError;
 use rand_chacha::ChaCha8Rng;
@@ -36,6 +43,9 @@ pub enum DataError {
     /// A data set without a single face.
     #[error("{path} holds no faces: {expected}")]
     Empty { path: PathBuf, expected: &'static str },
+    /// A file or folder of no known format.
+    #[error("{path} is no data set that can be read here: expected {expected}")]
+    Unrecognized { path: PathBuf, expected: &'static str },
     /// A picture that a row names and that can't be opened, or that does not fit the row.
     #[error("{source} (named in {origin})")]
     Picture { origin: Origin, source: ImageError },

@@ -5,7 +5,7 @@
 
 use super::{DataError, Origin, Sample};
 use crate::geometry::{FrameSpace, Point};
-use crate::landmarks::{IBUG_POINTS, wflw98_from_ibug68};
+use crate::landmarks::{IBUG_POINTS, Scheme, wflw98_from_ibug68};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,12 @@ use std::path::{Path, PathBuf};
 /// [`DataError::Read`] if the folder or a file can't be read, [`DataError::Row`] for a `.pts` file that is broken or has
 /// no picture beside it, [`DataError::Empty`] if there is none.
 pub fn read_pts_folder(folder: &Path) -> Result<Vec<Sample>, DataError> {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    read_faces(folder, &absolute.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// As [`read_pts_folder`], with a name for the data set.
+pub(super) fn read_faces(folder: &Path, dataset: &str) -> Result<Vec<Sample>, DataError> {
     let read = |source| DataError::Read { path: folder.to_owned(), source };
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(read)? {
@@ -24,9 +30,7 @@ pub fn read_pts_folder(folder: &Path) -> Result<Vec<Sample>, DataError> {
         }
     }
     files.sort();
-    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let dataset = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let samples = files.iter().map(|file| read_face(file, &dataset)).collect::<Result<Vec<_>, _>>()?;
+    let samples = files.iter().map(|file| read_face(file, dataset)).collect::<Result<Vec<_>, _>>()?;
     if samples.is_empty() {
         let expected = "pictures are expected, each with a .pts file of 68 points beside it";
         return Err(DataError::Empty { path: folder.to_owned(), expected });
@@ -47,7 +51,20 @@ fn read_face(file: &Path, dataset: &str) -> Result<Sample, DataError> {
             .error(format!("there is no picture beside it: expected {}", file.with_extension("jpg or .png").display()))
     })?;
     let name = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Sample { image, name, dataset: dataset.to_owned(), subject: None, points, weight, size: None, origin }.checked()
+    let sample = Sample {
+        image,
+        name,
+        dataset: dataset.to_owned(),
+        subject: None,
+        scheme: Scheme::Wflw98,
+        points,
+        weight,
+        rect: None,
+        subsets: Vec::new(),
+        size: None,
+        origin,
+    };
+    sample.checked()
 }
 
 fn picture_beside(file: &Path) -> Option<PathBuf> {
@@ -58,7 +75,7 @@ fn picture_beside(file: &Path) -> Option<PathBuf> {
 ///
 /// # Errors
 /// [`DataError::Read`] if it can't be read, [`DataError::Row`] with the line where it breaks the format.
-pub(super) fn read_pts(file: &Path) -> Result<Vec<Point<FrameSpace>>, DataError> {
+fn read_pts(file: &Path) -> Result<Vec<Point<FrameSpace>>, DataError> {
     let text = fs::read_to_string(file).map_err(|source| DataError::Read { path: file.to_owned(), source })?;
     let at = |line: usize| Origin { file: file.into(), line };
     let mut lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim())).filter(|(_, line)| !line.is_empty());
@@ -104,12 +121,12 @@ fn header<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::image::Frame;
     use crate::landmarks::WFLW98_OF_IBUG68;
 
-    fn pts(points: usize) -> String {
+    pub(in crate::data) fn pts(points: usize) -> String {
         let lines: String = (0..points).map(|i| format!("{}.5 {}\n", 10 + i % 9, 10 + i)).collect();
         format!("version: 1\nn_points:  68\n{{\n{lines}}}\n")
     }

@@ -3,7 +3,7 @@
 use super::DataError;
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::image::{Border, Frame, ImageError, crop_into};
-use crate::landmarks::WFLW_POINTS;
+use crate::landmarks::Scheme;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,10 +42,16 @@ pub struct Sample {
     pub dataset: String,
     /// The same string is the same person, where known.
     pub subject: Option<String>,
-    /// 98 landmarks (WFLW order), in pixels of the picture. Where the weight is 0 the point is meaningless.
+    /// Which points these are.
+    pub scheme: Scheme,
+    /// The landmarks in the scheme's order, in pixels of the picture. Where the weight is 0 the point is meaningless.
     pub points: Vec<Point<FrameSpace>>,
     /// How far each point is trusted: 1 exact, 0 unknown.
     pub weight: Vec<f32>,
+    /// The data set's own face box, where it has one.
+    pub rect: Option<Rect<FrameSpace>>,
+    /// Named parts of the data set that the face belongs to, as published tables list them.
+    pub subsets: Vec<String>,
     /// Width and height of the picture in pixels, where the data set says so; checked when the picture is opened.
     pub size: Option<(usize, usize)>,
     /// Where it was read.
@@ -90,11 +96,16 @@ impl Sample {
     /// Refuses what no reader may let through.
     pub(super) fn checked(self) -> Result<Self, DataError> {
         let error = |message: String| Err(self.origin.error(message));
-        if self.points.len() != WFLW_POINTS {
-            return error(format!("expected {WFLW_POINTS} points, found {}", self.points.len()));
+        let expected = self.scheme.points();
+        if self.points.len() != expected {
+            return error(format!("expected {expected} points, found {}", self.points.len()));
         }
-        if self.weight.len() != WFLW_POINTS {
-            return error(format!("expected {WFLW_POINTS} weights, found {}", self.weight.len()));
+        if self.weight.len() != expected {
+            return error(format!("expected {expected} weights, found {}", self.weight.len()));
+        }
+        let positive = |r: &Rect<FrameSpace>| r.width > 0.0 && r.height > 0.0 && r.center().is_finite();
+        if let Some(r) = self.rect.filter(|r| !positive(r)) {
+            return error(format!("the face box has a size of {} x {}", r.width, r.height));
         }
         if let Some(i) = self.points.iter().position(|p| !p.is_finite()) {
             return error(format!("point {i} is {:?}: coordinates must be finite numbers", self.points[i]));

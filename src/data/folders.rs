@@ -1,0 +1,40 @@
+//! Finding the pictures that a list names by relative paths.
+
+use std::path::{Path, PathBuf};
+
+/// How many folders above the list's own a relative path may start from.
+const FOLDERS_ABOVE: usize = 2;
+
+/// Finds pictures that are named relative to the list's folder or one above it.
+pub(super) struct PictureFolders {
+    folders: Vec<PathBuf>,
+    /// The one that held the last picture: almost always the next one's too.
+    last: usize,
+}
+
+impl PictureFolders {
+    /// Pictures of the list `file`; each folder is tried by itself and with `inner` behind it.
+    pub(super) fn above(file: &Path, inner: Option<&str>) -> Self {
+        let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let mut folders = Vec::new();
+        for folder in absolute.ancestors().skip(1).take(1 + FOLDERS_ABOVE) {
+            folders.push(folder.to_owned());
+            folders.extend(inner.map(|inner| folder.join(inner)));
+        }
+        Self { folders, last: 0 }
+    }
+
+    /// The picture's path; in the list's own folder if it is nowhere.
+    pub(super) fn find(&mut self, image: &str) -> PathBuf {
+        let order = std::iter::once(self.last).chain(0..self.folders.len());
+        for i in order {
+            let Some(folder) = self.folders.get(i) else { continue };
+            let path = folder.join(image);
+            if path.is_file() {
+                self.last = i;
+                return path;
+            }
+        }
+        self.folders.first().map_or_else(|| PathBuf::from(image), |folder| folder.join(image))
+    }
+}
