@@ -69,8 +69,8 @@ pub fn crop_into(
 /// The side of the blocks that are averaged at a scale of `scale` crop pixels per frame pixel.
 fn block_side(scale: f32) -> usize {
     let pixels = 1.0 / scale - (1.0 / AVERAGED_BELOW_SCALE - 1.5);
-    // `max` and `min` also turn "not a number" into 1.
-    pixels.round().max(1.0).min(MAX_BLOCK) as usize
+    // "Not a number" stays that through `clamp` and becomes 0 as an integer.
+    (pixels.round().clamp(1.0, MAX_BLOCK) as usize).max(1)
 }
 
 /// The blocks of a picture that a crop can touch.
