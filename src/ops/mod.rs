@@ -1,7 +1,88 @@
 //! The convolution kernels and their neighbours as candle custom operations, forward and backward.
 //!
 //! Activations are f32 and laid out (image, row, column, channel): channels are the innermost dimension, so a 1x1
-//! convolution is a matrix product and every kernel reads whole vectors. Weights keep PyTorch's order.
+//! convolution is a matrix product and every kernel reads whole vectors. Weights keep PyTorch's order. On the CPU all of
+//! it is our own; on other devices the same functions are put together from candle's operations.
+//!
+//! Work is split over the current rayon pool ([`parallel`]); instructions are chosen in [`simd`].
 
+mod conv;
+pub mod dense;
+pub mod depthwise;
+mod norm;
 pub mod parallel;
+mod pointwise;
 pub mod simd;
+
+pub use conv::conv2d;
+pub use depthwise::depthwise_conv2d;
+pub use norm::{NormMode, batch_norm};
+pub use pointwise::{add_relu, avg_pool2x, relu, upsample2x};
+
+use candle_core::{CpuStorage, Layout, Result, Tensor, bail};
+
+fn on_cpu(x: &Tensor) -> bool {
+    x.device().is_cpu()
+}
+
+/// The numbers of a contiguous f32 tensor.
+fn cpu_slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let Some((start, end)) = layout.contiguous_offsets() else { bail!("a contiguous tensor is needed here") };
+    Ok(&storage.as_slice::<f32>()?[start..end])
+}
+
+/// A vector of `length` numbers that `fill` writes, all of them, through the pointer it is given.
+///
+/// # Safety
+/// `fill` must write every one of the `length` numbers.
+unsafe fn filled(length: usize, fill: impl FnOnce(dense::Out)) -> Vec<f32> {
+    let mut out = Vec::with_capacity(length);
+    fill(dense::Out(out.as_mut_ptr()));
+    // SAFETY: `fill` has written them by this function's contract.
+    unsafe { out.set_len(length) };
+    out
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+    use rand::{Rng, SeedableRng};
+
+    /// Numbers in -1..1.
+    pub fn random(shape: &[usize], seed: u64) -> Tensor {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
+
+    /// Compares the gradients of a random weighting of `f`'s output with central differences.
+    pub fn check_gradient(inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
+        const STEP: f32 = 1e-2;
+        let vars: Vec<Var> = inputs.iter().map(|t| Var::from_tensor(t).unwrap()).collect();
+        let tensors: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+        let out = f(&tensors).unwrap();
+        let mix = random(out.dims(), 99);
+        let loss = |t: &[Tensor]| (f(t).unwrap() * &mix).unwrap().sum_all().unwrap();
+        let gradients = loss(&tensors).backward().unwrap();
+        for (k, var) in vars.iter().enumerate() {
+            let gradient = gradients.get(var).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let values = var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            for i in (0..values.len()).step_by(values.len().div_ceil(40)) {
+                let shifted = |by: f32| {
+                    let mut moved = values.clone();
+                    moved[i] += by;
+                    let mut all: Vec<Tensor> = inputs.to_vec();
+                    all[k] = Tensor::from_vec(moved, inputs[k].dims(), &Device::Cpu).unwrap();
+                    f64::from(loss(&all).to_scalar::<f32>().unwrap())
+                };
+                let expected = (shifted(STEP) - shifted(-STEP)) / f64::from(2.0 * STEP);
+                let actual = f64::from(gradient[i]);
+                assert!(
+                    (actual - expected).abs() < 2e-2 * expected.abs().max(1.0),
+                    "input {k}, element {i}: {actual} instead of {expected}"
+                );
+            }
+        }
+    }
+}

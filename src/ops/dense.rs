@@ -1,0 +1,582 @@
+//! Dense convolution on the CPU: every output channel sees every input channel.
+//!
+//! Activations are f32 (image, row, column, channel), weights `[out, in, kernel, kernel]`. The forward pass is a matrix
+//! product that never builds its left side: a tile of a few output pixels times a few vectors of output channels stays
+//! in registers while the taps of the filter pass over the picture in place (pixels beyond it read zeros). The input
+//! gradient is the same product with flipped, transposed weights; the weight gradient is a sum of outer products over
+//! the pixels. All of it is written once over [`Simd`].
+//!
+//! [`PackedWeights`] and [`run`] work on plain slices, for inference; [`super::conv2d`] is the candle operation.
+
+use super::parallel;
+use super::simd::{Isa, Kernel, Simd, dispatch};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// The size of a convolution over one picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvShape {
+    /// Rows and columns of the input.
+    pub height: usize,
+    pub width: usize,
+    pub inputs: usize,
+    pub outputs: usize,
+    /// Side of the filter.
+    pub kernel: usize,
+    pub stride: usize,
+    /// Zeros about the picture, on every side.
+    pub padding: usize,
+}
+
+impl ConvShape {
+    /// Rows and columns of the output.
+    pub fn output_size(&self) -> (usize, usize) {
+        let along = |n: usize| (n + 2 * self.padding - self.kernel) / self.stride + 1;
+        (along(self.height), along(self.width))
+    }
+
+    /// Why the shape is impossible, if it is.
+    pub(super) fn problem(&self) -> Option<String> {
+        if self.inputs > ZEROS.len() {
+            return Some(format!("{} input channels are more than {}", self.inputs, ZEROS.len()));
+        }
+        if self.stride == 0 || self.kernel == 0 || self.height.min(self.width) + 2 * self.padding < self.kernel {
+            return Some(format!("{self:?} has no output"));
+        }
+        None
+    }
+}
+
+/// What a pixel beyond the picture reads; as many channels as any network here has.
+static ZEROS: [f32; 4096] = [0.0; 4096];
+
+/// Vectors of output channels in one tile, at most.
+const MAX_VECTORS: usize = 4;
+/// Output pixels that are finished before the next block of output channels begins: their inputs stay in the cache.
+const CHUNK_PIXELS: usize = 192;
+
+/// Weights in the order in which a tile reads them: blocks of up to four vectors of output channels; in a block, for
+/// each tap and input channel, those channels' weights, zeros behind the last.
+#[derive(Clone, Debug)]
+pub struct PackedWeights {
+    isa: Isa,
+    lanes: usize,
+    outputs: usize,
+    /// Rows of a block: taps times input channels.
+    rows: usize,
+    /// Vectors of each block.
+    blocks: Vec<usize>,
+    values: Vec<f32>,
+}
+
+/// Vectors for each block: as even as four registers allow.
+fn blocks(outputs: usize, lanes: usize) -> Vec<usize> {
+    let vectors = outputs.div_ceil(lanes);
+    let count = vectors.div_ceil(MAX_VECTORS);
+    (0..count).map(|i| vectors / count + usize::from(i < vectors % count)).collect()
+}
+
+struct Lanes;
+
+impl Kernel for Lanes {
+    type Output = usize;
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, _: S) -> usize {
+        S::LANES
+    }
+}
+
+impl PackedWeights {
+    /// Packs `[outputs, inputs, kernel, kernel]` weights.
+    ///
+    /// # Panics
+    /// If `weight` has another length.
+    pub fn new(isa: Isa, weight: &[f32], outputs: usize, inputs: usize, kernel: usize) -> Self {
+        assert_eq!(weight.len(), outputs * inputs * kernel * kernel);
+        let taps = kernel * kernel;
+        Self::pack(isa, outputs, taps * inputs, |row, output| {
+            weight[(output * inputs + row % inputs) * taps + row / inputs]
+        })
+    }
+
+    /// The weights of the input gradient: inputs and outputs change places and the filter is turned about.
+    fn transposed(isa: Isa, weight: &[f32], outputs: usize, inputs: usize, kernel: usize) -> Self {
+        let taps = kernel * kernel;
+        Self::pack(isa, inputs, taps * outputs, |row, input| {
+            weight[((row % outputs) * inputs + input) * taps + taps - 1 - row / outputs]
+        })
+    }
+
+    fn pack(isa: Isa, outputs: usize, rows: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
+        let lanes = dispatch(isa, Lanes);
+        let blocks = blocks(outputs, lanes);
+        let mut values = Vec::with_capacity(rows * blocks.iter().sum::<usize>() * lanes);
+        let mut first = 0;
+        for vectors in &blocks {
+            for row in 0..rows {
+                for output in first..first + vectors * lanes {
+                    values.push(if output < outputs { weight(row, output) } else { 0.0 });
+                }
+            }
+            first += vectors * lanes;
+        }
+        Self { isa, lanes, outputs, rows, blocks, values }
+    }
+}
+
+/// What happens to a sum before it is written: plus bias, plus residual, then the ReLU.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Epilogue<'a> {
+    /// One number an output channel.
+    pub bias: Option<&'a [f32]>,
+    /// Laid out as the output.
+    pub residual: Option<&'a [f32]>,
+    pub relu: bool,
+}
+
+/// Where a kernel writes; ranges of different threads don't overlap.
+#[derive(Clone, Copy)]
+pub(super) struct Out(pub *mut f32);
+
+// SAFETY: every thread writes its own range of pixels only.
+unsafe impl Send for Out {}
+// SAFETY: as above.
+unsafe impl Sync for Out {}
+
+impl Out {
+    pub fn pointer(self) -> *mut f32 {
+        self.0
+    }
+}
+
+/// Convolves `images` pictures on the calling thread, without allocating.
+///
+/// # Panics
+/// If a slice has the wrong length for `shape`, or `packed` is of another.
+pub fn run(
+    shape: &ConvShape,
+    images: usize,
+    x: &[f32],
+    packed: &PackedWeights,
+    epilogue: Epilogue<'_>,
+    out: &mut [f32],
+) {
+    let pixels = check(shape, images, x, packed, &epilogue, out.len());
+    dispatch(packed.isa, Forward { shape, x, packed, epilogue, out: Out(out.as_mut_ptr()), pixels: 0..pixels });
+}
+
+fn check(
+    shape: &ConvShape,
+    images: usize,
+    x: &[f32],
+    packed: &PackedWeights,
+    epilogue: &Epilogue<'_>,
+    out_length: usize,
+) -> usize {
+    let (height, width) = shape.output_size();
+    let pixels = images * height * width;
+    assert!(shape.inputs <= ZEROS.len());
+    assert_eq!(x.len(), images * shape.height * shape.width * shape.inputs);
+    assert_eq!((packed.outputs, packed.rows), (shape.outputs, shape.kernel * shape.kernel * shape.inputs));
+    assert_eq!(out_length, pixels * shape.outputs);
+    assert!(epilogue.bias.is_none_or(|b| b.len() == shape.outputs));
+    assert!(epilogue.residual.is_none_or(|r| r.len() == out_length));
+    pixels
+}
+
+/// As [`run`], with the output uninitialised and the work split over the current thread pool.
+pub(super) fn run_parallel(
+    shape: &ConvShape,
+    images: usize,
+    x: &[f32],
+    packed: &PackedWeights,
+    epilogue: Epilogue<'_>,
+) -> Vec<f32> {
+    let (height, width) = shape.output_size();
+    let length = images * height * width * shape.outputs;
+    let mut out = Vec::with_capacity(length);
+    let pixels = check(shape, images, x, packed, &epilogue, length);
+    let pointer = Out(out.as_mut_ptr());
+    let chunks = pixels.div_ceil(CHUNK_PIXELS);
+    parallel::split(chunks, 2, |range| {
+        let pixels = range.start * CHUNK_PIXELS..(range.end * CHUNK_PIXELS).min(pixels);
+        dispatch(packed.isa, Forward { shape, x, packed, epilogue, out: pointer, pixels });
+    });
+    // SAFETY: every pixel of the `length` numbers was written by exactly one part.
+    unsafe { out.set_len(length) };
+    out
+}
+
+struct Forward<'a> {
+    shape: &'a ConvShape,
+    x: &'a [f32],
+    packed: &'a PackedWeights,
+    epilogue: Epilogue<'a>,
+    out: Out,
+    /// Output pixels, counted through all pictures.
+    pixels: Range<usize>,
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, s: S) {
+        // SAFETY: `check` compared all lengths; the core has the instruction set by the contract of `Kernel`.
+        unsafe {
+            let mut start = self.pixels.start;
+            while start < self.pixels.end {
+                let end = (start + CHUNK_PIXELS).min(self.pixels.end);
+                let (mut weights, mut first) = (self.packed.values.as_ptr(), 0);
+                for &vectors in &self.packed.blocks {
+                    let many = S::REGISTERS >= 32;
+                    match (vectors, many) {
+                        (1, true) => self.block::<S, 14, 1>(s, start..end, weights, first),
+                        (2, true) => self.block::<S, 12, 2>(s, start..end, weights, first),
+                        (3, true) => self.block::<S, 8, 3>(s, start..end, weights, first),
+                        (_, true) => self.block::<S, 6, 4>(s, start..end, weights, first),
+                        (1, false) => self.block::<S, 8, 1>(s, start..end, weights, first),
+                        (2, false) => self.block::<S, 6, 2>(s, start..end, weights, first),
+                        (3, false) => self.block::<S, 4, 3>(s, start..end, weights, first),
+                        (_, false) => self.block::<S, 3, 4>(s, start..end, weights, first),
+                    }
+                    weights = weights.add(self.packed.rows * vectors * self.packed.lanes);
+                    first += vectors * self.packed.lanes;
+                }
+                start = end;
+            }
+        }
+    }
+}
+
+impl Forward<'_> {
+    /// `V` vectors of output channels from channel `first` on, for the given pixels, `M` at a time.
+    #[inline(always)]
+    unsafe fn block<S: Simd, const M: usize, const V: usize>(
+        &self,
+        s: S,
+        pixels: Range<usize>,
+        weights: *const f32,
+        first: usize,
+    ) {
+        let &ConvShape { height, width, inputs, outputs, kernel, stride, padding } = self.shape;
+        let (out_height, out_width) = self.shape.output_size();
+        let mut start = pixels.start;
+        let (mut image, rest) = (start / (out_height * out_width), start % (out_height * out_width));
+        let (mut row, mut column) = (rest / out_width, rest % out_width);
+        while start < pixels.end {
+            let count = M.min(pixels.end - start);
+            // SAFETY: pointers are made for taps inside the picture only, all others read `ZEROS`.
+            unsafe {
+                let mut sums = [[s.splat(0.0); V]; M];
+                if kernel == 1 && stride == 1 && padding == 0 {
+                    let base = self.x.as_ptr().add(start * inputs);
+                    let from: [*const f32; M] =
+                        std::array::from_fn(|m| base.add(if m < count { m } else { count - 1 } * inputs));
+                    accumulate::<S, M, V>(s, &from, inputs, weights, &mut sums);
+                } else {
+                    // Upper left corner of each pixel's window, and its picture.
+                    let mut corners = [(0_isize, 0_isize, self.x.as_ptr()); M];
+                    let mut inside = true;
+                    for corner in corners.iter_mut().take(count) {
+                        let y = (row * stride) as isize - padding as isize;
+                        let x = (column * stride) as isize - padding as isize;
+                        *corner = (y, x, self.x.as_ptr().add(image * height * width * inputs));
+                        inside &= x >= 0 && x + kernel as isize <= width as isize;
+                        column += 1;
+                        if column == out_width {
+                            column = 0;
+                            row += 1;
+                            if row == out_height {
+                                row = 0;
+                                image += 1;
+                            }
+                        }
+                    }
+                    for m in count..M {
+                        corners[m] = corners[count - 1];
+                    }
+                    let mut weights = weights;
+                    for tap_y in 0..kernel as isize {
+                        // The taps of a filter row lie side by side in the picture unless one sticks out of it.
+                        let (steps, length) = if inside && kernel * inputs <= ZEROS.len() {
+                            (1, kernel * inputs)
+                        } else {
+                            (kernel as isize, inputs)
+                        };
+                        for tap_x in 0..steps {
+                            let from: [*const f32; M] = std::array::from_fn(|m| {
+                                let (y, x, picture) = corners[m];
+                                let (y, x) = (y + tap_y, x + tap_x);
+                                if y >= 0 && y < height as isize && x >= 0 && x < width as isize {
+                                    picture.add((y as usize * width + x as usize) * inputs)
+                                } else {
+                                    ZEROS.as_ptr()
+                                }
+                            });
+                            accumulate::<S, M, V>(s, &from, length, weights, &mut sums);
+                            weights = weights.add(length * V * S::LANES);
+                        }
+                    }
+                }
+                for (m, sums) in sums.iter().enumerate().take(count) {
+                    let at = (start + m) * outputs + first;
+                    for (v, &sum) in sums.iter().enumerate() {
+                        let (at, channel) = (at + v * S::LANES, first + v * S::LANES);
+                        let left = (outputs - channel).min(S::LANES);
+                        let mut value = sum;
+                        if let Some(bias) = self.epilogue.bias {
+                            value = s.add(value, load(s, bias.as_ptr().add(channel), left));
+                        }
+                        if let Some(residual) = self.epilogue.residual {
+                            value = s.add(value, load(s, residual.as_ptr().add(at), left));
+                        }
+                        if self.epilogue.relu {
+                            value = s.max(value, s.splat(0.0));
+                        }
+                        let to = self.out.pointer().add(at);
+                        if left == S::LANES { s.store(to, value) } else { s.store_partial(to, value, left) }
+                    }
+                }
+            }
+            start += count;
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn load<S: Simd>(s: S, from: *const f32, count: usize) -> S::Vector {
+    // SAFETY: the caller has `count` numbers there.
+    unsafe { if count == S::LANES { s.load(from) } else { s.load_partial(from, count) } }
+}
+
+/// `sums[m][v] += from[m][k] * weights[k][v]` for all `k < length`.
+#[inline(always)]
+unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
+    s: S,
+    from: &[*const f32; M],
+    length: usize,
+    weights: *const f32,
+    sums: &mut [[S::Vector; V]; M],
+) {
+    // SAFETY: the caller has `length` numbers behind every pointer and `length * V` vectors of weights.
+    unsafe {
+        let mut local = *sums;
+        for k in 0..length {
+            let row = weights.add(k * V * S::LANES);
+            let w: [S::Vector; V] = std::array::from_fn(|v| s.load(row.add(v * S::LANES)));
+            for m in 0..M {
+                let value = s.splat(*from[m].add(k));
+                for v in 0..V {
+                    local[m][v] = s.mul_add(value, w[v], local[m][v]);
+                }
+            }
+        }
+        *sums = local;
+    }
+}
+
+/// The gradient with respect to the input, from the gradient `dy` with respect to the output.
+pub(super) fn input_gradient(isa: Isa, shape: &ConvShape, images: usize, dy: &[f32], weight: &[f32]) -> Vec<f32> {
+    let (height, width) = shape.output_size();
+    let &ConvShape { inputs, outputs, kernel, stride, padding, .. } = shape;
+    let packed = PackedWeights::transposed(isa, weight, outputs, inputs, kernel);
+    let mut back = ConvShape { height, width, inputs: outputs, outputs: inputs, kernel, stride: 1, padding: 0 };
+    if stride == 1 && padding < kernel {
+        back.padding = kernel - 1 - padding;
+        return run_parallel(&back, images, dy, &packed, Epilogue::default());
+    }
+    // Spread the output gradient out over the input's grid, with a margin in which every window fits.
+    let margin = kernel - 1;
+    (back.height, back.width) = (shape.height + margin, shape.width + margin);
+    let mut spread = vec![0.0; images * back.height * back.width * outputs];
+    for image in 0..images {
+        for row in 0..height {
+            for column in 0..width {
+                let (y, x) = (row * stride + margin, column * stride + margin);
+                if y < padding || x < padding || y - padding >= back.height || x - padding >= back.width {
+                    continue;
+                }
+                let to = ((image * back.height + y - padding) * back.width + x - padding) * outputs;
+                let from = ((image * height + row) * width + column) * outputs;
+                spread[to..to + outputs].copy_from_slice(&dy[from..from + outputs]);
+            }
+        }
+    }
+    run_parallel(&back, images, &spread, &packed, Epilogue::default())
+}
+
+/// The gradient with respect to the weights, `[outputs, inputs, kernel, kernel]`. The sum is in an order that depends on
+/// the number of threads alone.
+pub(super) fn weight_gradient(isa: Isa, shape: &ConvShape, images: usize, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    let (height, width) = shape.output_size();
+    let pixels = images * height * width;
+    let lanes = dispatch(isa, Lanes);
+    let padded = shape.outputs.div_ceil(lanes) * lanes;
+    let taps = shape.kernel * shape.kernel;
+    let parts = rayon::current_num_threads().min(pixels.div_ceil(GRADIENT_CHUNK)).max(1);
+    let length = pixels.div_ceil(parts);
+    let part = |part: usize| {
+        let mut sums = vec![0.0_f32; taps * shape.inputs * padded];
+        let range = part * length..((part + 1) * length).min(pixels);
+        dispatch(isa, WeightGradient { shape, x, dy, padded, sums: &mut sums, pixels: range });
+        sums
+    };
+    let partial: Vec<Vec<f32>> =
+        if parts == 1 { vec![part(0)] } else { (0..parts).into_par_iter().map(part).collect() };
+    let mut gradient = vec![0.0; shape.outputs * shape.inputs * taps];
+    for sums in &partial {
+        for tap in 0..taps {
+            for input in 0..shape.inputs {
+                let row = &sums[(tap * shape.inputs + input) * padded..][..shape.outputs];
+                for (output, value) in row.iter().enumerate() {
+                    gradient[(output * shape.inputs + input) * taps + tap] += value;
+                }
+            }
+        }
+    }
+    gradient
+}
+
+/// The gradient with respect to the bias: the sum over all pixels.
+pub(super) fn bias_gradient(outputs: usize, dy: &[f32]) -> Vec<f32> {
+    let mut sums = vec![0.0_f64; outputs];
+    for pixels in dy.chunks(outputs * GRADIENT_CHUNK) {
+        let mut part = vec![0.0_f32; outputs];
+        for pixel in pixels.chunks_exact(outputs) {
+            for (sum, value) in part.iter_mut().zip(pixel) {
+                *sum += value;
+            }
+        }
+        for (sum, value) in sums.iter_mut().zip(part) {
+            *sum += f64::from(value);
+        }
+    }
+    sums.into_iter().map(|v| v as f32).collect()
+}
+
+/// Pixels whose inputs and gradients stay in the nearest cache while all taps and channels pass over them.
+const GRADIENT_CHUNK: usize = 64;
+
+struct WeightGradient<'a> {
+    shape: &'a ConvShape,
+    x: &'a [f32],
+    dy: &'a [f32],
+    /// Output channels, rounded up to whole vectors.
+    padded: usize,
+    /// `[tap][input][padded]`
+    sums: &'a mut [f32],
+    pixels: Range<usize>,
+}
+
+impl Kernel for WeightGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, s: S) {
+        let &ConvShape { height, width, inputs, outputs, kernel, stride, padding } = self.shape;
+        let (out_height, out_width) = self.shape.output_size();
+        let mut from = [ZEROS.as_ptr(); GRADIENT_CHUNK];
+        let mut gradients = vec![0.0_f32; GRADIENT_CHUNK * self.padded];
+        let mut start = self.pixels.start;
+        while start < self.pixels.end {
+            let count = GRADIENT_CHUNK.min(self.pixels.end - start);
+            for i in 0..count {
+                let pixel = &self.dy[(start + i) * outputs..][..outputs];
+                gradients[i * self.padded..][..outputs].copy_from_slice(pixel);
+            }
+            for tap in 0..kernel * kernel {
+                let mut used = 0;
+                let mut rows = [0_usize; GRADIENT_CHUNK];
+                for i in 0..count {
+                    let pixel = start + i;
+                    let (image, rest) = (pixel / (out_height * out_width), pixel % (out_height * out_width));
+                    let y = (rest / out_width * stride + tap / kernel).wrapping_sub(padding);
+                    let x = (rest % out_width * stride + tap % kernel).wrapping_sub(padding);
+                    if y < height && x < width {
+                        from[used] = self.x[((image * height + y) * width + x) * inputs..].as_ptr();
+                        rows[used] = i * self.padded;
+                        used += 1;
+                    }
+                }
+                // SAFETY: every pointer has `inputs` numbers, every row of `gradients` `padded` and `sums` of this tap
+                // `inputs * padded`.
+                unsafe {
+                    let sums = self.sums.as_mut_ptr().add(tap * inputs * self.padded);
+                    let from = &from[..used];
+                    let rows = &rows[..used];
+                    let mut first = 0;
+                    for vectors in blocks(outputs, S::LANES) {
+                        let (dy, sums) = (gradients.as_ptr().add(first), sums.add(first));
+                        let many = S::REGISTERS >= 32;
+                        match (vectors, many) {
+                            (1, true) => outer::<S, 12, 1>(s, from, rows, dy, sums, inputs, self.padded),
+                            (2, true) => outer::<S, 12, 2>(s, from, rows, dy, sums, inputs, self.padded),
+                            (3, true) => outer::<S, 8, 3>(s, from, rows, dy, sums, inputs, self.padded),
+                            (_, true) => outer::<S, 6, 4>(s, from, rows, dy, sums, inputs, self.padded),
+                            (1, false) => outer::<S, 8, 1>(s, from, rows, dy, sums, inputs, self.padded),
+                            (2, false) => outer::<S, 6, 2>(s, from, rows, dy, sums, inputs, self.padded),
+                            (3, false) => outer::<S, 4, 3>(s, from, rows, dy, sums, inputs, self.padded),
+                            (_, false) => outer::<S, 3, 4>(s, from, rows, dy, sums, inputs, self.padded),
+                        }
+                        first += vectors * S::LANES;
+                    }
+                }
+            }
+            start += count;
+        }
+    }
+}
+
+/// `sums[input][v] += from[pixel][input] * dy[pixel][v]`, `M` inputs at a time.
+#[inline(always)]
+unsafe fn outer<S: Simd, const M: usize, const V: usize>(
+    s: S,
+    from: &[*const f32],
+    rows: &[usize],
+    dy: *const f32,
+    sums: *mut f32,
+    inputs: usize,
+    padded: usize,
+) {
+    // SAFETY: see the caller.
+    unsafe {
+        let mut input = 0;
+        while input < inputs {
+            let count = M.min(inputs - input);
+            if count < M {
+                for i in input..inputs {
+                    let mut sum: [S::Vector; V] = std::array::from_fn(|v| s.load(sums.add(i * padded + v * S::LANES)));
+                    for (pixel, row) in from.iter().zip(rows) {
+                        let value = s.splat(*pixel.add(i));
+                        for (v, sum) in sum.iter_mut().enumerate() {
+                            *sum = s.mul_add(value, s.load(dy.add(row + v * S::LANES)), *sum);
+                        }
+                    }
+                    for (v, sum) in sum.into_iter().enumerate() {
+                        s.store(sums.add(i * padded + v * S::LANES), sum);
+                    }
+                }
+                return;
+            }
+            let mut tile: [[S::Vector; V]; M] =
+                std::array::from_fn(|m| std::array::from_fn(|v| s.load(sums.add((input + m) * padded + v * S::LANES))));
+            for (pixel, row) in from.iter().zip(rows) {
+                let g: [S::Vector; V] = std::array::from_fn(|v| s.load(dy.add(row + v * S::LANES)));
+                let pixel = pixel.add(input);
+                for m in 0..M {
+                    let value = s.splat(*pixel.add(m));
+                    for v in 0..V {
+                        tile[m][v] = s.mul_add(value, g[v], tile[m][v]);
+                    }
+                }
+            }
+            for (m, sum) in tile.iter().enumerate() {
+                for (v, &sum) in sum.iter().enumerate() {
+                    s.store(sums.add((input + m) * padded + v * S::LANES), sum);
+                }
+            }
+            input += M;
+        }
+    }
+}

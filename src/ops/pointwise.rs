@@ -1,0 +1,323 @@
+//! Operations on single cells and small neighbourhoods: ReLU, sums, doubling and halving of maps.
+
+use super::dense::Out;
+use super::simd::{Isa, Kernel, Simd, dispatch};
+use super::{cpu_slice, filled, on_cpu, parallel};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use std::ops::Range;
+
+/// Numbers that are worth handing to another thread.
+const NUMBERS_WORTH_A_THREAD: usize = 1 << 16;
+/// Rows of a map that are worth handing to another thread.
+const ROWS_WORTH_A_THREAD: usize = 32;
+
+/// `max(x, 0)`.
+///
+/// # Errors
+/// What the device reports.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    if on_cpu(x) { x.contiguous()?.apply_op1(Relu) } else { x.relu() }
+}
+
+/// `max(x + y, 0)` of two tensors of the same shape.
+///
+/// # Errors
+/// Shapes that differ, and what the device reports.
+pub fn add_relu(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    if on_cpu(x) { x.contiguous()?.apply_op2(&y.contiguous()?, AddRelu) } else { (x + y)?.relu() }
+}
+
+/// Every cell of `[images, height, width, channels]` twice in both directions.
+///
+/// # Errors
+/// What the device reports.
+pub fn upsample2x(x: &Tensor) -> Result<Tensor> {
+    if on_cpu(x) {
+        return x.contiguous()?.apply_op1(Upsample);
+    }
+    let (n, h, w, c) = x.dims4()?;
+    let wide = x.reshape((n, h, 1, w, 1, c))?.broadcast_as((n, h, 2, w, 2, c))?;
+    wide.contiguous()?.reshape((n, 2 * h, 2 * w, c))
+}
+
+/// The mean of 2x2 cells of `[images, height, width, channels]`; both sides are even.
+///
+/// # Errors
+/// An odd side, and what the device reports.
+pub fn avg_pool2x(x: &Tensor) -> Result<Tensor> {
+    let (n, h, w, c) = x.dims4()?;
+    if h % 2 != 0 || w % 2 != 0 {
+        bail!("a map of {h}x{w} cells can't be halved");
+    }
+    if on_cpu(x) {
+        return x.contiguous()?.apply_op1(Pool);
+    }
+    x.reshape((n, h / 2, 2, w / 2, 2, c))?.mean((2, 4))
+}
+
+struct EachVector<F> {
+    range: Range<usize>,
+    out: Out,
+    value: F,
+}
+
+/// What is computed for a run of numbers at a position.
+trait Elementwise: Copy {
+    /// # Safety
+    /// `count <= S::LANES` numbers are to be had at `at`.
+    unsafe fn value<S: Simd>(&self, s: S, at: usize, count: usize) -> S::Vector;
+}
+
+impl<F: Elementwise> Kernel for EachVector<F> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, s: S) {
+        let mut at = self.range.start;
+        while at < self.range.end {
+            let count = S::LANES.min(self.range.end - at);
+            // SAFETY: `count` numbers are left.
+            unsafe { s.store_partial(self.out.pointer().add(at), self.value.value(s, at, count), count) };
+            at += count;
+        }
+    }
+}
+
+fn elementwise(length: usize, value: impl Elementwise + Sync) -> Vec<f32> {
+    // SAFETY: every number is written.
+    unsafe {
+        filled(length, |out| {
+            parallel::split(length, NUMBERS_WORTH_A_THREAD, |range| {
+                dispatch(Isa::active(), EachVector { range, out, value });
+            });
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Positive<'a>(&'a [f32]);
+
+impl Elementwise for Positive<'_> {
+    #[inline(always)]
+    unsafe fn value<S: Simd>(&self, s: S, at: usize, count: usize) -> S::Vector {
+        // SAFETY: passed on.
+        unsafe { s.max(s.load_partial(self.0.as_ptr().add(at), count), s.splat(0.0)) }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct PositiveSum<'a>(&'a [f32], &'a [f32]);
+
+impl Elementwise for PositiveSum<'_> {
+    #[inline(always)]
+    unsafe fn value<S: Simd>(&self, s: S, at: usize, count: usize) -> S::Vector {
+        // SAFETY: passed on.
+        unsafe {
+            let (a, b) =
+                (s.load_partial(self.0.as_ptr().add(at), count), s.load_partial(self.1.as_ptr().add(at), count));
+            s.max(s.add(a, b), s.splat(0.0))
+        }
+    }
+}
+
+/// The second where the first is positive.
+#[derive(Clone, Copy)]
+struct Gated<'a>(&'a [f32], &'a [f32]);
+
+impl Elementwise for Gated<'_> {
+    #[inline(always)]
+    unsafe fn value<S: Simd>(&self, s: S, at: usize, count: usize) -> S::Vector {
+        // SAFETY: passed on.
+        unsafe {
+            let (a, b) =
+                (s.load_partial(self.0.as_ptr().add(at), count), s.load_partial(self.1.as_ptr().add(at), count));
+            s.where_positive(a, b)
+        }
+    }
+}
+
+struct Relu;
+
+impl CustomOp1 for Relu {
+    fn name(&self) -> &'static str {
+        "awing-relu"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = cpu_slice(x, lx)?;
+        Ok((CpuStorage::F32(elementwise(x.len(), Positive(x))), lx.shape().clone()))
+    }
+
+    fn bwd(&self, _: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(y.apply_op2_no_bwd(&dy.contiguous()?, &Gate)?))
+    }
+}
+
+struct AddRelu;
+
+impl CustomOp2 for AddRelu {
+    fn name(&self) -> &'static str {
+        "awing-add-relu"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, y: &CpuStorage, ly: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (x, y) = (cpu_slice(x, lx)?, cpu_slice(y, ly)?);
+        if lx.shape() != ly.shape() {
+            bail!("{:?} and {:?} can't be added", lx.shape(), ly.shape());
+        }
+        Ok((CpuStorage::F32(elementwise(x.len(), PositiveSum(x, y))), lx.shape().clone()))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, sum: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gradient = sum.apply_op2_no_bwd(&dy.contiguous()?, &Gate)?;
+        Ok((Some(gradient.clone()), Some(gradient)))
+    }
+}
+
+/// The gradient of a ReLU, from its output and the gradient of that.
+struct Gate;
+
+impl CustomOp2 for Gate {
+    fn name(&self) -> &'static str {
+        "awing-relu-gradient"
+    }
+
+    fn cpu_fwd(&self, y: &CpuStorage, ly: &Layout, dy: &CpuStorage, ld: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (y, dy) = (cpu_slice(y, ly)?, cpu_slice(dy, ld)?);
+        Ok((CpuStorage::F32(elementwise(y.len(), Gated(y, dy))), ly.shape().clone()))
+    }
+}
+
+/// Repeats every cell of `rows` (counted through all images) twice in both directions.
+fn double(width: usize, channels: usize, x: &[f32], rows: usize, factor: f32) -> Vec<f32> {
+    let line = width * channels;
+    // SAFETY: both output rows of every input row are written.
+    unsafe {
+        filled(4 * rows * line, |out| {
+            parallel::split(rows, ROWS_WORTH_A_THREAD, |range| {
+                for row in range {
+                    // SAFETY: rows of different parts don't overlap.
+                    let to = std::slice::from_raw_parts_mut(out.pointer().add(4 * row * line), 4 * line);
+                    let (upper, lower) = to.split_at_mut(2 * line);
+                    let cells = x[row * line..(row + 1) * line].chunks_exact(channels);
+                    for (cell, pair) in cells.zip(upper.chunks_exact_mut(2 * channels)) {
+                        let (left, right) = pair.split_at_mut(channels);
+                        for ((l, r), v) in left.iter_mut().zip(right).zip(cell) {
+                            *l = v * factor;
+                            *r = v * factor;
+                        }
+                    }
+                    lower.copy_from_slice(upper);
+                }
+            });
+        })
+    }
+}
+
+/// The sum of 2x2 cells, times `factor`; `rows` output rows, counted through all images.
+fn halve(width: usize, channels: usize, x: &[f32], rows: usize, factor: f32) -> Vec<f32> {
+    let line = width * channels;
+    // SAFETY: every row is written.
+    unsafe {
+        filled(rows * line, |out| {
+            parallel::split(rows, ROWS_WORTH_A_THREAD, |range| {
+                for row in range {
+                    // SAFETY: rows of different parts don't overlap.
+                    let to = std::slice::from_raw_parts_mut(out.pointer().add(row * line), line);
+                    let (upper, lower) = x[4 * row * line..4 * (row + 1) * line].split_at(2 * line);
+                    let pairs = upper.chunks_exact(2 * channels).zip(lower.chunks_exact(2 * channels));
+                    for (cell, (u, l)) in to.chunks_exact_mut(channels).zip(pairs) {
+                        for (c, v) in cell.iter_mut().enumerate() {
+                            *v = (u[c] + u[c + channels] + l[c] + l[c + channels]) * factor;
+                        }
+                    }
+                }
+            });
+        })
+    }
+}
+
+struct Upsample;
+struct Pool;
+
+impl CustomOp1 for Upsample {
+    fn name(&self) -> &'static str {
+        "awing-upsample"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (n, h, w, c) = lx.shape().dims4()?;
+        Ok((CpuStorage::F32(double(w, c, cpu_slice(x, lx)?, n * h, 1.0)), Shape::from((n, 2 * h, 2 * w, c))))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(dy.contiguous()?.apply_op1_no_bwd(&Resize { doubled: false, factor: 1.0 })?))
+    }
+}
+
+impl CustomOp1 for Pool {
+    fn name(&self) -> &'static str {
+        "awing-average-pool"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout) -> Result<(CpuStorage, Shape)> {
+        Resize { doubled: false, factor: 0.25 }.cpu_fwd(x, lx)
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(dy.contiguous()?.apply_op1_no_bwd(&Resize { doubled: true, factor: 0.25 })?))
+    }
+}
+
+/// Doubling, or the sum of 2x2 cells; times a factor.
+struct Resize {
+    doubled: bool,
+    factor: f32,
+}
+
+impl CustomOp1 for Resize {
+    fn name(&self) -> &'static str {
+        "awing-resize"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (n, h, w, c) = lx.shape().dims4()?;
+        let x = cpu_slice(x, lx)?;
+        Ok(if self.doubled {
+            (CpuStorage::F32(double(w, c, x, n * h, self.factor)), Shape::from((n, 2 * h, 2 * w, c)))
+        } else {
+            (CpuStorage::F32(halve(w / 2, c, x, n * h / 2, self.factor)), Shape::from((n, h / 2, w / 2, c)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::tests::{check_gradient, random};
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        let (x, y) = (random(&[2, 4, 6, 19], 1), random(&[2, 4, 6, 19], 2));
+        check_gradient(&[x.clone()], |v| upsample2x(&v[0]));
+        check_gradient(&[x.clone()], |v| avg_pool2x(&v[0]));
+        // Away from the corner of the ReLU, where a difference quotient means nothing.
+        let away = |t: &Tensor| (t + (t.sign().unwrap() * 0.1).unwrap()).unwrap();
+        check_gradient(&[away(&x)], |v| relu(&v[0]));
+        let sum = away(&(&x + &y).unwrap());
+        check_gradient(&[(&sum - &y).unwrap(), y], |v| add_relu(&v[0], &v[1]));
+    }
+
+    #[test]
+    fn they_are_candles_operations() {
+        let x = random(&[3, 6, 4, 33], 1);
+        let nchw = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
+        let same = |a: Tensor, b: Tensor| {
+            let worst = (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            assert!(worst < 1e-6, "{worst}");
+        };
+        same(avg_pool2x(&x).unwrap(), nchw.avg_pool2d(2).unwrap().permute((0, 2, 3, 1)).unwrap());
+        same(upsample2x(&x).unwrap(), nchw.upsample_nearest2d(12, 8).unwrap().permute((0, 2, 3, 1)).unwrap());
+        same(relu(&x).unwrap(), x.relu().unwrap());
+    }
+}
