@@ -1,1 +1,5 @@
-fn main() {}
+//! The `awing` program; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    awing::cli::main()
+}

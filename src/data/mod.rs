@@ -8,6 +8,7 @@
 mod augment;
 mod folders;
 mod jsonl;
+mod landmark_task;
 mod loader;
 mod open;
 mod photometric;
@@ -19,6 +20,7 @@ mod wflw;
 
 pub use augment::{Augmentation, Donor, View};
 pub use jsonl::read_jsonl;
+pub use landmark_task::{LandmarkTask, LandmarkTaskOptions};
 pub use loader::Loader;
 pub use open::{Format, Split, open};
 pub use picture_cache::PictureCache;
@@ -28,6 +30,7 @@ pub use w300::read_300w;
 pub use wflw::{WFLW_SUBSETS, read_wflw};
 
 use crate::image::ImageError;
+use candle_core::Tensor;
 use rand_chacha::ChaCha8Rng;
 use std::path::PathBuf;
 
@@ -102,6 +105,21 @@ pub trait Task: Send + Sync {
     /// # Errors
     /// [`DataError`] if its picture can't be had.
     fn fill(&self, rng: &mut ChaCha8Rng, item: ItemMut<'_>) -> Result<(), DataError>;
+
+    /// The loss of one stack's maps, a scalar; all tensors are (item, row, column, channel). Unless a task says
+    /// otherwise it is the weighted Adaptive Wing loss.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn loss(
+        &self,
+        prediction: &Tensor,
+        target: &Tensor,
+        weight: &Tensor,
+        normalizer: f64,
+    ) -> candle_core::Result<Tensor> {
+        crate::loss::adaptive_wing(prediction, target, weight, normalizer)
+    }
 }
 
 /// `len` items one behind the other: (item, row, column, channel).

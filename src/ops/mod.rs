@@ -17,7 +17,7 @@ pub mod simd;
 pub use conv::conv2d;
 pub use depthwise::depthwise_conv2d;
 pub use norm::{NormMode, batch_norm};
-pub use pointwise::{add_relu, avg_pool2x, relu, upsample2x};
+pub use pointwise::{add_relu, avg_pool2x, upsample2x};
 
 use candle_core::{CpuStorage, Layout, Result, Tensor, bail};
 

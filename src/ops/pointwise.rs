@@ -1,4 +1,4 @@
-//! Operations on single cells and small neighbourhoods: ReLU, sums, doubling and halving of maps.
+//! Operations on single cells and small neighbourhoods: sums with a ReLU, doubling and halving of maps.
 
 use super::dense::Out;
 use super::simd::{Isa, Kernel, Simd, dispatch};
@@ -10,14 +10,6 @@ use std::ops::Range;
 const NUMBERS_WORTH_A_THREAD: usize = 1 << 16;
 /// Rows of a map that are worth handing to another thread.
 const ROWS_WORTH_A_THREAD: usize = 32;
-
-/// `max(x, 0)`.
-///
-/// # Errors
-/// What the device reports.
-pub fn relu(x: &Tensor) -> Result<Tensor> {
-    if on_cpu(x) { x.contiguous()?.apply_op1(Relu) } else { x.relu() }
-}
 
 /// `max(x + y, 0)` of two tensors of the same shape.
 ///
@@ -95,17 +87,6 @@ fn elementwise(length: usize, value: impl Elementwise + Sync) -> Vec<f32> {
 }
 
 #[derive(Clone, Copy)]
-struct Positive<'a>(&'a [f32]);
-
-impl Elementwise for Positive<'_> {
-    #[inline(always)]
-    unsafe fn value<S: Simd>(&self, s: S, at: usize, count: usize) -> S::Vector {
-        // SAFETY: passed on.
-        unsafe { s.max(s.load_partial(self.0.as_ptr().add(at), count), s.splat(0.0)) }
-    }
-}
-
-#[derive(Clone, Copy)]
 struct PositiveSum<'a>(&'a [f32], &'a [f32]);
 
 impl Elementwise for PositiveSum<'_> {
@@ -133,23 +114,6 @@ impl Elementwise for Gated<'_> {
                 (s.load_partial(self.0.as_ptr().add(at), count), s.load_partial(self.1.as_ptr().add(at), count));
             s.where_positive(a, b)
         }
-    }
-}
-
-struct Relu;
-
-impl CustomOp1 for Relu {
-    fn name(&self) -> &'static str {
-        "awing-relu"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = cpu_slice(x, lx)?;
-        Ok((CpuStorage::F32(elementwise(x.len(), Positive(x))), lx.shape().clone()))
-    }
-
-    fn bwd(&self, _: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(y.apply_op2_no_bwd(&dy.contiguous()?, &Gate)?))
     }
 }
 
@@ -303,7 +267,6 @@ mod tests {
         check_gradient(&[x.clone()], |v| avg_pool2x(&v[0]));
         // Away from the corner of the ReLU, where a difference quotient means nothing.
         let away = |t: &Tensor| (t + (t.sign().unwrap() * 0.1).unwrap()).unwrap();
-        check_gradient(&[away(&x)], |v| relu(&v[0]));
         let sum = away(&(&x + &y).unwrap());
         check_gradient(&[(&sum - &y).unwrap(), y], |v| add_relu(&v[0], &v[1]));
     }
@@ -318,6 +281,6 @@ mod tests {
         };
         same(avg_pool2x(&x).unwrap(), nchw.avg_pool2d(2).unwrap().permute((0, 2, 3, 1)).unwrap());
         same(upsample2x(&x).unwrap(), nchw.upsample_nearest2d(12, 8).unwrap().permute((0, 2, 3, 1)).unwrap());
-        same(relu(&x).unwrap(), x.relu().unwrap());
+        same(add_relu(&x, &x).unwrap(), (x * 2.0).unwrap().relu().unwrap());
     }
 }

@@ -1,1 +1,16 @@
-//! The trainer: optimizer, schedule, averaging, checkpoints.
+//! The trainer: a recipe and a task in, a model file out.
+//!
+//! [`Recipe`] says what to train and how; [`Trainer`] does it, writes a log ([`log`]), checkpoints that survive a kill
+//! at any moment ([`checkpoint`]), and the average of the weights (EMA) as the model. The same recipe, seed and thread
+//! count train the same model.
+
+mod checkpoint;
+mod log;
+mod optimizer;
+mod recipe;
+mod trainer;
+
+pub use log::{LogRow, read_log};
+pub use optimizer::{OptimizerConfig, OptimizerKind};
+pub use recipe::{Recipe, Schedule, ScheduleShape};
+pub use trainer::{Ending, Progress, TrainError, TrainOptions, Trainer, Validator};

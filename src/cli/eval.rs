@@ -1,0 +1,116 @@
+//! `awing eval`: a model over annotated faces.
+
+use crate::data::{self, Format, Split};
+use crate::engine::Landmarker;
+use crate::eval::metrics::Norm;
+use crate::eval::{EvalOptions, Evaluation, FaceResult, draw_curve, evaluate};
+use crate::model::Model;
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct EvalArguments {
+    /// The landmark model.
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Annotated faces; may be given several times.
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    data: Vec<PathBuf>,
+    /// What errors are divided by.
+    #[arg(long, value_enum, default_value = "inter-ocular")]
+    norm: NormChoice,
+    /// Bound of failures and of the area under the error curve, in percent of the norm.
+    #[arg(long, default_value_t = 10.0, value_name = "PERCENT")]
+    threshold: f64,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Draw the cumulative error curve.
+    #[arg(long, value_name = "FILE.png")]
+    plot: Option<PathBuf>,
+    /// Write the predicted landmarks, one JSON line a picture.
+    #[arg(long, value_name = "FILE.jsonl")]
+    predictions: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum NormChoice {
+    /// Distance of the outer eye corners.
+    InterOcular,
+    /// Distance of the eyes' middles.
+    InterPupil,
+    /// Distance of the pupils.
+    Pupil,
+    /// Square root of the area of the landmarks' box.
+    Box,
+}
+
+impl From<NormChoice> for Norm {
+    fn from(choice: NormChoice) -> Self {
+        match choice {
+            NormChoice::InterOcular => Norm::InterOcular,
+            NormChoice::InterPupil => Norm::InterPupil,
+            NormChoice::Pupil => Norm::Pupil,
+            NormChoice::Box => Norm::Box,
+        }
+    }
+}
+
+pub fn run(arguments: EvalArguments) -> Result<()> {
+    let model = Model::load(&arguments.model)?;
+    let mut landmarker = Landmarker::new(&model).with_context(|| arguments.model.display().to_string())?;
+    let mut samples = Vec::new();
+    for path in &arguments.data {
+        samples.extend(data::open(path, Format::Auto, Split::Test)?);
+    }
+    let bar = ProgressBar::new(samples.len() as u64);
+    let options = EvalOptions { norm: arguments.norm.into(), threshold: arguments.threshold / 100.0 };
+    let evaluation = evaluate(&mut landmarker, None, &samples, &options, || bar.inc(1))?;
+    bar.finish_and_clear();
+    if let Some(path) = &arguments.plot {
+        draw_curve(&evaluation, path)?;
+    }
+    if let Some(path) = &arguments.predictions {
+        crate::files::write_whole(path, predictions(&evaluation.faces)?.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if arguments.json {
+        println!("{}", serde_json::to_string(&evaluation)?);
+    } else {
+        print!("{}", table(&evaluation));
+    }
+    Ok(())
+}
+
+fn predictions(faces: &[FaceResult]) -> Result<String> {
+    let mut text = String::new();
+    for face in faces {
+        let line = serde_json::json!({"image": face.image, "landmarks": face.landmarks, "score": face.score});
+        writeln!(text, "{line}")?;
+    }
+    Ok(text)
+}
+
+fn table(evaluation: &Evaluation) -> String {
+    let percent = 100.0 * evaluation.threshold;
+    let mut text = format!(
+        "{:<12} {:>6} {:>7} {:>8} {:>8} {:>7} {:>7}\n",
+        "data set",
+        "faces",
+        "missed",
+        "NME 68",
+        "NME 98",
+        format!("FR{percent:.0}"),
+        format!("AUC{percent:.0}")
+    );
+    for s in &evaluation.summaries {
+        let _ = writeln!(
+            text,
+            "{:<12} {:>6} {:>7} {:>7.3}% {:>7.3}% {:>6.2}% {:>7.4}",
+            s.dataset, s.faces, s.missed, s.nme68, s.nme98, s.failure_rate, s.area_under_curve
+        );
+    }
+    text
+}

@@ -1,0 +1,119 @@
+//! `awing train`: a recipe and data in, a model file out.
+
+use super::device::DeviceChoice;
+use crate::data::{self, Format, LandmarkTask, LandmarkTaskOptions, Sample, Split, Task};
+use crate::eval::LandmarkValidator;
+use crate::model::{Kind, Model};
+use crate::train::{Ending, Recipe, TrainOptions, Trainer, Validator};
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+#[derive(clap::Args)]
+pub struct TrainArguments {
+    /// Annotated faces to train on; may be given several times.
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    data: Vec<PathBuf>,
+    /// Annotated faces to validate on; may be given several times.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    validation: Vec<PathBuf>,
+    /// How to train (see recipes/).
+    #[arg(long, value_name = "FILE.toml")]
+    recipe: PathBuf,
+    /// Folder for the model, the log, the curve and the checkpoint.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Go on with the training in --out.
+    #[arg(long)]
+    resume: bool,
+    /// Start from the weights of this model instead of random ones.
+    #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
+    start_from: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "auto")]
+    device: DeviceChoice,
+    /// Threads for the network; the loader has one more of its own.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Stop after so many minutes, with a checkpoint.
+    #[arg(long, value_name = "M")]
+    minutes: Option<f64>,
+}
+
+pub fn run(arguments: TrainArguments) -> Result<()> {
+    let recipe = Recipe::load(&arguments.recipe)?;
+    let read = |paths: &[PathBuf], split: Split| -> Result<Vec<Sample>> {
+        let mut samples = Vec::new();
+        for path in paths {
+            samples.extend(data::open(path, Format::Auto, split)?);
+        }
+        Ok(samples)
+    };
+    let (task, mut validator): (Arc<dyn Task>, Option<Box<dyn Validator>>) = match recipe.model.kind {
+        Kind::Landmarks => {
+            let options = LandmarkTaskOptions {
+                input_size: recipe.model.input_size,
+                heatmap_size: recipe.model.heatmap_size(),
+                crop_scale: recipe.model.crop.scale,
+                sigma_cells: recipe.sigma_cells,
+            };
+            let samples = read(&arguments.data, Split::Train)?;
+            let task = LandmarkTask::new(samples, &recipe.datasets, recipe.augmentation.clone(), options)?;
+            let validator: Option<Box<dyn Validator>> = if arguments.validation.is_empty() {
+                None
+            } else {
+                let validator = LandmarkValidator::new(read(&arguments.validation, Split::Test)?, &recipe.model)
+                    .map_err(|e| anyhow::anyhow!("cannot prepare the validation: {e}"))?;
+                Some(Box::new(validator))
+            };
+            (Arc::new(task), validator)
+        }
+        Kind::Detector => bail!("{}: detectors can't be trained by this version", arguments.recipe.display()),
+    };
+    let limit = match arguments.minutes {
+        Some(m) if m.is_finite() && m > 0.0 => Some(Duration::from_secs_f64(m * 60.0)),
+        Some(m) => bail!("--minutes {m}: a number over 0 is needed"),
+        None => None,
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = stop.clone();
+    ctrlc::set_handler(move || {
+        if asked.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nstopping with a checkpoint after this step (Ctrl-C again: at once, without one)");
+    })
+    .context("cannot listen for Ctrl-C")?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let options = TrainOptions {
+        out: arguments.out.clone(),
+        resume: arguments.resume,
+        device: arguments.device.open()?,
+        threads: arguments.threads.unwrap_or(cores),
+        limit,
+        stop,
+    };
+    let mut trainer = Trainer::new(recipe, task, options)?;
+    if let Some(path) = &arguments.start_from {
+        trainer.start_from(&Model::load(path)?)?;
+    }
+    let style =
+        ProgressStyle::with_template("{bar:30} {pos}/{len} steps, {msg}, {elapsed_precise} gone, {eta_precise} left")?;
+    let bar = ProgressBar::new(0).with_style(style);
+    let ending = trainer.run(validator.as_deref_mut().map(|v| v as &mut dyn Validator), |p| {
+        bar.set_length(p.steps);
+        bar.set_position(p.step);
+        let validation = p.validation.map(|v| format!(", validation {v:.3}")).unwrap_or_default();
+        bar.set_message(format!("{:.0} images/s, loss {:.4}{validation}", p.images_per_second, p.loss));
+    })?;
+    bar.abandon();
+    let model = arguments.out.join("model.safetensors");
+    match ending {
+        Ending::Finished => println!("trained: {}", model.display()),
+        Ending::Paused => println!("paused; go on with --resume. The model so far: {}", model.display()),
+    }
+    Ok(())
+}

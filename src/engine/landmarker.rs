@@ -1,0 +1,85 @@
+//! One face: a picture and where its face is in, landmarks out. Evaluation and tracking share it.
+
+use super::{Engine, EngineError, EngineOptions};
+use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame, heatmap_from_crop};
+use crate::heatmap::{Calibration, Decoding, Peak, decode};
+use crate::image::{Border, Frame, crop_into};
+use crate::model::Model;
+
+/// A landmark in the frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Landmark {
+    pub position: Point<FrameSpace>,
+    /// Share of such points that are about right, 0..=1 (see [`Peak::confidence`]).
+    pub confidence: f32,
+}
+
+/// A landmark model ready to run.
+pub struct Landmarker {
+    engine: Engine,
+    decoding: Decoding,
+    calibration: Calibration,
+    points: usize,
+    input_size: usize,
+    crop_scale: f32,
+    peaks: Vec<Peak>,
+    landmarks: Vec<Landmark>,
+}
+
+impl Landmarker {
+    /// Compiles a landmark model.
+    ///
+    /// # Errors
+    /// As [`Engine::compile`]; [`EngineError::Kind`] for a detector.
+    pub fn new(model: &Model) -> Result<Self, EngineError> {
+        let config = model.config();
+        if config.kind != crate::model::Kind::Landmarks {
+            return Err(EngineError::Kind { wanted: crate::model::Kind::Landmarks });
+        }
+        let engine = Engine::compile(model, &EngineOptions { height: config.input_size, width: config.input_size })?;
+        Ok(Self {
+            engine,
+            decoding: config.decoding,
+            calibration: config.calibration.clone(),
+            points: config.points,
+            input_size: config.input_size,
+            crop_scale: config.crop.scale,
+            peaks: Vec::new(),
+            landmarks: Vec::new(),
+        })
+    }
+
+    /// The crop about a box around the landmarks: the model's own margin, turned by `angle_rad`, the roll of the head.
+    pub fn crop_about(&self, landmark_box: &Rect<FrameSpace>, angle_rad: f32) -> Similarity<CropSpace, FrameSpace> {
+        crop_from_frame(landmark_box.center(), landmark_box.side() * self.crop_scale, angle_rad, self.input_size)
+    }
+
+    /// Side of the crop over the longer side of the box around the landmarks.
+    pub fn crop_scale(&self) -> f32 {
+        self.crop_scale
+    }
+
+    /// The landmarks of the face in the crop.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn predict(
+        &mut self,
+        frame: &Frame,
+        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
+    ) -> Result<&[Landmark], EngineError> {
+        crop_into(frame, crop_from_frame, self.input_size, Border::Replicate, self.engine.input_mut());
+        self.engine.run()?;
+        let maps = self.engine.output();
+        decode(&maps, self.points, self.decoding, &self.calibration, &mut self.peaks);
+        let crop_from_heatmap = heatmap_from_crop(maps.width, self.input_size).inverse();
+        let frame_from_heatmap = crop_from_heatmap.then(&crop_from_frame.inverse());
+        self.landmarks.clear();
+        self.landmarks.extend(
+            self.peaks
+                .iter()
+                .map(|peak| Landmark { position: frame_from_heatmap.apply(peak.cell), confidence: peak.confidence }),
+        );
+        Ok(&self.landmarks)
+    }
+}

@@ -1,0 +1,86 @@
+//! The measure that a landmark training watches: the mean error on validation faces, straight from candle.
+
+use super::metrics::{self, Norm, Subset};
+use crate::data::Sample;
+use crate::geometry::{CropSpace, FrameSpace, Similarity, heatmap_from_crop};
+use crate::heatmap::{HeatmapView, decode};
+use crate::image::{Border, Frame, crop_into};
+use crate::model::{Mode, ModelConfig, Network};
+use crate::train::Validator;
+use candle_core::Tensor;
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Validation faces, cropped once.
+pub struct LandmarkValidator {
+    samples: Vec<Sample>,
+    transforms: Vec<Similarity<CropSpace, FrameSpace>>,
+    pictures: Vec<f32>,
+    size: usize,
+}
+
+/// Pictures that go through the network together.
+const BATCH: usize = 24;
+
+impl LandmarkValidator {
+    /// Reads and crops the samples for a model.
+    ///
+    /// # Errors
+    /// A picture that can't be read, by name.
+    pub fn new(samples: Vec<Sample>, config: &ModelConfig) -> Result<Self, AnyError> {
+        let size = config.input_size;
+        let mut pictures = vec![0.0; samples.len() * size * size * 3];
+        let mut transforms = Vec::new();
+        let mut kept = Vec::new();
+        for sample in samples {
+            let Some(landmark_box) = sample.landmark_box() else { continue };
+            let frame = Frame::open(&sample.image)?;
+            let side = landmark_box.side() * config.crop.scale;
+            let transform = crate::geometry::crop_from_frame(landmark_box.center(), side, 0.0, size);
+            let at = kept.len() * size * size * 3;
+            crop_into(&frame, &transform, size, Border::Replicate, &mut pictures[at..at + size * size * 3]);
+            transforms.push(transform);
+            kept.push(sample);
+        }
+        Ok(Self { samples: kept, transforms, pictures, size })
+    }
+}
+
+impl Validator for LandmarkValidator {
+    fn measure_name(&self) -> &str {
+        "validation NME (68 points, inter-ocular), %"
+    }
+
+    fn measure(&mut self, network: &Network) -> Result<f64, AnyError> {
+        let (size, points) = (self.size, network.config().points);
+        let (mut sum, mut count) = (0.0, 0_usize);
+        let mut peaks = Vec::new();
+        for start in (0..self.samples.len()).step_by(BATCH) {
+            let end = (start + BATCH).min(self.samples.len());
+            let values = &self.pictures[start * size * size * 3..end * size * size * 3];
+            let pictures = Tensor::from_slice(values, (end - start, size, size, 3), network.device())?;
+            let maps = network.forward(&pictures, Mode::Evaluate)?.pop().ok_or("the network has no output")?;
+            let (_, height, width, channels) = maps.dims4()?;
+            let values = maps.flatten_all()?.to_vec1::<f32>()?;
+            for (maps, i) in values.chunks_exact(height * width * channels).zip(start..end) {
+                let view = HeatmapView { values: maps, height, width, channels };
+                let config = network.config();
+                decode(&view, points, config.decoding, &config.calibration, &mut peaks);
+                let frame_from_heatmap = heatmap_from_crop(width, size).inverse().then(&self.transforms[i].inverse());
+                let predicted: Vec<_> = peaks.iter().map(|p| frame_from_heatmap.apply(p.cell)).collect();
+                let Sample { points, weight, .. } = &self.samples[i];
+                let error =
+                    metrics::normalized_mean_error(&predicted, points, weight, Norm::InterOcular, Subset::Ibug68);
+                if let Some(error) = error {
+                    sum += error;
+                    count += 1;
+                }
+            }
+        }
+        if count == 0 {
+            Err("none of the validation faces can be measured".into())
+        } else {
+            Ok(100.0 * sum / count as f64)
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What a model file says about itself.
+
+use super::graph::Graph;
+use super::{EdgeConfig, PaperConfig};
+use crate::heatmap::{Calibration, Decoding};
+use serde::{Deserialize, Serialize};
+
+/// What the heatmaps mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// One map a landmark of the face in the crop, then the boundary map.
+    Landmarks,
+    /// Face centres, sizes and offsets in the whole picture.
+    Detector,
+}
+
+/// Which network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    Edge(EdgeConfig),
+    Paper(PaperConfig),
+}
+
+/// Which part of the picture the network sees.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CropConvention {
+    /// Side of the square crop over the longer side of the box around the landmarks.
+    pub scale: f32,
+}
+
+fn is_default(calibration: &Calibration) -> bool {
+    *calibration == Calibration::default()
+}
+
+/// A model's description; it travels in the file's metadata.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    pub kind: Kind,
+    pub architecture: Architecture,
+    /// Pixels a side of the input (of the longer side, for a detector).
+    pub input_size: usize,
+    /// Landmarks; 0 for a detector.
+    pub points: usize,
+    /// Maps a stack: the landmarks and the boundary map, or the detector's channels.
+    pub outputs: usize,
+    pub crop: CropConvention,
+    pub decoding: Decoding,
+    /// From a heatmap's maximum to a confidence.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub calibration: Calibration,
+    /// Training data, steps and figures, as the trainer wrote them down.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub training: serde_json::Map<String, serde_json::Value>,
+}
+
+impl ModelConfig {
+    /// What is wrong with the description, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        match &self.architecture {
+            Architecture::Edge(edge) => edge.check()?,
+            Architecture::Paper(paper) => paper.check()?,
+        }
+        if self.outputs == 0 || self.points > self.outputs {
+            return Err(format!("{} maps can't hold {} points", self.outputs, self.points));
+        }
+        let coarsest = self.graph().coarsest_stride();
+        if self.input_size == 0 || !self.input_size.is_multiple_of(coarsest) {
+            return Err(format!("input_size {} is not a multiple of {coarsest}", self.input_size));
+        }
+        if !(self.crop.scale.is_finite() && self.crop.scale > 0.0) {
+            return Err(format!("crop scale {} is not a positive number", self.crop.scale));
+        }
+        Ok(())
+    }
+
+    /// The network.
+    pub fn graph(&self) -> Graph {
+        match &self.architecture {
+            Architecture::Edge(edge) => edge.graph(self.outputs),
+            Architecture::Paper(paper) => paper.graph(self.outputs),
+        }
+    }
+
+    /// Cells a side of the heatmaps of a square input.
+    pub fn heatmap_size(&self) -> usize {
+        self.input_size / self.graph().output_stride()
+    }
+}

@@ -1,0 +1,239 @@
+//! The model file: safetensors that describe themselves.
+
+use super::config::ModelConfig;
+use super::graph::{Parameter, Role};
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+/// Metadata keys.
+const FORMAT_KEY: &str = "awing_format";
+const CONFIG_KEY: &str = "awing_config";
+/// Goes up when an older awing could not read a newer file.
+const FORMAT_VERSION: &str = "1";
+
+/// What can be wrong with a model file.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("cannot read the model {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot write the model {path}: {source}")]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {reason}")]
+    InFile { path: PathBuf, reason: Box<ModelError> },
+    #[error("not a model file: {0}")]
+    NotSafetensors(#[from] SafeTensorError),
+    #[error("a safetensors file without awing's description; an official PyTorch checkpoint has to be imported first")]
+    NoDescription,
+    #[error("the file has format version {0}, this awing reads version {FORMAT_VERSION}: get a newer awing")]
+    UnknownVersion(String),
+    #[error("the model's description is damaged: {0}")]
+    BadDescription(String),
+    #[error("tensor {name} is missing")]
+    Missing { name: String },
+    #[error("tensor {name} is not part of this network")]
+    Superfluous { name: String },
+    #[error("tensor {name} has shape {actual:?}, the network needs {expected:?}")]
+    Misshapen { name: String, actual: Vec<usize>, expected: Vec<usize> },
+    #[error("tensor {name} is of type {actual:?}; f32 and f16 are understood")]
+    WrongType { name: String, actual: Dtype },
+    #[error("tensor {name} holds a number that is not finite")]
+    NotFinite { name: String },
+}
+
+/// A network's description and its weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    config: ModelConfig,
+    /// Row-major values of every parameter, by name.
+    tensors: HashMap<String, Vec<f32>>,
+}
+
+impl Model {
+    /// A model from a description and the values of every parameter.
+    ///
+    /// # Errors
+    /// A description that can't be, or the first parameter that is missing, superfluous, misshapen or not finite.
+    pub fn new(config: ModelConfig, tensors: HashMap<String, Vec<f32>>) -> Result<Self, ModelError> {
+        config.check().map_err(ModelError::BadDescription)?;
+        let parameters = config.graph().parameters();
+        for Parameter { name, shape, .. } in &parameters {
+            let values = tensors.get(name).ok_or_else(|| ModelError::Missing { name: name.clone() })?;
+            if values.len() != shape.iter().product::<usize>() {
+                let (actual, expected) = (vec![values.len()], shape.clone());
+                return Err(ModelError::Misshapen { name: name.clone(), actual, expected });
+            }
+            if values.iter().any(|v| !v.is_finite()) {
+                return Err(ModelError::NotFinite { name: name.clone() });
+            }
+        }
+        if tensors.len() > parameters.len() {
+            let known = |name: &String| parameters.iter().any(|p| p.name == *name);
+            if let Some(name) = tensors.keys().filter(|n| !known(n)).min() {
+                return Err(ModelError::Superfluous { name: name.clone() });
+            }
+        }
+        Ok(Self { config, tensors })
+    }
+
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The same weights under a changed training record.
+    pub fn with_training_record(mut self, record: serde_json::Map<String, serde_json::Value>) -> Self {
+        self.config.training = record;
+        self
+    }
+
+    /// Row-major values of a parameter of the network; `None` if it has no such.
+    pub fn tensor(&self, name: &str) -> Option<&[f32]> {
+        self.tensors.get(name).map(Vec::as_slice)
+    }
+
+    /// Reads a model file.
+    ///
+    /// # Errors
+    /// [`ModelError`], naming the file.
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
+        let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
+        Self::from_bytes(&bytes)
+            .map_err(|reason| ModelError::InFile { path: path.to_owned(), reason: Box::new(reason) })
+    }
+
+    /// Reads a model file that is already in memory.
+    ///
+    /// # Errors
+    /// [`ModelError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+        let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+        let metadata = metadata.metadata().clone().unwrap_or_default();
+        let version = metadata.get(FORMAT_KEY).ok_or(ModelError::NoDescription)?;
+        if version != FORMAT_VERSION {
+            return Err(ModelError::UnknownVersion(version.clone()));
+        }
+        let config = metadata.get(CONFIG_KEY).ok_or(ModelError::NoDescription)?;
+        let config: ModelConfig =
+            serde_json::from_str(config).map_err(|e| ModelError::BadDescription(e.to_string()))?;
+        config.check().map_err(ModelError::BadDescription)?;
+        let shapes: HashMap<String, Vec<usize>> =
+            config.graph().parameters().into_iter().map(|p| (p.name, p.shape)).collect();
+        let file = SafeTensors::deserialize(bytes)?;
+        let mut tensors = HashMap::new();
+        for (name, view) in file.tensors() {
+            let expected = shapes.get(&name).ok_or_else(|| ModelError::Superfluous { name: name.clone() })?;
+            if view.shape() != expected {
+                let (actual, expected) = (view.shape().to_vec(), expected.clone());
+                return Err(ModelError::Misshapen { name, actual, expected });
+            }
+            let values = match view.dtype() {
+                Dtype::F32 => {
+                    view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+                }
+                Dtype::F16 => {
+                    view.data().chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+                }
+                actual => return Err(ModelError::WrongType { name, actual }),
+            };
+            tensors.insert(name, values);
+        }
+        Self::new(config, tensors)
+    }
+
+    /// Writes the model file; an existing one is replaced only when the new one is whole.
+    ///
+    /// # Errors
+    /// [`ModelError::Write`].
+    pub fn save(&self, path: &Path) -> Result<(), ModelError> {
+        let write = |source| ModelError::Write { path: path.to_owned(), source };
+        let bytes = self.to_bytes().map_err(|e| write(std::io::Error::other(e.to_string())))?;
+        crate::files::write_whole(path, &bytes).map_err(write)
+    }
+
+    /// The bytes of the model file. The same model gives the same bytes.
+    ///
+    /// # Errors
+    /// [`ModelError::NotSafetensors`] if the format can't hold the tensors.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
+        let mut stored: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
+        for Parameter { name, shape, role } in self.config.graph().parameters() {
+            let values = &self.tensors[&name];
+            let entry = if role == Role::ConvolutionWeight {
+                let bytes = values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect();
+                (Dtype::F16, shape, bytes)
+            } else {
+                (Dtype::F32, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            };
+            stored.insert(name, entry);
+        }
+        let views: Vec<(&str, TensorView<'_>)> = stored
+            .iter()
+            .map(|(name, (dtype, shape, bytes))| {
+                TensorView::new(*dtype, shape.clone(), bytes).map(|v| (name.as_str(), v))
+            })
+            .collect::<Result<_, _>>()?;
+        let config = serde_json::to_string(&self.config).map_err(|e| ModelError::BadDescription(e.to_string()))?;
+        let metadata =
+            HashMap::from([(FORMAT_KEY.to_owned(), FORMAT_VERSION.to_owned()), (CONFIG_KEY.to_owned(), config)]);
+        Ok(safetensors::serialize(views, Some(metadata))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Network;
+
+    pub(crate) fn tiny() -> Model {
+        let config: ModelConfig = serde_json::from_value(serde_json::json!({
+            "kind": "landmarks",
+            "architecture": {"edge": {
+                "stem_channels": 8, "stem_blocks": 0, "widths": [8, 16], "kernel": 3, "middle_blocks": 1,
+                "up_blocks": [0], "stacks": 1, "coordinates": true
+            }},
+            "input_size": 32, "points": 4, "outputs": 5, "crop": {"scale": 1.35}, "decoding": "centroid"
+        }))
+        .unwrap();
+        Network::random(&config, 7, &candle_core::Device::Cpu).unwrap().to_model().unwrap()
+    }
+
+    #[test]
+    fn a_written_model_reads_back_to_half_precision_and_then_exactly() {
+        let model = tiny();
+        let once = Model::from_bytes(&model.to_bytes().unwrap()).unwrap();
+        assert_eq!(once.config(), model.config());
+        for p in model.config().graph().parameters() {
+            for (a, b) in once.tensor(&p.name).unwrap().iter().zip(model.tensor(&p.name).unwrap()) {
+                assert!((a - b).abs() <= 1e-3 * b.abs().max(1e-3));
+            }
+        }
+        let twice = once.to_bytes().unwrap();
+        assert_eq!(Model::from_bytes(&twice).unwrap(), once);
+        assert_eq!(once.to_bytes().unwrap(), twice);
+    }
+
+    #[test]
+    fn a_file_that_does_not_fit_is_refused_with_the_tensor() {
+        let model = tiny();
+        let mut tensors = model.tensors.clone();
+        let gone = tensors.remove("stem.0.conv.weight").unwrap();
+        let error = Model::new(model.config.clone(), tensors.clone()).unwrap_err();
+        assert!(matches!(error, ModelError::Missing { name } if name == "stem.0.conv.weight"));
+        tensors.insert("stem.0.conv.weight".into(), gone[1..].to_vec());
+        let error = Model::new(model.config.clone(), tensors.clone()).unwrap_err();
+        assert!(matches!(error, ModelError::Misshapen { .. }));
+        tensors.insert("stem.0.conv.weight".into(), gone.clone());
+        tensors.insert("surplus".into(), vec![0.0]);
+        let error = Model::new(model.config.clone(), tensors).unwrap_err();
+        assert!(matches!(error, ModelError::Superfluous { name } if name == "surplus"));
+    }
+
+    #[test]
+    fn damaged_and_foreign_files_are_refused() {
+        let bytes = tiny().to_bytes().unwrap();
+        assert!(Model::from_bytes(&bytes[..bytes.len() / 2]).is_err());
+        assert!(Model::from_bytes(b"hello").is_err());
+        let foreign = safetensors::serialize(Vec::<(&str, TensorView<'_>)>::new(), None).unwrap();
+        assert!(matches!(Model::from_bytes(&foreign), Err(ModelError::NoDescription)));
+    }
+}

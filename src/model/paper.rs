@@ -1,0 +1,129 @@
+//! The network of the paper: stacked hourglasses with CoordConv and a boundary map, tensor for tensor the official one.
+//!
+//! Structure and names follow the official evaluation code (class `FAN`; paper section 4 and its supplement), so that
+//! its checkpoints load by name. All convolutions but those named with a bias have none.
+
+use super::graph::{Graph, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// Depth of every hourglass: 64, 32, 16, 8 and 4 cells a side.
+const DEPTH: usize = 4;
+/// Channels inside the hourglasses.
+const CHANNELS: usize = 256;
+
+/// The size of a paper network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperConfig {
+    /// Hourglasses, 1 to 4 in the paper.
+    pub stacks: usize,
+}
+
+impl PaperConfig {
+    /// What is wrong with the sizes, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        if self.stacks == 0 { Err("stacks is at least 1".into()) } else { Ok(()) }
+    }
+
+    /// The network with `outputs` maps a stack, the last of them the boundary map.
+    pub fn graph(&self, outputs: usize) -> Graph {
+        let mut g = Graph::default();
+        let mut x = g.input(3);
+        x = g.coordinates(x, None);
+        x = g.convolution("conv1.conv", x, 64, 7, 2, true);
+        x = g.batch_norm("bn1", x, true);
+        x = block(&mut g, "conv2", x, 128);
+        x = g.average_pool(x);
+        x = block(&mut g, "conv3", x, 128);
+        x = block(&mut g, "conv4", x, CHANNELS);
+        let mut heatmaps = None;
+        for stack in 0..self.stacks {
+            let name = format!("m{stack}");
+            let y = g.coordinates(x, heatmaps);
+            let y = g.convolution(format!("{name}.coordconv.conv"), y, CHANNELS, 1, 1, true);
+            let y = hourglass(&mut g, &name, y, DEPTH);
+            let y = block(&mut g, &format!("top_m_{stack}"), y, CHANNELS);
+            let y = g.convolution(format!("conv_last{stack}"), y, CHANNELS, 1, 1, true);
+            let y = g.batch_norm(format!("bn_end{stack}"), y, true);
+            let maps = g.convolution(format!("l{stack}"), y, outputs, 1, 1, true);
+            g.outputs.push(maps);
+            heatmaps = Some(maps);
+            if stack + 1 < self.stacks {
+                let from_features = g.convolution(format!("bl{stack}"), y, CHANNELS, 1, 1, true);
+                let from_heatmaps = g.convolution(format!("al{stack}"), maps, CHANNELS, 1, 1, true);
+                x = g.add(x, from_features, false);
+                x = g.add(x, from_heatmaps, false);
+            }
+        }
+        g
+    }
+}
+
+/// Pre-activation block: three 3x3 convolutions of 1/2, 1/4 and 1/4 of the channels, each on top of the last one,
+/// concatenated and added to the input.
+fn block(g: &mut Graph, name: &str, x: NodeId, channels: usize) -> NodeId {
+    let mut parts = Vec::new();
+    let mut y = x;
+    for (i, part) in [channels / 2, channels / 4, channels / 4].into_iter().enumerate() {
+        y = g.batch_norm(format!("{name}.bn{}", i + 1), y, true);
+        y = g.convolution(format!("{name}.conv{}", i + 1), y, part, 3, 1, false);
+        parts.push(y);
+    }
+    let y = g.concat(parts);
+    let residual = if g.nodes[x].channels == channels {
+        x
+    } else {
+        let r = g.batch_norm(format!("{name}.downsample.0"), x, true);
+        g.convolution(format!("{name}.downsample.2"), r, channels, 1, 1, false)
+    };
+    g.add(y, residual, false)
+}
+
+fn hourglass(g: &mut Graph, name: &str, x: NodeId, level: usize) -> NodeId {
+    let skip = block(g, &format!("{name}.b1_{level}"), x, CHANNELS);
+    let y = g.average_pool(x);
+    let y = block(g, &format!("{name}.b2_{level}"), y, CHANNELS);
+    let y = if level > 1 {
+        hourglass(g, name, y, level - 1)
+    } else {
+        block(g, &format!("{name}.b2_plus_{level}"), y, CHANNELS)
+    };
+    let y = block(g, &format!("{name}.b3_{level}"), y, CHANNELS);
+    let y = g.upsample(y);
+    g.add(y, skip, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cost_and_size_are_those_of_the_official_network() {
+        // Parameters in millions and multiply-adds in thousand millions of the official code with 98 points.
+        for (stacks, millions, cost) in [(1, 6.334, 8.73), (2, 12.273, 14.72), (3, 18.213, 20.72), (4, 24.153, 26.71)] {
+            let graph = PaperConfig { stacks }.graph(99);
+            let parameters: usize = graph
+                .parameters()
+                .iter()
+                .filter(|p| p.role.is_trained())
+                .map(|p| p.shape.iter().product::<usize>())
+                .sum();
+            assert!((parameters as f64 / 1e6 - millions).abs() < 0.001, "{stacks} stacks: {parameters}");
+            let actual = graph.multiply_adds(256, 256) as f64 / 1e9;
+            assert!((actual - cost).abs() < 0.01, "{stacks} stacks: {actual}");
+        }
+    }
+
+    #[test]
+    fn four_stacks_have_the_tensors_of_the_official_checkpoint() {
+        // 1137 tensors in the official file, 184 of them the counters that batch norms keep beside their statistics.
+        let parameters = PaperConfig { stacks: 4 }.graph(99).parameters();
+        assert_eq!(parameters.len() + 184, 1137);
+        let shape = |name: &str| parameters.iter().find(|p| p.name == name).map(|p| p.shape.clone());
+        assert_eq!(shape("conv1.conv.weight"), Some(vec![64, 6, 7, 7]));
+        assert_eq!(shape("m1.coordconv.conv.weight"), Some(vec![256, 261, 1, 1]));
+        assert_eq!(shape("conv4.downsample.2.weight"), Some(vec![256, 128, 1, 1]));
+        assert_eq!(shape("al2.weight"), Some(vec![256, 99, 1, 1]));
+        assert_eq!(shape("al3.weight"), None);
+    }
+}

@@ -1,0 +1,335 @@
+//! The training loop.
+
+use super::checkpoint::{self, Position, State};
+use super::log::{self, LogRow};
+use super::optimizer::{Moments, global_norm, update};
+use super::recipe::Recipe;
+use crate::data::{DataError, Loader, Task};
+use crate::model::graph::Parameter;
+use crate::model::{Mode, Model, ModelError, Network};
+use candle_core::{Device, Tensor};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What can stop a training.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error("the recipe {path}: {reason}")]
+    Recipe { path: PathBuf, reason: String },
+    #[error("cannot go on from the checkpoint {path}: {reason}")]
+    Checkpoint { path: PathBuf, reason: String },
+    #[error("the log {path}, line {line}: {reason}")]
+    Log { path: PathBuf, line: usize, reason: String },
+    #[error("cannot write {path}: {reason}")]
+    Write { path: PathBuf, reason: String },
+    #[error("{0} holds a training already; add --resume to go on with it, or give --out another folder")]
+    Occupied(PathBuf),
+    #[error(
+        "the loss is not a number any more in step {step}; the last checkpoint is untouched. \
+         A lower learning_rate or a longer warm-up helps"
+    )]
+    Diverged { step: u64 },
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    #[error("validation failed: {0}")]
+    Validation(Box<dyn std::error::Error + Send + Sync>),
+    #[error("cannot start {threads} threads: {reason}")]
+    Threads { threads: usize, reason: String },
+}
+
+/// Measures a model while it is trained.
+pub trait Validator: Send {
+    /// What is measured, for the log and the curve: "validation NME, %".
+    fn measure_name(&self) -> &str;
+
+    /// The measure of `network`; lower is better.
+    ///
+    /// # Errors
+    /// Whatever stops the measuring; it ends the training.
+    fn measure(&mut self, network: &Network) -> Result<f64, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// Where and how long to train; the recipe says how.
+pub struct TrainOptions {
+    /// Folder for checkpoints, log, curve and model.
+    pub out: PathBuf,
+    /// Go on with the training in `out`, if there is one.
+    pub resume: bool,
+    pub device: Device,
+    /// Threads for the network; the loader has one of its own.
+    pub threads: usize,
+    /// Stop, with a checkpoint, after this long.
+    pub limit: Option<Duration>,
+    /// Set from outside to stop, with a checkpoint, after the current step.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// What a person wants to see while it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// Steps done, of `steps`.
+    pub step: u64,
+    pub steps: u64,
+    /// Pictures a second in this session.
+    pub images_per_second: f64,
+    /// Mean loss of the last steps.
+    pub loss: f64,
+    /// The newest validation measure.
+    pub validation: Option<f64>,
+}
+
+/// How a training ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// All steps of the schedule are done.
+    Finished,
+    /// The time was up or somebody asked; `--resume` goes on.
+    Paused,
+}
+
+/// Time between two checkpoints.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(120);
+/// Steps for one line of the log.
+const LOG_STEPS: u64 = 50;
+/// The average forgets faster in the beginning: its decay is `(t + 1) / (t + AVERAGE_WARMUP)` while that is less.
+const AVERAGE_WARMUP: f64 = 20.0;
+
+/// A training under way.
+pub struct Trainer {
+    recipe: Recipe,
+    options: TrainOptions,
+    task: Arc<dyn Task>,
+    network: Network,
+    parameters: Vec<Parameter>,
+    position: Position,
+    state: State,
+    rows: Vec<LogRow>,
+}
+
+impl Trainer {
+    /// Prepares a training, a new one or one to go on with.
+    ///
+    /// # Errors
+    /// [`TrainError::Occupied`] if `out` holds a training and `resume` is off; a checkpoint that does not fit; what
+    /// the device and the file system report.
+    pub fn new(recipe: Recipe, task: Arc<dyn Task>, options: TrainOptions) -> Result<Self, TrainError> {
+        std::fs::create_dir_all(&options.out)
+            .map_err(|e| TrainError::Write { path: options.out.clone(), reason: e.to_string() })?;
+        let network = Network::random(&recipe.model, recipe.seed, &options.device)?;
+        let parameters: Vec<Parameter> = network.parameters().iter().map(|(p, _)| p.clone()).collect();
+        let there = checkpoint::path(&options.out).exists();
+        if there && !options.resume {
+            return Err(TrainError::Occupied(options.out));
+        }
+        let (position, state, rows) = if there {
+            let (position, state) = checkpoint::load(&options.out, &recipe, &parameters)?;
+            let mut rows = log::read_log(&log::path(&options.out))?;
+            rows.retain(|r| r.step <= position.step);
+            (position, state, rows)
+        } else {
+            let values = read_values(&network)?;
+            let moments = values.iter().map(|v| Moments::zero(v.len())).collect();
+            let state = State { averages: values.clone(), values, moments };
+            (Position { step: 0, seconds: 0.0 }, state, Vec::new())
+        };
+        let trainer = Self { recipe, options, task, network, parameters, position, state, rows };
+        write_values(&trainer.network, &trainer.state.values)?;
+        Ok(trainer)
+    }
+
+    /// Starts a new training from the weights of a model instead of random ones.
+    ///
+    /// # Errors
+    /// [`ModelError::Missing`] if the model is of another architecture.
+    pub fn start_from(&mut self, model: &Model) -> Result<(), TrainError> {
+        for (i, p) in self.parameters.iter().enumerate() {
+            let values = model.tensor(&p.name).ok_or_else(|| ModelError::Missing { name: p.name.clone() })?;
+            if values.len() != self.state.values[i].len() {
+                let (actual, expected) = (vec![values.len()], p.shape.clone());
+                return Err(ModelError::Misshapen { name: p.name.clone(), actual, expected }.into());
+            }
+            self.state.values[i] = values.to_vec();
+            self.state.averages[i] = values.to_vec();
+        }
+        write_values(&self.network, &self.state.values)?;
+        Ok(())
+    }
+
+    /// Trains until the schedule, the time or somebody's patience ends. The model (average of the weights) is then in
+    /// `out/model.safetensors`.
+    ///
+    /// # Errors
+    /// [`TrainError`]; the last checkpoint stays whole.
+    pub fn run(
+        &mut self,
+        validator: Option<&mut dyn Validator>,
+        mut on_progress: impl FnMut(&Progress) + Send,
+    ) -> Result<Ending, TrainError> {
+        let threads = self.options.threads.max(1);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|e| TrainError::Threads { threads, reason: e.to_string() })?;
+        let mut validator = validator;
+        pool.install(|| self.steps(validator.as_deref_mut(), &mut on_progress))
+    }
+
+    fn steps(
+        &mut self,
+        mut validator: Option<&mut (dyn Validator + '_)>,
+        on_progress: &mut (dyn FnMut(&Progress) + Send),
+    ) -> Result<Ending, TrainError> {
+        let steps = self.recipe.schedule.steps;
+        let mut loader =
+            Loader::new(self.task.clone(), self.recipe.batch_size, self.recipe.seed, self.position.step, 1)?;
+        let (started, seconds_before, step_before) = (Instant::now(), self.position.seconds, self.position.step);
+        let mut last_checkpoint = Instant::now();
+        let (mut loss_sum, mut loss_count) = (0.0, 0_u64);
+        let mut validation = self.rows.iter().rev().find_map(|r| r.validation);
+        while self.position.step < steps {
+            let step = self.position.step;
+            let rate = self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(step);
+            loss_sum += self.step(&mut loader, step, rate)?;
+            loss_count += 1;
+            self.position.step += 1;
+            self.position.seconds = seconds_before + started.elapsed().as_secs_f64();
+            let step = self.position.step;
+            let is_last = step == steps;
+            let mut measured = None;
+            if step.is_multiple_of(self.recipe.validate_every) || is_last {
+                if let Some(validator) = validator.as_deref_mut() {
+                    measured = Some(self.validate(validator)?);
+                    validation = measured;
+                }
+            }
+            let progress = Progress {
+                step,
+                steps,
+                images_per_second: ((step - step_before) * self.recipe.batch_size as u64) as f64
+                    / started.elapsed().as_secs_f64(),
+                loss: loss_sum / loss_count as f64,
+                validation,
+            };
+            on_progress(&progress);
+            if step.is_multiple_of(LOG_STEPS) || is_last || measured.is_some() {
+                self.rows.push(LogRow {
+                    step,
+                    images: step * self.recipe.batch_size as u64,
+                    seconds: self.position.seconds,
+                    learning_rate: rate,
+                    loss: progress.loss,
+                    validation: measured,
+                });
+                (loss_sum, loss_count) = (0.0, 0);
+            }
+            let time_is_up = self.options.limit.is_some_and(|limit| started.elapsed() >= limit);
+            let stop = !is_last && (time_is_up || self.options.stop.load(Ordering::Relaxed));
+            if last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL || is_last || stop || measured.is_some() {
+                let name = validator.as_deref().map_or("", |v| v.measure_name());
+                self.save(name)?;
+                last_checkpoint = Instant::now();
+            }
+            if stop {
+                return Ok(Ending::Paused);
+            }
+        }
+        Ok(Ending::Finished)
+    }
+
+    /// One step; returns the loss.
+    fn step(&mut self, loader: &mut Loader, step: u64, rate: f64) -> Result<f64, TrainError> {
+        let batch = loader.next()?;
+        let shape = self.task.shape();
+        let device = self.network.device().clone();
+        let maps = (batch.len, shape.heatmap.0, shape.heatmap.1, shape.channels);
+        let pictures = Tensor::from_vec(batch.input, (batch.len, shape.input.0, shape.input.1, 3), &device)?;
+        let target = Tensor::from_vec(batch.target, maps, &device)?;
+        let weight = Tensor::from_vec(batch.weight, maps, &device)?;
+        let mut loss: Option<Tensor> = None;
+        for stack in self.network.forward(&pictures, Mode::Train)? {
+            let one = self.task.loss(&stack, &target, &weight, batch.normalizer)?;
+            loss = Some(match loss {
+                Some(sum) => (sum + one)?,
+                None => one,
+            });
+        }
+        let loss = loss.expect("a network has an output");
+        let value = f64::from(loss.to_scalar::<f32>()?);
+        if !value.is_finite() {
+            return Err(TrainError::Diverged { step });
+        }
+        let gradients = loss.backward()?;
+        let mut flat: Vec<Option<Vec<f32>>> = Vec::with_capacity(self.parameters.len());
+        for (_, var) in self.network.parameters() {
+            flat.push(gradients.get(var).map(|g| g.flatten_all()?.to_vec1::<f32>()).transpose()?);
+        }
+        let norm = global_norm(flat.iter().flatten().map(Vec::as_slice));
+        if !norm.is_finite() {
+            return Err(TrainError::Diverged { step });
+        }
+        let scale = self.recipe.optimizer.clip_norm.map_or(1.0, |longest| (longest / norm.max(1e-12)).min(1.0));
+        let decay = self.recipe.average_decay.min((step + 1) as f64 / (step as f64 + AVERAGE_WARMUP)) as f32;
+        for (i, (p, var)) in self.network.parameters().iter().enumerate() {
+            let value = &mut self.state.values[i];
+            match &flat[i] {
+                Some(gradient) if p.role.is_trained() => {
+                    let moments = &mut self.state.moments[i];
+                    update(&self.recipe.optimizer, p.role, step, rate, scale, value, gradient, moments);
+                    var.set(&Tensor::from_slice(value, p.shape.as_slice(), &device)?)?;
+                }
+                _ => *value = var.flatten_all()?.to_vec1()?,
+            }
+            for (average, v) in self.state.averages[i].iter_mut().zip(value.iter()) {
+                *average = decay * *average + (1.0 - decay) * v;
+            }
+        }
+        Ok(value)
+    }
+
+    fn validate(&self, validator: &mut dyn Validator) -> Result<f64, TrainError> {
+        let average = Network::from_model(&self.model()?, self.network.device())?;
+        validator.measure(&average).map_err(TrainError::Validation)
+    }
+
+    /// The average of the weights as a model.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] if the training has diverged.
+    pub fn model(&self) -> Result<Model, TrainError> {
+        let tensors = self.parameters.iter().map(|p| p.name.clone()).zip(self.state.averages.iter().cloned());
+        let mut config = self.recipe.model.clone();
+        config.training.insert("steps".into(), self.position.step.into());
+        config.training.insert("images".into(), (self.position.step * self.recipe.batch_size as u64).into());
+        config.training.insert("seconds".into(), (self.position.seconds.round() as u64).into());
+        if let Some(v) = self.rows.iter().rev().find_map(|r| r.validation) {
+            config.training.insert("validation".into(), v.into());
+        }
+        Ok(Model::new(config, tensors.collect())?)
+    }
+
+    fn save(&self, measure: &str) -> Result<(), TrainError> {
+        let Self { options, recipe, position, parameters, state, rows, .. } = self;
+        self.model()?.save(&options.out.join("model.safetensors"))?;
+        log::write(&options.out, rows)?;
+        log::draw_curve(&options.out, rows, measure)?;
+        checkpoint::save(&options.out, recipe, position, parameters, state)
+    }
+}
+
+fn read_values(network: &Network) -> Result<Vec<Vec<f32>>, TrainError> {
+    let read = |(_, var): &(Parameter, candle_core::Var)| var.flatten_all()?.to_vec1::<f32>();
+    Ok(network.parameters().iter().map(read).collect::<Result<_, _>>()?)
+}
+
+fn write_values(network: &Network, values: &[Vec<f32>]) -> Result<(), TrainError> {
+    for ((p, var), values) in network.parameters().iter().zip(values) {
+        var.set(&Tensor::from_slice(values, p.shape.as_slice(), network.device())?)?;
+    }
+    Ok(())
+}
