@@ -62,6 +62,16 @@ impl Scheme {
         }
     }
 
+    /// Left and right corner of the mouth.
+    pub const fn mouth_corners(self) -> (usize, usize) {
+        match self {
+            Self::Wflw98 => (76, 82),
+            Self::Ibug68 => (48, 54),
+            Self::Cofw29 => (22, 23),
+            Self::Aflw19 => (15, 17),
+        }
+    }
+
     /// The points whose means are the left and the right pupil: their distance is the inter-pupil norm. iBUG has no
     /// pupils; the six lid points of each eye stand for them, as in 300-W.
     pub const fn pupils(self) -> (&'static [usize], &'static [usize]) {
@@ -262,8 +272,9 @@ mod tests {
     fn the_norms_join_a_left_and_a_right_point() {
         for scheme in Scheme::ALL {
             let mirror = scheme.mirror();
-            let (left, right) = scheme.outer_eye_corners();
-            assert_eq!(mirror[left], right);
+            for (left, right) in [scheme.outer_eye_corners(), scheme.mouth_corners()] {
+                assert_eq!(mirror[left], right);
+            }
             let (left, right) = scheme.pupils();
             assert!(left.iter().all(|&i| right.contains(&mirror[i])), "{scheme:?}");
         }

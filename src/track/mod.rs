@@ -1,1 +1,114 @@
-//! The tracker: frames in, faces with stable ids out.
+//! Faces followed through a video: frames and their times in, faces with stable ids out.
+//!
+//! In: RGB frames of any size, and when each was taken, in seconds of any clock that runs forwards. Out: for every face
+//! that is seen, its landmarks, their confidence and its box, in pixels of the frame ([`FrameSpace`]).
+//!
+//! The detector searches the whole frame only while a face is missing: when none is followed, when one was just lost,
+//! and once a second for newcomers while there are fewer than wanted. A followed face costs one run of the landmark
+//! network: the landmarks of one frame say where to look in the next. What the network says of itself decides whether
+//! that goes on: where the heatmaps stay flat or the shape can be no face's, nothing is reported and the face is
+//! searched for again.
+//!
+//! What fails: an empty frame, a model that does not fit its task, inference itself. "No face" is no failure.
+
+mod follower;
+mod head_box;
+mod motion;
+mod one_euro;
+mod score;
+
+#[cfg(test)]
+mod fakes;
+
+pub use one_euro::OneEuro;
+
+use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity};
+use crate::image::Frame;
+
+/// What can go wrong when faces are followed.
+#[derive(Debug, thiserror::Error)]
+pub enum TrackError {
+    #[error("the frame is empty: it has {width}x{height} pixels")]
+    EmptyFrame { width: usize, height: usize },
+}
+
+/// A face in a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Face {
+    /// The same number is the same face, as long as it stays in sight or comes back within a second.
+    pub id: u64,
+    /// How sure it is that a face is there and well met, 0..=1: the mean confidence of its landmarks.
+    pub score: f32,
+    /// The box around the landmarks.
+    pub rect: Rect<FrameSpace>,
+    /// In the order of the model's scheme, smoothed if that was asked for.
+    pub landmarks: Vec<Point<FrameSpace>>,
+    /// Of each landmark, 0..=1; 0 beyond the border of the frame.
+    pub confidence: Vec<f32>,
+}
+
+/// How long the stages of one frame took, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StageTimes {
+    /// The detector; 0 where it did not run.
+    pub detect_ms: f32,
+    /// Crops for all faces; with several threads the sum of what each spent, as for `network_ms` and `decode_ms`.
+    pub crop_ms: f32,
+    /// The landmark network.
+    pub network_ms: f32,
+    /// Landmarks from heatmaps.
+    pub decode_ms: f32,
+    /// From the first crop to the last landmark, as it passed on the clock.
+    pub landmarks_ms: f32,
+    /// Smoothing.
+    pub smooth_ms: f32,
+    /// All of the frame.
+    pub total_ms: f32,
+}
+
+/// A face as the detector finds it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Detection {
+    /// A box as one around the landmarks: from the brows to the chin.
+    pub rect: Rect<FrameSpace>,
+    /// 0..=1.
+    pub score: f32,
+}
+
+/// A landmark as the network finds it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Landmark {
+    pub position: Point<FrameSpace>,
+    /// 0..=1.
+    pub confidence: f32,
+}
+
+/// What the landmark network did with its time, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct LandmarkTimes {
+    pub crop_ms: f32,
+    pub network_ms: f32,
+    pub decode_ms: f32,
+}
+
+/// Finds faces in a whole frame. The tracker is tested with one that needs no model.
+pub(crate) trait FindFaces {
+    /// All faces in the frame.
+    fn find_faces(&mut self, frame: &Frame) -> Result<&[Detection], TrackError>;
+}
+
+/// Finds the landmarks of one face.
+pub(crate) trait FindLandmarks: Send {
+    /// Side of the crop over the longer side of the box around the landmarks.
+    fn crop_scale(&self) -> f32;
+    /// Pixels a side of the crop.
+    fn input_size(&self) -> usize;
+    /// The landmarks of the face that the crop shows, in pixels of the frame.
+    fn find_landmarks(
+        &mut self,
+        frame: &Frame,
+        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
+    ) -> Result<&[Landmark], TrackError>;
+    /// Of the last call of [`Self::find_landmarks`].
+    fn times(&self) -> LandmarkTimes;
+}

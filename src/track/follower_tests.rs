@@ -1,0 +1,250 @@
+//! The promises of the tracking loop, kept with a detector and a network that know the scene.
+
+use super::super::fakes::{FakeDetector, FakeFace, FakeNetwork, FakeScene};
+use super::*;
+
+const STEP_S: f64 = 1.0 / 30.0;
+
+/// A follower in front of a scene, with a clock.
+struct Rig {
+    scene: FakeScene,
+    follower: Follower<FakeDetector, FakeNetwork>,
+    frame: Frame,
+    time_s: f64,
+}
+
+impl Rig {
+    fn new(faces: usize) -> Self {
+        let scene = FakeScene::default();
+        let options = FollowerOptions { faces, smooth: None, scheme: Some(Scheme::Wflw98) };
+        let follower = Follower::new(FakeDetector::new(&scene), FakeNetwork::new(&scene), options);
+        Self { scene, follower, frame: Frame::filled(640, 480, [0; 3]), time_s: 0.0 }
+    }
+
+    /// One frame of these faces.
+    fn show(&mut self, faces: &[FakeFace]) -> Vec<Face> {
+        self.scene.show(faces);
+        self.time_s += STEP_S;
+        self.follower.track(&self.frame, self.time_s).unwrap().to_vec()
+    }
+
+    /// The same faces for some seconds; what was found in the last frame.
+    fn show_for(&mut self, seconds: f64, faces: &[FakeFace]) -> Vec<Face> {
+        let frames = (seconds / STEP_S).round() as usize;
+        (0..frames).map(|_| self.show(faces)).last().unwrap()
+    }
+}
+
+fn ids(faces: &[Face]) -> Vec<u64> {
+    faces.iter().map(|f| f.id).collect()
+}
+
+#[test]
+fn a_face_is_found_in_the_first_frame_with_its_landmarks_in_place() {
+    let mut rig = Rig::new(1);
+    let face = FakeFace { roll_rad: 0.5, ..FakeFace::at(300.0, 200.0, 120.0) };
+    let faces = rig.show(&[face]);
+    assert_eq!(ids(&faces), [1]);
+    let expected = super::super::fakes::landmarks_of(&face);
+    assert!(faces[0].landmarks.iter().zip(&expected).all(|(p, l)| p.distance(l.position) < 1e-3));
+    assert!(faces[0].rect.iou(&around(&expected)) > 0.99);
+    assert_eq!((faces[0].score, faces[0].confidence.len()), (1.0, 98));
+}
+
+#[test]
+fn a_moving_turning_face_keeps_its_id_and_costs_one_network_run_a_frame() {
+    let mut rig = Rig::new(1);
+    for i in 0..120 {
+        let t = i as f32 * STEP_S as f32;
+        let face = FakeFace {
+            roll_rad: 0.6 * t.sin(),
+            side: 100.0 + 40.0 * (1.3 * t).sin(),
+            ..FakeFace::at(320.0 + 150.0 * (2.0 * t).sin(), 240.0 + 60.0 * t.cos(), 100.0)
+        };
+        assert_eq!(ids(&rig.show(&[face])), [1], "frame {i}");
+    }
+    assert_eq!(rig.scene.landmark_calls(), 120 + 1, "the first frame takes a second look");
+    assert_eq!(rig.scene.detector_calls(), 1);
+}
+
+#[test]
+fn while_faces_are_followed_the_detector_runs_once_a_second_at_most() {
+    let mut rig = Rig::new(4);
+    rig.show_for(10.0, &[FakeFace::at(200.0, 200.0, 80.0)]);
+    assert!((9..=11).contains(&rig.scene.detector_calls()), "{} calls in 10 s", rig.scene.detector_calls());
+}
+
+#[test]
+fn with_all_faces_followed_the_detector_rests() {
+    let mut rig = Rig::new(2);
+    rig.show_for(5.0, &[FakeFace::at(150.0, 200.0, 80.0), FakeFace::at(450.0, 200.0, 80.0)]);
+    assert_eq!(rig.scene.detector_calls(), 1);
+}
+
+#[test]
+fn without_a_face_the_detector_searches_every_frame() {
+    let mut rig = Rig::new(2);
+    assert!(rig.show_for(1.0, &[]).is_empty());
+    assert_eq!(rig.scene.detector_calls(), 30);
+    assert_eq!(rig.scene.landmark_calls(), 0);
+}
+
+#[test]
+fn a_newcomer_is_seen_within_a_second() {
+    let mut rig = Rig::new(2);
+    let first = FakeFace::at(150.0, 200.0, 80.0);
+    rig.show_for(3.0, &[first]);
+    assert_eq!(ids(&rig.show_for(1.0 + STEP_S, &[first, FakeFace::at(450.0, 200.0, 80.0)])), [1, 2]);
+}
+
+#[test]
+fn no_more_faces_are_followed_than_wanted_and_the_largest_come_first() {
+    let mut rig = Rig::new(2);
+    let faces = [
+        FakeFace::at(100.0, 100.0, 50.0),
+        FakeFace::at(300.0, 100.0, 120.0),
+        FakeFace::at(500.0, 100.0, 60.0),
+        FakeFace::at(300.0, 350.0, 90.0),
+    ];
+    let found = rig.show(&faces);
+    assert_eq!(found.len(), 2);
+    assert!(found.iter().all(|f| f.rect.side() > 80.0));
+    assert_eq!(rig.show_for(2.0, &faces).len(), 2);
+}
+
+#[test]
+fn a_wall_is_not_tracked() {
+    let mut rig = Rig::new(1);
+    let face = FakeFace::at(300.0, 200.0, 120.0);
+    rig.show_for(1.0, &[face]);
+    // The detector is fooled by what is there now; the landmark network is not.
+    let wall = FakeFace { confidence: 0.2, ..face };
+    assert!(rig.show(&[wall]).is_empty(), "in the very first frame");
+    assert!(rig.show_for(2.0, &[wall]).is_empty());
+}
+
+#[test]
+fn a_score_between_the_thresholds_keeps_a_face_but_starts_none() {
+    let between = 0.5 * (KEEP_SCORE + START_SCORE);
+    let sure = FakeFace::at(300.0, 200.0, 120.0);
+    let unsure = FakeFace { confidence: between, ..sure };
+    let mut rig = Rig::new(1);
+    assert!(rig.show_for(1.0, &[unsure]).is_empty());
+    rig.show(&[sure]);
+    assert_eq!(rig.show_for(1.0, &[unsure]).len(), 1);
+    assert!(rig.show(&[]).is_empty());
+    assert!(rig.show_for(0.5, &[unsure]).is_empty());
+}
+
+#[test]
+fn a_face_that_leaves_the_frame_ends() {
+    let mut rig = Rig::new(1);
+    rig.show_for(0.5, &[FakeFace::at(500.0, 200.0, 120.0)]);
+    let mut x = 500.0;
+    while x < 690.0 {
+        x += 10.0;
+        let found = rig.show(&[FakeFace { is_detectable: x < 600.0, ..FakeFace::at(x, 200.0, 120.0) }]);
+        assert!(x > 640.0 || !found.is_empty(), "still half in sight at {x}");
+        assert!(x < 680.0 || found.is_empty(), "a sixth in sight at {x}");
+    }
+}
+
+#[test]
+fn a_face_that_is_covered_for_a_moment_keeps_its_id() {
+    let mut rig = Rig::new(1);
+    let face = FakeFace::at(300.0, 200.0, 120.0);
+    rig.show_for(1.0, &[face]);
+    assert!(rig.show_for(0.8, &[]).is_empty());
+    assert_eq!(ids(&rig.show(&[FakeFace::at(320.0, 210.0, 130.0)])), [1]);
+}
+
+#[test]
+fn a_blink_of_the_camera_needs_no_detector() {
+    let mut rig = Rig::new(1);
+    let face = FakeFace { is_detectable: false, ..FakeFace::at(300.0, 200.0, 120.0) };
+    rig.show(&[FakeFace { is_detectable: true, ..face }]);
+    rig.show_for(0.5, &[face]);
+    rig.show_for(2.0 * STEP_S, &[]);
+    assert_eq!(ids(&rig.show(&[face])), [1]);
+}
+
+#[test]
+fn who_comes_after_a_second_or_elsewhere_is_someone_else() {
+    let mut rig = Rig::new(1);
+    let face = FakeFace::at(100.0, 200.0, 80.0);
+    rig.show_for(0.5, &[face]);
+    rig.show_for(1.5, &[]);
+    assert_eq!(ids(&rig.show(&[face])), [2]);
+    rig.show_for(0.5, &[]);
+    assert_eq!(ids(&rig.show(&[FakeFace::at(500.0, 200.0, 80.0)])), [3]);
+}
+
+#[test]
+fn a_face_that_jumps_is_found_again_in_the_same_frame() {
+    let mut rig = Rig::new(1);
+    rig.show_for(0.5, &[FakeFace::at(200.0, 200.0, 120.0)]);
+    assert_eq!(ids(&rig.show(&[FakeFace::at(290.0, 230.0, 120.0)])), [1]);
+}
+
+#[test]
+fn two_who_cross_keep_their_ids() {
+    // The one behind is not seen while the other covers it.
+    for older_is_in_front in [true, false] {
+        let mut rig = Rig::new(2);
+        let size = 80.0;
+        for i in 0..90 {
+            let front = FakeFace::at(100.0 + 5.0 * i as f32, 200.0, size);
+            let behind = FakeFace::at(545.0 - 5.0 * i as f32, 205.0, size + if older_is_in_front { -1.0 } else { 1.0 });
+            let is_covered = (front.center.x - behind.center.x).abs() < 0.7 * size;
+            let found = if is_covered { rig.show(&[front]) } else { rig.show(&[front, behind]) };
+            if !is_covered && !(30..60).contains(&i) {
+                let (front_id, behind_id) = if older_is_in_front { (1, 2) } else { (2, 1) };
+                let mut by_x: Vec<_> = found.iter().map(|f| (f.rect.x, f.id)).collect();
+                by_x.sort_by(|a, b| a.0.total_cmp(&b.0));
+                let order: Vec<u64> = by_x.iter().map(|&(_, id)| id).collect();
+                let expected = if i < 45 { [front_id, behind_id] } else { [behind_id, front_id] };
+                assert_eq!(order, expected, "frame {i}, older in front: {older_is_in_front}");
+            }
+            let mut unique = ids(&found);
+            unique.dedup();
+            assert_eq!(unique.len(), found.len(), "no two faces have one id");
+            assert!(!is_covered || found.len() <= 1 || i < 45, "two tracks on one face in frame {i}");
+        }
+    }
+}
+
+#[test]
+fn smoothed_landmarks_lag_little_and_jump_to_a_face_that_is_found_anew() {
+    let mut rig = Rig::new(1);
+    rig.follower.options_mut().smooth = Some(OneEuro::default());
+    rig.show_for(0.5, &[FakeFace::at(200.0, 200.0, 120.0)]);
+    let jumped = rig.show(&[FakeFace::at(300.0, 200.0, 120.0)]);
+    assert!((jumped[0].rect.center().x - 300.0).abs() < 0.1, "{:?}", jumped[0].rect);
+}
+
+#[test]
+fn a_clock_that_is_turned_back_stops_nothing() {
+    let mut rig = Rig::new(2);
+    let face = FakeFace::at(300.0, 200.0, 120.0);
+    rig.show_for(2.0, &[face]);
+    rig.time_s = -100.0;
+    assert_eq!(ids(&rig.show_for(1.0, &[face])), [1]);
+    assert_eq!(ids(&rig.show_for(1.5, &[face, FakeFace::at(500.0, 200.0, 120.0)])), [1, 2]);
+}
+
+#[test]
+fn after_a_reset_everyone_is_new() {
+    let mut rig = Rig::new(1);
+    let face = FakeFace::at(300.0, 200.0, 120.0);
+    rig.show(&[face]);
+    rig.follower.reset();
+    assert_eq!(ids(&rig.show(&[face])), [2]);
+}
+
+#[test]
+fn an_empty_frame_is_refused() {
+    let mut rig = Rig::new(1);
+    rig.frame = Frame::filled(0, 480, [0; 3]);
+    let error = rig.follower.track(&rig.frame, 0.0).unwrap_err();
+    assert!(matches!(error, TrackError::EmptyFrame { width: 0, height: 480 }), "{error}");
+}
