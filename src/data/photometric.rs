@@ -90,9 +90,13 @@ impl Tone {
                 table[step] = (value * gain).clamp(0.0, 1.0);
             }
         }
+        // Added to 2^23, a number below 2^23 is rounded to an integer, which stands in the low bits: far cheaper than a
+        // checked conversion.
+        const ROUND: f32 = (1 << 23) as f32;
+        let step = |value: f32| ((value * STEPS as f32 + ROUND).to_bits() & 0x7fff) as usize;
         for pixel in picture.as_chunks_mut::<3>().0 {
             for (value, table) in pixel.iter_mut().zip(&tables) {
-                *value = table[((*value * STEPS as f32 + 0.5) as usize).min(STEPS)];
+                *value = table[step(*value).min(STEPS)];
             }
         }
     }
