@@ -300,12 +300,12 @@ impl CustomOp3 for Backward {
                         let rows =
                             x.chunks_exact(channels).zip(y.chunks_exact(channels)).zip(dy.chunks_exact(channels));
                         for ((x, y), dy) in rows {
-                            let (a, b) = (&mut a[..channels], &mut b[..channels]);
-                            let (mean, inverse) = (&mean[..channels], &inverse_deviation[..channels]);
-                            for c in 0..channels {
-                                let g = if y[c] > lowest { dy[c] } else { 0.0 };
-                                a[c] += g * (x[c] - mean[c]) * inverse[c];
-                                b[c] += g;
+                            let sums = a.iter_mut().zip(b.iter_mut()).zip(mean.iter().zip(inverse_deviation));
+                            for (((a, b), (mean, inverse)), ((x, y), dy)) in sums.zip(x.iter().zip(y).zip(dy)) {
+                                let (gradient, nothing) = (*dy, 0.0);
+                                let g = if *y > lowest { gradient } else { nothing };
+                                *a += g * (x - mean) * inverse;
+                                *b += g;
                             }
                         }
                     },
@@ -340,11 +340,14 @@ impl CustomOp3 for Backward {
                                     .zip(y.chunks_exact(channels))
                                     .zip(dy.chunks_exact(channels));
                                 for (out, ((x, y), dy)) in out.chunks_exact_mut(channels).zip(rows) {
-                                    let (scale, slope, offset) =
-                                        (&scale[..channels], &slope[..channels], &offset[..channels]);
-                                    for c in 0..channels {
-                                        let g = if y[c] > lowest { dy[c] } else { 0.0 };
-                                        out[c] = scale[c] * g + slope[c] * x[c] + offset[c];
+                                    let lines = scale.iter().zip(&slope).zip(&offset);
+                                    let cells = x.iter().zip(y).zip(dy);
+                                    for (out, (((scale, slope), offset), ((x, y), dy))) in
+                                        out.iter_mut().zip(lines.zip(cells))
+                                    {
+                                        let (gradient, nothing) = (*dy, 0.0);
+                                        let g = if *y > lowest { gradient } else { nothing };
+                                        *out = scale * g + slope * x + offset;
                                     }
                                 }
                             },
