@@ -229,7 +229,7 @@ mod tests {
         for channel in 0..CHANNELS {
             let of = |values: &[f32]| -> Vec<f32> { values.iter().skip(channel).step_by(CHANNELS).copied().collect() };
             let (map, weight) = (of(&batch.target), of(&batch.weight));
-            if channel >= 96 && channel < 98 {
+            if (96..98).contains(&channel) {
                 assert!(weight.iter().all(|&w| w == 0.0), "point {channel} is unknown");
                 continue;
             }

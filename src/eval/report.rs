@@ -16,8 +16,6 @@ pub enum EvalError {
     #[error(transparent)]
     Data(#[from] DataError),
     #[error(transparent)]
-    Image(#[from] ImageError),
-    #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("face detection failed: {0}")]
     Detect(Box<dyn std::error::Error + Send + Sync>),
@@ -49,6 +47,7 @@ const SAME_FACE_OVERLAP: f32 = 0.3;
 /// One face: what was predicted and how far off it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaceResult {
+    /// The picture, as its data set names it.
     pub image: String,
     pub dataset: String,
     /// Predicted landmarks in the picture's pixels; empty if the detector missed the face.
@@ -111,14 +110,14 @@ pub fn evaluate(
     let box_source = if detector.is_some() { BoxSource::Detector } else { BoxSource::Truth };
     let mut faces = Vec::with_capacity(samples.len());
     for sample in samples {
-        let frame = Frame::open(&sample.image)?;
+        let frame = sample.open()?;
         let Some(truth) = sample.landmark_box() else { continue };
         let found = match detector {
             None => Some(truth),
             Some(ref mut detector) => best_overlap(detector, &frame, &truth)?,
         };
         let mut face = FaceResult {
-            image: sample.image.display().to_string(),
+            image: sample.name.clone(),
             dataset: sample.dataset.clone(),
             landmarks: Vec::new(),
             score: 0.0,

@@ -1,10 +1,9 @@
 //! The measure that a landmark training watches: the mean error on validation faces, straight from candle.
 
 use super::metrics::{self, Norm, Subset};
-use crate::data::Sample;
+use crate::data::{Sample, crop_for_eval};
 use crate::geometry::{CropSpace, FrameSpace, Similarity, heatmap_from_crop};
 use crate::heatmap::{HeatmapView, decode};
-use crate::image::{Border, Frame, crop_into};
 use crate::model::{Mode, ModelConfig, Network};
 use crate::train::Validator;
 use candle_core::Tensor;
@@ -29,20 +28,14 @@ impl LandmarkValidator {
     /// A picture that can't be read, by name.
     pub fn new(samples: Vec<Sample>, config: &ModelConfig) -> Result<Self, AnyError> {
         let size = config.input_size;
-        let mut pictures = vec![0.0; samples.len() * size * size * 3];
-        let mut transforms = Vec::new();
-        let mut kept = Vec::new();
-        for sample in samples {
-            let Some(landmark_box) = sample.landmark_box() else { continue };
-            let frame = Frame::open(&sample.image)?;
-            let side = landmark_box.side() * config.crop.scale;
-            let transform = crate::geometry::crop_from_frame(landmark_box.center(), side, 0.0, size);
-            let at = kept.len() * size * size * 3;
-            crop_into(&frame, &transform, size, Border::Replicate, &mut pictures[at..at + size * size * 3]);
+        let mut pictures = Vec::with_capacity(samples.len() * size * size * 3);
+        let mut transforms = Vec::with_capacity(samples.len());
+        for sample in &samples {
+            let (picture, transform) = crop_for_eval(sample, &sample.open()?, config.crop.scale, size)?;
+            pictures.extend(picture);
             transforms.push(transform);
-            kept.push(sample);
         }
-        Ok(Self { samples: kept, transforms, pictures, size })
+        Ok(Self { samples, transforms, pictures, size })
     }
 }
 
