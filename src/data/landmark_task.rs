@@ -68,13 +68,7 @@ impl LandmarkTask {
         let samples = with_weight(samples, datasets)?;
         let nothing = || DataError::Options("no face is left to train on: every data set has weight 0".into());
         let scheme = samples.first().ok_or_else(nothing)?.scheme;
-        if let Some(other) = samples.iter().find(|s| s.scheme != scheme) {
-            return Err(other.origin.error(format!(
-                "has {} points, other faces have {}: they can't be trained together",
-                other.scheme.points(),
-                scheme.points()
-            )));
-        }
+        samples.iter().try_for_each(|s| s.expect(scheme))?;
         let draw = WeightedIndex::new(samples.iter().map(|s| datasets.get(&s.dataset).copied().unwrap_or(1.0)))
             .map_err(|_| nothing())?;
         let pictures = PictureCache::new(samples.len(), CACHE_BYTES);
@@ -299,6 +293,16 @@ mod tests {
         assert!(refused(&[("full", 1.0)]).contains("lost, part"));
         assert!(refused(&[("full", -1.0), ("part", 1.0), ("lost", 1.0)]).contains("full is -1"));
         assert!(refused(&[("full", 0.0), ("part", 0.0), ("lost", 0.0)]).contains("no face is left"));
+    }
+
+    #[test]
+    fn faces_of_two_schemes_are_not_trained_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut samples = faces(folder.path());
+        samples[1].scheme = Scheme::Cofw29;
+        let refused = LandmarkTask::new(samples, &BTreeMap::new(), Augmentation::default(), OPTIONS).map(|_| ());
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains("faces.jsonl:2: the face has 29 points where 98 are needed"), "{message}");
     }
 
     #[test]

@@ -64,6 +64,18 @@ impl Sample {
         Rect::around(self.points.iter().zip(&self.weight).filter(|&(_, &w)| w > 0.0).map(|(&p, _)| p))
     }
 
+    /// Refuses a face of another scheme.
+    ///
+    /// # Errors
+    /// [`DataError::Row`] naming both numbers of points.
+    pub fn expect(&self, scheme: Scheme) -> Result<(), DataError> {
+        if self.scheme == scheme {
+            return Ok(());
+        }
+        let (found, expected) = (self.scheme.points(), scheme.points());
+        Err(self.origin.error(format!("the face has {found} points where {expected} are needed")))
+    }
+
     /// Opens the picture.
     ///
     /// # Errors

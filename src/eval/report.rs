@@ -5,6 +5,7 @@ use crate::data::{DataError, Sample};
 use crate::engine::{EngineError, Landmarker};
 use crate::geometry::{FrameSpace, Point, Rect};
 use crate::image::{Frame, ImageError};
+use crate::landmarks::Scheme;
 use crate::plot::{Chart, Series};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -110,6 +111,7 @@ pub fn evaluate(
     let box_source = if detector.is_some() { BoxSource::Detector } else { BoxSource::Truth };
     let mut faces = Vec::with_capacity(samples.len());
     for sample in samples {
+        sample.expect(Scheme::Wflw98)?;
         let frame = sample.open()?;
         let Some(truth) = sample.landmark_box() else { continue };
         let found = match detector {

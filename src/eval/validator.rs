@@ -4,6 +4,7 @@ use super::metrics::{self, Norm, Subset};
 use crate::data::{Sample, crop_for_eval};
 use crate::geometry::{CropSpace, FrameSpace, Similarity, heatmap_from_crop};
 use crate::heatmap::{HeatmapView, decode};
+use crate::landmarks::Scheme;
 use crate::model::{Mode, ModelConfig, Network};
 use crate::train::Validator;
 use candle_core::Tensor;
@@ -31,6 +32,7 @@ impl LandmarkValidator {
         let mut pictures = Vec::with_capacity(samples.len() * size * size * 3);
         let mut transforms = Vec::with_capacity(samples.len());
         for sample in &samples {
+            sample.expect(Scheme::Wflw98)?;
             let (picture, transform) = crop_for_eval(sample, &sample.open()?, config.crop.scale, size)?;
             pictures.extend(picture);
             transforms.push(transform);
