@@ -1,0 +1,424 @@
+//! Training items for the detector: photographs in random views, faces set into other pictures, and pictures in which a
+//! face has been made unrecognisable, which count as empty.
+
+use super::photographs::Photograph;
+use super::targets;
+use crate::data::{Augmentation, BatchShape, DataError, ItemMut, Task};
+use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
+use crate::image::{Border, Frame, crop_into};
+use candle_core::Tensor;
+use rand::Rng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+/// Faces whose longer side is under this many input pixels can't be told from texture: nothing is said about them.
+const SMALLEST_PIXELS: f32 = 9.0;
+/// Faces of a scene larger than this are to be found; what lies between is left open.
+const SURE_PIXELS: f32 = 11.0;
+/// Share of items of each kind: photographs of scenes, faces set into backgrounds, one large face, no face.
+const KINDS: [f32; 4] = [0.35, 0.25, 0.25, 0.15];
+/// Share of faces in set-in and single-face items that are made unrecognisable.
+const SPOILT: f32 = 0.18;
+
+/// Photographs as training items of `size` x `size` pixels.
+pub struct DetectorTask {
+    size: usize,
+    augmentation: Augmentation,
+    scenes: Vec<Picture>,
+    faces: Vec<Picture>,
+    backgrounds: Vec<Picture>,
+}
+
+struct Picture {
+    known: Photograph,
+    frame: OnceLock<Arc<Frame>>,
+}
+
+impl Picture {
+    fn open(&self) -> Result<Arc<Frame>, DataError> {
+        if let Some(frame) = self.frame.get() {
+            return Ok(frame.clone());
+        }
+        let (Photograph::Scene { image, .. } | Photograph::Face { image, .. } | Photograph::Background { image }) =
+            &self.known;
+        let frame = Arc::new(read(image)?);
+        Ok(self.frame.get_or_init(|| frame).clone())
+    }
+}
+
+fn read(image: &Path) -> Result<Frame, DataError> {
+    Frame::open(image).map_err(|e| DataError::Options(e.to_string()))
+}
+
+impl DetectorTask {
+    /// Items from `photographs`, `size` input pixels a side.
+    ///
+    /// # Errors
+    /// [`DataError::Options`] if there is no face or no background among them, or the augmentation is impossible.
+    pub fn new(photographs: Vec<Photograph>, size: usize, augmentation: Augmentation) -> Result<Self, DataError> {
+        augmentation.check()?;
+        let (mut scenes, mut faces, mut backgrounds) = (Vec::new(), Vec::new(), Vec::new());
+        for known in photographs {
+            let list = match &known {
+                Photograph::Scene { .. } => &mut scenes,
+                Photograph::Face { .. } => &mut faces,
+                Photograph::Background { .. } => &mut backgrounds,
+            };
+            list.push(Picture { known, frame: OnceLock::new() });
+        }
+        for (list, what) in [(&scenes, "scenes with boxes"), (&faces, "single faces"), (&backgrounds, "backgrounds")] {
+            if list.is_empty() {
+                return Err(DataError::Options(format!(
+                    "a detector learns from scenes with boxes, single faces and backgrounds; there are no {what} in --data"
+                )));
+            }
+        }
+        Ok(Self { size, augmentation, scenes, faces, backgrounds })
+    }
+
+    /// Draws one item: the picture, the faces to be found and the places that are left open, in input pixels.
+    pub(super) fn draw(
+        &self,
+        rng: &mut ChaCha8Rng,
+        picture: &mut [f32],
+    ) -> Result<(Vec<Rect<CropSpace>>, Vec<Rect<CropSpace>>), DataError> {
+        let mut found = (Vec::new(), Vec::new());
+        let mut kind = rng.random::<f32>();
+        let choice = KINDS.iter().position(|share| {
+            kind -= share;
+            kind < 0.0
+        });
+        match choice {
+            Some(0) => self.scene(rng, picture, &mut found)?,
+            Some(1) => {
+                self.background(rng, picture)?;
+                for _ in 0..rng.random_range(1..=4) {
+                    self.set_in(rng, picture, &mut found)?;
+                }
+            }
+            Some(2) => self.single(rng, picture, &mut found)?,
+            _ => self.background(rng, picture)?,
+        }
+        if rng.random::<f32>() < 0.3 {
+            self.letterbox(rng, picture, &mut found);
+        }
+        self.augmentation.paint(rng, self.size, self.size, picture, |_| Ok(None))?;
+        Ok(found)
+    }
+
+    fn choose<'a>(&self, rng: &mut ChaCha8Rng, list: &'a [Picture]) -> Result<(&'a Photograph, Arc<Frame>), DataError> {
+        match list.choose(rng) {
+            Some(picture) => Ok((&picture.known, picture.open()?)),
+            None => Err(DataError::Options("there is no picture to draw from".into())),
+        }
+    }
+
+    fn angle_rad(&self, rng: &mut ChaCha8Rng) -> f32 {
+        let limit = self.augmentation.rotation_limit_deg.to_radians();
+        let triangle = rng.random_range(-1.0..1.0_f32) + rng.random_range(-1.0..1.0_f32);
+        0.5 * triangle * limit
+    }
+
+    /// The whole picture, or a part of it, anywhere on the canvas.
+    fn scene(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) -> Result<(), DataError> {
+        let (known, frame) = self.choose(rng, &self.scenes)?;
+        let Photograph::Scene { faces, .. } = known else { return Ok(()) };
+        // Often about a face, so that faces of all sizes come up although most in the pictures are small.
+        let longer = frame.width().max(frame.height()) as f32;
+        let (center, side) = match faces.iter().filter(|f| f.side() > 12.0).collect::<Vec<_>>().choose(rng) {
+            Some(face) if rng.random::<f32>() < 0.6 => {
+                let share = rng.random_range(0.07_f32.ln()..0.8_f32.ln()).exp();
+                let side = (face.side() / share).min(1.3 * longer);
+                let shift = |rng: &mut ChaCha8Rng| rng.random_range(-0.35..0.35) * side;
+                let c = face.center();
+                (Point::new(c.x + shift(rng), c.y + shift(rng)), side)
+            }
+            _ => {
+                let middle = Point::new(0.5 * frame.width() as f32, 0.5 * frame.height() as f32);
+                (middle, longer * rng.random_range(0.7..1.2))
+            }
+        };
+        let view = self.view(rng, center, side);
+        view.render(&frame, out);
+        for face in faces {
+            sort_in(view.rect(face), self.size, true, found);
+        }
+        Ok(())
+    }
+
+    fn view(&self, rng: &mut ChaCha8Rng, center: Point<FrameSpace>, side: f32) -> View {
+        View {
+            crop_from_frame: crop_from_frame(center, side, self.angle_rad(rng), self.size),
+            mirrored: rng.random::<bool>(),
+            size: self.size,
+        }
+    }
+
+    /// A face that fills much of the canvas, with its own surroundings.
+    fn single(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) -> Result<(), DataError> {
+        let (known, frame) = self.choose(rng, &self.faces)?;
+        let Photograph::Face { face, .. } = known else { return Ok(()) };
+        let share: f32 = rng.random_range(0.3..1.0);
+        let side = face.side() / share;
+        let reach = (0.55 - 0.4 * share).max(0.08);
+        let mut shift = || rng.random_range(-reach..reach) * side;
+        let c = face.center();
+        let center = Point::new(c.x + shift(), c.y + shift());
+        let view = self.view(rng, center, side);
+        view.render(&frame, out);
+        let rect = view.rect(face);
+        if rng.random::<f32>() < SPOILT {
+            spoil(rng, self.size, &rect, out);
+        } else {
+            sort_in(rect, self.size, false, found);
+        }
+        Ok(())
+    }
+
+    /// A picture without faces, cut at random.
+    fn background(&self, rng: &mut ChaCha8Rng, out: &mut [f32]) -> Result<(), DataError> {
+        let (_, frame) = self.choose(rng, &self.backgrounds)?;
+        let longer = frame.width().max(frame.height()) as f32;
+        let side = longer * rng.random_range(0.3..1.2);
+        let at = |rng: &mut ChaCha8Rng, n: usize| rng.random_range(0.3..0.7) * n as f32;
+        let center = Point::new(at(rng, frame.width()), at(rng, frame.height()));
+        self.view(rng, center, side).render(&frame, out);
+        Ok(())
+    }
+
+    /// Sets a face with some of its surroundings into the picture, its edges softened.
+    fn set_in(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) -> Result<(), DataError> {
+        let (known, frame) = self.choose(rng, &self.faces)?;
+        let Photograph::Face { face, .. } = known else { return Ok(()) };
+        let size = self.size as f32;
+        let pixels = rng.random_range(SMALLEST_PIXELS.ln()..(0.5 * size).ln()).exp();
+        let scale = pixels / face.side();
+        let margin = 0.3 * pixels;
+        let place = |rng: &mut ChaCha8Rng| rng.random_range(margin..size - margin);
+        let to = Point::<CropSpace>::new(place(rng), place(rng));
+        let crop_from_frame = Similarity::about(face.center(), to, scale, self.angle_rad(rng));
+        let view = View { crop_from_frame, mirrored: false, size: self.size };
+        let rect = view.rect(face);
+        let overlaps = |r: &Rect<CropSpace>| r.iou(&rect) > 0.02;
+        if found.0.iter().chain(&found.1).any(overlaps) {
+            return Ok(());
+        }
+        let mut layer = vec![0.0; out.len()];
+        view.render(&frame, &mut layer);
+        // Opaque over the face, nothing at the photograph's edge or 0.95 box sides from the centre.
+        let reach = 0.95 * pixels;
+        let soft = 0.25 * pixels;
+        let frame_from_crop = crop_from_frame.inverse();
+        for y in 0..self.size {
+            for x in 0..self.size {
+                let (dx, dy) = (x as f32 - rect.center().x, y as f32 - rect.center().y);
+                let inner = reach - dx.hypot(dy);
+                if inner <= 0.0 {
+                    continue;
+                }
+                let p = frame_from_crop.apply(Point::new(x as f32, y as f32));
+                let edge = (p.x + 0.5)
+                    .min(p.y + 0.5)
+                    .min(frame.width() as f32 - 0.5 - p.x)
+                    .min(frame.height() as f32 - 0.5 - p.y);
+                let alpha = (inner / soft).min(edge * scale / 2.0).clamp(0.0, 1.0);
+                let pixel = (y * self.size + x) * 3;
+                for (o, l) in out[pixel..pixel + 3].iter_mut().zip(&layer[pixel..pixel + 3]) {
+                    *o += alpha * (l - *o);
+                }
+            }
+        }
+        if rng.random::<f32>() < SPOILT {
+            spoil(rng, self.size, &rect, out);
+        } else {
+            sort_in(rect, self.size, false, found);
+        }
+        Ok(())
+    }
+
+    /// Black beyond a landscape or portrait frame, as the scaled frame leaves it.
+    fn letterbox(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) {
+        let kept = (self.size as f32 * rng.random_range(0.55..0.8)) as usize;
+        let portrait = rng.random::<bool>();
+        for y in 0..self.size {
+            for x in 0..self.size {
+                if (if portrait { x } else { y }) >= kept {
+                    out[(y * self.size + x) * 3..][..3].fill(0.0);
+                }
+            }
+        }
+        let shown = |rect: &Rect<CropSpace>| {
+            let (from, side) = if portrait { (rect.x, rect.width) } else { (rect.y, rect.height) };
+            (kept as f32 - from) / side
+        };
+        found.1.extend(found.0.iter().filter(|r| (0.1..0.7).contains(&shown(r))).copied());
+        found.0.retain(|r| shown(r) >= 0.7);
+    }
+}
+
+/// Faces to be found, and places that are left open.
+type Found = (Vec<Rect<CropSpace>>, Vec<Rect<CropSpace>>);
+
+/// A square view of a picture.
+struct View {
+    crop_from_frame: Similarity<CropSpace, FrameSpace>,
+    mirrored: bool,
+    size: usize,
+}
+
+impl View {
+    fn render(&self, frame: &Frame, out: &mut [f32]) {
+        crop_into(frame, &self.crop_from_frame, self.size, Border::Black, out);
+        if self.mirrored {
+            for row in out.chunks_exact_mut(self.size * 3) {
+                let (pixels, _) = row.as_chunks_mut::<3>();
+                pixels.reverse();
+            }
+        }
+    }
+
+    /// The box scaled and moved; a turned box keeps its sides, because the landmarks' box of a turned head does about so.
+    fn rect(&self, rect: &Rect<FrameSpace>) -> Rect<CropSpace> {
+        let scale = self.crop_from_frame.scale();
+        let mut c = self.crop_from_frame.apply(rect.center());
+        if self.mirrored {
+            c.x = (self.size - 1) as f32 - c.x;
+        }
+        let (width, height) = (rect.width * scale, rect.height * scale);
+        Rect::new(c.x - width / 2.0, c.y - height / 2.0, width, height)
+    }
+}
+
+/// Decides whether a face is to be found, left open, or out of sight. In a scene every face is marked, so small ones are
+/// left open over a wider range of sizes.
+fn sort_in(rect: Rect<CropSpace>, size: usize, in_scene: bool, found: &mut Found) {
+    let along = |from: f32, side: f32| ((from + side).min(size as f32) - from.max(0.0)).max(0.0) / side;
+    let shown = along(rect.x, rect.width) * along(rect.y, rect.height);
+    let sure = if in_scene { SURE_PIXELS } else { SMALLEST_PIXELS };
+    let c = rect.center();
+    let inside = c.x >= 0.0 && c.y >= 0.0 && c.x < size as f32 && c.y < size as f32;
+    if shown <= 0.05 {
+    } else if shown < 0.6 || !inside || rect.side() < sure {
+        found.1.push(rect);
+    } else {
+        found.0.push(rect);
+    }
+}
+
+/// Makes a face unrecognisable: covered by a colour or noise, or averaged to a blur.
+fn spoil(rng: &mut ChaCha8Rng, size: usize, rect: &Rect<CropSpace>, out: &mut [f32]) {
+    let grow = rng.random_range(1.0..1.25);
+    let c = rect.center();
+    let range = |c: f32, side: f32| {
+        let half = 0.5 * side * grow;
+        (c - half).max(0.0) as usize..((c + half).max(0.0) as usize).min(size)
+    };
+    let (rows, columns) = (range(c.y, rect.height), range(c.x, rect.width));
+    let mode = rng.random_range(0..3);
+    let mut mean = [0.0_f32; 3];
+    let count = (rows.len() * columns.len()).max(1) as f32;
+    for y in rows.clone() {
+        for x in columns.clone() {
+            for (m, v) in mean.iter_mut().zip(&out[(y * size + x) * 3..][..3]) {
+                *m += v / count;
+            }
+        }
+    }
+    let color: [f32; 3] = if mode == 0 { std::array::from_fn(|_| rng.random()) } else { mean };
+    // A blur keeps a trace of the light and dark of the face, over at least a third of it.
+    let block = (rect.side() / rng.random_range(2.0..3.5)).max(2.0) as usize;
+    let before = out.to_vec();
+    for y in rows.clone() {
+        for x in columns.clone() {
+            for channel in 0..3 {
+                let value = match mode {
+                    0 => color[channel],
+                    1 => (color[channel] + rng.random_range(-0.2..0.2)).clamp(0.0, 1.0),
+                    _ => {
+                        let corner = |i: usize, start: usize| start + (i - start) / block * block;
+                        let (by, bx) = (corner(y, rows.start), corner(x, columns.start));
+                        let (ey, ex) = ((by + block).min(rows.end), (bx + block).min(columns.end));
+                        let samples = [(by, bx), (ey - 1, ex - 1), (by, ex - 1), (ey - 1, bx), (by.midpoint(ey - 1), bx.midpoint(ex - 1))];
+                        samples.iter().map(|(y, x)| before[(y * size + x) * 3 + channel]).sum::<f32>() / 5.0
+                    }
+                };
+                out[(y * size + x) * 3 + channel] = value;
+            }
+        }
+    }
+}
+
+impl Task for DetectorTask {
+    fn shape(&self) -> BatchShape {
+        let cells = self.size / targets::STRIDE;
+        BatchShape { input: (self.size, self.size), heatmap: (cells, cells), channels: targets::CHANNELS }
+    }
+
+    fn fill(&self, rng: &mut ChaCha8Rng, item: ItemMut<'_>) -> Result<(), DataError> {
+        let (faces, ignored) = self.draw(rng, item.input)?;
+        let cells = self.size / targets::STRIDE;
+        targets::render(&faces, &ignored, (cells, cells), item.target, item.weight);
+        *item.normalizer = (cells * cells) as f64;
+        Ok(())
+    }
+
+    fn loss(
+        &self,
+        prediction: &Tensor,
+        target: &Tensor,
+        weight: &Tensor,
+        normalizer: f64,
+    ) -> candle_core::Result<Tensor> {
+        targets::loss(prediction, target, weight, normalizer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    fn task(folder: &Path) -> DetectorTask {
+        let image = folder.join("a.png");
+        Frame::filled(120, 90, [90, 120, 150]).save(&image).unwrap();
+        let face = Rect::new(30.0, 20.0, 40.0, 45.0);
+        let photographs = vec![
+            Photograph::Scene { image: image.clone(), faces: vec![face] },
+            Photograph::Face { image: image.clone(), face },
+            Photograph::Background { image },
+        ];
+        DetectorTask::new(photographs, 64, Augmentation::default()).unwrap()
+    }
+
+    #[test]
+    fn items_of_every_kind_are_drawn_and_depend_on_the_seed_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let task = task(folder.path());
+        let draw = |seed| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut picture = vec![0.0; 64 * 64 * 3];
+            let found = task.draw(&mut rng, &mut picture).unwrap();
+            assert!(picture.iter().all(|v| v.is_finite()));
+            (picture, found)
+        };
+        let mut faces = 0;
+        for seed in 0..300 {
+            let (picture, found) = draw(seed);
+            faces += found.0.len();
+            if seed < 20 {
+                assert_eq!((picture, found), draw(seed));
+            }
+        }
+        assert!(faces > 100);
+    }
+
+    #[test]
+    fn without_backgrounds_the_missing_kind_is_named() {
+        let face = Photograph::Face { image: "a.png".into(), face: Rect::new(0.0, 0.0, 9.0, 9.0) };
+        let scene = Photograph::Scene { image: "a.png".into(), faces: vec![] };
+        let Err(error) = DetectorTask::new(vec![face, scene], 64, Augmentation::default()) else { panic!("no backgrounds") };
+        assert!(error.to_string().contains("backgrounds"));
+    }
+}
