@@ -2,6 +2,7 @@
 
 use super::device::DeviceChoice;
 use crate::data::{self, Format, LandmarkTask, LandmarkTaskOptions, Sample, Split, Task};
+use crate::detect::{DetectorTask, DetectorValidator, Photograph, read_photographs};
 use crate::eval::LandmarkValidator;
 use crate::model::{Kind, Model};
 use crate::train::{Ending, Recipe, TrainOptions, Trainer, Validator};
@@ -71,7 +72,25 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
             };
             (Arc::new(task), validator)
         }
-        Kind::Detector => bail!("{}: detectors can't be trained by this version", arguments.recipe.display()),
+        Kind::Detector => {
+            let read = |paths: &[PathBuf]| -> Result<Vec<Photograph>> {
+                let mut photographs = Vec::new();
+                for path in paths {
+                    photographs.extend(read_photographs(path)?);
+                }
+                Ok(photographs)
+            };
+            let size = recipe.model.input_size;
+            let task = DetectorTask::new(read(&arguments.data)?, size, recipe.augmentation.clone())?;
+            let validator: Option<Box<dyn Validator>> = if arguments.validation.is_empty() {
+                None
+            } else {
+                let held_out = read(&arguments.validation)?;
+                let held_out = DetectorTask::new(held_out, size, recipe.augmentation.clone())?;
+                Some(Box::new(DetectorValidator::new(&held_out)?))
+            };
+            (Arc::new(task), validator)
+        }
     };
     let limit = match arguments.minutes {
         Some(m) if m.is_finite() && m > 0.0 => Some(Duration::from_secs_f64(m * 60.0)),

@@ -92,9 +92,8 @@ impl Detector {
 
 /// Reads boxes off the maps; `scale` is input pixels for one frame pixel.
 fn decode(maps: &HeatmapView<'_>, scale: f32, out: &mut Vec<Detection>) {
-    let at = |row: usize, column: usize, channel: usize| {
-        maps.values[(row * maps.width + column) * maps.channels + channel]
-    };
+    let at =
+        |row: usize, column: usize, channel: usize| maps.values[(row * maps.width + column) * maps.channels + channel];
     for row in 0..maps.height {
         for column in 0..maps.width {
             let peak = at(row, column, targets::CENTER);
@@ -108,7 +107,8 @@ fn decode(maps: &HeatmapView<'_>, scale: f32, out: &mut Vec<Detection>) {
                 other > peak || (other == peak && (r, c) < (row, column))
             };
             if rows.clone().any(|r| {
-                (column.saturating_sub(1)..(column + 2).min(maps.width)).any(|c| (r, c) != (row, column) && higher(r, c))
+                (column.saturating_sub(1)..(column + 2).min(maps.width))
+                    .any(|c| (r, c) != (row, column) && higher(r, c))
             }) {
                 continue;
             }
@@ -162,7 +162,8 @@ mod tests {
         decode(&maps, 0.5, &mut found);
         assert_eq!(found.len(), 2);
         for face in faces {
-            let frame = Rect::new((face.x + 0.5) / 0.5 - 0.5, (face.y + 0.5) / 0.5 - 0.5, face.width / 0.5, face.height / 0.5);
+            let frame =
+                Rect::new((face.x + 0.5) / 0.5 - 0.5, (face.y + 0.5) / 0.5 - 0.5, face.width / 0.5, face.height / 0.5);
             assert!(found.iter().any(|d| d.rect.iou(&frame) > 0.99), "{found:?}");
         }
     }

@@ -31,11 +31,9 @@ struct Row {
 /// # Errors
 /// [`DataError`] with the file and the line.
 pub fn read_photographs(path: &Path) -> Result<Vec<Photograph>, DataError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
-    let broken = |line: usize, message: String| {
-        DataError::Options(format!("{}, line {}: {message}", path.display(), line + 1))
-    };
+    let text = std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    let broken =
+        |line: usize, message: String| DataError::Options(format!("{}, line {}: {message}", path.display(), line + 1));
     let find = |line: usize, name: &str| -> Result<PathBuf, DataError> {
         let mut folder = path.parent();
         while let Some(f) = folder {
@@ -110,8 +108,11 @@ mod tests {
         crate::image::Frame::filled(8, 8, [1, 2, 3]).save(&at("a.png")).unwrap();
         std::fs::write(at("b.txt"), "a.png\n").unwrap();
         assert_eq!(read_photographs(&at("b.txt")).unwrap(), [Photograph::Background { image: at("a.png") }]);
-        std::fs::write(at("c.jsonl"), "{\"image\":\"a.png\",\"boxes\":[[0,0,4,8]]}\n{\"image\":\"x.png\",\"boxes\":[]}\n")
-            .unwrap();
+        std::fs::write(
+            at("c.jsonl"),
+            "{\"image\":\"a.png\",\"boxes\":[[0,0,4,8]]}\n{\"image\":\"x.png\",\"boxes\":[]}\n",
+        )
+        .unwrap();
         let error = read_photographs(&at("c.jsonl")).unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("x.png"), "{error}");
         std::fs::write(at("c.jsonl"), "{\"image\":\"a.png\",\"boxes\":[[0,0,4,8]]}\n").unwrap();

@@ -68,9 +68,8 @@ pub fn render(
     }
     let map_weights = [1.0, 0.0, 0.0, 0.0, 0.0];
     weight_map(target, &map_weights, &size, weight);
-    let cells = |from: f32, to: f32, n: usize| {
-        from.ceil().max(0.0) as usize..((to.floor() + 1.0).max(0.0) as usize).min(n)
-    };
+    let cells =
+        |from: f32, to: f32, n: usize| from.ceil().max(0.0) as usize..((to.floor() + 1.0).max(0.0) as usize).min(n);
     for rect in ignored {
         let (x0, y0) = cell_from_input(Point::new(rect.x, rect.y));
         let (x1, y1) = cell_from_input(Point::new(rect.x + rect.width, rect.y + rect.height));
@@ -117,7 +116,13 @@ mod tests {
         let (height, width) = (12, 12);
         let mut target = vec![0.0; height * width * CHANNELS];
         let mut weight = target.clone();
-        render(&[Rect::new(4.0, 4.0, 12.0, 12.0)], &[Rect::new(32.0, 32.0, 8.0, 8.0)], (height, width), &mut target, &mut weight);
+        render(
+            &[Rect::new(4.0, 4.0, 12.0, 12.0)],
+            &[Rect::new(32.0, 32.0, 8.0, 8.0)],
+            (height, width),
+            &mut target,
+            &mut weight,
+        );
         let at = |row: usize, column: usize| weight[(row * width + column) * CHANNELS];
         assert_eq!([at(2, 2), at(9, 9), at(11, 2)], [11.0, 0.0, 1.0]);
         assert_eq!(weight.iter().skip(SIZE).step_by(CHANNELS).filter(|w| **w == 1.0).count(), 9);

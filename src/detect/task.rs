@@ -340,7 +340,13 @@ fn spoil(rng: &mut ChaCha8Rng, size: usize, rect: &Rect<CropSpace>, out: &mut [f
                         let corner = |i: usize, start: usize| start + (i - start) / block * block;
                         let (by, bx) = (corner(y, rows.start), corner(x, columns.start));
                         let (ey, ex) = ((by + block).min(rows.end), (bx + block).min(columns.end));
-                        let samples = [(by, bx), (ey - 1, ex - 1), (by, ex - 1), (ey - 1, bx), (by.midpoint(ey - 1), bx.midpoint(ex - 1))];
+                        let samples = [
+                            (by, bx),
+                            (ey - 1, ex - 1),
+                            (by, ex - 1),
+                            (ey - 1, bx),
+                            (by.midpoint(ey - 1), bx.midpoint(ex - 1)),
+                        ];
                         samples.iter().map(|(y, x)| before[(y * size + x) * 3 + channel]).sum::<f32>() / 5.0
                     }
                 };
@@ -418,7 +424,9 @@ mod tests {
     fn without_backgrounds_the_missing_kind_is_named() {
         let face = Photograph::Face { image: "a.png".into(), face: Rect::new(0.0, 0.0, 9.0, 9.0) };
         let scene = Photograph::Scene { image: "a.png".into(), faces: vec![] };
-        let Err(error) = DetectorTask::new(vec![face, scene], 64, Augmentation::default()) else { panic!("no backgrounds") };
+        let Err(error) = DetectorTask::new(vec![face, scene], 64, Augmentation::default()) else {
+            panic!("no backgrounds")
+        };
         assert!(error.to_string().contains("backgrounds"));
     }
 }
