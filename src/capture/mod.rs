@@ -1,1 +1,106 @@
-//! Where frames come from: camera, file, video, standard input, the built-in demo.
+//! Where frames come from: camera, file, video, standard input, the built-in demo; and where annotated ones go.
+//!
+//! A [`Source`] hands out frames one after the other with their presentation time. [`open`] makes one from what a person
+//! writes after `--input`. A [`Writer`] makes a video or a picture of frames. Errors are [`CaptureError`]s that say what
+//! to do.
+
+#[cfg(feature = "camera")]
+pub mod camera;
+mod pictures;
+mod video;
+mod writer;
+mod y4m;
+
+pub use writer::Writer;
+
+use crate::image::{Frame, ImageError};
+use std::path::{Path, PathBuf};
+
+/// What can stop a source or a writer.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot write {path}: {reason}")]
+    Write { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error("there is no picture (JPEG, PNG) in {0}")]
+    EmptyFolder(PathBuf),
+    #[error(
+        "{path} is a video, and those are read and written by the program ffmpeg, which is not installed; install it \
+         (Debian, Ubuntu: sudo apt install ffmpeg; macOS: brew install ffmpeg){otherwise}"
+    )]
+    NoFfmpeg { path: PathBuf, otherwise: &'static str },
+    #[error("ffmpeg can't read {path}: {message}")]
+    Ffmpeg { path: PathBuf, message: String },
+    #[error("{name} is not the YUV4MPEG video that was expected, in frame {frame}: {reason}")]
+    Y4m { name: String, frame: u64, reason: String },
+    #[error("there is no camera")]
+    NoCamera,
+    #[error("camera {index}: {reason}")]
+    Camera { index: u32, reason: String },
+    #[error("this awing was built without the feature \"camera\"")]
+    CameraLeftOut,
+}
+
+/// Frames, one after the other.
+pub trait Source: Send {
+    /// Fills `frame` with the next one and returns its presentation time in seconds; `None` at the end.
+    ///
+    /// # Errors
+    /// [`CaptureError`].
+    fn next(&mut self, frame: &mut Frame) -> Result<Option<f64>, CaptureError>;
+
+    /// The nominal rate, where there is one.
+    fn frames_per_second(&self) -> Option<f64>;
+
+    /// What a person calls it.
+    fn describe(&self) -> String;
+
+    /// Whether frames come at their own pace and are lost if nobody takes them.
+    fn is_live(&self) -> bool {
+        false
+    }
+}
+
+/// Wishes about a source; those that don't fit are ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct CaptureOptions {
+    /// Width and height of a camera's frames.
+    pub size: Option<(u32, u32)>,
+    /// Rate of a camera.
+    pub frames_per_second: Option<u32>,
+    /// Faces in the demo; 1 if not given.
+    pub faces: Option<usize>,
+}
+
+/// Opens `camera`, `camera:N`, `demo`, `-` (YUV4MPEG on standard input), a picture, a folder of pictures, or a video.
+///
+/// # Errors
+/// [`CaptureError`].
+pub fn open(input: &str, options: &CaptureOptions) -> Result<Box<dyn Source>, CaptureError> {
+    if input == "-" {
+        let stdin = std::io::BufReader::with_capacity(1 << 20, std::io::stdin());
+        return Ok(Box::new(y4m::Reader::new(stdin, "standard input")?));
+    }
+    let number = if input == "camera" { Some("0") } else { input.strip_prefix("camera:") };
+    if let Some(Ok(index)) = number.map(str::parse::<u32>) {
+        #[cfg(feature = "camera")]
+        return Ok(Box::new(camera::Camera::open(index, options)?));
+        #[cfg(not(feature = "camera"))]
+        {
+            let _ = (index, options);
+            return Err(CaptureError::CameraLeftOut);
+        }
+    }
+    let path = Path::new(input);
+    let kind = std::fs::metadata(path).map_err(|source| CaptureError::Read { path: path.to_owned(), source })?;
+    if kind.is_dir() {
+        return Ok(Box::new(pictures::Pictures::of_folder(path)?));
+    }
+    if pictures::is_picture(path) {
+        return Ok(Box::new(pictures::Pictures::of_file(path)));
+    }
+    Ok(Box::new(video::Video::open(path)?))
+}
