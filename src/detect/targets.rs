@@ -28,7 +28,7 @@ const SIGMA_CELLS: (f32, f32) = (0.8, 2.5);
 /// Size and offset are learnt in cells at most so far from the centre, in each direction.
 const LEARNT_AROUND: f32 = 1.5;
 /// Weight of size and offset against the centre map.
-const BOX_WEIGHT: f64 = 5.0;
+const BOX_WEIGHT: f64 = 1.0;
 
 fn cell_from_input(p: Point<CropSpace>) -> (f32, f32) {
     let along = |v: f32| (v + 0.5) / STRIDE as f32 - 0.5;

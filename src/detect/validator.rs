@@ -17,7 +17,7 @@ const BATCH: usize = 20;
 /// Overlap (intersection over union) from which on a box counts as found.
 const FOUND_OVERLAP: f32 = 0.5;
 /// Score from which on a box counts.
-const COUNTED_SCORE: f32 = 0.5;
+const COUNTED_SCORE: f32 = 0.4;
 
 struct Item {
     picture: Vec<f32>,
