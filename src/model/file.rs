@@ -6,11 +6,17 @@ use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-/// Metadata keys.
-const FORMAT_KEY: &str = "awing_format";
-const CONFIG_KEY: &str = "awing_config";
+/// The one metadata key; a single one, so that the same model always gives the same bytes.
+const KEY: &str = "awing";
 /// Goes up when an older awing could not read a newer file.
-const FORMAT_VERSION: &str = "1";
+const FORMAT_VERSION: u64 = 1;
+
+/// What stands under [`KEY`], as JSON.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Description<C> {
+    format: u64,
+    config: C,
+}
 
 /// What can be wrong with a model file.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +32,7 @@ pub enum ModelError {
     #[error("a safetensors file without awing's description; an official PyTorch checkpoint has to be imported first")]
     NoDescription,
     #[error("the file has format version {0}, this awing reads version {FORMAT_VERSION}: get a newer awing")]
-    UnknownVersion(String),
+    UnknownVersion(u64),
     #[error("the model's description is damaged: {0}")]
     BadDescription(String),
     #[error("tensor {name} is missing")]
@@ -108,13 +114,14 @@ impl Model {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
         let (_, metadata) = SafeTensors::read_metadata(bytes)?;
         let metadata = metadata.metadata().clone().unwrap_or_default();
-        let version = metadata.get(FORMAT_KEY).ok_or(ModelError::NoDescription)?;
-        if version != FORMAT_VERSION {
-            return Err(ModelError::UnknownVersion(version.clone()));
+        let text = metadata.get(KEY).ok_or(ModelError::NoDescription)?;
+        let damaged = |e: serde_json::Error| ModelError::BadDescription(e.to_string());
+        let Description { format, config } =
+            serde_json::from_str::<Description<serde_json::Value>>(text).map_err(damaged)?;
+        if format != FORMAT_VERSION {
+            return Err(ModelError::UnknownVersion(format));
         }
-        let config = metadata.get(CONFIG_KEY).ok_or(ModelError::NoDescription)?;
-        let config: ModelConfig =
-            serde_json::from_str(config).map_err(|e| ModelError::BadDescription(e.to_string()))?;
+        let config: ModelConfig = serde_json::from_value(config).map_err(damaged)?;
         config.check().map_err(ModelError::BadDescription)?;
         let shapes: HashMap<String, Vec<usize>> =
             config.graph().parameters().into_iter().map(|p| (p.name, p.shape)).collect();
@@ -172,9 +179,9 @@ impl Model {
                 TensorView::new(*dtype, shape.clone(), bytes).map(|v| (name.as_str(), v))
             })
             .collect::<Result<_, _>>()?;
-        let config = serde_json::to_string(&self.config).map_err(|e| ModelError::BadDescription(e.to_string()))?;
-        let metadata =
-            HashMap::from([(FORMAT_KEY.to_owned(), FORMAT_VERSION.to_owned()), (CONFIG_KEY.to_owned(), config)]);
+        let description = Description { format: FORMAT_VERSION, config: &self.config };
+        let text = serde_json::to_string(&description).map_err(|e| ModelError::BadDescription(e.to_string()))?;
+        let metadata = HashMap::from([(KEY.to_owned(), text)]);
         Ok(safetensors::serialize(views, Some(metadata))?)
     }
 }

@@ -8,6 +8,7 @@
 //! The network itself is data ([`graph::Graph`]) with two executors: [`Network`] runs it in candle, with gradients;
 //! [`crate::engine`] compiles it for inference.
 
+mod bundled;
 mod config;
 mod edge;
 mod file;
@@ -15,6 +16,7 @@ pub mod graph;
 mod network;
 mod paper;
 
+pub use bundled::{default_detector, default_landmarks};
 pub use config::{Architecture, CropConvention, Kind, ModelConfig};
 pub use edge::EdgeConfig;
 pub use file::{Model, ModelError};

@@ -1,0 +1,49 @@
+//! Embeds the default models in the library, after checking that they are what `models/SHA256SUMS` says, and stamps the
+//! version with the commit.
+
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::process::Command;
+
+/// Metadata that every model file begins with (see `src/model/file.rs`).
+const FORMAT: &str = "\"awing\":\"{\"format\":1,";
+
+fn main() {
+    println!("cargo::rerun-if-changed=models");
+    println!("cargo::rerun-if-changed=.git/HEAD");
+    let sums =
+        std::fs::read_to_string("models/SHA256SUMS").unwrap_or_else(|e| stop(&format!("models/SHA256SUMS: {e}")));
+    for (name, variable) in [("edge-98", "AWING_LANDMARK_MODEL"), ("detector", "AWING_DETECTOR_MODEL")] {
+        let file = format!("{name}.safetensors");
+        let path = Path::new("models").join(&file);
+        let bytes = std::fs::read(&path).unwrap_or_else(|e| stop(&format!("{}: {e}", path.display())));
+        let listed = sums.lines().find_map(|l| l.strip_suffix(&file).map(str::trim));
+        let Some(listed) = listed else { stop(&format!("models/SHA256SUMS does not list {file}")) };
+        let actual: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+        if actual != listed {
+            stop(&format!(
+                "{} has the checksum {actual}, models/SHA256SUMS says {listed}: restore it from git",
+                path.display()
+            ));
+        }
+        let header = String::from_utf8_lossy(&bytes[..bytes.len().min(4096)]).replace("\\\"", "\"");
+        if !header.contains(FORMAT) {
+            stop(&format!("{} is not a model file of this version of awing", path.display()));
+        }
+        let absolute = std::fs::canonicalize(&path).unwrap_or_else(|e| stop(&e.to_string()));
+        println!("cargo::rustc-env={variable}={}", absolute.display());
+    }
+    let version = std::env::var("CARGO_PKG_VERSION").unwrap_or_default();
+    let commit =
+        Command::new("git").args(["rev-parse", "--short", "HEAD"]).output().ok().filter(|o| o.status.success());
+    let stamped = match commit {
+        Some(output) => format!("{version} ({})", String::from_utf8_lossy(&output.stdout).trim()),
+        None => version,
+    };
+    println!("cargo::rustc-env=AWING_VERSION={stamped}");
+}
+
+fn stop(reason: &str) -> ! {
+    println!("cargo::error={reason}");
+    std::process::exit(1);
+}
