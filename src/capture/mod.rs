@@ -6,6 +6,7 @@
 
 #[cfg(feature = "camera")]
 pub mod camera;
+mod demo;
 mod pictures;
 mod video;
 mod writer;
@@ -83,6 +84,9 @@ pub fn open(input: &str, options: &CaptureOptions) -> Result<Box<dyn Source>, Ca
     if input == "-" {
         let stdin = std::io::BufReader::with_capacity(1 << 20, std::io::stdin());
         return Ok(Box::new(y4m::Reader::new(stdin, "standard input")?));
+    }
+    if input == "demo" {
+        return Ok(Box::new(demo::Demo::new(options)));
     }
     let number = if input == "camera" { Some("0") } else { input.strip_prefix("camera:") };
     if let Some(Ok(index)) = number.map(str::parse::<u32>) {
