@@ -1,42 +1,43 @@
 //! The commands, one file each: parse, call, print.
+//!
+//! In: the program's arguments. Out: its exit status, 0 if it did what was asked. Errors end in one line on standard
+//! error that says what failed and what to do; a reader that closes standard output (`awing --json - | head`) is no
+//! error.
 
+mod args;
 mod device;
 mod eval;
+mod json;
+mod record;
 mod train;
 
-use clap::{Parser, Subcommand};
+use args::{Arguments, Command};
+use clap::Parser;
+use std::io;
 use std::process::ExitCode;
-
-/// Real-time face landmarks on an ordinary CPU.
-#[derive(Parser)]
-#[command(name = "awing", version, about)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Train a model.
-    Train(train::TrainArguments),
-    /// Measure a model on annotated faces.
-    Eval(eval::EvalArguments),
-}
 
 /// Parses the command line and runs the command. Errors are printed; nothing panics.
 pub fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("AWING_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     let result = match Arguments::parse().command {
-        Command::Train(arguments) => train::run(arguments),
-        Command::Eval(arguments) => eval::run(arguments),
+        None => todo!(),
+        Some(Command::Track(_) | Command::Bench(_)) => todo!(),
+        Some(Command::Train(arguments)) => train::run(arguments),
+        Some(Command::Eval(arguments)) => eval::run(arguments),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+        Err(error) if !is_closed_pipe(&error) => {
             eprintln!("awing: {error:#}");
             ExitCode::FAILURE
         }
+        _ => ExitCode::SUCCESS,
     }
+}
+
+/// Whether the reader of what is written went away; it got what it wanted.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    io.map(io::Error::kind).any(|kind| kind == io::ErrorKind::BrokenPipe)
 }

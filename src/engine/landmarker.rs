@@ -5,6 +5,7 @@ use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_
 use crate::heatmap::{Calibration, Decoding, Peak, decode};
 use crate::image::{Border, Frame, crop_into};
 use crate::model::Model;
+use std::time::Instant;
 
 /// A landmark in the frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,6 +13,14 @@ pub struct Landmark {
     pub position: Point<FrameSpace>,
     /// Share of such points that are about right, 0..=1 (see [`Peak::confidence`]).
     pub confidence: f32,
+}
+
+/// What a prediction did with its time, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LandmarkTimes {
+    pub crop_ms: f32,
+    pub network_ms: f32,
+    pub decode_ms: f32,
 }
 
 /// A landmark model ready to run.
@@ -24,6 +33,7 @@ pub struct Landmarker {
     crop_scale: f32,
     peaks: Vec<Peak>,
     landmarks: Vec<Landmark>,
+    times: LandmarkTimes,
 }
 
 impl Landmarker {
@@ -46,6 +56,7 @@ impl Landmarker {
             crop_scale: config.crop.scale,
             peaks: Vec::new(),
             landmarks: Vec::new(),
+            times: LandmarkTimes::default(),
         })
     }
 
@@ -59,6 +70,16 @@ impl Landmarker {
         self.crop_scale
     }
 
+    /// Pixels a side of the crop.
+    pub fn input_size(&self) -> usize {
+        self.input_size
+    }
+
+    /// Of the last [`Self::predict`].
+    pub fn times(&self) -> LandmarkTimes {
+        self.times
+    }
+
     /// The landmarks of the face in the crop.
     ///
     /// # Errors
@@ -68,8 +89,11 @@ impl Landmarker {
         frame: &Frame,
         crop_from_frame: &Similarity<CropSpace, FrameSpace>,
     ) -> Result<&[Landmark], EngineError> {
+        let start = Instant::now();
         crop_into(frame, crop_from_frame, self.input_size, Border::Replicate, self.engine.input_mut());
+        let cropped = Instant::now();
         self.engine.run()?;
+        let inferred = Instant::now();
         let maps = self.engine.output();
         decode(&maps, self.points, self.decoding, &self.calibration, &mut self.peaks);
         let crop_from_heatmap = heatmap_from_crop(maps.width, self.input_size).inverse();
@@ -80,6 +104,12 @@ impl Landmarker {
                 .iter()
                 .map(|peak| Landmark { position: frame_from_heatmap.apply(peak.cell), confidence: peak.confidence }),
         );
+        let milliseconds = |from: Instant, to: Instant| (to - from).as_secs_f32() * 1000.0;
+        self.times = LandmarkTimes {
+            crop_ms: milliseconds(start, cropped),
+            network_ms: milliseconds(cropped, inferred),
+            decode_ms: milliseconds(inferred, Instant::now()),
+        };
         Ok(&self.landmarks)
     }
 }

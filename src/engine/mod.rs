@@ -5,7 +5,7 @@
 
 mod landmarker;
 
-pub use landmarker::{Landmark, Landmarker};
+pub use landmarker::{Landmark, LandmarkTimes, Landmarker};
 
 use crate::heatmap::HeatmapView;
 use crate::model::{Kind, Mode, Model, Network};

@@ -22,14 +22,20 @@ mod fakes;
 
 pub use one_euro::OneEuro;
 
+use crate::engine::{EngineError, Landmark, LandmarkTimes, Landmarker};
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity};
 use crate::image::Frame;
+use crate::model::ModelError;
 
 /// What can go wrong when faces are followed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrackError {
     #[error("the frame is empty: it has {width}x{height} pixels")]
     EmptyFrame { width: usize, height: usize },
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
 }
 
 /// A face in a frame.
@@ -75,22 +81,6 @@ pub struct Detection {
     pub score: f32,
 }
 
-/// A landmark as the network finds it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Landmark {
-    pub position: Point<FrameSpace>,
-    /// 0..=1.
-    pub confidence: f32,
-}
-
-/// What the landmark network did with its time, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct LandmarkTimes {
-    pub crop_ms: f32,
-    pub network_ms: f32,
-    pub decode_ms: f32,
-}
-
 /// Finds faces in a whole frame. The tracker is tested with one that needs no model.
 pub(crate) trait FindFaces {
     /// All faces in the frame.
@@ -111,4 +101,26 @@ pub(crate) trait FindLandmarks: Send {
     ) -> Result<&[Landmark], TrackError>;
     /// Of the last call of [`Self::find_landmarks`].
     fn times(&self) -> LandmarkTimes;
+}
+
+impl FindLandmarks for Landmarker {
+    fn crop_scale(&self) -> f32 {
+        self.crop_scale()
+    }
+
+    fn input_size(&self) -> usize {
+        self.input_size()
+    }
+
+    fn find_landmarks(
+        &mut self,
+        frame: &Frame,
+        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
+    ) -> Result<&[Landmark], TrackError> {
+        Ok(self.predict(frame, crop_from_frame)?)
+    }
+
+    fn times(&self) -> LandmarkTimes {
+        self.times()
+    }
 }
