@@ -7,10 +7,11 @@ use super::head_box::HeadBox;
 use super::motion::Motion;
 use super::one_euro::{OneEuro, Smoother};
 use super::score::{blind_beyond_frame, score};
-use super::{Face, FindFaces, FindLandmarks, Landmark, StageTimes, TrackError};
-use crate::geometry::{Point, Rect};
+use super::{Detection, Face, FindFaces, FindLandmarks, Landmark, LandmarkTimes, StageTimes, TrackError};
+use crate::geometry::{FrameSpace, Point, Rect};
 use crate::image::Frame;
 use crate::landmarks::Scheme;
+use rayon::prelude::*;
 use std::time::Instant;
 
 /// A face is followed while its score is at least this.
@@ -65,6 +66,8 @@ struct Track {
     landmarks: Vec<Landmark>,
     score: f32,
     smoother: Smoother,
+    /// What is seen in this frame where the face was in the last.
+    look: Look,
 }
 
 impl Track {
@@ -73,12 +76,17 @@ impl Track {
     }
 
     /// The box around the landmarks.
-    fn rect(&self) -> Rect<crate::geometry::FrameSpace> {
+    fn rect(&self) -> Rect<FrameSpace> {
         around(&self.landmarks)
     }
 
+    /// The least score that it takes to go on with the face.
+    fn wanted_score(&self) -> f32 {
+        if self.is_followed() { KEEP_SCORE } else { START_SCORE }
+    }
+
     /// Takes the face up where it was found anew.
-    fn take_up(&mut self, found: &Candidate, time_s: f64) {
+    fn take_up(&mut self, found: &Look, time_s: f64) {
         self.state = State::Followed;
         self.head = found.head;
         self.motion = Motion::at_rest(found.head.center);
@@ -89,6 +97,18 @@ impl Track {
         self.smoother.reset();
     }
 
+    /// Goes on with what was seen in the crop about the last place.
+    fn go_on(&mut self, time_s: f64) {
+        self.state = State::Followed;
+        let seen = self.look.head;
+        self.head = self.head.approached(&seen);
+        let step_s = (time_s - self.seen_s) as f32;
+        self.surprise = self.motion.see(seen.center, step_s) / seen.side;
+        self.seen_s = time_s;
+        self.score = self.look.score;
+        std::mem::swap(&mut self.landmarks, &mut self.look.landmarks);
+    }
+
     fn lose(&mut self, time_s: f64) {
         self.state = match self.state {
             State::Followed => State::Lost { since_s: time_s, frames: 1 },
@@ -97,24 +117,62 @@ impl Track {
     }
 }
 
-fn around(landmarks: &[Landmark]) -> Rect<crate::geometry::FrameSpace> {
+fn around(landmarks: &[Landmark]) -> Rect<FrameSpace> {
     Rect::around(landmarks.iter().map(|l| l.position)).unwrap_or(Rect::new(0.0, 0.0, 0.0, 0.0))
 }
 
-/// A face that was just found, not yet a track.
-struct Candidate {
+/// What the landmark network sees in a crop.
+struct Look {
     head: HeadBox,
     landmarks: Vec<Landmark>,
+    /// 0 where it is no face.
     score: f32,
+    times: LandmarkTimes,
+}
+
+impl Look {
+    fn new() -> Self {
+        Self {
+            head: HeadBox { center: Point::new(0.0, 0.0), side: 1.0, roll_rad: 0.0 },
+            landmarks: Vec::new(),
+            score: 0.0,
+            times: LandmarkTimes::default(),
+        }
+    }
+
+    /// Looks at the crop about `searched`. `head` stays what it was if the landmarks make no box.
+    fn at(
+        &mut self,
+        frame: &Frame,
+        searched: &HeadBox,
+        network: &mut impl FindLandmarks,
+        scheme: Option<Scheme>,
+    ) -> Result<(), TrackError> {
+        let crop_from_frame = searched.crop_from_frame(network.crop_scale(), network.input_size());
+        let landmarks = network.find_landmarks(frame, &crop_from_frame)?;
+        self.landmarks.clear();
+        self.landmarks.extend_from_slice(landmarks);
+        self.times = network.times();
+        blind_beyond_frame(&mut self.landmarks, frame.width(), frame.height());
+        self.score = 0.0;
+        if let Some(head) = HeadBox::around(&self.landmarks, scheme) {
+            self.score = score(&self.landmarks, scheme, searched, &head);
+            self.head = head;
+        }
+        Ok(())
+    }
 }
 
 /// Follows faces through frames.
 pub(crate) struct Follower<D, L> {
     options: FollowerOptions,
     detector: D,
-    network: L,
+    /// Equal ones, one for each thread that may look at a face.
+    networks: Vec<L>,
     tracks: Vec<Track>,
-    candidate: Candidate,
+    detections: Vec<Detection>,
+    /// At a detection.
+    look: Look,
     faces: Vec<Face>,
     next_id: u64,
     time_s: f64,
@@ -123,17 +181,16 @@ pub(crate) struct Follower<D, L> {
 }
 
 impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
-    pub(crate) fn new(detector: D, network: L, options: FollowerOptions) -> Self {
+    /// A follower with one landmark network for each thread that may look at a face; at least one.
+    pub(crate) fn new(detector: D, networks: Vec<L>, options: FollowerOptions) -> Self {
+        assert!(!networks.is_empty(), "landmarks are found by a network");
         Self {
             options,
             detector,
-            network,
+            networks,
             tracks: Vec::new(),
-            candidate: Candidate {
-                head: HeadBox { center: Point::new(0.0, 0.0), side: 1.0, roll_rad: 0.0 },
-                landmarks: Vec::new(),
-                score: 0.0,
-            },
+            detections: Vec::new(),
+            look: Look::new(),
             faces: Vec::new(),
             next_id: 1,
             time_s: f64::NEG_INFINITY,
@@ -198,33 +255,37 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
 
     /// Looks for every face where it was in the last frame.
     fn follow(&mut self, frame: &Frame, time_s: f64) -> Result<(), TrackError> {
+        let scheme = self.options.scheme;
         let mut followed = self.followed();
-        for i in 0..self.tracks.len() {
-            let track = &self.tracks[i];
-            let wanted = match track.state {
-                State::Followed => KEEP_SCORE,
-                State::Lost { frames, .. } if frames < FRAMES_LOOKED_FOR && followed < self.options.faces => {
-                    START_SCORE
-                }
-                State::Lost { .. } => continue,
-            };
-            let searched = track.head;
-            let seen =
-                find(&mut self.network, &mut self.times, self.options.scheme, frame, &searched, &mut self.candidate)?;
-            let track = &mut self.tracks[i];
-            if !seen || self.candidate.score < wanted {
-                followed -= usize::from(track.is_followed());
-                track.lose(time_s);
-                continue;
+        let is_place_free = followed < self.options.faces;
+        let is_looked_for = |track: &Track| match track.state {
+            State::Followed => true,
+            State::Lost { frames, .. } => frames < FRAMES_LOOKED_FOR && is_place_free,
+        };
+        let look = |track: &mut Track, network: &mut L| {
+            if !is_looked_for(track) {
+                return Ok(());
             }
-            followed += usize::from(!track.is_followed());
-            track.state = State::Followed;
-            track.head = searched.approached(&self.candidate.head);
-            let step_s = (time_s - track.seen_s) as f32;
-            track.surprise = track.motion.see(self.candidate.head.center, step_s) / self.candidate.head.side;
-            track.seen_s = time_s;
-            track.score = self.candidate.score;
-            std::mem::swap(&mut track.landmarks, &mut self.candidate.landmarks);
+            track.look.at(frame, &track.head, network, scheme)
+        };
+        if self.networks.len() == 1 || self.tracks.len() <= 1 {
+            let network = &mut self.networks[0];
+            self.tracks.iter_mut().try_for_each(|track| look(track, network))?;
+        } else {
+            let share = self.tracks.len().div_ceil(self.networks.len());
+            let shares = self.tracks.par_chunks_mut(share).zip(self.networks.par_iter_mut());
+            shares.try_for_each(|(tracks, network)| tracks.iter_mut().try_for_each(|track| look(track, network)))?;
+        }
+        for track in self.tracks.iter_mut().filter(|t| is_looked_for(t)) {
+            self.times.add(&track.look.times);
+            let was_followed = track.is_followed();
+            if track.look.score < track.wanted_score() || (!was_followed && followed >= self.options.faces) {
+                followed -= usize::from(was_followed);
+                track.lose(time_s);
+            } else {
+                followed += usize::from(!was_followed);
+                track.go_on(time_s);
+            }
         }
         Ok(())
     }
@@ -261,26 +322,27 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     /// Searches the whole frame for faces that are not followed.
     fn detect(&mut self, frame: &Frame, time_s: f64) -> Result<(), TrackError> {
         let start = Instant::now();
-        let mut found = self.detector.find_faces(frame)?.to_vec();
+        self.detections.clear();
+        self.detections.extend_from_slice(self.detector.find_faces(frame)?);
         self.times.detect_ms = milliseconds_since(start);
         // Large and sure ones first: they are most likely whom it is about.
-        found.sort_by(|a, b| (b.score * b.rect.side()).total_cmp(&(a.score * a.rect.side())));
+        self.detections.sort_by(|a, b| (b.score * b.rect.side()).total_cmp(&(a.score * a.rect.side())));
 
         let start = Instant::now();
-        for detection in found {
+        for i in 0..self.detections.len() {
             if self.followed() >= self.options.faces {
                 break;
             }
-            let is_known = |t: &Track| t.is_followed() && t.rect().iou(&detection.rect) > SAME_FACE_IOU;
-            if self.tracks.iter().any(is_known) || !self.take_a_closer_look(frame, &detection.rect)? {
+            let rect = self.detections[i].rect;
+            if self.is_followed_at(&rect, SAME_FACE_IOU) {
                 continue;
             }
-            let rect = around(&self.candidate.landmarks);
-            if self.tracks.iter().any(|t| t.is_followed() && t.rect().iou(&rect) > ONE_FACE_IOU) {
+            self.look_closer(frame, &rect)?;
+            if self.look.score < START_SCORE || self.is_followed_at(&around(&self.look.landmarks), ONE_FACE_IOU) {
                 continue;
             }
             match self.who_comes_back(time_s) {
-                Some(index) => self.tracks[index].take_up(&self.candidate, time_s),
+                Some(index) => self.tracks[index].take_up(&self.look, time_s),
                 None => self.begin(time_s),
             }
         }
@@ -288,25 +350,26 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         Ok(())
     }
 
-    /// The landmarks of a detected face: once to see how the head is turned, once more in a crop that is made for it.
-    fn take_a_closer_look(
-        &mut self,
-        frame: &Frame,
-        rect: &Rect<crate::geometry::FrameSpace>,
-    ) -> Result<bool, TrackError> {
-        let mut head = HeadBox::upright(rect);
-        for _ in 0..2 {
-            if !find(&mut self.network, &mut self.times, self.options.scheme, frame, &head, &mut self.candidate)? {
-                return Ok(false);
-            }
-            head = self.candidate.head;
-        }
-        Ok(self.candidate.score >= START_SCORE)
+    fn is_followed_at(&self, rect: &Rect<FrameSpace>, iou: f32) -> bool {
+        self.tracks.iter().any(|t| t.is_followed() && t.rect().iou(rect) > iou)
     }
 
-    /// Which of the lost faces the candidate is.
+    /// The landmarks of a detected face: once to see how the head is turned, once more in a crop that is made for it.
+    fn look_closer(&mut self, frame: &Frame, rect: &Rect<FrameSpace>) -> Result<(), TrackError> {
+        let (network, scheme) = (&mut self.networks[0], self.options.scheme);
+        self.look.at(frame, &HeadBox::upright(rect), network, scheme)?;
+        self.times.add(&self.look.times);
+        if self.look.score > 0.0 {
+            let searched = self.look.head;
+            self.look.at(frame, &searched, network, scheme)?;
+            self.times.add(&self.look.times);
+        }
+        Ok(())
+    }
+
+    /// Which of the lost faces was just found.
     fn who_comes_back(&self, time_s: f64) -> Option<usize> {
-        let head = &self.candidate.head;
+        let head = &self.look.head;
         let distance = |track: &Track| {
             let expected = track.motion.expected((time_s - track.seen_s) as f32);
             expected.distance(head.center) / head.side.max(track.head.side)
@@ -319,20 +382,21 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         lost.min_by(|(_, a), (_, b)| distance(a).total_cmp(&distance(b))).map(|(i, _)| i)
     }
 
-    /// A new track for the candidate.
+    /// A new track for the face that was just found.
     fn begin(&mut self, time_s: f64) {
         let mut track = Track {
             id: self.next_id,
             state: State::Followed,
-            head: self.candidate.head,
-            motion: Motion::at_rest(self.candidate.head.center),
+            head: self.look.head,
+            motion: Motion::at_rest(self.look.head.center),
             surprise: 0.0,
             seen_s: time_s,
             landmarks: Vec::new(),
             score: 0.0,
             smoother: Smoother::new(self.options.smooth.unwrap_or_default()),
+            look: Look::new(),
         };
-        track.take_up(&self.candidate, time_s);
+        track.take_up(&self.look, time_s);
         self.next_id += 1;
         self.tracks.push(track);
     }
@@ -367,28 +431,12 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     }
 }
 
-/// The landmarks in the crop about `searched`, into `candidate`; false if they make no box.
-fn find(
-    network: &mut impl FindLandmarks,
-    times: &mut StageTimes,
-    scheme: Option<Scheme>,
-    frame: &Frame,
-    searched: &HeadBox,
-    candidate: &mut Candidate,
-) -> Result<bool, TrackError> {
-    let crop_from_frame = searched.crop_from_frame(network.crop_scale(), network.input_size());
-    let landmarks = network.find_landmarks(frame, &crop_from_frame)?;
-    candidate.landmarks.clear();
-    candidate.landmarks.extend_from_slice(landmarks);
-    let spent = network.times();
-    times.crop_ms += spent.crop_ms;
-    times.network_ms += spent.network_ms;
-    times.decode_ms += spent.decode_ms;
-    blind_beyond_frame(&mut candidate.landmarks, frame.width(), frame.height());
-    let Some(head) = HeadBox::around(&candidate.landmarks, scheme) else { return Ok(false) };
-    candidate.head = head;
-    candidate.score = score(&candidate.landmarks, scheme, searched, &head);
-    Ok(true)
+impl StageTimes {
+    fn add(&mut self, times: &LandmarkTimes) {
+        self.crop_ms += times.crop_ms;
+        self.network_ms += times.network_ms;
+        self.decode_ms += times.decode_ms;
+    }
 }
 
 fn milliseconds_since(start: Instant) -> f32 {

@@ -17,7 +17,7 @@ impl Rig {
     fn new(faces: usize) -> Self {
         let scene = FakeScene::default();
         let options = FollowerOptions { faces, smooth: None, scheme: Some(Scheme::Wflw98) };
-        let follower = Follower::new(FakeDetector::new(&scene), FakeNetwork::new(&scene), options);
+        let follower = Follower::new(FakeDetector::new(&scene), vec![FakeNetwork::new(&scene)], options);
         Self { scene, follower, frame: Frame::filled(640, 480, [0; 3]), time_s: 0.0 }
     }
 
@@ -239,6 +239,20 @@ fn after_a_reset_everyone_is_new() {
     rig.show(&[face]);
     rig.follower.reset();
     assert_eq!(ids(&rig.show(&[face])), [2]);
+}
+
+#[test]
+fn several_threads_see_what_one_sees() {
+    let faces = |i: usize| {
+        let at = |k: usize| FakeFace::at(100.0 + 140.0 * k as f32, 150.0 + 2.0 * ((i + k) % 40) as f32, 80.0);
+        [0, 1, 2, 3].map(at)
+    };
+    let mut one = Rig::new(4);
+    let mut three = Rig::new(4);
+    three.follower.networks = (0..3).map(|_| FakeNetwork::new(&three.scene)).collect();
+    for i in 0..100 {
+        assert_eq!(three.show(&faces(i)), one.show(&faces(i)), "frame {i}");
+    }
 }
 
 #[test]
