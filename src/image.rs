@@ -99,6 +99,13 @@ impl Frame {
     pub fn rgb_mut(&mut self) -> &mut [u8] {
         &mut self.rgb
     }
+
+    /// Swaps left and right.
+    pub fn mirror(&mut self) {
+        for row in self.rgb.chunks_exact_mut((self.width * 3).max(1)) {
+            row.as_chunks_mut::<3>().0.reverse();
+        }
+    }
 }
 
 #[cfg(test)]

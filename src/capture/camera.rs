@@ -174,6 +174,10 @@ impl Source for Camera {
     fn is_live(&self) -> bool {
         true
     }
+
+    fn is_endless(&self) -> bool {
+        true
+    }
 }
 
 impl Drop for Camera {

@@ -1,18 +1,18 @@
 //! Where frames come from: camera, file, video, standard input, the built-in demo; and where annotated ones go.
 //!
 //! A [`Source`] hands out frames one after the other with their presentation time. [`open`] makes one from what a person
-//! writes after `--input`. A [`Writer`] makes a video or a picture of frames. Errors are [`CaptureError`]s that say what
+//! writes after `--input`. A [`Recorder`] makes a video or a picture of frames. Errors are [`CaptureError`]s that say what
 //! to do.
 
 #[cfg(feature = "camera")]
 pub mod camera;
 mod demo;
 mod pictures;
+mod recorder;
 mod video;
-mod writer;
 mod y4m;
 
-pub use writer::Writer;
+pub use recorder::Recorder;
 
 use crate::image::{Frame, ImageError};
 use std::path::{Path, PathBuf};
@@ -61,6 +61,16 @@ pub trait Source: Send {
 
     /// Whether frames come at their own pace and are lost if nobody takes them.
     fn is_live(&self) -> bool {
+        false
+    }
+
+    /// Whether it never ends of itself.
+    fn is_endless(&self) -> bool {
+        false
+    }
+
+    /// Whether its frames have nothing to do with each other, as the pictures of a folder.
+    fn is_slide_show(&self) -> bool {
         false
     }
 }

@@ -55,6 +55,10 @@ impl Source for Pictures {
     fn describe(&self) -> String {
         self.name.display().to_string()
     }
+
+    fn is_slide_show(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

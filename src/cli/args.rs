@@ -2,9 +2,10 @@
 
 use super::device::DeviceChoice;
 use super::{eval::EvalArguments, train::TrainArguments};
+use crate::track::TrackerOptions;
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
-use std::str::FromStr;
 
 /// Finds and follows faces in live video and puts 98 landmarks on each.
 #[derive(Parser)]
@@ -34,7 +35,7 @@ pub(super) struct TrackArguments {
     /// Where pictures come from: `camera`, `camera:N`, `demo`, a video, a picture, a folder of pictures, or `-` for
     /// YUV4MPEG on standard input [default: the first camera, or the demo where there is none]
     #[arg(long, value_name = "INPUT")]
-    pub input: Option<Input>,
+    pub input: Option<String>,
     /// Show no window
     #[arg(long)]
     pub headless: bool,
@@ -82,7 +83,7 @@ pub(super) struct TrackerArguments {
 pub(super) struct BenchArguments {
     /// Where pictures come from, as for `track` [default: the demo]
     #[arg(long, value_name = "INPUT")]
-    pub input: Option<Input>,
+    pub input: Option<String>,
     /// End after so many frames
     #[arg(long, value_name = "N", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     pub frames: u64,
@@ -93,39 +94,27 @@ pub(super) struct BenchArguments {
     pub tracker: TrackerArguments,
 }
 
-/// Where pictures come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Input {
-    /// The camera of this number.
-    Camera(u32),
-    Demo,
-    /// YUV4MPEG.
-    Stdin,
-    /// A picture, a video or a folder of pictures.
-    Path(PathBuf),
-}
-
-impl FromStr for Input {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "" => Err("an empty name is no input".into()),
-            "camera" => Ok(Self::Camera(0)),
-            "demo" => Ok(Self::Demo),
-            "-" => Ok(Self::Stdin),
-            _ => match text.strip_prefix("camera:") {
-                Some(number) => number
-                    .parse()
-                    .map(Self::Camera)
-                    .map_err(|_| format!("`{number}` is no camera's number: try camera:0")),
-                None => Ok(Self::Path(text.into())),
-            },
+impl TrackerArguments {
+    /// What the tracker is to do.
+    ///
+    /// # Errors
+    /// If it is to run where it can't.
+    pub(super) fn options(&self) -> Result<TrackerOptions> {
+        if !matches!(self.device, DeviceChoice::Auto | DeviceChoice::Cpu) {
+            bail!("faces are tracked on the CPU only in this version: leave out --device, or say --device cpu");
         }
+        let defaults = TrackerOptions::default();
+        Ok(TrackerOptions {
+            faces: self.faces.unwrap_or(defaults.faces),
+            smooth: defaults.smooth.filter(|_| !self.no_smooth),
+            threads: self.threads.unwrap_or(defaults.threads),
+            model: self.model.clone(),
+            detector: self.detector.clone(),
+        })
     }
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+fn positive(text: &str) -> std::result::Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err("it has to be a whole number above 0".into()),
@@ -137,7 +126,7 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    fn parse(arguments: &str) -> Result<Arguments, clap::Error> {
+    fn parse(arguments: &str) -> std::result::Result<Arguments, clap::Error> {
         Arguments::try_parse_from(std::iter::once("awing").chain(arguments.split_whitespace()))
     }
 
@@ -151,7 +140,7 @@ mod tests {
         let cli = parse("").unwrap();
         assert!(cli.command.is_none() && cli.track.input.is_none());
         let cli = parse("--input demo --frames 3 --no-smooth").unwrap();
-        assert_eq!((cli.track.input, cli.track.frames), (Some(Input::Demo), Some(3)));
+        assert_eq!((cli.track.input, cli.track.frames), (Some("demo".into()), Some(3)));
         assert!(cli.track.tracker.no_smooth);
         let Some(Command::Track(track)) = parse("track --json - --faces 2 --headless").unwrap().command else {
             panic!("`track` is a command")
@@ -160,15 +149,19 @@ mod tests {
     }
 
     #[test]
-    fn inputs_are_told_apart() {
-        let input = |text: &str| Input::from_str(text);
-        assert_eq!(input("camera"), Ok(Input::Camera(0)));
-        assert_eq!(input("camera:3"), Ok(Input::Camera(3)));
-        assert_eq!(input("-"), Ok(Input::Stdin));
-        assert_eq!(input("./demo"), Ok(Input::Path("./demo".into())));
-        assert_eq!(input("film.mp4"), Ok(Input::Path("film.mp4".into())));
-        assert!(input("camera:front").unwrap_err().contains("camera:0"));
-        assert!(input("").is_err());
+    fn what_the_tracker_is_told_comes_from_the_arguments() {
+        let options = |arguments: &str| parse(arguments).unwrap().track.tracker.options();
+        assert_eq!(options("").unwrap(), TrackerOptions::default());
+        let told = options("--faces 2 --threads 3 --no-smooth --model a.safetensors --detector b.safetensors").unwrap();
+        let expected = TrackerOptions {
+            faces: 2,
+            smooth: None,
+            threads: 3,
+            model: Some("a.safetensors".into()),
+            detector: Some("b.safetensors".into()),
+        };
+        assert_eq!(told, expected);
+        assert!(options("--device cuda").unwrap_err().to_string().contains("--device cpu"));
     }
 
     #[test]

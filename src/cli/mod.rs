@@ -5,25 +5,37 @@
 //! error.
 
 mod args;
+mod bench;
 mod device;
 mod eval;
+mod interrupt;
 mod json;
-mod record;
+mod live;
+mod outputs;
+mod painter;
+#[cfg(feature = "window")]
+mod show;
+mod status;
+mod track;
 mod train;
 
 use args::{Arguments, Command};
 use clap::Parser;
 use std::io;
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// Parses the command line and runs the command. Errors are printed; nothing panics.
 pub fn main() -> ExitCode {
+    let start = Instant::now();
     let filter = tracing_subscriber::EnvFilter::try_from_env("AWING_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
-    let result = match Arguments::parse().command {
-        None => todo!(),
-        Some(Command::Track(_) | Command::Bench(_)) => todo!(),
+    let Arguments { command, track } = Arguments::parse();
+    let result = match command {
+        None => track::run(&track),
+        Some(Command::Track(arguments)) => track::run(&arguments),
+        Some(Command::Bench(arguments)) => bench::run(&arguments, start),
         Some(Command::Train(arguments)) => train::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),
     };

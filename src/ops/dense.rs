@@ -414,7 +414,7 @@ pub(super) fn weight_gradient(isa: Isa, shape: &ConvShape, images: usize, x: &[f
     let lanes = dispatch(isa, Lanes);
     let padded = shape.outputs.div_ceil(lanes) * lanes;
     let taps = shape.kernel * shape.kernel;
-    let parts = rayon::current_num_threads().min(pixels.div_ceil(GRADIENT_CHUNK)).max(1);
+    let parts = parallel::threads().min(pixels.div_ceil(GRADIENT_CHUNK)).max(1);
     let length = pixels.div_ceil(parts);
     let part = |part: usize| {
         let mut sums = vec![0.0_f32; taps * shape.inputs * padded];

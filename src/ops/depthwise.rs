@@ -304,7 +304,7 @@ fn weight_gradient(isa: Isa, shape: &DepthwiseShape, images: usize, x: &[f32], d
     let &DepthwiseShape { channels, kernel, .. } = shape;
     let (height, _) = shape.output_size();
     let (taps, rows) = (kernel * kernel, images * height);
-    let parts = rayon::current_num_threads().min(rows.div_ceil(ROWS_WORTH_A_THREAD)).max(1);
+    let parts = parallel::threads().min(rows.div_ceil(ROWS_WORTH_A_THREAD)).max(1);
     let length = rows.div_ceil(parts);
     let part = |part: usize| {
         let mut sums = vec![0.0_f32; taps * channels];

@@ -107,7 +107,7 @@ fn channel_sums(
     channels: usize,
     sum: impl Fn(Range<usize>, &mut [f32], &mut [f32]) + Sync,
 ) -> (Vec<f64>, Vec<f64>) {
-    let parts = rayon::current_num_threads().min(count.div_ceil(PIXELS_WORTH_A_THREAD)).max(1);
+    let parts = parallel::threads().min(count.div_ceil(PIXELS_WORTH_A_THREAD)).max(1);
     let length = count.div_ceil(parts);
     let part = |part: usize| {
         let (mut first, mut second) = (vec![0.0_f64; channels], vec![0.0_f64; channels]);

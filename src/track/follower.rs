@@ -207,6 +207,21 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.time_s = f64::NEG_INFINITY;
     }
 
+    pub(crate) fn detector_mut(&mut self) -> &mut D {
+        &mut self.detector
+    }
+
+    /// Smooths like this from now on.
+    pub(crate) fn set_smooth(&mut self, smooth: Option<OneEuro>) {
+        if self.options.smooth == smooth {
+            return;
+        }
+        self.options.smooth = smooth;
+        for track in &mut self.tracks {
+            track.smoother = Smoother::new(smooth.unwrap_or_default());
+        }
+    }
+
     pub(crate) fn options_mut(&mut self) -> &mut FollowerOptions {
         &mut self.options
     }

@@ -216,7 +216,7 @@ fn two_who_cross_keep_their_ids() {
 #[test]
 fn smoothed_landmarks_lag_little_and_jump_to_a_face_that_is_found_anew() {
     let mut rig = Rig::new(1);
-    rig.follower.options_mut().smooth = Some(OneEuro::default());
+    rig.follower.set_smooth(Some(OneEuro::default()));
     rig.show_for(0.5, &[FakeFace::at(200.0, 200.0, 120.0)]);
     let jumped = rig.show(&[FakeFace::at(300.0, 200.0, 120.0)]);
     assert!((jumped[0].rect.center().x - 300.0).abs() < 0.1, "{:?}", jumped[0].rect);

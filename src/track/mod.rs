@@ -16,22 +16,31 @@ mod head_box;
 mod motion;
 mod one_euro;
 mod score;
+mod tracker;
 
 #[cfg(test)]
 mod fakes;
 
 pub use one_euro::OneEuro;
+pub use tracker::{Tracker, TrackerOptions};
 
-use crate::engine::{EngineError, Landmark, LandmarkTimes, Landmarker};
+use crate::detect::Detection;
+use crate::engine::{EngineError, Landmark, LandmarkTimes};
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity};
 use crate::image::Frame;
-use crate::model::ModelError;
+use crate::model::{Kind, ModelError};
 
 /// What can go wrong when faces are followed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrackError {
     #[error("the frame is empty: it has {width}x{height} pixels")]
     EmptyFrame { width: usize, height: usize },
+    #[error("at least one face and one thread are needed, not {faces} and {threads}")]
+    Options { faces: usize, threads: usize },
+    #[error("this awing comes without a model for {0:?}; train one and name its file")]
+    NoModel(Kind),
+    #[error("cannot start the threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
     #[error(transparent)]
     Model(#[from] ModelError),
     #[error(transparent)]
@@ -72,15 +81,6 @@ pub struct StageTimes {
     pub total_ms: f32,
 }
 
-/// A face as the detector finds it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Detection {
-    /// A box as one around the landmarks: from the brows to the chin.
-    pub rect: Rect<FrameSpace>,
-    /// 0..=1.
-    pub score: f32,
-}
-
 /// Finds faces in a whole frame. The tracker is tested with one that needs no model.
 pub(crate) trait FindFaces {
     /// All faces in the frame.
@@ -101,26 +101,4 @@ pub(crate) trait FindLandmarks: Send {
     ) -> Result<&[Landmark], TrackError>;
     /// Of the last call of [`Self::find_landmarks`].
     fn times(&self) -> LandmarkTimes;
-}
-
-impl FindLandmarks for Landmarker {
-    fn crop_scale(&self) -> f32 {
-        self.crop_scale()
-    }
-
-    fn input_size(&self) -> usize {
-        self.input_size()
-    }
-
-    fn find_landmarks(
-        &mut self,
-        frame: &Frame,
-        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
-    ) -> Result<&[Landmark], TrackError> {
-        Ok(self.predict(frame, crop_from_frame)?)
-    }
-
-    fn times(&self) -> LandmarkTimes {
-        self.times()
-    }
 }

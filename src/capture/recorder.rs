@@ -4,12 +4,11 @@
 //! (without it), a picture of the last frame, or, in a folder, a picture of each. The file appears under its name when it is finished; what a crash
 //! leaves lies beside it as `NAME.part.mp4`.
 
-use crate::files::write_whole;
+use super::CaptureError;
 use crate::image::Frame;
-use anyhow::{Context, Result, anyhow, bail};
 use image::codecs::gif::{GifEncoder, Repeat};
 use std::fs::{self, File};
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
@@ -28,7 +27,7 @@ const GIF_SPEED: i32 = 30;
 const GIF_TRAILER: u8 = 0x3b;
 
 /// Writes annotated frames to a file.
-pub(super) struct Recorder {
+pub struct Recorder {
     path: PathBuf,
     sink: Sink,
 }
@@ -53,8 +52,10 @@ impl Recorder {
     /// A recorder for `path`; `frames_per_second` is the rate of the source, if it has one.
     ///
     /// # Errors
-    /// If the name has no known ending, or `ffmpeg` would be needed and is not there.
-    pub(super) fn create(path: &Path, frames_per_second: Option<f64>) -> Result<Self> {
+    /// [`CaptureError::Write`] if the name has no known ending or its folder is missing, [`CaptureError::NoFfmpeg`] if
+    /// `ffmpeg` would be needed and is not there.
+    pub fn create(path: &Path, frames_per_second: Option<f64>) -> Result<Self, CaptureError> {
+        let failed = |reason: String| CaptureError::Write { path: path.to_owned(), reason };
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
         let rate = frames_per_second.filter(|r| r.is_finite() && *r > 0.0).unwrap_or(USUAL_RATE);
         if path.is_dir() {
@@ -64,17 +65,21 @@ impl Recorder {
             "png" | "jpg" | "jpeg" => Sink::Picture(Frame::default()),
             "gif" => Sink::Waiting(Kind::Gif, rate.min(GIF_RATE)),
             other if VIDEO_ENDINGS.contains(&other) => {
-                check_for_ffmpeg(path)?;
+                if !has_ffmpeg() {
+                    let otherwise = ". A .gif or a picture needs no ffmpeg";
+                    return Err(CaptureError::NoFfmpeg { path: path.to_owned(), otherwise });
+                }
                 Sink::Waiting(Kind::Video, rate)
             }
-            _ => bail!(
-                "cannot save to {}: it is no folder, and its name does not end in .mp4 (or {}), .gif, .png or .jpg",
-                path.display(),
-                VIDEO_ENDINGS[1..].join(", ")
-            ),
+            _ => {
+                let videos = VIDEO_ENDINGS.join(", .");
+                return Err(failed(format!(
+                    "it is no folder, and its name does not end in .{videos}, .gif, .png or .jpg"
+                )));
+            }
         };
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
-            bail!("cannot save to {}: there is no folder {}", path.display(), folder.display());
+            return Err(failed(format!("there is no folder {}", folder.display())));
         }
         Ok(Self { path: path.to_owned(), sink })
     }
@@ -82,15 +87,9 @@ impl Recorder {
     /// Adds a frame, seen at `time_s`.
     ///
     /// # Errors
-    /// If it can't be written.
-    pub(super) fn add(&mut self, frame: &Frame, time_s: f64) -> Result<()> {
-        if let Sink::Waiting(kind, rate) = self.sink {
-            self.sink = match kind {
-                Kind::Video => Sink::Video(Video::begin(&self.path, frame, rate, time_s)?),
-                Kind::Gif => Sink::Gif(Gif::begin(&self.path, frame, rate, time_s)?),
-            };
-        }
-        match &mut self.sink {
+    /// [`CaptureError::Write`].
+    pub fn add(&mut self, frame: &Frame, time_s: f64) -> Result<(), CaptureError> {
+        let added = match &mut self.sink {
             Sink::Picture(last) => {
                 last.clone_from(frame);
                 Ok(())
@@ -98,29 +97,48 @@ impl Recorder {
             Sink::Folder(count) => {
                 let picture = self.path.join(format!("frame_{count:06}.png"));
                 *count += 1;
-                frame.save(&picture).map_err(Into::into)
+                return Ok(frame.save(&picture)?);
             }
-            Sink::Video(video) => video.add(frame, time_s),
-            Sink::Gif(gif) => gif.add(frame, time_s),
-            Sink::Waiting(..) => Ok(()),
-        }
-        .with_context(|| format!("cannot save to {}", self.path.display()))
+            Sink::Waiting(kind, rate) => match kind {
+                Kind::Video => Video::begin(&self.path, frame, *rate, time_s).map(Sink::Video),
+                Kind::Gif => Gif::begin(&self.path, frame, *rate, time_s).map(Sink::Gif),
+            }
+            .and_then(|begun| {
+                self.sink = begun;
+                self.sink.add_to_film(frame, time_s)
+            }),
+            Sink::Video(_) | Sink::Gif(_) => self.sink.add_to_film(frame, time_s),
+        };
+        added.map_err(|error| self.failed(&error))
     }
 
     /// Ends the file and gives it its name; false if there was no frame to save.
     ///
     /// # Errors
-    /// If what was written can't be kept.
-    pub(super) fn finish(self) -> Result<bool> {
-        let Self { path, sink } = self;
-        let finished = match sink {
-            Sink::Picture(last) if last.width() > 0 => last.save(&path).map_err(Into::into),
+    /// [`CaptureError::Write`] if what was written can't be kept.
+    pub fn finish(mut self) -> Result<bool, CaptureError> {
+        let finished = match std::mem::replace(&mut self.sink, Sink::Folder(0)) {
+            Sink::Picture(last) if last.width() > 0 => return Ok(last.save(&self.path).map(|()| true)?),
             Sink::Picture(_) | Sink::Waiting(..) | Sink::Folder(0) => return Ok(false),
             Sink::Folder(_) => Ok(()),
-            Sink::Video(video) => video.finish(&path),
-            Sink::Gif(gif) => gif.finish(&path),
+            Sink::Video(video) => video.finish(&self.path),
+            Sink::Gif(gif) => gif.finish(&self.path),
         };
-        finished.map(|()| true).with_context(|| format!("cannot save {}", path.display()))
+        finished.map(|()| true).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &io::Error) -> CaptureError {
+        CaptureError::Write { path: self.path.clone(), reason: error.to_string() }
+    }
+}
+
+impl Sink {
+    fn add_to_film(&mut self, frame: &Frame, time_s: f64) -> io::Result<()> {
+        match self {
+            Self::Video(video) => video.add(frame, time_s),
+            Self::Gif(gif) => gif.add(frame, time_s),
+            Self::Picture(_) | Self::Folder(_) | Self::Waiting(..) => Ok(()),
+        }
     }
 }
 
@@ -130,16 +148,10 @@ fn part_of(path: &Path) -> PathBuf {
     path.with_extension(format!("part.{ending}"))
 }
 
-fn check_for_ffmpeg(path: &Path) -> Result<()> {
+fn has_ffmpeg() -> bool {
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg.arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    match ffmpeg.status() {
-        Ok(status) if status.success() => Ok(()),
-        _ => bail!(
-            "saving {} needs the program `ffmpeg`, which can't be started: install it, or save as .gif",
-            path.display()
-        ),
-    }
+    ffmpeg.status().is_ok_and(|status| status.success())
 }
 
 /// Which of the evenly spaced frames of a recording a time falls on.
@@ -181,13 +193,17 @@ struct Video {
 }
 
 impl Video {
-    fn begin(path: &Path, frame: &Frame, rate: f64, time_s: f64) -> Result<Self> {
+    fn begin(path: &Path, frame: &Frame, rate: f64, time_s: f64) -> io::Result<Self> {
         let part = part_of(path);
         let size = (frame.width(), frame.height());
         let mut command = Command::new("ffmpeg");
         command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]);
         command.args(["-f", "rawvideo", "-pixel_format", "rgb24"]);
         command.args(["-video_size", &format!("{}x{}", size.0, size.1), "-framerate", &format!("{rate}"), "-i", "pipe:0"]);
+        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("mp4")) {
+            // In pieces, so that what is written can be played even if ffmpeg is killed.
+            command.args(["-movflags", "+frag_keyframe+empty_moov"]);
+        }
         // Most players want chroma at half the size, which wants even sides.
         command.args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-an"]);
         command.arg("file:".to_owned() + &part.to_string_lossy());
@@ -195,12 +211,12 @@ impl Video {
         // Ctrl-C is for us: we end the video in order.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut ffmpeg = command.spawn().context("cannot start the program `ffmpeg`")?;
+        let mut ffmpeg = command.spawn()?;
         let pictures = ffmpeg.stdin.take();
         Ok(Self { ffmpeg, pictures, part, size, clock: Clock::new(time_s, rate) })
     }
 
-    fn add(&mut self, frame: &Frame, time_s: f64) -> Result<()> {
+    fn add(&mut self, frame: &Frame, time_s: f64) -> io::Result<()> {
         let resized;
         let frame = if (frame.width(), frame.height()) == self.size {
             frame
@@ -218,19 +234,19 @@ impl Video {
     }
 
     /// Why it ended.
-    fn what_ffmpeg_said(&mut self) -> anyhow::Error {
+    fn what_ffmpeg_said(&mut self) -> io::Error {
         self.pictures = None;
         let mut said = String::new();
         if let Some(mut errors) = self.ffmpeg.stderr.take() {
             // What can't be read is not said.
             let _ = errors.read_to_string(&mut said);
         }
-        anyhow!("ffmpeg ended: {}", said.lines().last().unwrap_or("it did not say why"))
+        io::Error::other(format!("ffmpeg ended: {}", said.lines().last().unwrap_or("it did not say why")))
     }
 
-    fn finish(mut self, path: &Path) -> Result<()> {
+    fn finish(mut self, path: &Path) -> io::Result<()> {
         self.pictures = None;
-        let status = self.ffmpeg.wait().context("ffmpeg got lost")?;
+        let status = self.ffmpeg.wait()?;
         if !status.success() {
             // It is of no use; that it can't be removed changes nothing.
             let _ = fs::remove_file(&self.part);
@@ -260,15 +276,15 @@ struct Gif {
 }
 
 impl Gif {
-    fn begin(path: &Path, frame: &Frame, rate: f64, time_s: f64) -> Result<Self> {
+    fn begin(path: &Path, frame: &Frame, rate: f64, time_s: f64) -> io::Result<Self> {
         let part = part_of(path);
         let mut encoder = GifEncoder::new_with_speed(BufWriter::new(File::create(&part)?), GIF_SPEED);
-        encoder.set_repeat(Repeat::Infinite)?;
+        encoder.set_repeat(Repeat::Infinite).map_err(io::Error::other)?;
         let size = (frame.width(), frame.height());
         Ok(Self { encoder, part, size, clock: Clock::new(time_s, rate), shown: None })
     }
 
-    fn add(&mut self, frame: &Frame, time_s: f64) -> Result<()> {
+    fn add(&mut self, frame: &Frame, time_s: f64) -> io::Result<()> {
         let repeats = self.clock.repeats(time_s);
         if repeats == 0 {
             return Ok(());
@@ -285,16 +301,17 @@ impl Gif {
         Ok(())
     }
 
-    fn write_shown(&mut self) -> Result<()> {
+    fn write_shown(&mut self) -> io::Result<()> {
         if let Some((picture, long)) = self.shown.take() {
             let milliseconds = (1000.0 * long as f64 / self.clock.rate).round() as u32;
             let delay = image::Delay::from_numer_denom_ms(milliseconds, 1);
-            self.encoder.encode_frame(image::Frame::from_parts(picture, 0, 0, delay))?;
+            let shown = image::Frame::from_parts(picture, 0, 0, delay);
+            self.encoder.encode_frame(shown).map_err(io::Error::other)?;
         }
         Ok(())
     }
 
-    fn finish(mut self, path: &Path) -> Result<()> {
+    fn finish(mut self, path: &Path) -> io::Result<()> {
         self.write_shown()?;
         let Self { encoder, part, .. } = self;
         drop(encoder);
@@ -304,7 +321,7 @@ impl Gif {
         file.seek(SeekFrom::End(-1))?;
         file.read_exact(&mut last)?;
         if last != [GIF_TRAILER] {
-            bail!("the file could not be ended: is the disk full?");
+            return Err(io::Error::other("it could not be ended: is the disk full?"));
         }
         file.sync_all()?;
         fs::rename(&part, path)?;
@@ -313,7 +330,7 @@ impl Gif {
 }
 
 /// The frame scaled into the size of the recording, black around it.
-fn fitted(frame: &Frame, (width, height): (usize, usize)) -> Result<Frame> {
+fn fitted(frame: &Frame, (width, height): (usize, usize)) -> io::Result<Frame> {
     let scale = (width as f32 / frame.width() as f32).min(height as f32 / frame.height() as f32);
     let of = |length: usize, most: usize| ((length as f32 * scale).round() as u32).clamp(1, most as u32);
     let (w, h) = (of(frame.width(), width), of(frame.height(), height));
@@ -322,12 +339,12 @@ fn fitted(frame: &Frame, (width, height): (usize, usize)) -> Result<Frame> {
         frame.height() as u32,
         frame.rgb(),
     )
-    .context("a frame has three bytes a pixel")?;
+    .ok_or_else(|| io::Error::other("an empty frame can't be saved"))?;
     let small = image::imageops::thumbnail(&view, w, h);
     let mut canvas = image::RgbImage::new(width as u32, height as u32);
     let (left, top) = ((width as i64 - i64::from(w)) / 2, (height as i64 - i64::from(h)) / 2);
     image::imageops::replace(&mut canvas, &small, left, top);
-    Ok(Frame::from_rgb(width, height, canvas.into_raw())?)
+    Frame::from_rgb(width, height, canvas.into_raw()).map_err(io::Error::other)
 }
 
 #[cfg(test)]
@@ -335,7 +352,7 @@ mod tests {
     use super::*;
     use image::AnimationDecoder;
 
-    fn record(path: &Path, frames: usize) -> Result<bool> {
+    fn record(path: &Path, frames: usize) -> Result<bool, CaptureError> {
         let mut recorder = Recorder::create(path, Some(10.0))?;
         for i in 0..frames {
             recorder.add(&Frame::filled(33, 21, [20 * i as u8, 90, 200]), 5.0 + i as f64 * 0.1)?;
@@ -384,9 +401,9 @@ mod tests {
     #[test]
     fn a_name_that_says_no_format_and_a_missing_folder_are_refused_at_once() {
         let error = Recorder::create(Path::new("faces.docx"), None).err().unwrap();
-        assert!(format!("{error:#}").contains(".mp4"), "{error:#}");
+        assert!(format!("{error}").contains(".mp4"), "{error}");
         let error = Recorder::create(Path::new("/nowhere/at/all.gif"), None).err().unwrap();
-        assert!(format!("{error:#}").contains("/nowhere/at"), "{error:#}");
+        assert!(format!("{error}").contains("/nowhere/at"), "{error}");
     }
 
     #[test]
@@ -401,7 +418,7 @@ mod tests {
                 assert!(bytes.windows(4).any(|w| w == b"moov"));
                 assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
             }
-            Err(error) => assert!(format!("{error:#}").contains(".gif"), "{error:#}"),
+            Err(error) => assert!(format!("{error}").contains(".gif"), "{error}"),
         }
     }
 

@@ -1,0 +1,132 @@
+//! What `awing track` leaves behind: lines of JSON, a recording, and, where nothing else was asked for, a picture that
+//! shows what was seen.
+
+use super::args::TrackArguments;
+use super::json::JsonLines;
+use super::live::Seen;
+use super::painter::Painter;
+use crate::capture::Recorder;
+use crate::image::Frame;
+use crate::track::Face;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The picture that a headless run writes of its own accord.
+const KEEPSAKE: &str = "awing.png";
+/// How often a frame is kept for it.
+const KEEPSAKE_EVERY: Duration = Duration::from_secs(1);
+
+/// Everything that frames and faces are written to.
+pub(super) struct Outputs {
+    json: Option<JsonLines>,
+    recorder: Option<(PathBuf, Recorder)>,
+    keepsake: Option<Keepsake>,
+    painter: Painter,
+}
+
+/// The last good frame.
+#[derive(Default)]
+struct Keepsake {
+    frame: Frame,
+    faces: Vec<Face>,
+    kept: Option<Instant>,
+}
+
+impl Outputs {
+    /// Opens what was asked for.
+    ///
+    /// # Errors
+    /// If a file can't be written.
+    pub(super) fn create(arguments: &TrackArguments, frames_per_second: Option<f64>) -> Result<Self> {
+        let json = arguments.json.as_deref().map(JsonLines::create).transpose()?;
+        let recorder = match &arguments.save {
+            Some(path) => Some((path.clone(), Recorder::create(path, frames_per_second)?)),
+            None => None,
+        };
+        Ok(Self { json, recorder, keepsake: None, painter: Painter::new(arguments.mirror) })
+    }
+
+    /// Nobody watches: if nothing else is written, keep a picture that shows what was seen.
+    pub(super) fn keep_a_picture(&mut self) {
+        if self.json.is_none() && self.recorder.is_none() {
+            self.keepsake = Some(Keepsake::default());
+        }
+    }
+
+    /// Writes a frame and its faces to all.
+    ///
+    /// # Errors
+    /// If one can't be written.
+    pub(super) fn add(&mut self, seen: &Seen) -> Result<()> {
+        let Seen { frame, time_s, faces, times } = seen;
+        if let Some(json) = &mut self.json {
+            json.write(*time_s, faces, times)?;
+        }
+        if let Some((_, recorder)) = &mut self.recorder {
+            recorder.add(self.painter.paint(frame, faces, &[]), *time_s)?;
+        }
+        if let Some(keepsake) = &mut self.keepsake {
+            keepsake.consider(frame, faces);
+        }
+        Ok(())
+    }
+
+    /// Ends all files and says where they are.
+    ///
+    /// # Errors
+    /// If one can't be ended.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        if let Some((path, recorder)) = self.recorder.take() {
+            let saved = recorder.finish()?;
+            if saved {
+                eprintln!("saved {}", path.display());
+            } else {
+                eprintln!("nothing to save: there was no frame");
+            }
+        }
+        if let Some(Keepsake { frame, faces, kept: Some(_) }) = self.keepsake.take() {
+            self.painter.paint(&frame, &faces, &[]).save(Path::new(KEEPSAKE))?;
+            eprintln!("{KEEPSAKE} shows what was seen");
+        }
+        Ok(())
+    }
+}
+
+impl Keepsake {
+    /// Keeps the frame if it shows a face and the last that did is some time ago, or if there is none yet.
+    fn consider(&mut self, frame: &Frame, faces: &[Face]) {
+        let is_better = faces.is_empty() < self.faces.is_empty();
+        let is_due = self.kept.is_none_or(|kept| kept.elapsed() >= KEEPSAKE_EVERY);
+        if is_better || (is_due && faces.is_empty() <= self.faces.is_empty()) {
+            self.frame.clone_from(frame);
+            self.faces.clear();
+            self.faces.extend_from_slice(faces);
+            self.kept = Some(Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Rect;
+
+    fn face() -> Face {
+        let rect = Rect::new(1.0, 1.0, 5.0, 5.0);
+        Face { id: 1, score: 0.9, rect, landmarks: Vec::new(), confidence: Vec::new() }
+    }
+
+    #[test]
+    fn the_picture_that_is_kept_shows_a_face_where_there_was_one() {
+        let mut keepsake = Keepsake::default();
+        let (empty, with_face) = (Frame::filled(8, 8, [1; 3]), Frame::filled(8, 8, [2; 3]));
+        keepsake.consider(&empty, &[]);
+        assert_eq!(keepsake.frame, empty);
+        keepsake.consider(&with_face, &[face()]);
+        assert_eq!(keepsake.frame, with_face);
+        keepsake.kept = Instant::now().checked_sub(2 * KEEPSAKE_EVERY);
+        keepsake.consider(&empty, &[]);
+        assert_eq!(keepsake.frame, with_face);
+    }
+}

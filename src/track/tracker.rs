@@ -1,0 +1,158 @@
+//! The tracker that the library offers: the tracking loop with the real detector and landmark network.
+
+use super::follower::{Follower, FollowerOptions};
+use super::{Face, FindFaces, FindLandmarks, OneEuro, StageTimes, TrackError};
+use crate::detect::{Detection, Detector};
+use crate::engine::{Landmark, LandmarkTimes, Landmarker};
+use crate::geometry::{CropSpace, FrameSpace, Similarity};
+use crate::image::Frame;
+use crate::landmarks::Scheme;
+use crate::model::{Kind, Model};
+use crate::ops::parallel;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// What a [`Tracker`] is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrackerOptions {
+    /// The most faces to follow at a time; at least 1.
+    pub faces: usize,
+    /// How landmarks are smoothed over time; `None`: not at all.
+    pub smooth: Option<OneEuro>,
+    /// Busy threads at most; at least 1. A second one pays with several faces or a large network.
+    pub threads: usize,
+    /// The landmark model's file; `None`: the model that comes with the library.
+    pub model: Option<PathBuf>,
+    /// The detector's file; `None`: the one that comes with the library.
+    pub detector: Option<PathBuf>,
+}
+
+impl Default for TrackerOptions {
+    /// Four faces, smoothed, on one thread, with the models that come with the library.
+    fn default() -> Self {
+        Self { faces: 4, smooth: Some(OneEuro::default()), threads: 1, model: None, detector: None }
+    }
+}
+
+/// Finds faces, follows them from frame to frame and puts landmarks on each.
+pub struct Tracker {
+    follower: Follower<Detector, Landmarker>,
+    /// For more than one thread.
+    pool: Option<rayon::ThreadPool>,
+    start: Instant,
+}
+
+impl Tracker {
+    /// Loads the models and makes them ready.
+    ///
+    /// # Errors
+    /// [`TrackError::Options`] if there is nothing to follow or no thread to do it; [`TrackError::Model`] and
+    /// [`TrackError::Engine`] if a model can't be used.
+    pub fn new(options: TrackerOptions) -> Result<Self, TrackError> {
+        let TrackerOptions { faces, smooth, threads, model, detector } = options;
+        if faces == 0 || threads == 0 {
+            return Err(TrackError::Options { faces, threads });
+        }
+        let load = |path: Option<PathBuf>, kind: Kind| match path {
+            Some(path) => Model::load(&path).map_err(TrackError::from),
+            None => Err(TrackError::NoModel(kind)),
+        };
+        let model = load(model, Kind::Landmarks)?;
+        let detector = Detector::new(&load(detector, Kind::Detector)?)?;
+        let networks = (0..threads.min(faces)).map(|_| Landmarker::new(&model)).collect::<Result<Vec<_>, _>>()?;
+        let scheme = Scheme::of_points(model.config().points);
+        let pool = match threads {
+            1 => None,
+            _ => Some(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?),
+        };
+        let follower = Follower::new(detector, networks, FollowerOptions { faces, smooth, scheme });
+        Ok(Self { follower, pool, start: Instant::now() })
+    }
+
+    /// The faces in a frame that was taken just now.
+    ///
+    /// # Errors
+    /// As [`Self::track_at`].
+    pub fn track(&mut self, frame: &Frame) -> Result<&[Face], TrackError> {
+        let time_s = self.start.elapsed().as_secs_f64();
+        self.track_at(frame, time_s)
+    }
+
+    /// The faces in a frame that was taken at `time_s`, in seconds of any clock: the frame's time in a recording, a
+    /// camera's time stamp. Times say how fast things move and when the detector is due; a clock that is turned back
+    /// does no harm.
+    ///
+    /// # Errors
+    /// [`TrackError::EmptyFrame`]; [`TrackError::Engine`] if a network fails.
+    pub fn track_at(&mut self, frame: &Frame, time_s: f64) -> Result<&[Face], TrackError> {
+        let Self { follower, pool, .. } = self;
+        match pool {
+            None => parallel::on_this_thread(|| follower.track(frame, time_s)),
+            Some(pool) => pool.install(|| follower.track(frame, time_s)),
+        }
+    }
+
+    /// What the detector alone finds in a frame, the surest first; the faces that are followed are left as they are.
+    ///
+    /// # Errors
+    /// As [`Self::track_at`].
+    pub fn detect(&mut self, frame: &Frame) -> Result<&[Detection], TrackError> {
+        let (width, height) = (frame.width(), frame.height());
+        if width == 0 || height == 0 {
+            return Err(TrackError::EmptyFrame { width, height });
+        }
+        let detector = self.follower.detector_mut();
+        match &self.pool {
+            None => parallel::on_this_thread(|| detector.find_faces(frame)),
+            Some(pool) => pool.install(|| detector.find_faces(frame)),
+        }
+    }
+
+    /// Forgets the faces: what comes next has nothing to do with what was, as with the next picture of a folder.
+    pub fn reset(&mut self) {
+        self.follower.reset();
+    }
+
+    /// Follows at most so many faces from now on; at least 1.
+    pub fn set_faces(&mut self, faces: usize) {
+        self.follower.options_mut().faces = faces.max(1);
+    }
+
+    /// Smooths like this from now on; `None`: not at all.
+    pub fn set_smooth(&mut self, smooth: Option<OneEuro>) {
+        self.follower.set_smooth(smooth);
+    }
+
+    /// How long the stages of the last frame took.
+    pub fn timings(&self) -> StageTimes {
+        self.follower.times()
+    }
+}
+
+impl FindFaces for Detector {
+    fn find_faces(&mut self, frame: &Frame) -> Result<&[Detection], TrackError> {
+        Ok(self.detect(frame)?)
+    }
+}
+
+impl FindLandmarks for Landmarker {
+    fn crop_scale(&self) -> f32 {
+        self.crop_scale()
+    }
+
+    fn input_size(&self) -> usize {
+        self.input_size()
+    }
+
+    fn find_landmarks(
+        &mut self,
+        frame: &Frame,
+        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
+    ) -> Result<&[Landmark], TrackError> {
+        Ok(self.predict(frame, crop_from_frame)?)
+    }
+
+    fn times(&self) -> LandmarkTimes {
+        self.times()
+    }
+}
