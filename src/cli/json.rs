@@ -64,7 +64,7 @@ impl Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { frame, time_s, faces, times } = self;
         write!(f, "{{\"frame\": {frame}, \"time_s\": {}, \"faces\": ", Number(*time_s, 3))?;
-        list(f, faces.iter(), |f, face| write_face(f, face))?;
+        list(f, faces.iter(), write_face)?;
         let ms = |value: f32| Number(f64::from(value), 3);
         write!(f, ", \"ms\": {{\"detect\": {}, ", ms(times.detect_ms))?;
         write!(f, "\"landmarks\": {}, \"total\": {}}}}}", ms(times.landmarks_ms), ms(times.total_ms))

@@ -96,9 +96,10 @@ impl Outputs {
 impl Keepsake {
     /// Keeps the frame if it shows a face and the last that did is some time ago, or if there is none yet.
     fn consider(&mut self, frame: &Frame, faces: &[Face]) {
-        let is_better = faces.is_empty() < self.faces.is_empty();
+        let is_as_good = !faces.is_empty() || self.faces.is_empty();
+        let is_better = !faces.is_empty() && self.faces.is_empty();
         let is_due = self.kept.is_none_or(|kept| kept.elapsed() >= KEEPSAKE_EVERY);
-        if is_better || (is_due && faces.is_empty() <= self.faces.is_empty()) {
+        if is_better || (is_due && is_as_good) {
             self.frame.clone_from(frame);
             self.faces.clear();
             self.faces.extend_from_slice(faces);

@@ -28,7 +28,7 @@ use crate::detect::Detection;
 use crate::engine::{EngineError, Landmark, LandmarkTimes};
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity};
 use crate::image::Frame;
-use crate::model::{Kind, ModelError};
+use crate::model::ModelError;
 
 /// What can go wrong when faces are followed.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +37,6 @@ pub enum TrackError {
     EmptyFrame { width: usize, height: usize },
     #[error("at least one face and one thread are needed, not {faces} and {threads}")]
     Options { faces: usize, threads: usize },
-    #[error("this awing comes without a model for {0:?}; train one and name its file")]
-    NoModel(Kind),
     #[error("cannot start the threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
     #[error(transparent)]

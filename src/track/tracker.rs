@@ -7,7 +7,7 @@ use crate::engine::{Landmark, LandmarkTimes, Landmarker};
 use crate::geometry::{CropSpace, FrameSpace, Similarity};
 use crate::image::Frame;
 use crate::landmarks::Scheme;
-use crate::model::{Kind, Model};
+use crate::model::{self, Model};
 use crate::ops::parallel;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -53,12 +53,9 @@ impl Tracker {
         if faces == 0 || threads == 0 {
             return Err(TrackError::Options { faces, threads });
         }
-        let load = |path: Option<PathBuf>, kind: Kind| match path {
-            Some(path) => Model::load(&path).map_err(TrackError::from),
-            None => Err(TrackError::NoModel(kind)),
-        };
-        let model = load(model, Kind::Landmarks)?;
-        let detector = Detector::new(&load(detector, Kind::Detector)?)?;
+        let model = model.map_or_else(model::default_landmarks, |path| Model::load(&path))?;
+        let detector = detector.map_or_else(model::default_detector, |path| Model::load(&path))?;
+        let detector = Detector::new(&detector)?;
         let networks = (0..threads.min(faces)).map(|_| Landmarker::new(&model)).collect::<Result<Vec<_>, _>>()?;
         let scheme = Scheme::of_points(model.config().points);
         let pool = match threads {
