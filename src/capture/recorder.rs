@@ -199,7 +199,14 @@ impl Video {
         let mut command = Command::new("ffmpeg");
         command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]);
         command.args(["-f", "rawvideo", "-pixel_format", "rgb24"]);
-        command.args(["-video_size", &format!("{}x{}", size.0, size.1), "-framerate", &format!("{rate}"), "-i", "pipe:0"]);
+        command.args([
+            "-video_size",
+            &format!("{}x{}", size.0, size.1),
+            "-framerate",
+            &format!("{rate}"),
+            "-i",
+            "pipe:0",
+        ]);
         if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("mp4")) {
             // In pieces, so that what is written can be played even if ffmpeg is killed.
             command.args(["-movflags", "+frag_keyframe+empty_moov"]);
@@ -334,12 +341,9 @@ fn fitted(frame: &Frame, (width, height): (usize, usize)) -> io::Result<Frame> {
     let scale = (width as f32 / frame.width() as f32).min(height as f32 / frame.height() as f32);
     let of = |length: usize, most: usize| ((length as f32 * scale).round() as u32).clamp(1, most as u32);
     let (w, h) = (of(frame.width(), width), of(frame.height(), height));
-    let view = image::ImageBuffer::<image::Rgb<u8>, _>::from_raw(
-        frame.width() as u32,
-        frame.height() as u32,
-        frame.rgb(),
-    )
-    .ok_or_else(|| io::Error::other("an empty frame can't be saved"))?;
+    let view =
+        image::ImageBuffer::<image::Rgb<u8>, _>::from_raw(frame.width() as u32, frame.height() as u32, frame.rgb())
+            .ok_or_else(|| io::Error::other("an empty frame can't be saved"))?;
     let small = image::imageops::thumbnail(&view, w, h);
     let mut canvas = image::RgbImage::new(width as u32, height as u32);
     let (left, top) = ((width as i64 - i64::from(w)) / 2, (height as i64 - i64::from(h)) / 2);

@@ -7,6 +7,7 @@ use crate::image::Frame;
 use crate::track::{Face, StageTimes};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+#[cfg(any(feature = "window", test))]
 use std::time::Duration;
 
 /// A frame and what is seen in it.
@@ -58,6 +59,7 @@ impl Newest {
     }
 
     /// Exchanges `seen` for something newer, if there is or soon will be; false if not.
+    #[cfg(any(feature = "window", test))]
     pub(super) fn take(&self, seen: &mut Seen, patience: Duration) -> bool {
         let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(slot, patience, |slot| !slot.is_fresh);

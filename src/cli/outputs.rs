@@ -12,7 +12,7 @@ use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The picture that a headless run writes of its own accord.
+/// The picture that a run without a window writes of its own accord.
 const KEEPSAKE: &str = "awing.png";
 /// How often a frame is kept for it.
 const KEEPSAKE_EVERY: Duration = Duration::from_secs(1);
@@ -44,14 +44,14 @@ impl Outputs {
             Some(path) => Some((path.clone(), Recorder::create(path, frames_per_second)?)),
             None => None,
         };
-        Ok(Self { json, recorder, keepsake: None, painter: Painter::new(arguments.mirror) })
+        let keepsake = (json.is_none() && recorder.is_none()).then(Keepsake::default);
+        Ok(Self { json, recorder, keepsake, painter: Painter::new(arguments.mirror) })
     }
 
-    /// Nobody watches: if nothing else is written, keep a picture that shows what was seen.
-    pub(super) fn keep_a_picture(&mut self) {
-        if self.json.is_none() && self.recorder.is_none() {
-            self.keepsake = Some(Keepsake::default());
-        }
+    /// Somebody watches: no picture needs to show what was seen.
+    #[cfg(feature = "window")]
+    pub(super) fn keep_no_picture(&mut self) {
+        self.keepsake = None;
     }
 
     /// Writes a frame and its faces to all.

@@ -107,7 +107,10 @@ impl Show {
         let rate = if self.step_s > 0.0 { 1.0 / self.step_s } else { 0.0 };
         let mut text = vec![
             format!("{rate:.0} frames/s, {:.1} ms a frame (H: help)", times.total_ms),
-            format!("landmarks {:.1}  detector {:.1}  smoothing {:.2} ms", times.landmarks_ms, times.detect_ms, times.smooth_ms),
+            format!(
+                "landmarks {:.1}  detector {:.1}  smoothing {:.2} ms",
+                times.landmarks_ms, times.detect_ms, times.smooth_ms
+            ),
         ];
         text.extend(self.message.iter().map(|(message, _)| message.clone()));
         if self.shows_help {

@@ -26,8 +26,8 @@ impl Status {
         Self { source, start: now, frames: 0, with_faces: 0, last: now, recent: 0, recent_ms: 0.0 }
     }
 
-    /// Counts a frame; says so once a second.
-    pub(super) fn count(&mut self, faces: &[Face], times: &StageTimes) {
+    /// Counts a frame; says so once a second, unless the window shows it.
+    pub(super) fn count(&mut self, faces: &[Face], times: &StageTimes, is_shown: bool) {
         self.frames += 1;
         self.with_faces += u64::from(!faces.is_empty());
         self.recent += 1;
@@ -36,7 +36,9 @@ impl Status {
         if since >= EVERY {
             let rate = self.recent as f64 / since.as_secs_f64();
             let mean_ms = self.recent_ms / self.recent as f64;
-            say(&format!("{}, {rate:.0} frames a second, {mean_ms:.1} ms a frame", seen(faces)));
+            if !is_shown {
+                say(&format!("{}, {rate:.0} frames a second, {mean_ms:.1} ms a frame", seen(faces)));
+            }
             self.last = Instant::now();
             self.recent = 0;
             self.recent_ms = 0.0;

@@ -66,7 +66,6 @@ pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
         .context("cannot start a thread")?;
 
     let shown = if arguments.headless {
-        lock(&outputs).keep_a_picture();
         Ok(())
     } else {
         show(arguments.mirror, is_slide_show, &controls, &newest, &outputs, &tracking)
@@ -120,7 +119,7 @@ impl Work {
             }
             seen.time_s = time_s;
             self.track(&mut seen)?;
-            status.count(&seen.faces, &seen.times);
+            status.count(&seen.faces, &seen.times, self.controls.is_shown());
             lock(&self.outputs).add(&seen)?;
             self.newest.put(&mut seen);
         }
@@ -195,9 +194,12 @@ fn show(
         }
     }
     match Show::open(first, is_mirrored) {
-        Ok(mut show) => show.run(controls, newest, || tracking.is_finished(), is_slide_show),
+        Ok(mut show) => {
+            lock(outputs).keep_no_picture();
+            show.run(controls, newest, || tracking.is_finished(), is_slide_show)
+        }
         Err(reason) => {
-            go_on_without_window(&reason.to_string(), controls, outputs);
+            go_on_without_window(&reason.to_string(), controls);
             Ok(())
         }
     }
@@ -209,16 +211,15 @@ fn show(
     _: bool,
     controls: &Controls,
     _: &Newest,
-    outputs: &Mutex<Outputs>,
+    _: &Mutex<Outputs>,
     _: &JoinHandle<Result<()>>,
 ) -> Result<()> {
-    go_on_without_window("this awing was built without the feature \"window\"", controls, outputs);
+    go_on_without_window("this awing was built without the feature \"window\"", controls);
     Ok(())
 }
 
-fn go_on_without_window(reason: &str, controls: &Controls, outputs: &Mutex<Outputs>) {
+fn go_on_without_window(reason: &str, controls: &Controls) {
     eprintln!("awing: {reason}; going on without a window, as with --headless");
-    lock(outputs).keep_a_picture();
     controls.is_shown.store(false, Ordering::Relaxed);
 }
 
