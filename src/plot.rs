@@ -70,9 +70,12 @@ impl Chart {
                 let finite = series.points.iter().filter(|p| p.0.is_finite() && p.1.is_finite());
                 let path: Vec<_> = finite.map(|&p| place(p)).collect();
                 line(&mut canvas, &path, COLORS[i % COLORS.len()], 2.2);
-                let y = TOP + 14.0 + 22.0 * i as f32;
-                let x = WIDTH as f32 - RIGHT - 200.0;
-                line(&mut canvas, &[(x, y), (x + 26.0, y)], COLORS[i % COLORS.len()], 3.0);
+                // A single line needs no legend: the axis names it.
+                if self.series.len() > 1 {
+                    let y = TOP + 14.0 + 22.0 * i as f32;
+                    let x = WIDTH as f32 - RIGHT - 200.0;
+                    line(&mut canvas, &[(x, y), (x + 26.0, y)], COLORS[i % COLORS.len()], 3.0);
+                }
             }
             for (to, from) in frame.rgb_mut().chunks_exact_mut(3).zip(canvas.data().chunks_exact(4)) {
                 to.copy_from_slice(&from[..3]);
@@ -89,7 +92,7 @@ impl Chart {
             let x = at.0 - text::width(&label, TEXT_SIZE) - 8.0;
             text::draw(&mut frame, x, at.1 - TEXT_SIZE / 2.0, TEXT_SIZE, BLACK, &label);
         }
-        for (i, series) in self.series.iter().enumerate() {
+        for (i, series) in self.series.iter().enumerate().filter(|_| self.series.len() > 1) {
             let y = TOP + 14.0 + 22.0 * i as f32 - TEXT_SIZE / 2.0;
             text::draw(&mut frame, WIDTH as f32 - RIGHT - 166.0, y, TEXT_SIZE, BLACK, &series.name);
         }

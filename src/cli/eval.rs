@@ -1,9 +1,11 @@
 //! `awing eval`: a model over annotated faces.
 
 use crate::data::{self, Format, Split};
+use crate::detect::Detector;
 use crate::engine::Landmarker;
 use crate::eval::metrics::Norm;
-use crate::eval::{EvalOptions, Evaluation, FaceResult, draw_curve, evaluate};
+use crate::eval::{EvalOptions, Evaluation, FaceResult, FindFaces, draw_curve, evaluate};
+use crate::image::Frame;
 use crate::model::Model;
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
@@ -12,9 +14,15 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct EvalArguments {
-    /// The landmark model.
+    /// The landmark model; without it the one inside awing.
     #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    model: Option<PathBuf>,
+    /// The detector for `--box detector`; without it the one inside awing.
+    #[arg(long, value_name = "FILE")]
+    detector: Option<PathBuf>,
+    /// Where the crop comes from.
+    #[arg(long = "box", value_enum, default_value = "truth")]
+    box_source: BoxChoice,
     /// Annotated faces; may be given several times.
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     data: Vec<PathBuf>,
@@ -47,6 +55,14 @@ enum NormChoice {
     Box,
 }
 
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum BoxChoice {
+    /// The box around the true landmarks, times the model's margin.
+    Truth,
+    /// The detected face that overlaps the true box best; a miss is a failure.
+    Detector,
+}
+
 impl From<NormChoice> for Norm {
     fn from(choice: NormChoice) -> Self {
         match choice {
@@ -59,15 +75,29 @@ impl From<NormChoice> for Norm {
 }
 
 pub fn run(arguments: EvalArguments) -> Result<()> {
-    let model = Model::load(&arguments.model)?;
-    let mut landmarker = Landmarker::new(&model).with_context(|| arguments.model.display().to_string())?;
+    let model = match &arguments.model {
+        Some(path) => Model::load(path)?,
+        None => crate::model::default_landmarks()?,
+    };
+    let mut landmarker = Landmarker::new(&model)?;
+    let mut detector = match (arguments.box_source, &arguments.detector) {
+        (BoxChoice::Truth, _) => None,
+        (BoxChoice::Detector, Some(path)) => Some(Detector::new(&Model::load(path)?)?),
+        (BoxChoice::Detector, None) => Some(Detector::new(&crate::model::default_detector()?)?),
+    };
+    let mut find = |frame: &Frame| match &mut detector {
+        Some(detector) => Ok(detector.detect(frame)?.iter().map(|d| d.rect).collect()),
+        None => Ok(Vec::new()),
+    };
+    let find: Option<&mut FindFaces<'_>> =
+        if arguments.box_source == BoxChoice::Detector { Some(&mut find) } else { None };
     let mut samples = Vec::new();
     for path in &arguments.data {
         samples.extend(data::open(path, Format::Auto, Split::Test)?);
     }
     let bar = ProgressBar::new(samples.len() as u64);
     let options = EvalOptions { norm: arguments.norm.into(), threshold: arguments.threshold / 100.0 };
-    let evaluation = evaluate(&mut landmarker, None, &samples, &options, || bar.inc(1))?;
+    let evaluation = evaluate(&mut landmarker, find, &samples, &options, || bar.inc(1))?;
     bar.finish_and_clear();
     if let Some(path) = &arguments.plot {
         draw_curve(&evaluation, path)?;
