@@ -42,6 +42,10 @@ impl Source for Demo {
         Some(f64::from(self.frames_per_second))
     }
 
+    fn is_endless(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         "the built-in demo".into()
     }

@@ -25,11 +25,15 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
+/// What is logged unless the environment variable `AWING_LOG` says otherwise. The drawing library warns of every shape
+/// that happens to be empty, such as the white of a closed eye.
+const USUAL_LOG: &str = "warn,tiny_skia=error";
+
 /// Parses the command line and runs the command. Errors are printed; nothing panics.
 pub fn main() -> ExitCode {
     let start = Instant::now();
     let filter = tracing_subscriber::EnvFilter::try_from_env("AWING_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(USUAL_LOG));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     let Arguments { command, track } = Arguments::parse();
     let result = match command {

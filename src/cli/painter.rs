@@ -24,6 +24,7 @@ impl Painter {
     }
 
     /// What was painted last.
+    #[cfg(feature = "window")]
     pub(super) fn painted(&self) -> &Frame {
         &self.canvas
     }
