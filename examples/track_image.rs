@@ -34,13 +34,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (left, right) = WFLW98_PUPILS;
     for face in &faces {
         let score = 100.0 * face.score;
-        println!("face {}: {score:.0} % sure, pupils at {:?} and {:?}", face.id, face.landmarks[left], face.landmarks[right]);
+        println!(
+            "face {}: {score:.0} % sure, pupils at {:?} and {:?}",
+            face.id, face.landmarks[left], face.landmarks[right]
+        );
     }
     println!("{:.1} ms, of which the detector took {:.1}", tracker.timings().total_ms, tracker.timings().detect_ms);
 
     let drawn: Vec<_> = faces
         .iter()
-        .map(|f| OverlayFace { id: f.id, score: f.score, rect: f.rect, landmarks: &f.landmarks, confidence: &f.confidence })
+        .map(|f| OverlayFace {
+            id: f.id,
+            score: f.score,
+            rect: f.rect,
+            landmarks: &f.landmarks,
+            confidence: &f.confidence,
+        })
         .collect();
     Overlay::new().draw(&mut frame, &drawn);
     frame.save(Path::new("landmarks.png"))?;
