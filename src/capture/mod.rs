@@ -6,6 +6,7 @@
 
 #[cfg(feature = "camera")]
 pub mod camera;
+pub mod convert;
 mod demo;
 mod pictures;
 mod recorder;
