@@ -83,6 +83,12 @@ impl Frame {
         crate::files::write_whole(path, bytes.get_ref()).map_err(|e| encode(e.into()))
     }
 
+    /// Gives the frame another size, to be filled anew; what it shows then is not defined. Memory is kept.
+    pub fn resize(&mut self, width: usize, height: usize) {
+        self.rgb.resize(width * height * 3, 0);
+        (self.width, self.height) = (width, height);
+    }
+
     pub fn width(&self) -> usize {
         self.width
     }

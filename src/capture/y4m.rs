@@ -3,8 +3,10 @@
 //! 8-bit planes, 4:2:0, 4:2:2, 4:4:4 and grey. Colours are BT.601 with the limited range (16..=235), as webcams and
 //! small videos have them, unless the header says full range.
 
+use super::convert::{Range, Yuv};
 use super::{CaptureError, Source};
 use crate::image::Frame;
+use crate::ops::simd::Isa;
 use std::io::Read;
 
 /// Longest header line; real ones have under 100 bytes.
@@ -19,7 +21,7 @@ pub(super) struct Reader<R> {
     height: usize,
     /// Horizontal and vertical pixels for one chroma sample; `None` for grey.
     chroma: Option<(usize, usize)>,
-    full_range: bool,
+    range: Range,
     frames_per_second: f64,
     count: u64,
     planes: Vec<u8>,
@@ -35,7 +37,7 @@ impl<R: Read> Reader<R> {
             return Err(bad("it does not begin with YUV4MPEG2".into()));
         }
         let (mut width, mut height, mut rate, mut chroma) = (0_usize, 0_usize, 25.0, Some((2, 2)));
-        let mut full_range = false;
+        let mut range = Range::Limited;
         for word in words {
             let Some(tag) = word.chars().next() else { continue };
             let value = &word[tag.len_utf8()..];
@@ -64,7 +66,7 @@ impl<R: Read> Reader<R> {
                         }
                     };
                 }
-                'X' if value == "COLORRANGE=FULL" => full_range = true,
+                'X' if value == "COLORRANGE=FULL" => range = Range::Full,
                 _ => {}
             }
         }
@@ -79,7 +81,7 @@ impl<R: Read> Reader<R> {
             width,
             height,
             chroma,
-            full_range,
+            range,
             frames_per_second: rate,
             count: 0,
             planes,
@@ -88,42 +90,13 @@ impl<R: Read> Reader<R> {
 
     fn convert(&self, frame: &mut Frame) {
         let &Self { width, height, .. } = self;
-        if (frame.width(), frame.height()) != (width, height) {
-            *frame = Frame::filled(width, height, [0; 3]);
-        }
-        let (scale, black) = if self.full_range { (1.0, 0.0) } else { (255.0 / 219.0, 16.0) };
-        let chroma_scale = if self.full_range { 1.0 } else { 255.0 / 224.0 };
-        // In 1/65536; BT.601.
-        let fixed = |v: f64| (v * 65536.0).round() as i32;
-        let (y_scale, red_v, green_u, green_v, blue_u) = (
-            fixed(scale),
-            fixed(1.402 * chroma_scale),
-            fixed(-0.344_136 * chroma_scale),
-            fixed(-0.714_136 * chroma_scale),
-            fixed(1.772 * chroma_scale),
-        );
-        let (luma, rest) = self.planes.split_at(width * height);
-        for (row, line) in frame.rgb_mut().chunks_exact_mut(width * 3).enumerate() {
-            let luma = &luma[row * width..(row + 1) * width];
-            let (step_x, u, v) = match self.chroma {
-                None => (1, &[][..], &[][..]),
-                Some((x, y)) => {
-                    let (chroma_width, chroma_height) = (width.div_ceil(x), height.div_ceil(y));
-                    let at = row / y * chroma_width;
-                    let (u, v) = rest.split_at(chroma_width * chroma_height);
-                    (x, &u[at..at + chroma_width], &v[at..at + chroma_width])
-                }
-            };
-            for (column, (pixel, luma)) in line.chunks_exact_mut(3).zip(luma).enumerate() {
-                let chroma = |plane: &[u8]| plane.get(column / step_x).map_or(0, |c| i32::from(*c) - 128);
-                let (u, v) = (chroma(u), chroma(v));
-                let y = (i32::from(*luma) - black as i32) * y_scale + (1 << 15);
-                let cut = |value: i32| (value >> 16).clamp(0, 255) as u8;
-                pixel[0] = cut(y + red_v * v);
-                pixel[1] = cut(y + green_u * u + green_v * v);
-                pixel[2] = cut(y + blue_u * u);
-            }
-        }
+        frame.resize(width, height);
+        let yuv = match self.chroma {
+            Some((across, down)) => Yuv::Planes { bytes: &self.planes, across, down },
+            None => Yuv::Grey { bytes: &self.planes, stride: width },
+        };
+        let converted = yuv.to_rgb(Isa::active(), width, height, self.range, frame.rgb_mut());
+        debug_assert!(converted, "the planes were made for this size");
     }
 }
 
