@@ -63,10 +63,9 @@ impl Yuv<'_> {
 
     fn bytes(&self) -> &[u8] {
         match *self {
-            Yuv::Yuyv { bytes, .. }
-            | Yuv::Nv12 { bytes, .. }
-            | Yuv::Planes { bytes, .. }
-            | Yuv::Grey { bytes, .. } => bytes,
+            Yuv::Yuyv { bytes, .. } | Yuv::Nv12 { bytes, .. } | Yuv::Planes { bytes, .. } | Yuv::Grey { bytes, .. } => {
+                bytes
+            }
         }
     }
 
@@ -235,13 +234,7 @@ fn convert_row(
 
 /// Without shared chroma a pixel stands for a pair, of which the left one is taken.
 #[inline(always)]
-fn convert_row_of_single_pixels(
-    block: &mut Block,
-    matrix: &Matrix,
-    luma: &[u8],
-    [u, v]: [&[u8]; 2],
-    out: &mut [u8],
-) {
+fn convert_row_of_single_pixels(block: &mut Block, matrix: &Matrix, luma: &[u8], [u, v]: [&[u8]; 2], out: &mut [u8]) {
     let chunks = luma.chunks(PAIRS).zip(u.chunks(PAIRS)).zip(v.chunks(PAIRS)).zip(out.chunks_mut(3 * PAIRS));
     for (((luma, u), v), out) in chunks {
         widen(luma, &mut block.left);
@@ -321,11 +314,9 @@ mod tests {
     /// BT.601 as it is written down.
     fn exact(range: Range, y: u8, u: u8, v: u8) -> [f64; 3] {
         let (y, u, v) = match range {
-            Range::Limited => (
-                (f64::from(y) - 16.0) / 219.0,
-                (f64::from(u) - 128.0) / 224.0,
-                (f64::from(v) - 128.0) / 224.0,
-            ),
+            Range::Limited => {
+                ((f64::from(y) - 16.0) / 219.0, (f64::from(u) - 128.0) / 224.0, (f64::from(v) - 128.0) / 224.0)
+            }
             Range::Full => (f64::from(y) / 255.0, (f64::from(u) - 128.0) / 255.0, (f64::from(v) - 128.0) / 255.0),
         };
         let (red, blue) = (y + 1.402 * v, y + 1.772 * u);
