@@ -1,6 +1,6 @@
 //! Heatmaps: targets and weight maps (encode), sub-pixel positions with a confidence (decode).
 //!
-//! Maps of one picture lie side by side, (row, column, map). Positions are in [`HeatmapSpace`]: an integer is the centre
+//! Maps of one picture lie side by side, (row, column, map). Positions are in [`crate::geometry::HeatmapSpace`]: an integer is the centre
 //! of a cell. Targets are Gaussians about the exact position, not about the nearest cell, and decoding reads the fraction
 //! back. Nothing here fails; buffers of the wrong length are a defect of the caller and panic.
 

@@ -1,7 +1,7 @@
 //! The trainer: a recipe and a task in, a model file out.
 //!
-//! [`Recipe`] says what to train and how; [`Trainer`] does it, writes a log ([`log`]), checkpoints that survive a kill
-//! at any moment ([`checkpoint`]), and the average of the weights (EMA) as the model. The same recipe, seed and thread
+//! [`Recipe`] says what to train and how; [`Trainer`] does it, writes a log, checkpoints that survive a kill
+//! at any moment, and the average of the weights (EMA) as the model. The same recipe, seed and thread
 //! count train the same model.
 
 mod checkpoint;
