@@ -22,7 +22,7 @@ fn plain(yuyv: &[u8], rgb: &mut [u8]) {
 }
 
 fn convert(criterion: &mut Criterion) {
-    let bytes: Vec<u8> = (0..WIDTH * HEIGHT * 2).map(|i| (i * 7919 >> 3) as u8).collect();
+    let bytes: Vec<u8> = (0..WIDTH * HEIGHT * 2).map(|i| ((i * 7919) >> 3) as u8).collect();
     let mut rgb = vec![0; WIDTH * HEIGHT * 3];
     let mut group = criterion.benchmark_group("640x480 to RGB");
     group.bench_function("YUYV, plain loop", |b| b.iter(|| plain(black_box(&bytes), &mut rgb)));

@@ -79,11 +79,7 @@ impl DetectorTask {
     }
 
     /// Draws one item: the picture, the faces to be found and the places that are left open, in input pixels.
-    pub(super) fn draw(
-        &self,
-        rng: &mut ChaCha8Rng,
-        picture: &mut [f32],
-    ) -> Result<(Vec<Rect<CropSpace>>, Vec<Rect<CropSpace>>), DataError> {
+    pub(super) fn draw(&self, rng: &mut ChaCha8Rng, picture: &mut [f32]) -> Result<Found, DataError> {
         let mut found = (Vec::new(), Vec::new());
         let mut kind = rng.random::<f32>();
         let choice = KINDS.iter().position(|share| {
@@ -259,7 +255,7 @@ impl DetectorTask {
 }
 
 /// Faces to be found, and places that are left open.
-type Found = (Vec<Rect<CropSpace>>, Vec<Rect<CropSpace>>);
+pub(super) type Found = (Vec<Rect<CropSpace>>, Vec<Rect<CropSpace>>);
 
 /// A square view of a picture.
 struct View {

@@ -1,6 +1,6 @@
 //! How exact a model is: normalized error, failures and error curves on data sets with known landmarks.
 //!
-//! Numbers only in [`metrics`]; running a model over samples and the report in [`report`].
+//! Numbers only in [`metrics`]; running a model over samples and the report in [`evaluate`].
 
 pub mod metrics;
 mod report;

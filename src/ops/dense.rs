@@ -564,10 +564,10 @@ unsafe fn outer<S: Simd, const M: usize, const V: usize>(
             for (pixel, row) in from.iter().zip(rows) {
                 let g: [S::Vector; V] = std::array::from_fn(|v| s.load(dy.add(row + v * S::LANES)));
                 let pixel = pixel.add(input);
-                for m in 0..M {
+                for (m, sums) in tile.iter_mut().enumerate() {
                     let value = s.splat(*pixel.add(m));
-                    for v in 0..V {
-                        tile[m][v] = s.mul_add(value, g[v], tile[m][v]);
+                    for (sum, g) in sums.iter_mut().zip(g) {
+                        *sum = s.mul_add(value, g, *sum);
                     }
                 }
             }

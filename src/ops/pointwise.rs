@@ -263,8 +263,8 @@ mod tests {
     #[test]
     fn gradients_are_those_of_finite_differences() {
         let (x, y) = (random(&[2, 4, 6, 19], 1), random(&[2, 4, 6, 19], 2));
-        check_gradient(&[x.clone()], |v| upsample2x(&v[0]));
-        check_gradient(&[x.clone()], |v| avg_pool2x(&v[0]));
+        check_gradient(std::slice::from_ref(&x), |v| upsample2x(&v[0]));
+        check_gradient(std::slice::from_ref(&x), |v| avg_pool2x(&v[0]));
         // Away from the corner of the ReLU, where a difference quotient means nothing.
         let away = |t: &Tensor| (t + (t.sign().unwrap() * 0.1).unwrap()).unwrap();
         let sum = away(&(&x + &y).unwrap());

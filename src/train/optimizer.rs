@@ -69,6 +69,7 @@ pub(super) fn global_norm<'a>(gradients: impl IntoIterator<Item = &'a [f32]>) ->
 /// One step of one parameter, in place.
 ///
 /// `step` counts from 0, `rate` is the learning rate of this step, `scale` multiplies the gradient (clipping).
+#[expect(clippy::too_many_arguments, reason = "one step is these numbers")]
 pub(super) fn update(
     config: &OptimizerConfig,
     role: Role,

@@ -176,8 +176,7 @@ impl Trainer {
             .num_threads(threads)
             .build()
             .map_err(|e| TrainError::Threads { threads, reason: e.to_string() })?;
-        let mut validator = validator;
-        pool.install(|| self.steps(validator.as_deref_mut(), &mut on_progress))
+        pool.install(|| self.steps(validator, &mut on_progress))
     }
 
     fn steps(
@@ -202,11 +201,11 @@ impl Trainer {
             let step = self.position.step;
             let is_last = step == steps;
             let mut measured = None;
-            if step.is_multiple_of(self.recipe.validate_every) || is_last {
-                if let Some(validator) = validator.as_deref_mut() {
-                    measured = Some(self.validate(validator)?);
-                    validation = measured;
-                }
+            if (step.is_multiple_of(self.recipe.validate_every) || is_last)
+                && let Some(validator) = validator.as_deref_mut()
+            {
+                measured = Some(self.validate(validator)?);
+                validation = measured;
             }
             let progress = Progress {
                 step,

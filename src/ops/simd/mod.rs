@@ -20,6 +20,7 @@ use std::sync::OnceLock;
 /// # Safety
 /// All methods require that the running core has the instruction set; [`dispatch`] sees to that. Those that take a
 /// pointer require that it is valid for the stated number of elements; no alignment is asked.
+#[expect(clippy::missing_safety_doc, reason = "the contract is the trait's, the same for every method")]
 pub trait Simd: Copy + Send + Sync + 'static {
     /// Numbers in one vector.
     const LANES: usize;
