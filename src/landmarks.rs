@@ -62,6 +62,15 @@ impl Scheme {
         }
     }
 
+    /// How many points, the first ones, are the outline of the face, if it has one.
+    pub const fn outline_points(self) -> usize {
+        match self {
+            Self::Wflw98 => 33,
+            Self::Ibug68 => 17,
+            Self::Cofw29 | Self::Aflw19 => 0,
+        }
+    }
+
     /// Left and right corner of the mouth.
     pub const fn mouth_corners(self) -> (usize, usize) {
         match self {

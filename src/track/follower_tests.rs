@@ -137,6 +137,22 @@ fn a_score_between_the_thresholds_keeps_a_face_but_starts_none() {
 }
 
 #[test]
+fn a_face_in_doubt_is_followed_only_while_the_detector_sees_it() {
+    let sure = FakeFace::at(300.0, 200.0, 120.0);
+    let doubtful = FakeFace { confidence: 0.5 * (START_SCORE + SURE_SCORE), ..sure };
+    let mut rig = Rig::new(1);
+    rig.show(&[sure]);
+    assert_eq!(ids(&rig.show_for(10.0, &[doubtful])), [1]);
+    assert!((9..=12).contains(&rig.scene.detector_calls()), "{} calls in 10 s", rig.scene.detector_calls());
+    // A wall on which the network imagines a face.
+    let wall = FakeFace { is_detectable: false, ..doubtful };
+    assert!(rig.show_for(1.1, &[wall]).is_empty());
+    // What the network is sure of needs no detector.
+    rig.show(&[sure]);
+    assert_eq!(rig.show_for(5.0, &[FakeFace { is_detectable: false, ..sure }]).len(), 1);
+}
+
+#[test]
 fn a_face_that_leaves_the_frame_ends() {
     let mut rig = Rig::new(1);
     rig.show_for(0.5, &[FakeFace::at(500.0, 200.0, 120.0)]);

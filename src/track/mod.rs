@@ -3,8 +3,8 @@
 //! In: RGB frames of any size, and when each was taken, in seconds of any clock that runs forwards. Out: for every face
 //! that is seen, its landmarks, their confidence and its box, in pixels of the frame ([`FrameSpace`]).
 //!
-//! The detector searches the whole frame only while a face is missing: when none is followed, when one was just lost,
-//! and once a second for newcomers while there are fewer than wanted. A followed face costs one run of the landmark
+//! The detector searches the whole frame only while a face is missing or in doubt: when none is followed, when one was
+//! just lost, and once a second for newcomers while there are fewer than wanted. A followed face costs one run of the landmark
 //! network: the landmarks of one frame say where to look in the next. What the network says of itself decides whether
 //! that goes on: where the heatmaps stay flat or the shape can be no face's, nothing is reported and the face is
 //! searched for again.
@@ -50,7 +50,7 @@ pub enum TrackError {
 pub struct Face {
     /// The same number is the same face, as long as it stays in sight or comes back within a second.
     pub id: u64,
-    /// How sure it is that a face is there and well met, 0..=1: the mean confidence of its landmarks.
+    /// How sure it is that a face is there and well met, 0..=1: the mean confidence of its landmarks but the outline's.
     pub score: f32,
     /// The box around the landmarks.
     pub rect: Rect<FrameSpace>,
