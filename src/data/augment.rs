@@ -55,6 +55,8 @@ pub struct Augmentation {
     pub motion_blur: f32,
     /// Probability of noise.
     pub noise: f32,
+    /// Probability of brows raised or lowered, on faces of 98 points.
+    pub brows: f32,
 }
 
 impl Default for Augmentation {
@@ -79,6 +81,7 @@ impl Default for Augmentation {
             blur: 0.12,
             motion_blur: 0.06,
             noise: 0.08,
+            brows: 0.35,
         }
     }
 }
@@ -113,6 +116,7 @@ impl Augmentation {
             blur: 0.0,
             motion_blur: 0.0,
             noise: 0.0,
+            brows: 0.0,
         }
     }
 
@@ -139,6 +143,7 @@ impl Augmentation {
             ("blur", self.blur, 1.0),
             ("motion_blur", self.motion_blur, 1.0),
             ("noise", self.noise, 1.0),
+            ("brows", self.brows, 1.0),
         ];
         for (name, value, most) in limits {
             if !(0.0..=most).contains(&value) {
@@ -267,7 +272,7 @@ impl View {
 }
 
 /// True with the given probability.
-fn chance(rng: &mut ChaCha8Rng, probability: f32) -> bool {
+pub(super) fn chance(rng: &mut ChaCha8Rng, probability: f32) -> bool {
     rng.random::<f32>() < probability
 }
 

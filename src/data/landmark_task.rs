@@ -5,6 +5,8 @@
 //! point's; a point that is unknown or leaves the map weighs nothing, and the boundary counts only where every point of
 //! its curves is known. Fails when a picture can't be read.
 
+use super::augment::chance;
+use super::expression::move_brows;
 use super::{Augmentation, BatchShape, DataError, Donor, ItemMut, PictureCache, Sample, Task};
 use crate::geometry::{HeatmapSpace, Point, heatmap_from_crop};
 use crate::heatmap::{MapSize, is_on_map, render_boundary, render_point, weight_map};
@@ -133,9 +135,12 @@ impl Task for LandmarkTask {
 
         let view = self.augmentation.view(rng, &around, crop_scale, input_size);
         view.render(&frame, item.input);
+        let (mut points, weight) = view.landmarks(self.scheme, &sample.points, &sample.weight);
+        if self.scheme == Scheme::Wflw98 && chance(rng, self.augmentation.brows) {
+            move_brows(rng, input_size, item.input, &mut points, &weight);
+        }
         self.augmentation.paint(rng, input_size, input_size, item.input, |rng| self.donor(rng))?;
 
-        let (points, weight) = view.landmarks(self.scheme, &sample.points, &sample.weight);
         let heatmap_from_crop = heatmap_from_crop(heatmap_size, input_size);
         let cells: Vec<Point<HeatmapSpace>> = points.iter().map(|&p| heatmap_from_crop.apply(p)).collect();
         let boundary = self.scheme.points();

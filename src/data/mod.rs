@@ -6,6 +6,7 @@
 //! Errors are [`DataError`]s that name the file, and the line where there is one.
 
 mod augment;
+mod expression;
 mod folders;
 mod jsonl;
 mod landmark_task;
