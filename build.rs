@@ -10,7 +10,6 @@ const FORMAT: &str = "\"awing\":\"{\"format\":1,";
 
 fn main() {
     println!("cargo::rerun-if-changed=models");
-    println!("cargo::rerun-if-changed=.git/HEAD");
     let sums =
         std::fs::read_to_string("models/SHA256SUMS").unwrap_or_else(|e| stop(&format!("models/SHA256SUMS: {e}")));
     for (name, variable) in [("edge-98", "AWING_LANDMARK_MODEL"), ("detector", "AWING_DETECTOR_MODEL")] {
@@ -34,13 +33,23 @@ fn main() {
         println!("cargo::rustc-env={variable}={}", absolute.display());
     }
     let version = std::env::var("CARGO_PKG_VERSION").unwrap_or_default();
-    let commit =
-        Command::new("git").args(["rev-parse", "--short", "HEAD"]).output().ok().filter(|o| o.status.success());
-    let stamped = match commit {
-        Some(output) => format!("{version} ({})", String::from_utf8_lossy(&output.stdout).trim()),
+    let stamped = match git(&["rev-parse", "--short", "HEAD"]) {
+        Some(commit) => format!("{version} ({commit})"),
         None => version,
     };
+    // Both change with a commit or a switch of branches; a path that does not exist would make every build a new one.
+    for name in ["HEAD", "logs/HEAD"] {
+        if let Some(path) = git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists()) {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
     println!("cargo::rustc-env=AWING_VERSION={stamped}");
+}
+
+/// What git answers, if there is git and this is a checkout.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn stop(reason: &str) -> ! {
