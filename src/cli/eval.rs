@@ -1,8 +1,9 @@
 //! `awing eval`: a model over annotated faces.
 
+use super::args::PrecisionChoice;
 use crate::data::{self, Format, Split};
 use crate::detect::Detector;
-use crate::engine::Landmarker;
+use crate::engine::{Landmarker, Outputs};
 use crate::eval::metrics::Norm;
 use crate::eval::{EvalOptions, Evaluation, FaceResult, FindFaces, draw_curve, evaluate};
 use crate::image::Frame;
@@ -17,6 +18,9 @@ pub struct EvalArguments {
     /// The landmark model; without it the one inside awing.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
+    /// Arithmetic of the landmark network.
+    #[arg(long, value_enum, default_value = "f16")]
+    precision: PrecisionChoice,
     /// The detector for `--box detector`; without it the one inside awing.
     #[arg(long, value_name = "FILE")]
     detector: Option<PathBuf>,
@@ -79,7 +83,7 @@ pub fn run(arguments: EvalArguments) -> Result<()> {
         Some(path) => Model::load(path)?,
         None => crate::model::default_landmarks()?,
     };
-    let mut landmarker = Landmarker::new(&model)?;
+    let mut landmarker = Landmarker::new(&model, Outputs::Decoded, arguments.precision.into())?;
     let mut detector = match (arguments.box_source, &arguments.detector) {
         (BoxChoice::Truth, _) => None,
         (BoxChoice::Detector, Some(path)) => Some(Detector::new(&Model::load(path)?)?),

@@ -79,7 +79,7 @@ impl Detector {
             let multiple = config.graph().coarsest_stride();
             let scaler = scale::Scaler::new(frame.width(), frame.height(), config.input_size, multiple);
             let (height, width) = scaler.canvas();
-            let engine = Engine::compile(&self.model, &EngineOptions { height, width })?;
+            let engine = Engine::compile(&self.model, &EngineOptions::new(height, width))?;
             self.compiled = Some(Compiled { engine, scaler });
         }
         let Some(Compiled { engine, scaler }) = &mut self.compiled else { return Ok(&self.detections) };

@@ -1,6 +1,6 @@
 //! One face: a picture and where its face is in, landmarks out. Evaluation and tracking share it.
 
-use super::{Engine, EngineError, EngineOptions};
+use super::{Engine, EngineError, EngineOptions, Outputs, Precision};
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame, heatmap_from_crop};
 use crate::heatmap::{Calibration, Decoding, Peak, decode};
 use crate::image::{Border, Frame, crop_into};
@@ -37,16 +37,17 @@ pub struct Landmarker {
 }
 
 impl Landmarker {
-    /// Compiles a landmark model.
+    /// Compiles a landmark model. With [`Outputs::All`], [`Self::engine`] has all maps after a prediction.
     ///
     /// # Errors
     /// As [`Engine::compile`]; [`EngineError::Kind`] for a detector.
-    pub fn new(model: &Model) -> Result<Self, EngineError> {
+    pub fn new(model: &Model, outputs: Outputs, precision: Precision) -> Result<Self, EngineError> {
         let config = model.config();
         if config.kind != crate::model::Kind::Landmarks {
             return Err(EngineError::Kind { wanted: crate::model::Kind::Landmarks });
         }
-        let engine = Engine::compile(model, &EngineOptions { height: config.input_size, width: config.input_size })?;
+        let (height, width) = (config.input_size, config.input_size);
+        let engine = Engine::compile(model, &EngineOptions { height, width, outputs, precision })?;
         Ok(Self {
             engine,
             decoding: config.decoding,
@@ -73,6 +74,11 @@ impl Landmarker {
     /// Pixels a side of the crop.
     pub fn input_size(&self) -> usize {
         self.input_size
+    }
+
+    /// The network and the maps of the last [`Self::predict`].
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Of the last [`Self::predict`].

@@ -3,7 +3,7 @@
 use super::follower::{Follower, FollowerOptions};
 use super::{Face, FindFaces, FindLandmarks, OneEuro, StageTimes, TrackError};
 use crate::detect::{Detection, Detector};
-use crate::engine::{Landmark, LandmarkTimes, Landmarker};
+use crate::engine::{Landmark, LandmarkTimes, Landmarker, Outputs, Precision};
 use crate::geometry::{CropSpace, FrameSpace, Similarity};
 use crate::image::Frame;
 use crate::landmarks::Scheme;
@@ -25,12 +25,21 @@ pub struct TrackerOptions {
     pub model: Option<PathBuf>,
     /// The detector's file; `None`: the one that comes with the library.
     pub detector: Option<PathBuf>,
+    /// The landmark network's arithmetic.
+    pub precision: Precision,
 }
 
 impl Default for TrackerOptions {
     /// Four faces, smoothed, on one thread, with the models that come with the library.
     fn default() -> Self {
-        Self { faces: 4, smooth: Some(OneEuro::default()), threads: 1, model: None, detector: None }
+        Self {
+            faces: 4,
+            smooth: Some(OneEuro::default()),
+            threads: 1,
+            model: None,
+            detector: None,
+            precision: Precision::default(),
+        }
     }
 }
 
@@ -49,14 +58,16 @@ impl Tracker {
     /// [`TrackError::Options`] if there is nothing to follow or no thread to do it; [`TrackError::Model`] and
     /// [`TrackError::Engine`] if a model can't be used.
     pub fn new(options: TrackerOptions) -> Result<Self, TrackError> {
-        let TrackerOptions { faces, smooth, threads, model, detector } = options;
+        let TrackerOptions { faces, smooth, threads, model, detector, precision } = options;
         if faces == 0 || threads == 0 {
             return Err(TrackError::Options { faces, threads });
         }
         let model = model.map_or_else(model::default_landmarks, |path| Model::load(&path))?;
         let detector = detector.map_or_else(model::default_detector, |path| Model::load(&path))?;
         let detector = Detector::new(&detector)?;
-        let networks = (0..threads.min(faces)).map(|_| Landmarker::new(&model)).collect::<Result<Vec<_>, _>>()?;
+        let networks = (0..threads.min(faces))
+            .map(|_| Landmarker::new(&model, Outputs::Decoded, precision))
+            .collect::<Result<Vec<_>, _>>()?;
         let scheme = Scheme::of_points(model.config().points);
         let pool = match threads {
             1 => None,
