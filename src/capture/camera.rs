@@ -4,7 +4,7 @@
 //! and counted. A camera that stops delivering is reported once and tried again until it is back; a stopped program never
 //! waits for it.
 
-use super::{CaptureError, CaptureOptions, Source};
+use super::{CaptureError, CaptureOptions, Source, Waited};
 use crate::image::Frame;
 use nokhwa::Camera as Device;
 use nokhwa::utils::{ApiBackend, CameraFormat, CameraIndex, FrameFormat, RequestedFormat, RequestedFormatType};
@@ -117,7 +117,9 @@ pub(super) struct Camera {
     index: u32,
     slot: Arc<Slot>,
     started: Instant,
-    silent: bool,
+    /// When the last frame came; before the first, when the camera was opened.
+    arrived: Instant,
+    is_silent: bool,
 }
 
 impl Camera {
@@ -131,36 +133,54 @@ impl Camera {
             .name("capture".into())
             .spawn(move || capture(index, &options, &shared))
             .map_err(|e| CaptureError::Camera { index, reason: e.to_string() })?;
-        Ok(Self { index, slot, started: Instant::now(), silent: false })
+        let started = Instant::now();
+        Ok(Self { index, slot, started, arrived: started, is_silent: false })
     }
 }
 
 impl Source for Camera {
     fn next(&mut self, frame: &mut Frame) -> Result<Option<f64>, CaptureError> {
-        let Ok(mut state) = self.slot.state.lock() else { return Ok(None) };
-        let since = Instant::now();
         loop {
-            if let Some((newest, at)) = state.newest.take() {
-                let old = std::mem::replace(frame, newest);
-                state.spare.push(old);
-                if self.silent {
-                    tracing::warn!("camera {} delivers again", self.index);
-                    self.silent = false;
-                }
-                return Ok(Some(at.duration_since(self.started).as_secs_f64()));
+            match self.wait(frame, SILENT_AFTER)? {
+                Waited::Frame(time_s) => return Ok(Some(time_s)),
+                Waited::Nothing => {}
+                Waited::End => return Ok(None),
             }
-            if let Some(error) = state.failed.take() {
-                return Err(error);
-            }
-            if !self.silent && since.elapsed() >= SILENT_AFTER {
-                tracing::warn!("camera {} delivers nothing; trying again until it does", self.index);
-                self.silent = true;
-            }
-            let Ok((next, _)) = self.slot.changed.wait_timeout(state, Duration::from_millis(100)) else {
-                return Ok(None);
-            };
-            state = next;
         }
+    }
+
+    fn wait(&mut self, frame: &mut Frame, patience: Duration) -> Result<Waited, CaptureError> {
+        let Ok(state) = self.slot.state.lock() else { return Ok(Waited::End) };
+        let is_idle = |state: &mut State| state.newest.is_none() && state.failed.is_none();
+        let Ok((mut state, _)) = self.slot.changed.wait_timeout_while(state, patience, is_idle) else {
+            return Ok(Waited::End);
+        };
+        if let Some((newest, at)) = state.newest.take() {
+            state.spare.push(std::mem::replace(frame, newest));
+            self.arrived = at;
+            if std::mem::take(&mut self.is_silent) {
+                tracing::warn!("camera {} delivers again", self.index);
+            }
+            return Ok(Waited::Frame(at.duration_since(self.started).as_secs_f64()));
+        }
+        if let Some(error) = state.failed.take() {
+            return Err(error);
+        }
+        if !self.is_silent && self.arrived.elapsed() >= SILENT_AFTER {
+            tracing::warn!("camera {} delivers nothing; trying again until it does", self.index);
+            self.is_silent = true;
+        }
+        Ok(Waited::Nothing)
+    }
+
+    fn arrived(&self) -> Option<Instant> {
+        Some(self.arrived)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let silent_s = self.arrived.elapsed().as_secs();
+        self.is_silent
+            .then(|| format!("camera {}: no picture for {silent_s} s; trying again until it comes", self.index))
     }
 
     fn frames_per_second(&self) -> Option<f64> {

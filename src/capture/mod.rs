@@ -17,6 +17,7 @@ pub use recorder::Recorder;
 
 use crate::image::{Frame, ImageError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// What can stop a source or a writer.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,16 @@ pub enum CaptureError {
     CameraLeftOut,
 }
 
+/// What came of waiting for a frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Waited {
+    /// A frame with this presentation time, in seconds.
+    Frame(f64),
+    /// None came in time; [`Source::trouble`] may know why.
+    Nothing,
+    End,
+}
+
 /// Frames, one after the other.
 pub trait Source: Send {
     /// Fills `frame` with the next one and returns its presentation time in seconds; `None` at the end.
@@ -53,6 +64,25 @@ pub trait Source: Send {
     /// # Errors
     /// [`CaptureError`].
     fn next(&mut self, frame: &mut Frame) -> Result<Option<f64>, CaptureError>;
+
+    /// As [`Self::next`], but a source that may fall silent waits no longer than `patience`.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    fn wait(&mut self, frame: &mut Frame, patience: Duration) -> Result<Waited, CaptureError> {
+        let _ = patience;
+        Ok(self.next(frame)?.map_or(Waited::End, Waited::Frame))
+    }
+
+    /// When the last frame arrived, where frames come by themselves.
+    fn arrived(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Why no frame comes, in words for the person who waits for one; `None` while all is well.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 
     /// The nominal rate, where there is one.
     fn frames_per_second(&self) -> Option<f64>;
