@@ -1,7 +1,7 @@
 //! Colour conversion of camera pictures: ours against a plain loop and against the one in nokhwa.
 
 use awing::capture::convert::{Range, Yuv};
-use awing::ops::simd::Isa;
+use awing::simd::Isa;
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 

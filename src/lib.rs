@@ -19,6 +19,7 @@ pub mod loss;
 pub mod model;
 pub mod ops;
 pub mod plot;
+pub mod simd;
 pub mod synth;
 pub mod text;
 pub mod track;

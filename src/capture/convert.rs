@@ -5,7 +5,7 @@
 //! formula. A chroma sample colours all the pixels that share it; there is no interpolation between samples. Rows are
 //! worked on in blocks that the compiler turns into vectors for the instruction set of the running core.
 
-use crate::ops::simd::{Isa, Kernel, Simd, dispatch};
+use crate::simd::{Isa, Kernel, Simd, dispatch};
 
 /// Pairs of pixels converted at once: a block's numbers fill whole vectors and stay in registers and the first cache.
 /// Half as many took three times as long with AVX2.

@@ -6,7 +6,7 @@
 use super::convert::{Range, Yuv};
 use super::{CaptureError, Source};
 use crate::image::Frame;
-use crate::ops::simd::Isa;
+use crate::simd::Isa;
 use std::io::Read;
 
 /// Longest header line; real ones have under 100 bytes.

@@ -1,7 +1,7 @@
 //! Positions read off heatmaps.
 
 use crate::geometry::{HeatmapSpace, Point};
-use crate::ops::simd::{Isa, Kernel, Simd, dispatch};
+use crate::simd::{Isa, Kernel, Simd, dispatch};
 use serde::{Deserialize, Serialize};
 
 /// The maps of one picture, (row, column, map).

@@ -10,7 +10,7 @@
 //! gradient in the same pass; on other devices than the CPU they are put together from candle's operations.
 
 use crate::ops::parallel;
-use crate::ops::simd::{Isa, Kernel, Simd, dispatch};
+use crate::simd::{Isa, Kernel, Simd, dispatch};
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use std::sync::{Arc, Mutex};
 

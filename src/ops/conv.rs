@@ -1,8 +1,8 @@
 //! Convolution as a candle operation.
 
 use super::dense::{self, ConvShape, Epilogue, PackedWeights};
-use super::simd::Isa;
 use super::{cpu_slice, on_cpu};
+use crate::simd::Isa;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 /// Convolution of `x` `[images, height, width, inputs]` with `weight` `[outputs, inputs, kernel, kernel]` and `bias`

@@ -9,7 +9,7 @@
 //! [`PackedWeights`] and [`run`] work on plain slices, for inference; [`super::conv2d`] is the candle operation.
 
 use super::parallel;
-use super::simd::{Isa, Kernel, Simd, dispatch};
+use crate::simd::{Isa, Kernel, Simd, dispatch};
 use rayon::prelude::*;
 use std::ops::Range;
 

@@ -6,8 +6,8 @@
 
 use super::dense::Out;
 use super::parallel;
-use super::simd::{Isa, Kernel, Simd, dispatch};
 use super::{cpu_slice, filled, on_cpu};
+use crate::simd::{Isa, Kernel, Simd, dispatch};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 use std::ops::Range;

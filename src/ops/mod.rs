@@ -4,7 +4,7 @@
 //! convolution is a matrix product and every kernel reads whole vectors. Weights keep PyTorch's order. On the CPU all of
 //! it is our own; on other devices the same functions are put together from candle's operations.
 //!
-//! Work is split over the current rayon pool ([`parallel`]); instructions are chosen in [`simd`].
+//! Work is split over the current rayon pool ([`parallel`]); instructions are chosen in [`crate::simd`].
 
 mod conv;
 pub mod dense;
@@ -12,7 +12,6 @@ pub mod depthwise;
 mod norm;
 pub mod parallel;
 mod pointwise;
-pub mod simd;
 
 pub use conv::conv2d;
 pub use depthwise::depthwise_conv2d;

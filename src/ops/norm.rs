@@ -4,8 +4,8 @@
 //! with the unbiased variance; in evaluation the running ones normalize. Statistics are summed in f32 over short runs of
 //! pixels and in f64 over these, in an order that depends on the number of threads alone.
 
-use super::simd::{Isa, Kernel, Simd, dispatch};
 use super::{cpu_slice, filled, on_cpu, parallel};
+use crate::simd::{Isa, Kernel, Simd, dispatch};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, Var, bail};
 use rayon::prelude::*;
 use std::ops::Range;

@@ -1,8 +1,8 @@
 //! Operations on single cells and small neighbourhoods: sums with a ReLU, doubling and halving of maps.
 
 use super::dense::Out;
-use super::simd::{Isa, Kernel, Simd, dispatch};
 use super::{cpu_slice, filled, on_cpu, parallel};
+use crate::simd::{Isa, Kernel, Simd, dispatch};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use std::ops::Range;
 
