@@ -1,7 +1,7 @@
 //! What can be said on the command line.
 
 use super::device::DeviceChoice;
-use super::{eval::EvalArguments, train::TrainArguments};
+use super::{eval::EvalArguments, export::ExportArguments, train::TrainArguments};
 use crate::engine::Precision;
 use crate::track::TrackerOptions;
 use anyhow::{Result, bail};
@@ -29,6 +29,8 @@ pub(super) enum Command {
     Train(TrainArguments),
     /// Measure a model on annotated faces.
     Eval(EvalArguments),
+    /// Write a model for other programs: ONNX, or PyTorch's names.
+    Export(ExportArguments),
 }
 
 #[derive(Args, Clone, Debug)]

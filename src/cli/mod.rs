@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod device;
 mod eval;
+mod export;
 mod interrupt;
 mod json;
 mod live;
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
         Some(Command::Bench(arguments)) => bench::run(&arguments, start),
         Some(Command::Train(arguments)) => train::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),
+        Some(Command::Export(arguments)) => export::run(&arguments),
     };
     match result {
         Err(error) if !is_closed_pipe(&error) => {

@@ -6,9 +6,11 @@
 
 mod decode;
 mod encode;
+mod sheet;
 
 pub use decode::{Calibration, Decoding, HeatmapView, Peak, decode};
 pub use encode::{MapSize, is_on_map, render_boundary, render_point, weight_map};
+pub use sheet::sheet;
 
 #[cfg(test)]
 mod tests {

@@ -14,11 +14,15 @@ mod edge;
 mod file;
 pub mod graph;
 mod network;
+mod onnx;
 mod paper;
+mod pytorch;
 
 pub use bundled::{default_detector, default_landmarks};
 pub use config::{Architecture, CropConvention, Kind, ModelConfig};
 pub use edge::EdgeConfig;
 pub use file::{Model, ModelError};
 pub use network::{Mode, Network};
+pub use onnx::to_onnx;
 pub use paper::PaperConfig;
+pub use pytorch::to_pytorch_names;
