@@ -1,7 +1,7 @@
 //! What can be said on the command line.
 
 use super::device::DeviceChoice;
-use super::{eval::EvalArguments, export::ExportArguments, train::TrainArguments};
+use super::{eval::EvalArguments, export::ExportArguments, heatmaps::HeatmapsArguments, train::TrainArguments};
 use crate::engine::Precision;
 use crate::track::TrackerOptions;
 use anyhow::{Result, bail};
@@ -31,6 +31,8 @@ pub(super) enum Command {
     Eval(EvalArguments),
     /// Write a model for other programs: ONNX, or PyTorch's names.
     Export(ExportArguments),
+    /// Write what a network sees: the raw heatmaps of every stack.
+    Heatmaps(HeatmapsArguments),
 }
 
 #[derive(Args, Clone, Debug)]

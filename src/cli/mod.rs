@@ -9,6 +9,7 @@ mod bench;
 mod device;
 mod eval;
 mod export;
+mod heatmaps;
 mod interrupt;
 mod json;
 mod live;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Some(Command::Train(arguments)) => train::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),
         Some(Command::Export(arguments)) => export::run(&arguments),
+        Some(Command::Heatmaps(arguments)) => heatmaps::run(&arguments),
     };
     match result {
         Err(error) if !is_closed_pipe(&error) => {
