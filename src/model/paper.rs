@@ -114,16 +114,50 @@ mod tests {
         }
     }
 
+    /// FNV-1a of `name [shape]` lines.
+    fn fingerprint(lines: &[String]) -> u64 {
+        let bytes = lines.iter().flat_map(|line| line.bytes().chain(std::iter::once(b'\n')));
+        bytes.fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+    }
+
+    fn listing(stacks: usize, points: usize) -> Vec<String> {
+        let parameters = PaperConfig { stacks }.graph(points + 1).parameters();
+        let mut lines: Vec<String> = parameters.iter().map(|p| format!("{} {:?}", p.name, p.shape)).collect();
+        // The counters that batch norms keep beside their statistics.
+        let norms = parameters.iter().filter_map(|p| p.name.strip_suffix("running_mean"));
+        lines.extend(norms.map(|layer| format!("{layer}num_batches_tracked []")));
+        lines.sort();
+        lines
+    }
+
     #[test]
-    fn four_stacks_have_the_tensors_of_the_official_checkpoint() {
-        // 1137 tensors in the official file, 184 of them the counters that batch norms keep beside their statistics.
-        let parameters = PaperConfig { stacks: 4 }.graph(99).parameters();
-        assert_eq!(parameters.len() + 184, 1137);
-        let shape = |name: &str| parameters.iter().find(|p| p.name == name).map(|p| p.shape.clone());
-        assert_eq!(shape("conv1.conv.weight"), Some(vec![64, 6, 7, 7]));
-        assert_eq!(shape("m1.coordconv.conv.weight"), Some(vec![256, 261, 1, 1]));
-        assert_eq!(shape("conv4.downsample.2.weight"), Some(vec![256, 128, 1, 1]));
-        assert_eq!(shape("al2.weight"), Some(vec![256, 99, 1, 1]));
-        assert_eq!(shape("al3.weight"), None);
+    fn four_stacks_have_the_names_and_shapes_of_the_official_checkpoint() {
+        // The fingerprint is that of the sorted names and shapes of the official network's 1137 tensors in PyTorch.
+        let lines = listing(4, 98);
+        assert_eq!(lines.len(), 1137);
+        assert_eq!(fingerprint(&lines), 0x5aab_ba97_a98d_d76c);
+    }
+
+    #[test]
+    fn other_stacks_and_points_change_the_stacks_tensors_and_the_maps_only() {
+        let four = listing(4, 98);
+        for stacks in 1..=4 {
+            for points in [19, 29, 68] {
+                let maps = points + 1;
+                // The last stack feeds no other: it has no `bl` and `al`.
+                let belongs = |line: &&String| {
+                    let layer = line.split('.').next().unwrap_or_default();
+                    let stack = layer.trim_start_matches(|c: char| !c.is_ascii_digit()).parse::<usize>().unwrap_or(0);
+                    match layer.trim_end_matches(|c: char| c.is_ascii_digit()) {
+                        "m" | "top_m_" | "conv_last" | "bn_end" | "l" => stack < stacks,
+                        "bl" | "al" => stack + 1 < stacks,
+                        _ => true,
+                    }
+                };
+                let expected: Vec<String> =
+                    four.iter().filter(belongs).map(|line| line.replace("99", &maps.to_string())).collect();
+                assert_eq!(listing(stacks, points), expected, "{stacks} stacks, {points} points");
+            }
+        }
     }
 }
