@@ -65,7 +65,7 @@ fn compiled(stacks: usize) -> Vec<Vec<f32>> {
 
 #[test]
 fn the_formula_is_the_one_that_the_reference_used() {
-    let input = uniform("input").zip([0.09781832_f32, 0.65236038, 0.20362425, 0.27444464]);
+    let input = uniform("input").zip([0.097_818_32_f32, 0.652_360_4, 0.203_624_25, 0.274_444_64]);
     let model = paper(1);
     let weights = model.tensor("conv1.conv.weight").unwrap().iter().copied();
     for (actual, expected) in input.chain(weights.zip([-0.01936358, -0.06342525, 0.0669902])) {
