@@ -74,7 +74,7 @@ pub trait Source: Send {
         Ok(self.next(frame)?.map_or(Waited::End, Waited::Frame))
     }
 
-    /// When the last frame arrived, where frames come by themselves.
+    /// When the last frame was taken, where frames come by themselves.
     fn arrived(&self) -> Option<Instant> {
         None
     }

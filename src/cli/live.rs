@@ -9,12 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 #[cfg(any(feature = "window", test))]
 use std::time::Duration;
+use std::time::Instant;
 
 /// A frame and what is seen in it.
 #[derive(Default)]
 pub(super) struct Seen {
     pub frame: Frame,
     pub time_s: f64,
+    /// When the camera took it; `None` where frames do not come by themselves.
+    pub captured: Option<Instant>,
     pub faces: Vec<Face>,
     pub times: StageTimes,
 }
@@ -47,6 +50,8 @@ pub(super) struct Newest {
 struct Slot {
     seen: Seen,
     is_fresh: bool,
+    /// Why nothing newer comes.
+    trouble: Option<String>,
 }
 
 impl Newest {
@@ -55,7 +60,19 @@ impl Newest {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut slot.seen, seen);
         slot.is_fresh = true;
+        slot.trouble = None;
         self.changed.notify_one();
+    }
+
+    /// Says why nothing newer comes, or that all is well.
+    pub(super) fn tell(&self, trouble: Option<String>) {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).trouble = trouble;
+    }
+
+    /// Why nothing newer comes, in words for the person who waits; `None` while all is well.
+    #[cfg(any(feature = "window", test))]
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
     }
 
     /// Exchanges `seen` for something newer, if there is or soon will be; false if not.
@@ -111,5 +128,15 @@ mod tests {
         assert_eq!(taken.time_s, 3.0);
         assert!(!newest.take(&mut taken, Duration::from_millis(1)));
         assert_eq!(taken.time_s, 3.0, "what was taken stays");
+    }
+
+    #[test]
+    fn trouble_is_told_until_something_newer_comes() {
+        let newest = Newest::default();
+        assert_eq!(newest.trouble(), None);
+        newest.tell(Some("unplugged".into()));
+        assert_eq!(newest.trouble().as_deref(), Some("unplugged"));
+        newest.put(&mut Seen::default());
+        assert_eq!(newest.trouble(), None);
     }
 }

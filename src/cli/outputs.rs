@@ -59,7 +59,7 @@ impl Outputs {
     /// # Errors
     /// If one can't be written.
     pub(super) fn add(&mut self, seen: &Seen) -> Result<()> {
-        let Seen { frame, time_s, faces, times } = seen;
+        let Seen { frame, time_s, faces, times, .. } = seen;
         if let Some(json) = &mut self.json {
             json.write(*time_s, faces, times)?;
         }

@@ -30,6 +30,8 @@ pub(super) struct Show {
     is_frozen: bool,
     shows_help: bool,
     message: Option<(String, Instant)>,
+    /// Why nothing newer comes.
+    trouble: Option<String>,
     /// When the last new frame came, and the time between two.
     last: Instant,
     step_s: f32,
@@ -49,6 +51,7 @@ impl Show {
             is_frozen: false,
             shows_help: false,
             message: None,
+            trouble: None,
             last: Instant::now(),
             step_s: 0.0,
         })
@@ -82,6 +85,9 @@ impl Show {
                 self.message = None;
                 self.needs_paint = true;
             }
+            let trouble = newest.trouble();
+            self.needs_paint |= trouble != self.trouble;
+            self.trouble = trouble;
             if std::mem::take(&mut self.needs_paint) {
                 let text = self.text();
                 self.painter.paint(&self.seen.frame, &self.seen.faces, &text);
@@ -112,6 +118,10 @@ impl Show {
                 times.landmarks_ms, times.detect_ms, times.smooth_ms
             ),
         ];
+        if let Some(captured) = self.seen.captured {
+            text.push(format!("{:.0} ms from camera to screen", captured.elapsed().as_secs_f32() * 1000.0));
+        }
+        text.extend(self.trouble.clone());
         text.extend(self.message.iter().map(|(message, _)| message.clone()));
         if self.shows_help {
             text.extend(Window::help());
@@ -154,7 +164,7 @@ impl Show {
         let name = |number: u32| PathBuf::from(format!("awing-{number:04}.png"));
         let free = (1..=MOST_PICTURES).map(name).find(|path| !path.exists());
         let path = free.unwrap_or_else(|| name(MOST_PICTURES));
-        let Seen { frame, faces, time_s, times } = &self.seen;
+        let Seen { frame, faces, time_s, times, .. } = &self.seen;
         self.painter.paint(frame, faces, &[]).save(&path)?;
         JsonLines::create(&path.with_extension("json"))?.write(*time_s, faces, times)?;
         Ok(path)

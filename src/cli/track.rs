@@ -11,7 +11,7 @@ use super::interrupt;
 use super::live::{Controls, Newest, Seen};
 use super::outputs::Outputs;
 use super::status::Status;
-use crate::capture::{self, CaptureError, CaptureOptions, Source};
+use crate::capture::{self, CaptureError, CaptureOptions, Source, Waited};
 use crate::track::{OneEuro, Tracker};
 use anyhow::{Context, Result, bail};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 /// Without a window, a source that never ends of itself and is no camera ends after so many frames: ten seconds of the
 /// demo.
 const FRAMES_OF_AN_ENDLESS_SOURCE: u64 = 300;
-/// How often the main thread looks whether it was asked to stop; the end of tracking wakes it at once.
+/// How often a thread that waits looks whether it was asked to stop; the end of tracking wakes the main one at once.
 const GLANCE: Duration = Duration::from_millis(50);
 /// How long it then waits for the frame that is being worked on. A camera may be silent for ever.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -106,18 +106,24 @@ impl Work {
         let mut seen = Seen::default();
         let mut status = Status::new(self.source.describe());
         let mut pace = Pace::default();
-        for done in 0.. {
-            if self.is_enough(done) || self.controls.should_stop() {
-                break;
-            }
-            let Some(time_s) = self.source.next(&mut seen.frame)? else { break };
+        let mut done = 0;
+        while !self.is_enough(done) && !self.controls.should_stop() {
+            let time_s = match self.source.wait(&mut seen.frame, GLANCE)? {
+                Waited::Frame(time_s) => time_s,
+                Waited::Nothing => {
+                    self.newest.tell(self.source.trouble());
+                    continue;
+                }
+                Waited::End => break,
+            };
             if self.controls.is_shown() && !self.source.is_live() {
                 pace.wait_for(time_s, self.source.is_slide_show(), &self.controls);
             }
             if self.controls.should_stop() {
                 break;
             }
-            seen.time_s = time_s;
+            done += 1;
+            (seen.time_s, seen.captured) = (time_s, self.source.arrived());
             self.track(&mut seen)?;
             status.count(&seen.faces, &seen.times, self.controls.is_shown());
             lock(&self.outputs).add(&seen)?;
