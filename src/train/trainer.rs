@@ -4,7 +4,7 @@ use super::checkpoint::{self, Position, State};
 use super::log::{self, LogRow};
 use super::optimizer::{Moments, global_norm, update};
 use super::recipe::Recipe;
-use crate::data::{DataError, Loader, Task};
+use crate::data::{Batch, DataError, Loader, Task};
 use crate::model::graph::Parameter;
 use crate::model::{Mode, Model, ModelError, Network};
 use candle_core::{Device, Tensor};
@@ -192,11 +192,9 @@ impl Trainer {
         let (mut loss_sum, mut loss_count) = (0.0, 0_u64);
         let mut validation = self.rows.iter().rev().find_map(|r| r.validation);
         while self.position.step < steps {
-            let step = self.position.step;
-            let rate = self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(step);
-            loss_sum += self.step(&mut loader, step, rate)?;
+            let rate = self.learning_rate();
+            loss_sum += self.train_on(loader.next()?)?;
             loss_count += 1;
-            self.position.step += 1;
             self.position.seconds = seconds_before + started.elapsed().as_secs_f64();
             let step = self.position.step;
             let is_last = step == steps;
@@ -241,9 +239,19 @@ impl Trainer {
         Ok(Ending::Finished)
     }
 
-    /// One step; returns the loss.
-    fn step(&mut self, loader: &mut Loader, step: u64, rate: f64) -> Result<f64, TrainError> {
-        let batch = loader.next()?;
+    /// The learning rate of the next step.
+    fn learning_rate(&self) -> f64 {
+        self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(self.position.step)
+    }
+
+    /// The next step of the schedule, on a batch at hand and in the current thread pool; returns the loss. [`Self::run`]
+    /// does the same with the batches of the task, and the log and the checkpoints besides.
+    ///
+    /// # Errors
+    /// [`TrainError::Diverged`] if loss or gradient are not finite; the weights are then as before the step. What the
+    /// device reports for a batch of another shape than the task's.
+    pub fn train_on(&mut self, batch: Batch) -> Result<f64, TrainError> {
+        let (step, rate) = (self.position.step, self.learning_rate());
         let shape = self.task.shape();
         let device = self.network.device().clone();
         let maps = (batch.len, shape.heatmap.0, shape.heatmap.1, shape.channels);
@@ -288,6 +296,7 @@ impl Trainer {
                 *average = decay * *average + (1.0 - decay) * v;
             }
         }
+        self.position.step += 1;
         Ok(value)
     }
 
