@@ -128,7 +128,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut step = || -> Result<f64, Box<dyn Error>> {
         let batch = batch.clone();
         let start = Instant::now();
-        pool.install(|| trainer.train_on(batch))?;
+        pool.install(|| trainer.train_on(batch).map_err(Box::new))?;
         Ok(start.elapsed().as_secs_f64())
     };
 
