@@ -104,7 +104,7 @@ fn from_image(path: &Path, config: &ModelConfig) -> Result<Input> {
         Kind::Detector => Vec::new(),
     };
     let (center, side) = match faces.first() {
-        Some(face) => (face.rect.center(), face.rect.side() * config.crop.scale),
+        Some(face) => (face.rect.center(), config.crop.side(&face.rect)),
         None => {
             if config.kind == Kind::Landmarks {
                 eprintln!("no face was found in {}: the middle of the picture is shown", path.display());

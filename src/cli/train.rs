@@ -4,6 +4,7 @@ use super::device::DeviceChoice;
 use crate::data::{self, Format, LandmarkTask, LandmarkTaskOptions, Sample, Split, Task};
 use crate::detect::{DetectorTask, DetectorValidator, Photograph, read_photographs};
 use crate::eval::LandmarkValidator;
+use crate::landmarks::Scheme;
 use crate::model::{Kind, Model};
 use crate::train::{Ending, Recipe, TrainOptions, Trainer, Validator};
 use anyhow::{Context, Result, bail};
@@ -55,11 +56,14 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     };
     let (task, mut validator): (Arc<dyn Task>, Option<Box<dyn Validator>>) = match recipe.model.kind {
         Kind::Landmarks => {
+            let scheme = Scheme::of_points(recipe.model.points).context("the model's points are of no known scheme")?;
             let options = LandmarkTaskOptions {
+                scheme,
                 input_size: recipe.model.input_size,
                 heatmap_size: recipe.model.heatmap_size(),
-                crop_scale: recipe.model.crop.scale,
+                crop: recipe.model.crop,
                 sigma_cells: recipe.sigma_cells,
+                targets: recipe.targets,
             };
             let samples = read(&arguments.data, Split::Train)?;
             let task = LandmarkTask::new(samples, &recipe.datasets, recipe.augmentation.clone(), options)?;

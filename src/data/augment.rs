@@ -5,7 +5,7 @@
 //! uses) and a mirror; what changes the look (see [`Augmentation::paint`]) moves no point.
 
 use super::{DataError, photometric};
-use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
+use crate::geometry::{CropSpace, FrameSpace, Point, Similarity, crop_from_frame};
 use crate::image::{Border, Frame, crop_into};
 use crate::landmarks::Scheme;
 use rand::Rng;
@@ -153,16 +153,15 @@ impl Augmentation {
         Ok(())
     }
 
-    /// Draws a view of the face in `around` (its landmark box): a square of `crop_scale` times the box's longer side,
-    /// changed at random, as a crop of `size` pixels a side.
-    pub fn view(&self, rng: &mut ChaCha8Rng, around: &Rect<FrameSpace>, crop_scale: f32, size: usize) -> View {
+    /// Draws a view of a face: the square of `side` pixels about `middle`, changed at random, as a crop of `size` pixels a
+    /// side.
+    pub fn view(&self, rng: &mut ChaCha8Rng, middle: Point<FrameSpace>, side: f32, size: usize) -> View {
         let angle_deg = if chance(rng, self.wide_rotation) {
             either_way(rng, self.wide_rotation_deg)
         } else {
             (normal(rng) * self.rotation_deg).clamp(-self.rotation_limit_deg, self.rotation_limit_deg)
         };
-        let side = around.side() * crop_scale * either_way(rng, self.scale).exp();
-        let middle = around.center();
+        let side = side * either_way(rng, self.scale).exp();
         let center =
             Point::new(middle.x + side * either_way(rng, self.shift), middle.y + side * either_way(rng, self.shift));
         View {
@@ -290,6 +289,7 @@ fn normal(rng: &mut ChaCha8Rng) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::Rect;
     use crate::landmarks::{WFLW_POINTS, WFLW98_MIRROR};
     use rand::SeedableRng;
 
@@ -349,7 +349,7 @@ mod tests {
             let weight: Vec<f32> = (0..WFLW_POINTS).map(|i| i as f32 / 100.0).collect();
             let mut picture = vec![0.0; size * size * 3];
             for _ in 0..40 {
-                let view = geometry_only().view(&mut rng, &around, 1.35, size);
+                let view = geometry_only().view(&mut rng, around.center(), 1.35 * around.side(), size);
                 view.render(&frame, &mut picture);
                 let (landmarks, weights) = view.landmarks(Scheme::Wflw98, &points, &weight);
                 for (i, p) in landmarks.iter().enumerate() {
@@ -385,10 +385,9 @@ mod tests {
                     frame.rgb_mut()[(y * n + x) * 3..][..3].fill((250.0 * (-0.5 * d * d).exp()).round() as u8);
                 }
             }
-            let around = Rect::new(spot.x - 0.5 * side, spot.y - 0.5 * side, side, side);
             let mut picture = vec![0.0; size * size * 3];
             for _ in 0..10 {
-                let view = geometry_only().view(&mut rng, &around, 1.0, size);
+                let view = geometry_only().view(&mut rng, spot, side, size);
                 view.render(&frame, &mut picture);
                 let (center, _) = photometric::center_of_light(&picture, size);
                 let expected = view.apply(spot);
@@ -404,7 +403,7 @@ mod tests {
         let weight: Vec<f32> = (0..WFLW_POINTS).map(|i| i as f32 / 100.0).collect();
         let size = 96;
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let straight = Augmentation::none().view(&mut rng, &around, 1.35, size);
+        let straight = Augmentation::none().view(&mut rng, around.center(), 1.35 * around.side(), size);
         let mirrored = View { mirrored: true, ..straight.clone() };
         let (mut once, mut picture) = (vec![0.0; size * size * 3], vec![0.0; size * size * 3]);
         mirrored.render(&frame, &mut once);
@@ -458,7 +457,7 @@ mod tests {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let augmentation = Augmentation::default();
             let mut picture = vec![0.0; 48 * 48 * 3];
-            let view = augmentation.view(&mut rng, &around, 1.35, 48);
+            let view = augmentation.view(&mut rng, around.center(), 1.35 * around.side(), 48);
             view.render(&frame, &mut picture);
             augmentation.paint(&mut rng, 48, 48, &mut picture, |_| Ok(None)).unwrap();
             (view, picture)

@@ -1,16 +1,16 @@
 //! What a landmark network is trained on: augmented crops of faces, with one target map a landmark and the boundary map.
 //!
 //! In: [`Sample`]s, drawn by the weight of their data set. Out: items of `input_size` pixels and `heatmap_size` cells a
-//! side with one map a landmark (a continuous Gaussian of peak 1) and, last, the boundary map. A map's weight is its
-//! point's; a point that is unknown or leaves the map weighs nothing, and the boundary counts only where every point of
-//! its curves is known. Fails when a picture can't be read.
+//! side with the maps of [`LandmarkTargets`]: one a landmark and, last, the boundary map. Fails when a picture can't be
+//! read.
 
 use super::augment::chance;
 use super::expression::move_brows;
 use super::{Augmentation, BatchShape, DataError, Donor, ItemMut, PictureCache, Sample, Task};
 use crate::geometry::{HeatmapSpace, Point, heatmap_from_crop};
-use crate::heatmap::{MapSize, is_on_map, render_boundary, render_point, weight_map};
+use crate::heatmap::{LandmarkTargets, TargetStyle};
 use crate::landmarks::Scheme;
+use crate::model::CropConvention;
 use rand::Rng;
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
@@ -20,28 +20,29 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Sizes of crop and maps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LandmarkTaskOptions {
+    /// The points of the model; faces that have others are taken over where they can be ([`Sample::in_scheme`]).
+    pub scheme: Scheme,
     /// Pixels a side of the network's input.
     pub input_size: usize,
     /// Cells a side of the maps.
     pub heatmap_size: usize,
-    /// Side of the crop over the longer side of the landmark box.
-    pub crop_scale: f32,
+    /// The crop about the landmark box, before it is changed at random.
+    pub crop: CropConvention,
     /// Standard deviation of the target Gaussians, in cells.
     pub sigma_cells: f32,
+    /// How targets are drawn.
+    pub targets: TargetStyle,
 }
 
 /// Landmarks as a training task.
 pub struct LandmarkTask {
     samples: Vec<Sample>,
-    scheme: Scheme,
+    targets: LandmarkTargets,
     draw: WeightedIndex<f64>,
     pictures: PictureCache,
     augmentation: Augmentation,
     options: LandmarkTaskOptions,
 }
-
-/// Standard deviation of the boundary map, in cells (as in the paper's official code).
-const BOUNDARY_SIGMA_CELLS: f32 = 1.0;
 
 /// Memory for decoded pictures; what does not fit is decoded again each time.
 const CACHE_BYTES: usize = 2 << 30;
@@ -55,26 +56,26 @@ impl LandmarkTask {
     ///
     /// # Errors
     /// [`DataError::Options`] if nothing is left to draw from, a data set's weight is missing or no number, a size is 0,
-    /// or a strength of the augmentation is out of range; [`DataError::Row`] for a face of another scheme than the first.
+    /// or a strength of the augmentation is out of range; [`DataError::Row`] for a face without the scheme's points.
     pub fn new(
         samples: Vec<Sample>,
         datasets: &BTreeMap<String, f64>,
         augmentation: Augmentation,
         options: LandmarkTaskOptions,
     ) -> Result<Self, DataError> {
-        let LandmarkTaskOptions { input_size, heatmap_size, crop_scale, sigma_cells } = options;
-        if input_size == 0 || heatmap_size == 0 || !(crop_scale > 0.0 && sigma_cells > 0.0) {
+        let LandmarkTaskOptions { scheme, input_size, heatmap_size, crop, sigma_cells, targets } = options;
+        if input_size == 0 || heatmap_size == 0 || !(crop.scale > 0.0 && sigma_cells > 0.0) {
             return Err(DataError::Options("sizes, crop scale and sigma must be above 0".into()));
         }
         augmentation.check()?;
         let samples = with_weight(samples, datasets)?;
         let nothing = || DataError::Options("no face is left to train on: every data set has weight 0".into());
-        let scheme = samples.first().ok_or_else(nothing)?.scheme;
-        samples.iter().try_for_each(|s| s.expect(scheme))?;
+        let samples = samples.into_iter().map(|s| s.in_scheme(scheme)).collect::<Result<Vec<_>, _>>()?;
         let draw = WeightedIndex::new(samples.iter().map(|s| datasets.get(&s.dataset).copied().unwrap_or(1.0)))
             .map_err(|_| nothing())?;
         let pictures = PictureCache::new(samples.len(), CACHE_BYTES);
-        Ok(Self { samples, scheme, draw, pictures, augmentation, options })
+        let targets = LandmarkTargets { scheme, style: targets, sigma_cells, map_side: heatmap_size };
+        Ok(Self { samples, targets, draw, pictures, augmentation, options })
     }
 
     /// The faces that are drawn from: those of data sets with a weight above 0.
@@ -118,48 +119,28 @@ fn with_weight(samples: Vec<Sample>, weights: &BTreeMap<String, f64>) -> Result<
 
 impl Task for LandmarkTask {
     fn shape(&self) -> BatchShape {
-        let LandmarkTaskOptions { input_size, heatmap_size, .. } = self.options;
-        BatchShape {
-            input: (input_size, input_size),
-            heatmap: (heatmap_size, heatmap_size),
-            channels: self.scheme.points() + 1,
-        }
+        let (input, size) = (self.options.input_size, self.targets.size());
+        BatchShape { input: (input, input), heatmap: (size.height, size.width), channels: size.channels }
     }
 
     fn fill(&self, rng: &mut ChaCha8Rng, item: ItemMut<'_>) -> Result<(), DataError> {
-        let LandmarkTaskOptions { input_size, heatmap_size, crop_scale, sigma_cells } = self.options;
+        let LandmarkTaskOptions { input_size, crop, .. } = self.options;
         let index = self.draw.sample(rng);
         let sample = &self.samples[index];
         let frame = self.pictures.get(index, sample)?;
         let around = sample.landmark_box().ok_or_else(|| sample.origin.error("no point has a weight above 0"))?;
 
-        let view = self.augmentation.view(rng, &around, crop_scale, input_size);
+        let view = self.augmentation.view(rng, around.center(), crop.side(&around), input_size);
         view.render(&frame, item.input);
-        let (mut points, weight) = view.landmarks(self.scheme, &sample.points, &sample.weight);
-        if self.scheme == Scheme::Wflw98 && chance(rng, self.augmentation.brows) {
+        let (mut points, weight) = view.landmarks(self.targets.scheme, &sample.points, &sample.weight);
+        if self.targets.scheme == Scheme::Wflw98 && chance(rng, self.augmentation.brows) {
             move_brows(rng, input_size, item.input, &mut points, &weight);
         }
         self.augmentation.paint(rng, input_size, input_size, item.input, |rng| self.donor(rng))?;
 
-        let heatmap_from_crop = heatmap_from_crop(heatmap_size, input_size);
+        let heatmap_from_crop = heatmap_from_crop(self.targets.map_side, input_size);
         let cells: Vec<Point<HeatmapSpace>> = points.iter().map(|&p| heatmap_from_crop.apply(p)).collect();
-        let boundary = self.scheme.points();
-        let size = MapSize { height: heatmap_size, width: heatmap_size, channels: boundary + 1 };
-        let mut map_weight = vec![0.0; size.channels];
-        for (channel, (&cell, &weight)) in cells.iter().zip(&weight).enumerate() {
-            if weight > 0.0 && is_on_map(cell, &size) {
-                map_weight[channel] = weight;
-                render_point(cell, sigma_cells, channel, &size, item.target);
-            }
-        }
-        let curves = self.scheme.boundaries();
-        if curves.iter().flat_map(|curve| curve.points).all(|&i| weight[i] > 0.0) {
-            map_weight[boundary] = 1.0;
-            let curves = curves.iter().map(|curve| curve.points.iter().map(|&i| cells[i]).collect());
-            render_boundary(curves, BOUNDARY_SIGMA_CELLS, boundary, &size, item.target);
-        }
-        weight_map(item.target, &map_weight, &size, item.weight);
-        *item.normalizer = size.cells() as f64 * map_weight.iter().map(|&w| f64::from(w)).sum::<f64>();
+        *item.normalizer = self.targets.draw(&cells, &weight, item.target, item.weight);
         Ok(())
     }
 }
@@ -169,6 +150,7 @@ mod tests {
     use super::*;
     use crate::data::{Batch, Loader, read_jsonl};
     use crate::image::Frame;
+    use crate::model::BoxSide;
     use rand::SeedableRng;
     use std::path::Path;
     use std::sync::Arc;
@@ -193,8 +175,14 @@ mod tests {
         read_jsonl(&file).unwrap()
     }
 
-    const OPTIONS: LandmarkTaskOptions =
-        LandmarkTaskOptions { input_size: 64, heatmap_size: 32, crop_scale: 1.35, sigma_cells: 1.0 };
+    const OPTIONS: LandmarkTaskOptions = LandmarkTaskOptions {
+        scheme: Scheme::Wflw98,
+        input_size: 64,
+        heatmap_size: 32,
+        crop: CropConvention { scale: 1.35, box_side: BoxSide::Longer },
+        sigma_cells: 1.0,
+        targets: TargetStyle::Continuous,
+    };
 
     fn weights(datasets: &[(&str, f64)]) -> BTreeMap<String, f64> {
         datasets.iter().map(|&(name, weight)| (name.to_owned(), weight)).collect()
@@ -219,7 +207,7 @@ mod tests {
         let batch = batch(&task, 1, 0, 1);
         let sample = &task.samples()[0];
         let frame = sample.open().unwrap();
-        let (picture, crop_from_frame) = crate::data::crop_for_eval(sample, &frame, 1.35, 64).unwrap();
+        let (picture, crop_from_frame) = crate::data::crop_for_eval(sample, &frame, &OPTIONS.crop, 64).unwrap();
         assert!(
             batch.input.iter().zip(&picture).all(|(a, b)| (a - b).abs() < 1e-6),
             "training and measuring crop differ"
@@ -298,6 +286,19 @@ mod tests {
         assert!(refused(&[("full", 1.0)]).contains("lost, part"));
         assert!(refused(&[("full", -1.0), ("part", 1.0), ("lost", 1.0)]).contains("full is -1"));
         assert!(refused(&[("full", 0.0), ("part", 0.0), ("lost", 0.0)]).contains("no face is left"));
+    }
+
+    #[test]
+    fn a_model_of_68_points_learns_from_faces_of_98() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut samples = faces(folder.path());
+        samples.truncate(1);
+        let all = samples[0].clone();
+        let options = LandmarkTaskOptions { scheme: Scheme::Ibug68, ..OPTIONS };
+        let task = LandmarkTask::new(samples, &BTreeMap::new(), Augmentation::none(), options).unwrap();
+        assert_eq!(task.shape().channels, 69);
+        assert_eq!(task.samples()[0].points[36], all.points[60]);
+        assert_eq!(batch(&Arc::new(task), 1, 0, 1).normalizer, 69.0 * 32.0 * 32.0);
     }
 
     #[test]

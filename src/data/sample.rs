@@ -3,7 +3,8 @@
 use super::DataError;
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::image::{Border, Frame, ImageError, crop_into};
-use crate::landmarks::Scheme;
+use crate::landmarks::{Scheme, WFLW98_OF_IBUG68};
+use crate::model::CropConvention;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,6 +77,20 @@ impl Sample {
         Err(self.origin.error(format!("the face has {found} points where {expected} are needed")))
     }
 
+    /// The face by the points of `scheme`: as it is, or the 68 of its 98.
+    ///
+    /// # Errors
+    /// [`DataError::Row`] if the face doesn't have them.
+    pub fn in_scheme(mut self, scheme: Scheme) -> Result<Self, DataError> {
+        if (self.scheme, scheme) == (Scheme::Wflw98, Scheme::Ibug68) {
+            self.points = WFLW98_OF_IBUG68.map(|i| self.points[i]).to_vec();
+            self.weight = WFLW98_OF_IBUG68.map(|i| self.weight[i]).to_vec();
+            self.scheme = scheme;
+        }
+        self.expect(scheme)?;
+        self.checked()
+    }
+
     /// Opens the picture.
     ///
     /// # Errors
@@ -135,8 +150,8 @@ impl Sample {
     }
 }
 
-/// The crop that a measured face is shown in: the square of `crop_scale` times the landmark box's longer side about the
-/// box's centre, upright, `size` pixels a side, nearest pixels beyond the picture. Returns `size * size * 3` values in
+/// The crop that a measured face is shown in: the convention's square about the landmark box's centre, upright, `size`
+/// pixels a side, nearest pixels beyond the picture. Returns `size * size * 3` values in
 /// 0..=1 (row, column, RGB) and the transform into the crop.
 ///
 /// # Errors
@@ -144,11 +159,11 @@ impl Sample {
 pub fn crop_for_eval(
     sample: &Sample,
     frame: &Frame,
-    crop_scale: f32,
+    crop: &CropConvention,
     size: usize,
 ) -> Result<(Vec<f32>, Similarity<CropSpace, FrameSpace>), DataError> {
     let around = sample.landmark_box().ok_or_else(|| sample.origin.error("no point has a weight above 0"))?;
-    let transform = crop_from_frame(around.center(), around.side() * crop_scale, 0.0, size);
+    let transform = crop_from_frame(around.center(), crop.side(&around), 0.0, size);
     let mut picture = vec![0.0; size * size * 3];
     crop_into(frame, &transform, size, Border::Replicate, &mut picture);
     Ok((picture, transform))

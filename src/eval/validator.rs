@@ -4,7 +4,7 @@ use super::metrics::{self, Norm, Subset};
 use crate::data::{Sample, crop_for_eval};
 use crate::geometry::{CropSpace, FrameSpace, Similarity, heatmap_from_crop};
 use crate::heatmap::{HeatmapView, decode};
-use crate::landmarks::Scheme;
+use crate::landmarks::{IBUG_POINTS, Scheme, wflw98_from_ibug68};
 use crate::model::{Mode, ModelConfig, Network};
 use crate::train::Validator;
 use candle_core::Tensor;
@@ -33,7 +33,7 @@ impl LandmarkValidator {
         let mut transforms = Vec::with_capacity(samples.len());
         for sample in &samples {
             sample.expect(Scheme::Wflw98)?;
-            let (picture, transform) = crop_for_eval(sample, &sample.open()?, config.crop.scale, size)?;
+            let (picture, transform) = crop_for_eval(sample, &sample.open()?, &config.crop, size)?;
             pictures.extend(picture);
             transforms.push(transform);
         }
@@ -62,7 +62,10 @@ impl Validator for LandmarkValidator {
                 let config = network.config();
                 decode(&view, points, config.decoding, &config.calibration, &mut peaks);
                 let frame_from_heatmap = heatmap_from_crop(width, size).inverse().then(&self.transforms[i].inverse());
-                let predicted: Vec<_> = peaks.iter().map(|p| frame_from_heatmap.apply(p.cell)).collect();
+                let mut predicted: Vec<_> = peaks.iter().map(|p| frame_from_heatmap.apply(p.cell)).collect();
+                if let Ok(of68) = <&[_; IBUG_POINTS]>::try_from(predicted.as_slice()) {
+                    (predicted, _) = wflw98_from_ibug68(of68);
+                }
                 let Sample { points, weight, .. } = &self.samples[i];
                 let error =
                     metrics::normalized_mean_error(&predicted, points, weight, Norm::InterOcular, Subset::Ibug68);

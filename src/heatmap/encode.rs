@@ -19,7 +19,7 @@ impl MapSize {
 }
 
 /// Whether a position lies on some cell of the map.
-pub fn is_on_map(center: Point<HeatmapSpace>, size: &MapSize) -> bool {
+pub(super) fn is_on_map(center: Point<HeatmapSpace>, size: &MapSize) -> bool {
     let inside = |v: f32, n: usize| v > -0.5 && v < n as f32 - 0.5;
     inside(center.x, size.width) && inside(center.y, size.height)
 }
@@ -30,10 +30,22 @@ const REACH: f32 = 4.0;
 /// Draws a Gaussian of height 1 and deviation `sigma` cells about `center` into one map; where something is higher
 /// already it stays.
 pub fn render_point(center: Point<HeatmapSpace>, sigma: f32, channel: usize, size: &MapSize, maps: &mut [f32]) {
+    draw_gaussian(center, sigma, REACH * sigma, channel, size, maps);
+}
+
+/// As [`render_point`], but 0 where row or column is more than `reach` cells away.
+pub(super) fn draw_gaussian(
+    center: Point<HeatmapSpace>,
+    sigma: f32,
+    reach: f32,
+    channel: usize,
+    size: &MapSize,
+    maps: &mut [f32],
+) {
     assert_eq!(maps.len(), size.cells() * size.channels);
     let range = |c: f32, n: usize| {
-        let first = (c - REACH * sigma).ceil().max(0.0) as usize;
-        let end = ((c + REACH * sigma).floor() + 1.0).clamp(0.0, n as f32) as usize;
+        let first = (c - reach).ceil().max(0.0) as usize;
+        let end = ((c + reach).floor() + 1.0).clamp(0.0, n as f32) as usize;
         first.min(end)..end
     };
     let profile = |c: f32, i: usize| (-0.5 * ((i as f32 - c) / sigma).powi(2)).exp();
@@ -65,12 +77,24 @@ pub fn render_boundary<'a>(
     size: &MapSize,
     maps: &mut [f32],
 ) {
+    draw_boundary(curves, |sample| sample, sigma, channel, size, maps);
+}
+
+/// As [`render_boundary`], with the distance to where `place` moves each sample of a curve.
+pub(super) fn draw_boundary<'a>(
+    curves: impl IntoIterator<Item = Vec<Point<HeatmapSpace>>> + 'a,
+    place: impl Fn(Point<HeatmapSpace>) -> Point<HeatmapSpace>,
+    sigma: f32,
+    channel: usize,
+    size: &MapSize,
+    maps: &mut [f32],
+) {
     assert_eq!(maps.len(), size.cells() * size.channels);
     let reach = BOUNDARY_REACH * sigma;
     let far = reach * reach;
     let mut nearest = vec![far; size.cells()];
     for points in curves {
-        for p in spline(&points) {
+        for p in spline(&points).into_iter().map(&place) {
             let range = |c: f32, n: usize| {
                 let first = (c - reach).ceil().max(0.0) as usize;
                 first..((c + reach).floor() + 1.0).clamp(0.0, n as f32) as usize

@@ -1,15 +1,18 @@
 //! Heatmaps: targets and weight maps (encode), sub-pixel positions with a confidence (decode).
 //!
-//! Maps of one picture lie side by side, (row, column, map). Positions are in [`crate::geometry::HeatmapSpace`]: an integer is the centre
-//! of a cell. Targets are Gaussians about the exact position, not about the nearest cell, and decoding reads the fraction
-//! back. Nothing here fails; buffers of the wrong length are a defect of the caller and panic.
+//! Maps of one picture lie side by side, (row, column, map). Positions are in [`crate::geometry::HeatmapSpace`]: an
+//! integer is the centre of a cell. Targets are Gaussians about the exact position, and decoding reads the fraction back;
+//! the paper's own ([`TargetStyle::Official`]) stand on whole cells. Nothing here fails; buffers of the wrong length are a
+//! defect of the caller and panic.
 
 mod decode;
 mod encode;
+mod landmark_targets;
 mod sheet;
 
 pub use decode::{Calibration, Decoding, HeatmapView, Peak, decode};
-pub use encode::{MapSize, is_on_map, render_boundary, render_point, weight_map};
+pub use encode::{MapSize, render_boundary, render_point, weight_map};
+pub use landmark_targets::{LandmarkTargets, TargetStyle};
 pub use sheet::sheet;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::graph::Graph;
 use super::{EdgeConfig, PaperConfig};
+use crate::geometry::{Rect, Space};
 use crate::heatmap::{Calibration, Decoding};
 use serde::{Deserialize, Serialize};
 
@@ -23,12 +24,46 @@ pub enum Architecture {
     Paper(PaperConfig),
 }
 
-/// Which part of the picture the network sees.
+/// Which part of the picture the network sees: a square about the centre of the box around the landmarks.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CropConvention {
-    /// Side of the square crop over the longer side of the box around the landmarks.
+    /// Side of the crop over that of the box.
     pub scale: f32,
+    /// What the side of a box is that is not square.
+    #[serde(default, skip_serializing_if = "BoxSide::is_longer")]
+    pub box_side: BoxSide,
+}
+
+/// One length for a box.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BoxSide {
+    #[default]
+    Longer,
+    /// The mean of width and height, as in the paper's official code.
+    Mean,
+}
+
+impl BoxSide {
+    /// The side of `rect`, in its pixels.
+    pub fn of<S: Space>(self, rect: &Rect<S>) -> f32 {
+        match self {
+            Self::Longer => rect.side(),
+            Self::Mean => 0.5 * (rect.width + rect.height),
+        }
+    }
+
+    fn is_longer(&self) -> bool {
+        *self == Self::Longer
+    }
+}
+
+impl CropConvention {
+    /// Side of the crop about a box around landmarks, in the box's pixels.
+    pub fn side<S: Space>(&self, landmark_box: &Rect<S>) -> f32 {
+        self.scale * self.box_side.of(landmark_box)
+    }
 }
 
 fn is_default(calibration: &Calibration) -> bool {

@@ -19,7 +19,7 @@ mod paper;
 mod pytorch;
 
 pub use bundled::{default_detector, default_landmarks};
-pub use config::{Architecture, CropConvention, Kind, ModelConfig};
+pub use config::{Architecture, BoxSide, CropConvention, Kind, ModelConfig};
 pub use edge::EdgeConfig;
 pub use file::{Model, ModelError};
 pub use network::{Mode, Network};

@@ -3,7 +3,9 @@
 use super::optimizer::OptimizerConfig;
 use super::trainer::TrainError;
 use crate::data::Augmentation;
-use crate::model::ModelConfig;
+use crate::heatmap::TargetStyle;
+use crate::landmarks::Scheme;
+use crate::model::{Kind, ModelConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,6 +21,9 @@ pub struct Recipe {
     pub datasets: BTreeMap<String, f64>,
     /// Standard deviation of the target Gaussians, in heatmap cells.
     pub sigma_cells: f32,
+    /// How the targets of landmarks are drawn; a detector's are always continuous.
+    #[serde(default)]
+    pub targets: TargetStyle,
     #[serde(default)]
     pub augmentation: Augmentation,
     pub optimizer: OptimizerConfig,
@@ -90,6 +95,21 @@ impl Recipe {
         }
         if !(0.0..1.0).contains(&self.average_decay) {
             return Err(format!("average_decay {} is not in 0..1", self.average_decay));
+        }
+        match self.model.kind {
+            Kind::Landmarks => {
+                let ModelConfig { points, outputs, .. } = self.model;
+                if Scheme::of_points(points).is_none() || outputs != points + 1 {
+                    return Err(format!(
+                        "a model of {points} points and {outputs} maps can't be trained: points are 98, 68, 29 or 19, and \
+                         outputs one more, for the boundary map"
+                    ));
+                }
+            }
+            Kind::Detector if self.targets != TargetStyle::Continuous => {
+                return Err("a detector's targets are always continuous: leave out targets".into());
+            }
+            Kind::Detector => {}
         }
         if self.sigma_cells <= 0.0 {
             return Err(format!("sigma_cells {} is not over 0", self.sigma_cells));
