@@ -1,6 +1,9 @@
 //! The frame made small: the area average of the pixels under each input pixel, black beyond the frame.
+//!
+//! Products and sums are rounded each by itself, so every instruction set gives the same picture to the last bit.
 
 use crate::image::Frame;
+use crate::simd::{Isa, Kernel, Simd, dispatch};
 
 /// Scales frames of one size onto the detector's input.
 pub(super) struct Scaler {
@@ -9,9 +12,14 @@ pub(super) struct Scaler {
     scale: f32,
     columns: Vec<Span>,
     rows: Vec<Span>,
-    /// One row of sums.
+    /// The sums of an input row over the frame's rows, and room for a vector.
     line: Vec<f32>,
+    /// An input row, and room for a vector.
+    scaled: Vec<f32>,
 }
+
+/// Lanes of the widest vector.
+const MOST_LANES: usize = 16;
 
 /// The frame pixels under one input pixel, and the share of the first and the last of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,7 +46,8 @@ impl Scaler {
             scale,
             columns: spans(inner_width, width, scale),
             rows: spans(inner_height, height, scale),
-            line: vec![0.0; width * 3],
+            line: vec![0.0; width * 3 + MOST_LANES],
+            scaled: vec![0.0; inner_width * 3 + MOST_LANES],
         }
     }
 
@@ -57,31 +66,61 @@ impl Scaler {
     }
 
     /// Writes the input: RGB in 0..=1, row by row.
+    ///
+    /// # Panics
+    /// If the frame has another size, or `out` is no canvas.
     pub fn scale(&mut self, frame: &Frame, out: &mut [f32]) {
-        let (_, canvas_width) = self.canvas;
+        self.scale_with(Isa::active(), frame, out);
+    }
+
+    fn scale_with(&mut self, isa: Isa, frame: &Frame, out: &mut [f32]) {
+        assert!(self.is_for(frame.width(), frame.height()) && out.len() == self.canvas.0 * self.canvas.1 * 3);
+        dispatch(isa, Scaling { scaler: self, frame, out });
+    }
+}
+
+struct Scaling<'a> {
+    scaler: &'a mut Scaler,
+    frame: &'a Frame,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Scaling<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, s: S) {
+        let Self { scaler: Scaler { canvas, columns, rows, line, scaled, .. }, frame, out } = self;
         let stride = frame.width() * 3;
-        out[self.rows.len() * canvas_width * 3..].fill(0.0);
-        for (rows, out) in self.rows.iter().zip(out.chunks_exact_mut(canvas_width * 3)) {
-            self.line.fill(0.0);
+        let inner = columns.len() * 3;
+        out[rows.len() * canvas.1 * 3..].fill(0.0);
+        for (rows, out) in rows.iter().zip(out.chunks_exact_mut(canvas.1 * 3)) {
             for row in rows.first..=rows.last {
                 let weight = rows.weight(row) * rows.factor * (1.0 / 255.0);
-                for (sum, value) in self.line.iter_mut().zip(&frame.rgb()[row * stride..(row + 1) * stride]) {
-                    *sum += weight * f32::from(*value);
+                let values = &frame.rgb()[row * stride..(row + 1) * stride];
+                if row == rows.first {
+                    line.iter_mut().zip(values).for_each(|(sum, value)| *sum = weight * f32::from(*value));
+                } else {
+                    line.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * f32::from(*value));
                 }
             }
-            for (columns, pixel) in self.columns.iter().zip(out.chunks_exact_mut(3)) {
-                let mut sums = [0.0_f32; 3];
-                for column in columns.first..=columns.last {
-                    let weight = columns.weight(column);
-                    for (sum, value) in sums.iter_mut().zip(&self.line[column * 3..column * 3 + 3]) {
-                        *sum += weight * value;
+            for (column, pixels) in columns.iter().enumerate() {
+                // SAFETY: a span's pixels lie in the line, which has room for a vector behind the last of them, as
+                // `scaled` has behind its last pixel. What is written beyond a pixel is overwritten by the next.
+                unsafe {
+                    let pixel = |i: usize| s.load(line.as_ptr().add(i * 3));
+                    let mut sum = s.mul(s.splat(pixels.first_weight), pixel(pixels.first));
+                    if pixels.last > pixels.first {
+                        for i in pixels.first + 1..pixels.last {
+                            sum = s.add(sum, pixel(i));
+                        }
+                        sum = s.add(sum, s.mul(s.splat(pixels.last_weight), pixel(pixels.last)));
                     }
-                }
-                for (value, sum) in pixel.iter_mut().zip(sums) {
-                    *value = sum * columns.factor;
+                    s.store(scaled.as_mut_ptr().add(column * 3), s.mul(sum, s.splat(pixels.factor)));
                 }
             }
-            out[self.columns.len() * 3..].fill(0.0);
+            out[..inner].copy_from_slice(&scaled[..inner]);
+            out[inner..].fill(0.0);
         }
     }
 }
@@ -132,6 +171,25 @@ mod tests {
             let inner = (scaler.rows.len() * scaler.columns.len() * 3) as f64;
             let scaled = out.iter().map(|v| f64::from(*v)).sum::<f64>() / inner;
             assert!((scaled - mean).abs() < 0.01, "{width}x{height}: {scaled} instead of {mean}");
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_portable_picture_to_the_last_bit() {
+        for (width, height) in [(640, 480), (333, 517), (192, 100), (40, 30), (7, 300)] {
+            let rgb = (0..width * height * 3).map(|i| (i * 97 % 251) as u8).collect();
+            let frame = Frame::from_rgb(width, height, rgb).unwrap();
+            let mut scaler = Scaler::new(width, height, 192, 32);
+            let (h, w) = scaler.canvas();
+            let mut scale = |isa| {
+                let mut out = vec![f32::NAN; h * w * 3];
+                scaler.scale_with(isa, &frame, &mut out);
+                out
+            };
+            let expected = scale(Isa::Portable);
+            for isa in Isa::available() {
+                assert!(scale(isa) == expected, "{}, {width}x{height}", isa.name());
+            }
         }
     }
 

@@ -73,66 +73,92 @@ pub fn decode(
 ) {
     assert!(points <= view.channels && view.values.len() == view.height * view.width * view.channels);
     out.clear();
-    let mut first = 0;
-    while first < points {
-        let count = GROUP.min(points - first);
-        let (values, cells) = dispatch(Isa::active(), Maxima { view, first, count });
-        for i in 0..count {
-            let (value, index) = (values[i], cells[i] as usize);
-            let (row, column) = (index / view.width, index % view.width);
-            let channel = first + i;
-            let cell = match decoding {
-                Decoding::Centroid => centroid(view, channel, row, column),
-                Decoding::Quarter => quarter(view, channel, row, column),
-            };
-            out.push(Peak { cell, value, confidence: calibration.confidence(value) });
-        }
-        first += count;
+    out.resize(points, Peak { cell: Point::new(0.0, 0.0), value: f32::NEG_INFINITY, confidence: 0.0 });
+    dispatch(Isa::active(), Maxima { view, out });
+    for (channel, peak) in out.iter_mut().enumerate() {
+        let (row, column) = (peak.cell.y as usize, peak.cell.x as usize);
+        peak.cell = match decoding {
+            Decoding::Centroid => centroid(view, channel, row, column),
+            Decoding::Quarter => quarter(view, channel, row, column),
+        };
+        peak.confidence = calibration.confidence(peak.value);
     }
 }
 
-/// Maps whose maxima are looked for together.
-const GROUP: usize = 64;
-
+/// Puts the maximum of each map and its cell (the first, of equal ones) into `out`.
 struct Maxima<'a> {
     view: &'a HeatmapView<'a>,
-    first: usize,
-    count: usize,
+    out: &'a mut [Peak],
 }
 
+/// Vectors of maps that are searched together: enough for the core to be busy while each waits for its last comparison,
+/// few enough for the registers.
+const TOGETHER: usize = 4;
+/// Lanes of the widest vector.
+const MOST_LANES: usize = 16;
+
 impl Kernel for Maxima<'_> {
-    /// Each map's maximum and the number of its cell (the first, of equal ones).
-    type Output = ([f32; GROUP], [f32; GROUP]);
+    type Output = ();
 
     #[inline(always)]
-    unsafe fn run<S: Simd>(self, s: S) -> Self::Output {
-        let Self { view, first, count } = self;
-        let mut values = [f32::NEG_INFINITY; GROUP];
-        let mut cells = [0.0_f32; GROUP];
-        let cell_count = view.height * view.width;
-        let mut lane = 0;
-        while lane < count {
-            let lanes = S::LANES.min(count - lane);
-            // SAFETY: every cell has `lanes` maps from `first + lane` on, and the results as many places.
-            unsafe {
-                let mut best = s.splat(f32::NEG_INFINITY);
-                let mut best_cell = s.splat(0.0);
-                let mut from = view.values.as_ptr().add(first + lane);
-                for cell in 0..cell_count {
-                    let value = if lanes == S::LANES { s.load(from) } else { s.load_partial(from, lanes) };
-                    // A cell's number replaces the old one where its value is higher: old + gate (new - old).
-                    let higher = s.sub(value, best);
-                    let step = s.sub(s.splat(cell as f32), best_cell);
-                    best_cell = s.add(best_cell, s.where_positive(higher, step));
-                    best = s.max(value, best);
-                    from = from.add(view.channels);
+    unsafe fn run<S: Simd>(self, s: S) {
+        let Self { view, out } = self;
+        let points = out.len();
+        let lanes = TOGETHER * S::LANES;
+        // SAFETY (all): the maps that are searched are among the `points <= channels` ones of each cell.
+        unsafe {
+            if points < lanes {
+                for first in (0..points).step_by(S::LANES) {
+                    let count = S::LANES.min(points - first);
+                    search::<S, 1>(s, view, first, &mut out[first..first + count], |from| s.load_partial(from, count));
                 }
-                s.store_partial(values.as_mut_ptr().add(lane), best, lanes);
-                s.store_partial(cells.as_mut_ptr().add(lane), best_cell, lanes);
+            } else {
+                for first in (0..points).step_by(lanes) {
+                    // The last ones are searched together with some that were searched before.
+                    let first = first.min(points - lanes);
+                    search::<S, TOGETHER>(s, view, first, &mut out[first..first + lanes], |from| s.load(from));
+                }
             }
-            lane += lanes;
         }
-        (values, cells)
+    }
+}
+
+/// Searches the maps from `first` on, one for each place in `out`, `N` vectors at a time.
+///
+/// # Safety
+/// The core must have the instruction set of `S`, and `load` must be able to read the maps of every cell.
+#[inline(always)]
+unsafe fn search<S: Simd, const N: usize>(
+    s: S,
+    view: &HeatmapView<'_>,
+    first: usize,
+    out: &mut [Peak],
+    load: impl Fn(*const f32) -> S::Vector,
+) {
+    let mut values = [f32::NEG_INFINITY; TOGETHER * MOST_LANES];
+    let mut cells = [0.0_f32; TOGETHER * MOST_LANES];
+    // SAFETY: as the function's; the arrays have room for `N <= TOGETHER` vectors.
+    unsafe {
+        let mut best = [s.splat(f32::NEG_INFINITY); N];
+        let mut best_cell = [s.splat(0.0); N];
+        let mut from = view.values.as_ptr().add(first);
+        for cell in 0..view.height * view.width {
+            let cell = s.splat(cell as f32);
+            for i in 0..N {
+                let value = load(from.add(i * S::LANES));
+                best_cell[i] = s.where_greater(value, best[i], cell, best_cell[i]);
+                best[i] = s.max(value, best[i]);
+            }
+            from = from.wrapping_add(view.channels);
+        }
+        for i in 0..N {
+            s.store(values.as_mut_ptr().add(i * S::LANES), best[i]);
+            s.store(cells.as_mut_ptr().add(i * S::LANES), best_cell[i]);
+        }
+    }
+    for ((peak, value), cell) in out.iter_mut().zip(values).zip(cells) {
+        peak.value = value;
+        peak.cell = Point::new((cell as usize % view.width) as f32, (cell as usize / view.width) as f32);
     }
 }
 
@@ -184,16 +210,21 @@ mod tests {
 
     #[test]
     fn the_first_of_equal_maxima_counts_on_every_instruction_set() {
-        let (height, width, channels) = (5, 7, 21);
-        let values: Vec<f32> = (0..height * width * channels).map(|i| (i * 31 % 11) as f32 - 20.0).collect();
-        let view = HeatmapView { values: &values, height, width, channels };
-        for isa in Isa::available() {
-            let (best, cells) = dispatch(isa, Maxima { view: &view, first: 2, count: 19 });
-            for i in 0..19 {
-                let map: Vec<f32> = (0..height * width).map(|c| values[c * channels + 2 + i]).collect();
-                let highest = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                assert_eq!(best[i], highest);
-                assert_eq!(map.iter().position(|v| *v == highest), Some(cells[i] as usize), "{}", isa.name());
+        let (height, width) = (5, 7);
+        for channels in [1, 7, 16, 21, 64, 98, 131] {
+            let values: Vec<f32> = (0..height * width * channels).map(|i| (i * 31 % 11) as f32 - 20.0).collect();
+            let view = HeatmapView { values: &values, height, width, channels };
+            for isa in Isa::available() {
+                let nowhere = Peak { cell: Point::new(-1.0, -1.0), value: 0.0, confidence: 0.0 };
+                let mut out = vec![nowhere; channels];
+                dispatch(isa, Maxima { view: &view, out: &mut out });
+                for (channel, peak) in out.iter().enumerate() {
+                    let map: Vec<f32> = (0..height * width).map(|c| values[c * channels + channel]).collect();
+                    let highest = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                    assert_eq!(peak.value, highest);
+                    let cell = peak.cell.y as usize * width + peak.cell.x as usize;
+                    assert_eq!(map.iter().position(|v| *v == highest), Some(cell), "{}", isa.name());
+                }
             }
         }
     }

@@ -3,9 +3,18 @@
 //! Sampling is bilinear. Where the crop shows the picture much smaller than it is, blocks of n x n pixels are averaged
 //! first, so that every pixel of the picture counts and none is skipped. The blocks lie on a fixed grid of the picture,
 //! and the middle of a block is where its pixels' middle is: no scale shifts a point.
+//!
+//! Plain Rust that the compiler turns into vectors, compiled once for each instruction set. It never contracts a product
+//! and a sum into one rounding, so every set gives the same crop to the last bit.
+
+mod blocks;
+mod sample;
 
 use super::Frame;
-use crate::geometry::{CropSpace, FrameSpace, Point, Similarity};
+use crate::geometry::{CropSpace, FrameSpace, Similarity};
+use crate::simd::Isa;
+use blocks::Blocks;
+use sample::{Pixels, sample};
 use std::cell::RefCell;
 
 /// What a crop shows where it reaches beyond the picture.
@@ -21,8 +30,6 @@ pub enum Border {
 /// that a sample is made of lie 1.7 apart, and fine texture begins to alias. The averaged picture is then sampled at
 /// 0.75 to 1.2 crop pixels a block.
 const AVERAGED_BELOW_SCALE: f32 = 0.6;
-/// The largest side of a block: sums of so many 8-bit values fit into 16 bits.
-const MAX_BLOCK: f32 = 256.0;
 
 /// Samples the square crop of `crop_size` pixels a side that `crop_from_frame` describes into `out`:
 /// `crop_size * crop_size * 3` values in 0..=1, RGB interleaved. Used by training and tracking alike. It allocates only
@@ -37,32 +44,33 @@ pub fn crop_into(
     border: Border,
     out: &mut [f32],
 ) {
+    crop_with(Isa::active(), frame, crop_from_frame, crop_size, border, out);
+}
+
+fn crop_with(
+    isa: Isa,
+    frame: &Frame,
+    crop_from_frame: &Similarity<CropSpace, FrameSpace>,
+    crop_size: usize,
+    border: Border,
+    out: &mut [f32],
+) {
     assert_eq!(out.len(), crop_size * crop_size * 3, "a crop of {crop_size} pixels a side has three values a pixel");
     assert!(frame.width > 0 && frame.height > 0, "an empty frame has no crop");
     let frame_from_crop = crop_from_frame.inverse();
-    let block = block_side(crop_from_frame.scale());
-    if block == 1 {
-        let whole = Pixels { rgb: &frame.rgb, width: frame.width, height: frame.height };
-        sample(&whole, &frame_from_crop, crop_size, border, out);
+    let side = block_side(crop_from_frame.scale());
+    if side == 1 {
+        let whole = Pixels { rgb: &frame.rgb, width: frame.width, height: frame.height, step: 3 };
+        sample(isa, &whole, &frame_from_crop, crop_size, border, out);
         return;
     }
     thread_local! {
         static AVERAGED: RefCell<(Vec<u16>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
     }
-    AVERAGED.with_borrow_mut(|(sums, rgb)| {
-        let blocks = Blocks::under(frame, &frame_from_crop, crop_size, block);
-        blocks.average(frame, sums, rgb);
-        // Block X covers the pixels block * X .. block * (X + 1).
-        let scale = 1.0 / block as f32;
-        let shift = 0.5 * scale - 0.5;
-        let blocks_from_frame = Similarity::<FrameSpace, FrameSpace>::new(
-            scale,
-            0.0,
-            shift - blocks.left as f32,
-            shift - blocks.top as f32,
-        );
-        let averaged = Pixels { rgb, width: blocks.width, height: blocks.height };
-        sample(&averaged, &frame_from_crop.then(&blocks_from_frame), crop_size, border, out);
+    AVERAGED.with_borrow_mut(|(sums, means)| {
+        let blocks = Blocks::under(frame, &frame_from_crop, crop_size, side);
+        let averaged = blocks.average(isa, frame, sums, means);
+        sample(isa, &averaged, &frame_from_crop.then(&blocks.blocks_from_frame()), crop_size, border, out);
     });
 }
 
@@ -70,177 +78,13 @@ pub fn crop_into(
 fn block_side(scale: f32) -> usize {
     let pixels = 1.0 / scale - (1.0 / AVERAGED_BELOW_SCALE - 1.5);
     // "Not a number" stays that through `clamp` and becomes 0 as an integer.
-    (pixels.round().clamp(1.0, MAX_BLOCK) as usize).max(1)
-}
-
-/// The blocks of a picture that a crop can touch.
-struct Blocks {
-    side: usize,
-    /// First block from the left and from the top.
-    left: usize,
-    top: usize,
-    width: usize,
-    height: usize,
-}
-
-impl Blocks {
-    fn under(
-        frame: &Frame,
-        frame_from_crop: &Similarity<FrameSpace, CropSpace>,
-        crop_size: usize,
-        side: usize,
-    ) -> Self {
-        let end = crop_size as f32 - 1.0;
-        let corners =
-            [(0.0, 0.0), (end, 0.0), (0.0, end), (end, end)].map(|(x, y)| frame_from_crop.apply(Point::new(x, y)));
-        let range = |of: fn(&Point<FrameSpace>) -> f32, length: usize| {
-            let low = corners.iter().map(of).fold(f32::INFINITY, f32::min);
-            let high = corners.iter().map(of).fold(f32::NEG_INFINITY, f32::max);
-            // A bilinear sample reaches one block further; a crop beyond the picture still needs the nearest block.
-            let last = length.div_ceil(side) - 1;
-            let first = ((low / side as f32 - 2.0).max(0.0) as usize).min(last);
-            (first, ((high / side as f32 + 2.0).max(0.0) as usize).clamp(first, last) - first + 1)
-        };
-        let (left, width) = range(|p| p.x, frame.width);
-        let (top, height) = range(|p| p.y, frame.height);
-        Self { side, left, top, width, height }
-    }
-
-    /// Averages the blocks into `rgb`. Blocks that reach over the right or lower border repeat the last pixel.
-    fn average(&self, frame: &Frame, sums: &mut Vec<u16>, rgb: &mut Vec<u8>) {
-        let side = self.side;
-        let first = self.left * side;
-        let length = self.width * side;
-        let available = length.min(frame.width - first);
-        sums.resize(length * 3, 0);
-        rgb.resize(self.width * self.height * 3, 0);
-        for (row, averaged) in rgb.chunks_exact_mut(self.width * 3).enumerate() {
-            for line in 0..side {
-                let y = ((self.top + row) * side + line).min(frame.height - 1);
-                let source = &frame.rgb[(y * frame.width + first) * 3..][..available * 3];
-                if line == 0 {
-                    sums.iter_mut().zip(source).for_each(|(sum, &value)| *sum = u16::from(value));
-                } else {
-                    sums.iter_mut().zip(source).for_each(|(sum, &value)| *sum += u16::from(value));
-                }
-            }
-            let (columns, _) = sums.as_chunks_mut::<3>();
-            let last = columns[available - 1];
-            columns[available..].fill(last);
-            // The usual sides get loops of known length.
-            match side {
-                2 => average_row(columns, 2, averaged),
-                3 => average_row(columns, 3, averaged),
-                _ => average_row(columns, side, averaged),
-            }
-        }
-    }
-}
-
-/// Averages `side` sums of `side` values each.
-#[inline(always)]
-fn average_row(columns: &[[u16; 3]], side: usize, averaged: &mut [u8]) {
-    let scale = 1.0 / (side * side) as f32;
-    for (pixel, block) in averaged.as_chunks_mut::<3>().0.iter_mut().zip(columns.chunks_exact(side)) {
-        let mut total = [0_u32; 3];
-        for column in block {
-            for (t, &value) in total.iter_mut().zip(column) {
-                *t += u32::from(value);
-            }
-        }
-        *pixel = total.map(|t| (t as f32 * scale + 0.5) as u8);
-    }
-}
-
-/// 8-bit RGB pixels.
-struct Pixels<'a> {
-    rgb: &'a [u8],
-    width: usize,
-    height: usize,
-}
-
-fn sample(
-    pixels: &Pixels<'_>,
-    frame_from_crop: &Similarity<FrameSpace, CropSpace>,
-    crop_size: usize,
-    border: Border,
-    out: &mut [f32],
-) {
-    let step = (fixed(frame_from_crop.a), fixed(frame_from_crop.b));
-    for (row, line) in out.chunks_exact_mut(crop_size * 3).enumerate() {
-        let start = frame_from_crop.apply(Point::new(0.0, row as f32));
-        let (mut x, mut y) = (fixed(start.x), fixed(start.y));
-        for pixel in line.as_chunks_mut::<3>().0 {
-            let (column, row) = (x >> FRACTION_BITS, y >> FRACTION_BITS);
-            let (fx, fy) = (fraction(x), fraction(y));
-            *pixel = interpolate_inside(pixels, column, row, fx, fy)
-                .unwrap_or_else(|| interpolate_at_border(pixels, column, row, fx, fy, border));
-            // Coordinates that overflow are so far outside that any pixel will do.
-            x = x.wrapping_add(step.0);
-            y = y.wrapping_add(step.1);
-        }
-    }
-}
-
-/// Positions are counted in 2^-32 pixels: rounding down is a shift then, where `f32::floor` is a function call on
-/// processors that are only known to be x86-64.
-const FRACTION_BITS: u32 = 32;
-
-fn fixed(coordinate: f32) -> i64 {
-    (f64::from(coordinate) * (1_u64 << FRACTION_BITS) as f64) as i64
-}
-
-/// The part of a position behind the point, in 0..1.
-fn fraction(position: i64) -> f32 {
-    ((position as u32) >> 8) as f32 * (1.0 / (1 << 24) as f32)
-}
-
-/// The interpolated pixel in 0..=1, unless one of the four neighbours is outside or the very last pixel.
-#[inline(always)]
-fn interpolate_inside(pixels: &Pixels<'_>, column: i64, row: i64, fx: f32, fy: f32) -> Option<[f32; 3]> {
-    // Negative numbers become huge ones.
-    let (column, row) = (column as usize, row as usize);
-    if column >= pixels.width - 1 || row >= pixels.height - 1 {
-        return None;
-    }
-    let top = (row * pixels.width + column) * 3;
-    let above = pixels.rgb.get(top..)?.first_chunk::<7>()?;
-    let below = pixels.rgb.get(top + pixels.width * 3..)?.first_chunk::<7>()?;
-    // Four values at a time fill a vector register, the fourth is dropped.
-    let left = |p: &[u8; 7]| [p[0], p[1], p[2], p[3]].map(f32::from);
-    let right = |p: &[u8; 7]| [p[3], p[4], p[5], p[6]].map(f32::from);
-    let between = |p: [f32; 4], q: [f32; 4], f: f32| std::array::from_fn::<f32, 4, _>(|i| p[i] + f * (q[i] - p[i]));
-    let value = between(between(left(above), right(above), fx), between(left(below), right(below), fx), fy);
-    let [r, g, b, _] = value.map(|v| v * (1.0 / 255.0));
-    Some([r, g, b])
-}
-
-/// The interpolated pixel in 0..=1, wherever it is.
-fn interpolate_at_border(pixels: &Pixels<'_>, column: i64, row: i64, fx: f32, fy: f32, border: Border) -> [f32; 3] {
-    let (last_column, last_row) = (pixels.width as i64 - 1, pixels.height as i64 - 1);
-    if border == Border::Black && (column < -1 || row < -1 || column > last_column || row > last_row) {
-        return [0.0; 3];
-    }
-    let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
-    let mut sum = [0.0_f32; 3];
-    for (corner, weight) in weights.iter().enumerate() {
-        let (x, y) = (column + (corner as i64 & 1), row + (corner as i64 >> 1));
-        let (nearest_x, nearest_y) = (x.clamp(0, last_column), y.clamp(0, last_row));
-        if border == Border::Black && (x, y) != (nearest_x, nearest_y) {
-            continue;
-        }
-        let at = (nearest_y as usize * pixels.width + nearest_x as usize) * 3;
-        for (s, &value) in sum.iter_mut().zip(&pixels.rgb[at..at + 3]) {
-            *s += weight * f32::from(value);
-        }
-    }
-    sum.map(|s| s * (1.0 / 255.0))
+    (pixels.round().clamp(1.0, blocks::MAX_SIDE) as usize).max(1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::crop_from_frame;
+    use crate::geometry::{Point, crop_from_frame};
 
     #[test]
     fn a_crop_at_scale_one_is_the_picture() {
@@ -318,6 +162,92 @@ mod tests {
             assert!(
                 out.chunks_exact(3).all(|p| (p[0] * 255.0 - 200.0).abs() < 0.01 && (p[2] * 255.0 - 50.0).abs() < 0.01)
             );
+        }
+    }
+
+    /// A picture of noise: every pixel differs from its neighbours.
+    fn noise(width: usize, height: usize) -> Frame {
+        let mut state = 1_u32;
+        let rgb = (0..width * height * 3).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        Frame::from_rgb(width, height, rgb.collect()).unwrap()
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_portable_crop_to_the_last_bit() {
+        let frame = noise(323, 241);
+        for (size, side) in [(128, 128.0), (128, 90.0), (50, 110.0), (33, 99.0), (64, 260.0), (31, 200.0)] {
+            for (x, angle) in [(160.0, 0.0), (150.3, 0.4), (20.0, -0.2), (310.0, 2.0), (500.0, 0.1)] {
+                for border in [Border::Black, Border::Replicate] {
+                    let transform = crop_from_frame(Point::new(x, 118.7), side, angle, size);
+                    let crop = |isa| {
+                        let mut out = vec![f32::NAN; size * size * 3];
+                        crop_with(isa, &frame, &transform, size, border, &mut out);
+                        out
+                    };
+                    let expected = crop(Isa::Portable);
+                    assert!(expected.iter().all(|v| (0.0..=1.0).contains(v)));
+                    for isa in Isa::available() {
+                        assert!(crop(isa) == expected, "{}, {size} from {side} at {x}", isa.name());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Bilinear sampling as it is written down, of a frame that repeats its border.
+    fn bilinear(frame: &Frame, p: Point<FrameSpace>, channel: usize) -> f64 {
+        let at = |x: f64, y: f64| {
+            let (x, y) = (x.clamp(0.0, frame.width as f64 - 1.0), y.clamp(0.0, frame.height as f64 - 1.0));
+            f64::from(frame.rgb[(y as usize * frame.width + x as usize) * 3 + channel])
+        };
+        let (x, y) = (f64::from(p.x), f64::from(p.y));
+        let (left, top) = (x.floor(), y.floor());
+        let (fx, fy) = (x - left, y - top);
+        let above = at(left, top) * (1.0 - fx) + at(left + 1.0, top) * fx;
+        let below = at(left, top + 1.0) * (1.0 - fx) + at(left + 1.0, top + 1.0) * fx;
+        (above * (1.0 - fy) + below * fy) / 255.0
+    }
+
+    #[test]
+    fn pixels_are_those_of_the_formula() {
+        let (frame, size) = (noise(201, 160), 64);
+        let mut out = vec![0.0; size * size * 3];
+        for x in [100.0, 10.0, 199.0, 230.0] {
+            let transform = crop_from_frame(Point::new(x, 80.2), 83.0, 0.3, size);
+            crop_into(&frame, &transform, size, Border::Replicate, &mut out);
+            for (i, value) in out.iter().enumerate() {
+                let pixel = Point::new((i / 3 % size) as f32, (i / 3 / size) as f32);
+                let expected = bilinear(&frame, transform.inverse().apply(pixel), i % 3);
+                // Positions are rounded to single precision: 1e-5 of a pixel, times a difference of up to 1.
+                assert!((f64::from(*value) - expected).abs() < 1e-4, "{pixel:?} at {x}: {value}, {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_are_the_rounded_means_of_their_pixels() {
+        let frame = noise(144, 144);
+        for side in 2..=7 {
+            // Upright, a crop pixel on the middle of each block.
+            let size = 16;
+            let shift = 0.5 * side as f32 - 0.5;
+            let scale = 1.0 / side as f32;
+            let transform = Similarity::new(scale, 0.0, -shift * scale, -shift * scale);
+            assert_eq!(block_side(transform.scale()), side);
+            let mut out = vec![0.0; size * size * 3];
+            crop_into(&frame, &transform, size, Border::Black, &mut out);
+            for (i, value) in out.iter().enumerate() {
+                let (column, row, channel) = (i / 3 % size, i / 3 / size, i % 3);
+                let pixels = (0..side * side).map(|p| {
+                    let (x, y) = (column * side + p % side, row * side + p / side);
+                    u32::from(frame.rgb[(y * 144 + x) * 3 + channel])
+                });
+                let mean = (f64::from(pixels.sum::<u32>()) / (side * side) as f64 + 0.5).floor();
+                assert!((f64::from(*value) * 255.0 - mean).abs() < 0.01, "side {side}: {value} of {mean}");
+            }
         }
     }
 

@@ -46,12 +46,35 @@ impl Simd for Avx2 {
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
     }
     #[inline(always)]
+    unsafe fn load_four_times(self, from: *const f32) -> __m256 {
+        unsafe {
+            let pairs = _mm256_castpd_ps(_mm256_broadcast_sd(&from.cast::<f64>().read_unaligned()));
+            _mm256_permutevar_ps(pairs, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_pixels(self, from: *const u8, places: *const usize) -> __m256 {
+        unsafe {
+            let four_bytes = |i: usize| from.add(places.add(i).read()).cast::<i32>().read_unaligned();
+            let bytes = _mm_insert_epi32::<1>(_mm_cvtsi32_si128(four_bytes(0)), four_bytes(1));
+            _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))
+        }
+    }
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32, value: __m256) {
         unsafe { _mm256_storeu_ps(to, value) }
     }
     #[inline(always)]
     unsafe fn store_partial(self, to: *mut f32, value: __m256, count: usize) {
         unsafe { _mm256_maskstore_ps(to, first(count), value) }
+    }
+    #[inline(always)]
+    unsafe fn store_pixels(self, to: *mut f32, value: __m256) {
+        unsafe {
+            let together = _mm256_permutevar8x32_ps(value, _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7));
+            _mm_storeu_ps(to, _mm256_castps256_ps128(together));
+            _mm_storel_pd(to.add(4).cast(), _mm_castps_pd(_mm256_extractf128_ps::<1>(together)));
+        }
     }
     #[inline(always)]
     unsafe fn add(self, a: __m256, b: __m256) -> __m256 {
@@ -80,6 +103,10 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn where_positive(self, gate: __m256, value: __m256) -> __m256 {
         unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(gate, _mm256_setzero_ps()), value) }
+    }
+    #[inline(always)]
+    unsafe fn where_greater(self, a: __m256, b: __m256, value: __m256, otherwise: __m256) -> __m256 {
+        unsafe { _mm256_blendv_ps(otherwise, value, _mm256_cmp_ps::<_CMP_GT_OQ>(a, b)) }
     }
     #[inline(always)]
     unsafe fn sum(self, value: __m256) -> f32 {

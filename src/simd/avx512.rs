@@ -41,12 +41,34 @@ impl Simd for Avx512 {
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
     }
     #[inline(always)]
+    unsafe fn load_four_times(self, from: *const f32) -> __m512 {
+        unsafe {
+            let fours = _mm512_broadcast_f32x4(_mm_loadu_ps(from));
+            _mm512_permutevar_ps(fours, _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_pixels(self, from: *const u8, places: *const usize) -> __m512 {
+        unsafe {
+            let four_bytes = |i: usize| from.add(places.add(i).read()).cast::<i32>().read_unaligned();
+            let bytes = _mm_cvtsi32_si128(four_bytes(0));
+            let bytes = _mm_insert_epi32::<1>(bytes, four_bytes(1));
+            let bytes = _mm_insert_epi32::<2>(bytes, four_bytes(2));
+            let bytes = _mm_insert_epi32::<3>(bytes, four_bytes(3));
+            _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))
+        }
+    }
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32, value: __m512) {
         unsafe { _mm512_storeu_ps(to, value) }
     }
     #[inline(always)]
     unsafe fn store_partial(self, to: *mut f32, value: __m512, count: usize) {
         unsafe { _mm512_mask_storeu_ps(to, first(count), value) }
+    }
+    #[inline(always)]
+    unsafe fn store_pixels(self, to: *mut f32, value: __m512) {
+        unsafe { _mm512_mask_storeu_ps(to, first(12), _mm512_maskz_compress_ps(0x7777, value)) }
     }
     #[inline(always)]
     unsafe fn add(self, a: __m512, b: __m512) -> __m512 {
@@ -75,6 +97,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn where_positive(self, gate: __m512, value: __m512) -> __m512 {
         unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(gate, _mm512_setzero_ps()), value) }
+    }
+    #[inline(always)]
+    unsafe fn where_greater(self, a: __m512, b: __m512, value: __m512, otherwise: __m512) -> __m512 {
+        unsafe { _mm512_mask_mov_ps(otherwise, _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b), value) }
     }
     #[inline(always)]
     unsafe fn sum(self, value: __m512) -> f32 {

@@ -34,9 +34,15 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn load_partial(self, from: *const f32, count: usize) -> Self::Vector;
     /// `LANES` half-precision numbers, widened.
     unsafe fn load_f16(self, from: *const half::f16) -> Self::Vector;
+    /// `LANES / 4` numbers, each in four lanes.
+    unsafe fn load_four_times(self, from: *const f32) -> Self::Vector;
+    /// Four bytes, as numbers, from each of `LANES / 4` places behind `from`.
+    unsafe fn load_pixels(self, from: *const u8, places: *const usize) -> Self::Vector;
     unsafe fn store(self, to: *mut f32, value: Self::Vector);
     /// Writes the first `count <= LANES` lanes and nothing else.
     unsafe fn store_partial(self, to: *mut f32, value: Self::Vector, count: usize);
+    /// Writes the first three of every four lanes, `LANES / 4 * 3` numbers, and nothing else.
+    unsafe fn store_pixels(self, to: *mut f32, value: Self::Vector);
     unsafe fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
@@ -46,6 +52,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// The lanes of `value` where `gate > 0`, else 0: the gradient of a ReLU.
     unsafe fn where_positive(self, gate: Self::Vector, value: Self::Vector) -> Self::Vector;
+    /// The lanes of `value` where `a > b`, else those of `otherwise`.
+    unsafe fn where_greater(
+        self,
+        a: Self::Vector,
+        b: Self::Vector,
+        value: Self::Vector,
+        otherwise: Self::Vector,
+    ) -> Self::Vector;
     /// The sum of all lanes.
     unsafe fn sum(self, value: Self::Vector) -> f32;
 }
@@ -175,12 +189,21 @@ mod tests {
                         s.min(a, b),
                         s.mul_add(a, b, s.splat(0.5)),
                         s.where_positive(a, b),
+                        s.where_greater(a, b, s.splat(2.0), a),
                         s.load_f16(self.1.as_ptr().add(start)),
                     ];
                     out.resize(out.len().max(values.len() * 32), 0.0);
                     for (i, v) in values.into_iter().enumerate() {
                         s.store(out.as_mut_ptr().add(i * 32 + start), v);
                     }
+                }
+                for start in (0..4).step_by(S::LANES / 4) {
+                    let places = [40, 3, 0, 21];
+                    let pixels = s.load_pixels(self.1.as_ptr().cast(), places.as_ptr().add(start));
+                    let factors = s.load_four_times(self.0.as_ptr().add(start));
+                    let at = out.len();
+                    out.resize(at + S::LANES / 4 * 3, 0.0);
+                    s.store_pixels(out.as_mut_ptr().add(at), s.mul(pixels, factors));
                 }
                 let partial = s.load_partial(self.0.as_ptr(), 3);
                 out.push(s.sum(partial));

@@ -39,6 +39,17 @@ impl Simd for Neon {
         unsafe { vld1q_f32(lanes.as_ptr()) }
     }
     #[inline(always)]
+    unsafe fn load_four_times(self, from: *const f32) -> float32x4_t {
+        unsafe { vld1q_dup_f32(from) }
+    }
+    #[inline(always)]
+    unsafe fn load_pixels(self, from: *const u8, places: *const usize) -> float32x4_t {
+        unsafe {
+            let bytes = vcreate_u8(u64::from(from.add(places.read()).cast::<u32>().read_unaligned()));
+            vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(bytes))))
+        }
+    }
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32, value: float32x4_t) {
         unsafe { vst1q_f32(to, value) }
     }
@@ -48,6 +59,13 @@ impl Simd for Neon {
         unsafe { vst1q_f32(lanes.as_mut_ptr(), value) };
         for (i, v) in lanes.into_iter().take(count).enumerate() {
             unsafe { to.add(i).write(v) }
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_pixels(self, to: *mut f32, value: float32x4_t) {
+        unsafe {
+            vst1_f32(to, vget_low_f32(value));
+            vst1q_lane_f32::<2>(to.add(2), value);
         }
     }
     #[inline(always)]
@@ -80,6 +98,16 @@ impl Simd for Neon {
             let mask = vcgtq_f32(gate, vdupq_n_f32(0.0));
             vreinterpretq_f32_u32(vandq_u32(mask, vreinterpretq_u32_f32(value)))
         }
+    }
+    #[inline(always)]
+    unsafe fn where_greater(
+        self,
+        a: float32x4_t,
+        b: float32x4_t,
+        value: float32x4_t,
+        otherwise: float32x4_t,
+    ) -> float32x4_t {
+        unsafe { vbslq_f32(vcgtq_f32(a, b), value, otherwise) }
     }
     #[inline(always)]
     unsafe fn sum(self, value: float32x4_t) -> f32 {

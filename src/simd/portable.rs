@@ -35,6 +35,14 @@ impl Simd for Portable {
         std::array::from_fn(|i| unsafe { from.add(i).read() }.to_f32())
     }
     #[inline(always)]
+    unsafe fn load_four_times(self, from: *const f32) -> Self::Vector {
+        std::array::from_fn(|i| unsafe { from.add(i / 4).read() })
+    }
+    #[inline(always)]
+    unsafe fn load_pixels(self, from: *const u8, places: *const usize) -> Self::Vector {
+        std::array::from_fn(|i| f32::from(unsafe { from.add(places.add(i / 4).read() + i % 4).read() }))
+    }
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32, value: Self::Vector) {
         unsafe { to.cast::<[f32; LANES]>().write_unaligned(value) }
     }
@@ -43,6 +51,11 @@ impl Simd for Portable {
         for (i, v) in value.into_iter().take(count).enumerate() {
             unsafe { to.add(i).write(v) }
         }
+    }
+    #[inline(always)]
+    unsafe fn store_pixels(self, to: *mut f32, value: Self::Vector) {
+        let [a, b, c, _, d, e, f, _] = value;
+        unsafe { to.cast::<[f32; 6]>().write_unaligned([a, b, c, d, e, f]) }
     }
     #[inline(always)]
     unsafe fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
@@ -71,6 +84,16 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn where_positive(self, gate: Self::Vector, value: Self::Vector) -> Self::Vector {
         map2(gate, value, |g, v| if g > 0.0 { v } else { 0.0 })
+    }
+    #[inline(always)]
+    unsafe fn where_greater(
+        self,
+        a: Self::Vector,
+        b: Self::Vector,
+        value: Self::Vector,
+        otherwise: Self::Vector,
+    ) -> Self::Vector {
+        std::array::from_fn(|i| if a[i] > b[i] { value[i] } else { otherwise[i] })
     }
     #[inline(always)]
     unsafe fn sum(self, value: Self::Vector) -> f32 {
