@@ -26,6 +26,8 @@ spaces! {
     CropSpace,
     /// Cells of a heatmap.
     HeatmapSpace,
+    /// Pixels of what a person sees: the window, or a picture that is saved.
+    CanvasSpace,
 }
 
 /// A point in space `S`.

@@ -54,9 +54,16 @@ pub(super) struct TrackArguments {
     /// End after so many frames
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub frames: Option<u64>,
-    /// Show the picture as a mirror does
-    #[arg(long)]
+    /// Show the picture as a mirror does; files that are written are never mirrored [default: for cameras]
+    #[arg(long, overrides_with = "no_mirror")]
     pub mirror: bool,
+    /// Show the picture as the camera sees it
+    #[arg(long, overrides_with = "mirror")]
+    pub no_mirror: bool,
+    /// Make window, text and lines so many times as large; 2 suits a screen with twice as many pixels [default: what
+    /// the desktop says]
+    #[arg(long, value_name = "FACTOR", value_parser = scale)]
+    pub scale: Option<f32>,
     #[command(flatten)]
     pub tracker: TrackerArguments,
 }
@@ -141,6 +148,21 @@ impl TrackerArguments {
     }
 }
 
+impl TrackArguments {
+    /// Whether the picture is to be mirrored; `None`: as suits the source.
+    #[cfg(feature = "window")]
+    pub(super) fn is_mirrored(&self) -> Option<bool> {
+        (self.mirror || self.no_mirror).then_some(self.mirror)
+    }
+}
+
+fn scale(text: &str) -> std::result::Result<f32, String> {
+    match text.parse() {
+        Ok(scale) if (0.5..=8.0).contains(&scale) => Ok(scale),
+        _ => Err("it has to be a number from 0.5 to 8".into()),
+    }
+}
+
 fn positive(text: &str) -> std::result::Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
@@ -194,8 +216,18 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "window")]
+    fn the_last_word_on_mirroring_counts() {
+        let mirrored = |arguments: &str| parse(arguments).unwrap().track.is_mirrored();
+        assert_eq!(mirrored(""), None);
+        assert_eq!(mirrored("--mirror"), Some(true));
+        assert_eq!(mirrored("--mirror --no-mirror"), Some(false));
+        assert_eq!(mirrored("--no-mirror --mirror"), Some(true));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
-        for arguments in ["--frames 0", "--faces 0", "--threads 0", "--threads x", "--device abacus", "--nonsense"] {
+        for arguments in ["--frames 0", "--faces 0", "--scale 0", "--scale x", "--threads 0", "--threads x", "--device abacus", "--nonsense"] {
             assert!(parse(arguments).is_err(), "{arguments}");
         }
     }

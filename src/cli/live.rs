@@ -1,12 +1,14 @@
 //! What the tracking thread and the main thread say to each other.
 //!
 //! The tracking thread puts what it sees where the main thread finds it, in exchange for the frame that was there before:
-//! the newest wins, nothing queues and nothing is copied. The main thread asks for changes by setting flags.
+//! the newest wins, nothing queues and nothing is copied. The main thread asks for changes by setting flags and by
+//! [`Wish`]es; the tracking thread says in [`Told`] what the person should know, also while no frame comes.
 
 use crate::image::Frame;
 use crate::track::{Face, StageTimes};
+use crate::view::{Layers, NetworkView};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 #[cfg(any(feature = "window", test))]
 use std::time::Duration;
 use std::time::Instant;
@@ -14,11 +16,15 @@ use std::time::Instant;
 /// A frame and what is seen in it.
 #[derive(Default)]
 pub(super) struct Seen {
+    /// How many frames were seen before.
+    pub number: u64,
     pub frame: Frame,
     pub time_s: f64,
-    /// When the camera took it; `None` where frames do not come by themselves.
+    /// When the camera took it, or it was read.
     pub captured: Option<Instant>,
     pub faces: Vec<Face>,
+    /// What the network sees of the faces, if somebody looks at it.
+    pub views: Vec<NetworkView>,
     pub times: StageTimes,
 }
 
@@ -50,8 +56,6 @@ pub(super) struct Newest {
 struct Slot {
     seen: Seen,
     is_fresh: bool,
-    /// Why nothing newer comes.
-    trouble: Option<String>,
 }
 
 impl Newest {
@@ -60,19 +64,7 @@ impl Newest {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut slot.seen, seen);
         slot.is_fresh = true;
-        slot.trouble = None;
         self.changed.notify_one();
-    }
-
-    /// Says why nothing newer comes, or that all is well.
-    pub(super) fn tell(&self, trouble: Option<String>) {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner).trouble = trouble;
-    }
-
-    /// Why nothing newer comes, in words for the person who waits; `None` while all is well.
-    #[cfg(any(feature = "window", test))]
-    pub(super) fn trouble(&self) -> Option<String> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
     }
 
     /// Exchanges `seen` for something newer, if there is or soon will be; false if not.
@@ -97,6 +89,34 @@ pub(super) struct Controls {
     /// The most faces to follow.
     pub faces: AtomicUsize,
     pub is_smooth: AtomicBool,
+    /// Whether somebody looks at what the network sees.
+    pub is_network_viewed: AtomicBool,
+    pub wishes: Mutex<Vec<Wish>>,
+    pub told: Mutex<Told>,
+}
+
+/// What the tracking thread is asked to do once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Wish {
+    NextCamera,
+    NextPrecision,
+    /// Begins a recording with these drawn in, or ends the one that is going on.
+    Record(Layers),
+}
+
+/// What the tracking thread tells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Told {
+    /// Where frames come from.
+    pub source: String,
+    pub is_live: bool,
+    /// The network's arithmetic, device and threads.
+    pub computing: String,
+    /// Why no frame comes.
+    pub trouble: Option<String>,
+    pub recording_since: Option<Instant>,
+    /// News, to be shown for a while.
+    pub message: Option<String>,
 }
 
 impl Controls {
@@ -106,6 +126,14 @@ impl Controls {
 
     pub(super) fn is_shown(&self) -> bool {
         self.is_shown.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn wishes(&self) -> MutexGuard<'_, Vec<Wish>> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -128,15 +156,5 @@ mod tests {
         assert_eq!(taken.time_s, 3.0);
         assert!(!newest.take(&mut taken, Duration::from_millis(1)));
         assert_eq!(taken.time_s, 3.0, "what was taken stays");
-    }
-
-    #[test]
-    fn trouble_is_told_until_something_newer_comes() {
-        let newest = Newest::default();
-        assert_eq!(newest.trouble(), None);
-        newest.tell(Some("unplugged".into()));
-        assert_eq!(newest.trouble().as_deref(), Some("unplugged"));
-        newest.put(&mut Seen::default());
-        assert_eq!(newest.trouble(), None);
     }
 }

@@ -18,7 +18,9 @@ mod painter;
 #[cfg(feature = "window")]
 mod show;
 mod status;
+mod takes;
 mod track;
+mod tracking;
 mod train;
 
 use args::{Arguments, Command};

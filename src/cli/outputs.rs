@@ -1,13 +1,15 @@
-//! What `awing track` leaves behind: lines of JSON, a recording, and, where nothing else was asked for, a picture that
-//! shows what was seen.
+//! What `awing track` leaves behind: lines of JSON, a recording, what was recorded with a key, and, where nothing else was
+//! asked for, a picture that shows what was seen.
 
 use super::args::TrackArguments;
 use super::json::JsonLines;
 use super::live::Seen;
 use super::painter::Painter;
+use super::takes::Take;
 use crate::capture::Recorder;
 use crate::image::Frame;
 use crate::track::Face;
+use crate::view::Layers;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -21,6 +23,7 @@ const KEEPSAKE_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Outputs {
     json: Option<JsonLines>,
     recorder: Option<(PathBuf, Recorder)>,
+    take: Option<Take>,
     keepsake: Option<Keepsake>,
     painter: Painter,
 }
@@ -45,7 +48,7 @@ impl Outputs {
             None => None,
         };
         let keepsake = (json.is_none() && recorder.is_none()).then(Keepsake::default);
-        Ok(Self { json, recorder, keepsake, painter: Painter::new(arguments.mirror) })
+        Ok(Self { json, recorder, take: None, keepsake, painter: Painter::default() })
     }
 
     /// Somebody watches: no picture needs to show what was seen.
@@ -54,22 +57,46 @@ impl Outputs {
         self.keepsake = None;
     }
 
-    /// Writes a frame and its faces to all.
+    /// Begins a recording with these things drawn in, or ends the one that is going on. True: one is going on now; the text
+    /// is for the person.
+    pub(super) fn toggle_recording(&mut self, layers: Layers, frames_per_second: Option<f64>) -> (bool, String) {
+        if let Some(take) = self.take.take() {
+            let ended = match take.end() {
+                Ok(Some(video)) => format!("recorded {}", video.display()),
+                Ok(None) => "nothing was recorded: there was no frame".into(),
+                Err(error) => format!("{error:#}"),
+            };
+            return (false, ended);
+        }
+        match Take::begin(layers, frames_per_second) {
+            Ok(take) => {
+                self.take = Some(take);
+                (true, "recording; R ends it".into())
+            }
+            Err(error) => (false, format!("{error:#}")),
+        }
+    }
+
+    /// Writes what is seen to all. Where a recording that was begun with a key fails, it ends, and the text says why.
     ///
     /// # Errors
-    /// If one can't be written.
-    pub(super) fn add(&mut self, seen: &Seen) -> Result<()> {
+    /// If something else can't be written.
+    pub(super) fn add(&mut self, seen: &Seen) -> Result<Option<String>> {
         let Seen { frame, time_s, faces, times, .. } = seen;
         if let Some(json) = &mut self.json {
             json.write(*time_s, faces, times)?;
         }
         if let Some((_, recorder)) = &mut self.recorder {
-            recorder.add(self.painter.paint(frame, faces, &[]), *time_s)?;
+            recorder.add(self.painter.paint_frame(frame, faces), *time_s)?;
         }
         if let Some(keepsake) = &mut self.keepsake {
             keepsake.consider(frame, faces);
         }
-        Ok(())
+        let failed = self.take.as_mut().and_then(|take| take.add(seen).err());
+        Ok(failed.map(|error| {
+            self.take = None;
+            format!("the recording ended: {error:#}")
+        }))
     }
 
     /// Ends all files and says where they are.
@@ -85,8 +112,11 @@ impl Outputs {
                 eprintln!("nothing to save: there was no frame");
             }
         }
+        if let Some(video) = self.take.take().map(Take::end).transpose()?.flatten() {
+            eprintln!("recorded {}", video.display());
+        }
         if let Some(Keepsake { frame, faces, kept: Some(_) }) = self.keepsake.take() {
-            self.painter.paint(&frame, &faces, &[]).save(Path::new(KEEPSAKE))?;
+            self.painter.paint_frame(&frame, &faces).save(Path::new(KEEPSAKE))?;
             eprintln!("{KEEPSAKE} shows what was seen");
         }
         Ok(())

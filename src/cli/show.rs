@@ -1,59 +1,88 @@
 //! The window of `awing track`: what is seen, as it is seen, and the keys.
 //!
 //! In: the newest frame and its faces, whenever there is one. Out: wishes to the tracking thread, and pictures where the
-//! person asks for one. It runs on the main thread, as windows want it.
+//! person asks for one. It runs on the main thread, as windows want it, and does nothing but show.
 
-use super::json::JsonLines;
-use super::live::{Controls, Newest, Seen};
+use super::args::TrackArguments;
+use super::live::{Controls, Newest, Seen, Told, Wish};
 use super::painter::Painter;
-use crate::view::{Command, ViewError, Window};
+use super::takes;
+use crate::view::panel::{self, Line, Place};
+use crate::view::{Command, KEYS, ViewError, Window};
 use anyhow::Result;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How long the window waits for something new before it looks at the keys again: a frame of a fast screen.
 const PATIENCE: Duration = Duration::from_millis(15);
 /// How long a message stays.
-const MESSAGE_SHOWN: Duration = Duration::from_secs(3);
-/// Over how many frames the frame rate is averaged.
-const RATE_OVER: f32 = 20.0;
-/// Pictures that can be taken in one folder.
-const MOST_PICTURES: u32 = 9999;
+const MESSAGE_SHOWN: Duration = Duration::from_secs(4);
+/// Over how long figures are averaged.
+const FIGURES_OVER: Duration = Duration::from_millis(500);
+/// How large the window is while nobody knows how large frames are.
+const USUAL_FRAME: (usize, usize) = (640, 480);
 
 /// An open window.
 pub(super) struct Show {
     window: Window,
     painter: Painter,
+    controls: Arc<Controls>,
     seen: Seen,
+    told: Told,
+    /// The picture's size when it was painted.
+    size: (usize, usize),
     needs_paint: bool,
+    /// As asked for; `None`: as suits the source.
+    is_mirrored: Option<bool>,
     is_frozen: bool,
+    shows_information: bool,
     shows_help: bool,
     message: Option<(String, Instant)>,
-    /// Why nothing newer comes.
-    trouble: Option<String>,
-    /// When the last new frame came, and the time between two.
-    last: Instant,
-    step_s: f32,
+    figures: Figures,
+}
+
+/// Sums of the frames since the last reckoning, and what came of the one before.
+struct Figures {
+    since: Instant,
+    first_number: u64,
+    shown: u32,
+    delay_s: f32,
+    painting_s: f32,
+    landmarks_ms: f32,
+    detector_ms: f32,
+    smoothing_ms: f32,
+    text: Vec<String>,
 }
 
 impl Show {
-    /// Opens a window for frames like the first one.
+    /// Opens a window for frames like the first one, which may be empty.
     ///
     /// # Errors
     /// If there is no display.
-    pub(super) fn open(first: Seen, is_mirrored: bool) -> Result<Self, ViewError> {
+    pub(super) fn open(
+        first: Seen,
+        arguments: &TrackArguments,
+        controls: &Arc<Controls>,
+    ) -> Result<Self, ViewError> {
+        let size = (first.frame.width(), first.frame.height());
+        let window = Window::open("awing", if size.0 == 0 { USUAL_FRAME } else { size }, arguments.scale)?;
+        let mut painter = Painter::default();
+        painter.overlay.scale = window.scale();
         Ok(Self {
-            window: Window::open("awing", first.frame.width(), first.frame.height())?,
-            painter: Painter::new(is_mirrored),
+            window,
+            painter,
+            controls: controls.clone(),
+            figures: Figures::new(first.number),
             seen: first,
+            told: Told::default(),
+            size: (0, 0),
             needs_paint: true,
+            is_mirrored: arguments.is_mirrored(),
             is_frozen: false,
+            shows_information: true,
             shows_help: false,
             message: None,
-            trouble: None,
-            last: Instant::now(),
-            step_s: 0.0,
         })
     }
 
@@ -62,111 +91,256 @@ impl Show {
     ///
     /// # Errors
     /// If the display fails.
-    pub(super) fn run(
-        &mut self,
-        controls: &Controls,
-        newest: &Newest,
-        is_over: impl Fn() -> bool,
-        stays: bool,
-    ) -> Result<()> {
+    pub(super) fn run(&mut self, newest: &Newest, is_over: impl Fn() -> bool, stays: bool) -> Result<()> {
         let mut next = Seen::default();
-        while !controls.should_stop() {
+        let mut is_new = true;
+        while !self.controls.should_stop() {
+            self.listen();
+            if std::mem::take(&mut self.needs_paint) {
+                let start = Instant::now();
+                self.paint();
+                let painting_s = start.elapsed().as_secs_f32();
+                self.window.show(self.painter.painted())?;
+                if is_new {
+                    self.figures.count(&self.seen, painting_s, self.told.is_live);
+                }
+            } else {
+                self.window.keep()?;
+            }
+            for command in self.window.commands() {
+                self.obey(command);
+            }
             // Looked at before the last frame is taken, so that it is not missed.
             let is_over = is_over();
-            let is_new = newest.take(&mut next, PATIENCE);
-            if is_new && !self.is_frozen {
+            let has_come = newest.take(&mut next, PATIENCE);
+            is_new = has_come && !self.is_frozen;
+            if is_new {
                 std::mem::swap(&mut self.seen, &mut next);
-                self.count();
-            }
-            if is_over && !is_new && !stays {
-                break;
-            }
-            if self.message.as_ref().is_some_and(|(_, since)| since.elapsed() > MESSAGE_SHOWN) {
-                self.message = None;
                 self.needs_paint = true;
             }
-            let trouble = newest.trouble();
-            self.needs_paint |= trouble != self.trouble;
-            self.trouble = trouble;
-            if std::mem::take(&mut self.needs_paint) {
-                let text = self.text();
-                self.painter.paint(&self.seen.frame, &self.seen.faces, &text);
-            }
-            for command in self.window.show(self.painter.painted())? {
-                self.obey(command, controls);
+            if is_over && !has_come && !stays {
+                break;
             }
         }
-        controls.stop.store(true, Ordering::Relaxed);
+        self.controls.stop.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// A new frame came.
-    fn count(&mut self) {
-        let step_s = self.last.elapsed().as_secs_f32();
-        self.last = Instant::now();
-        self.step_s = if self.step_s == 0.0 { step_s } else { self.step_s + (step_s - self.step_s) / RATE_OVER };
-        self.needs_paint = true;
+    /// Takes in what the tracking thread tells, and what else changes the picture.
+    fn listen(&mut self) {
+        let mut told = self.controls.told();
+        let message = told.message.take();
+        if *told != self.told {
+            self.told.clone_from(&told);
+            self.needs_paint = true;
+        }
+        drop(told);
+        if let Some(message) = message {
+            self.say(message);
+        }
+        if self.message.as_ref().is_some_and(|(_, since)| since.elapsed() > MESSAGE_SHOWN) {
+            self.message = None;
+            self.needs_paint = true;
+        }
+        self.needs_paint |= self.window.size() != self.size;
     }
 
-    fn text(&self) -> Vec<String> {
-        let times = &self.seen.times;
-        let rate = if self.step_s > 0.0 { 1.0 / self.step_s } else { 0.0 };
-        let mut text = vec![
-            format!("{rate:.0} frames/s, {:.1} ms a frame (H: help)", times.total_ms),
-            format!(
-                "landmarks {:.1}  detector {:.1}  smoothing {:.2} ms",
-                times.landmarks_ms, times.detect_ms, times.smooth_ms
-            ),
-        ];
-        if let Some(captured) = self.seen.captured {
-            text.push(format!("{:.0} ms from camera to screen", captured.elapsed().as_secs_f32() * 1000.0));
+    fn paint(&mut self) {
+        self.size = self.window.size();
+        self.painter.is_mirrored = self.is_mirrored.unwrap_or(self.told.is_live);
+        let help = self.shows_help.then(|| self.help());
+        let Seen { frame, faces, views, .. } = &self.seen;
+        let canvas = self.painter.paint(frame, faces, views, self.size);
+        let text = panel::text_size(canvas, self.window.scale());
+        if self.shows_information {
+            let source = format!("{}, {}x{}", self.told.source, frame.width(), frame.height());
+            let mut lines: Vec<Line> = self.figures.text.iter().map(|text| Line::new(panel::PLAIN, text)).collect();
+            lines.extend([source, self.told.computing.clone(), "H: help".into()].map(|text| Line::new(panel::QUIET, text)));
+            panel::lines(canvas, Place::UpperLeft, text, &lines);
         }
-        text.extend(self.trouble.clone());
-        text.extend(self.message.iter().map(|(message, _)| message.clone()));
-        if self.shows_help {
-            text.extend(Window::help());
+        let news = news(&self.told, frame.width() == 0, self.is_frozen, self.message.as_ref().map(|(text, _)| text));
+        panel::lines(canvas, Place::LowerLeft, text, &news);
+        if let Some(help) = help {
+            panel::table(canvas, Place::Middle, text, &help.each_ref().map(|row| row.each_ref()));
         }
-        text
     }
 
-    fn obey(&mut self, command: Command, controls: &Controls) {
-        let overlay = &mut self.painter.overlay;
+    /// A row for each key: its name, what it does, and how things stand.
+    fn help(&self) -> [[Line; 3]; KEYS.len()] {
+        KEYS.map(|binding| {
+            let state = self.state_of(binding.command);
+            let color = if state == "off" { panel::QUIET } else { panel::PLAIN };
+            [Line::new(panel::ALARM, binding.name), Line::new(panel::PLAIN, binding.action), Line::new(color, state)]
+        })
+    }
+
+    fn state_of(&self, command: Command) -> String {
+        let Painter { overlay, network, is_mirrored, .. } = &self.painter;
+        let is_on = match command {
+            Command::Information => self.shows_information,
+            Command::Points => overlay.layers.points,
+            Command::Curves => overlay.layers.curves,
+            Command::Boxes => overlay.layers.boxes,
+            Command::Heatmaps => network.heatmaps,
+            Command::Boundary => network.boundary,
+            Command::Crop => network.crop,
+            Command::Mirror => *is_mirrored,
+            Command::Smoothing => self.controls.is_smooth.load(Ordering::Relaxed),
+            Command::Freeze => self.is_frozen,
+            Command::Record => self.told.recording_since.is_some(),
+            Command::Faces(_) => return self.controls.faces.load(Ordering::Relaxed).to_string(),
+            Command::NextCamera if self.told.is_live => return self.told.source.clone(),
+            Command::Precision => return self.told.computing.split(' ').next().unwrap_or_default().to_owned(),
+            Command::Quit | Command::Help | Command::Snapshot | Command::NextCamera => return String::new(),
+        };
+        if is_on { "on" } else { "off" }.into()
+    }
+
+    fn obey(&mut self, command: Command) {
+        let Painter { overlay, network, .. } = &mut self.painter;
         match command {
-            Command::Quit => controls.stop.store(true, Ordering::Relaxed),
-            Command::Mirror => self.painter.is_mirrored ^= true,
-            Command::Points => overlay.points ^= true,
-            Command::Curves => overlay.curves ^= true,
-            Command::Boxes => overlay.boxes ^= true,
+            Command::Quit => self.controls.stop.store(true, Ordering::Relaxed),
+            Command::Help => self.shows_help ^= true,
+            Command::Information => self.shows_information ^= true,
+            Command::Points => overlay.layers.points ^= true,
+            Command::Curves => overlay.layers.curves ^= true,
+            Command::Boxes => overlay.layers.boxes ^= true,
+            Command::Heatmaps => network.heatmaps ^= true,
+            Command::Boundary => network.boundary ^= true,
+            Command::Crop => network.crop ^= true,
+            Command::Mirror => self.is_mirrored = Some(!self.painter.is_mirrored),
             Command::Smoothing => {
-                let was_smooth = controls.is_smooth.fetch_not(Ordering::Relaxed);
+                let was_smooth = self.controls.is_smooth.fetch_not(Ordering::Relaxed);
                 self.say(if was_smooth { "smoothing off" } else { "smoothing on" }.into());
             }
             Command::Freeze => self.is_frozen ^= true,
-            Command::Snapshot => match self.take_picture() {
+            Command::Snapshot => match takes::take_picture(&self.seen, self.painter.overlay.layers) {
                 Ok(path) => self.say(format!("saved {}", path.display())),
                 Err(error) => self.say(format!("{error:#}")),
             },
-            Command::Help => self.shows_help ^= true,
+            Command::Record => self.wish(Wish::Record(self.painter.overlay.layers)),
             Command::Faces(faces) => {
-                controls.faces.store(faces, Ordering::Relaxed);
+                self.controls.faces.store(faces, Ordering::Relaxed);
                 self.say(if faces == 1 { "at most 1 face".into() } else { format!("at most {faces} faces") });
             }
+            Command::NextCamera => self.wish(Wish::NextCamera),
+            Command::Precision => self.wish(Wish::NextPrecision),
+        }
+        self.controls.is_network_viewed.store(self.painter.network.any(), Ordering::Relaxed);
+        let is_without_map = self.seen.views.iter().any(|view| view.map_size > 0 && view.boundary.is_empty());
+        if self.painter.network.boundary && is_without_map {
+            self.say("this model has no boundary map".into());
         }
         self.needs_paint = true;
+    }
+
+    fn wish(&self, wish: Wish) {
+        self.controls.wishes().push(wish);
     }
 
     fn say(&mut self, message: String) {
         self.message = Some((message, Instant::now()));
+        self.needs_paint = true;
+    }
+}
+
+/// What goes on, at the foot of the picture.
+fn news(told: &Told, is_empty: bool, is_frozen: bool, message: Option<&String>) -> Vec<Line> {
+    let mut news = Vec::new();
+    if let Some(trouble) = &told.trouble {
+        news.push(Line::new(panel::ALARM, trouble));
+    } else if is_empty {
+        news.push(Line::new(panel::PLAIN, format!("waiting for the first picture of {}", told.source)));
+    }
+    if is_frozen {
+        news.push(Line::new(panel::PLAIN, "frozen; F goes on"));
+    }
+    if let Some(since) = told.recording_since {
+        let seconds = since.elapsed().as_secs();
+        news.push(Line::new(panel::RECORDING, format!("\u{25cf} recording {}:{:02}", seconds / 60, seconds % 60)));
+    }
+    news.extend(message.map(|message| Line::new(panel::PLAIN, message)));
+    news
+}
+
+impl Figures {
+    fn new(first_number: u64) -> Self {
+        Self {
+            since: Instant::now(),
+            first_number,
+            shown: 0,
+            delay_s: 0.0,
+            painting_s: 0.0,
+            landmarks_ms: 0.0,
+            detector_ms: 0.0,
+            smoothing_ms: 0.0,
+            text: Vec::new(),
+        }
     }
 
-    /// Saves what is shown, without the text, and the landmarks beside it.
-    fn take_picture(&mut self) -> Result<PathBuf> {
-        let name = |number: u32| PathBuf::from(format!("awing-{number:04}.png"));
-        let free = (1..=MOST_PICTURES).map(name).find(|path| !path.exists());
-        let path = free.unwrap_or_else(|| name(MOST_PICTURES));
-        let Seen { frame, faces, time_s, times, .. } = &self.seen;
-        self.painter.paint(frame, faces, &[]).save(&path)?;
-        JsonLines::create(&path.with_extension("json"))?.write(*time_s, faces, times)?;
-        Ok(path)
+    /// A new frame was painted and is on the screen.
+    fn count(&mut self, seen: &Seen, painting_s: f32, is_live: bool) {
+        self.shown += 1;
+        self.delay_s += seen.captured.map_or(0.0, |captured| captured.elapsed().as_secs_f32());
+        self.painting_s += painting_s;
+        self.landmarks_ms += seen.times.landmarks_ms;
+        self.detector_ms += seen.times.detect_ms;
+        self.smoothing_ms += seen.times.smooth_ms;
+        let passed = self.since.elapsed();
+        if passed < FIGURES_OVER && !self.text.is_empty() {
+            return;
+        }
+        let count = self.shown as f32;
+        let rate = (seen.number - self.first_number) as f32 / passed.as_secs_f32();
+        let from = if is_live { "capture" } else { "frame" };
+        let text = vec![
+            format!("{rate:.0} frames/s, {from} to display {:.0} ms", 1000.0 * self.delay_s / count),
+            format!(
+                "landmarks {:.1}, detector {:.1}, smoothing {:.2}, drawing {:.1} ms",
+                self.landmarks_ms / count,
+                self.detector_ms / count,
+                self.smoothing_ms / count,
+                1000.0 * self.painting_s / count
+            ),
+        ];
+        *self = Self { text, ..Self::new(seen.number) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_camera_in_trouble_and_a_recording_are_on_the_screen() {
+        let told = Told {
+            trouble: Some("camera 0: no picture for 3 s; trying again until it comes".into()),
+            recording_since: Some(Instant::now()),
+            ..Told::default()
+        };
+        let shown: Vec<_> = news(&told, true, true, None).into_iter().map(|line| line.text).collect();
+        assert_eq!(shown.len(), 3);
+        assert!(shown[0].contains("no picture for 3 s") && shown[1].contains("frozen"));
+        assert!(shown[2].contains("recording 0:00"));
+        let waiting = news(&Told { source: "camera 0".into(), ..Told::default() }, true, false, None);
+        assert!(waiting[0].text.contains("camera 0"));
+        assert!(news(&Told::default(), false, false, None).is_empty());
+    }
+
+    #[test]
+    fn figures_are_means_of_what_was_shown() {
+        let mut figures = Figures::new(0);
+        figures.text.push("earlier".into());
+        for number in 1..=10 {
+            let mut seen = Seen { number, ..Seen::default() };
+            seen.times.landmarks_ms = number as f32;
+            if number == 10 {
+                figures.since = Instant::now().checked_sub(2 * FIGURES_OVER).unwrap();
+            }
+            figures.count(&seen, 0.002, true);
+        }
+        assert!(figures.text[0].starts_with("10 frames/s, capture to display 0 ms"), "{:?}", figures.text);
+        assert!(figures.text[1].starts_with("landmarks 5.5,") && figures.text[1].ends_with("drawing 2.0 ms"));
+        assert_eq!((figures.shown, figures.first_number), (0, 10));
     }
 }

@@ -5,74 +5,96 @@
 //!
 //! One thread reads and tracks, the main one shows and listens for Ctrl-C, so that neither a camera that falls silent nor
 //! a slow display holds anything up; a camera has a third thread of its own. Between them the newest frame wins.
+//! Whatever ends it (the source, the window, Ctrl-C, a display that goes away), what is written ends whole.
 
 use super::args::TrackArguments;
 use super::interrupt;
-use super::live::{Controls, Newest, Seen};
+use super::live::{Controls, Newest, Told};
 use super::outputs::Outputs;
-use super::status::Status;
-use crate::capture::{self, CaptureError, CaptureOptions, Source, Waited};
-use crate::track::{OneEuro, Tracker};
+use super::tracking::{Tracking, lock};
+use crate::capture::{self, CaptureError, CaptureOptions, Source};
+use crate::track::Tracker;
 use anyhow::{Context, Result, bail};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Without a window, a source that never ends of itself and is no camera ends after so many frames: ten seconds of the
-/// demo.
-const FRAMES_OF_AN_ENDLESS_SOURCE: u64 = 300;
-/// How often a thread that waits looks whether it was asked to stop; the end of tracking wakes the main one at once.
+/// How often the main thread looks whether it was asked to stop; the end of tracking wakes it at once.
 const GLANCE: Duration = Duration::from_millis(50);
 /// How long it then waits for the frame that is being worked on. A camera may be silent for ever.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// How long a picture of a folder is shown in a window.
-const PICTURE_SHOWN: Duration = Duration::from_secs(2);
-/// Longer gaps between the times of a recording are not waited for, in seconds.
-const LONGEST_GAP_S: f64 = 1.0;
 
 /// Runs the command.
 pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
     let stop = interrupt::listen()?;
-    let source = open(arguments)?;
+    let capture = CaptureOptions { faces: arguments.tracker.faces, ..CaptureOptions::default() };
+    let (input, source) = open(arguments.input.as_deref(), &capture)?;
     let options = arguments.tracker.options()?;
     let controls = Arc::new(Controls {
         stop,
         is_shown: AtomicBool::new(!arguments.headless),
         faces: AtomicUsize::new(options.faces),
         is_smooth: AtomicBool::new(options.smooth.is_some()),
+        is_network_viewed: AtomicBool::new(false),
+        wishes: Mutex::default(),
+        told: Mutex::new(Told { source: source.describe(), is_live: source.is_live(), ..Told::default() }),
     });
     let is_slide_show = source.is_slide_show();
-    let mut work = Work {
+    let mut tracking = Tracking {
         outputs: Arc::new(Mutex::new(Outputs::create(arguments, source.frames_per_second())?)),
         newest: Arc::new(Newest::default()),
-        tracker: Tracker::new(options)?,
+        tracker: Tracker::new(options.clone())?,
+        input,
+        capture,
         source,
+        options,
+        precision: arguments.tracker.precision,
         controls: controls.clone(),
         limit: arguments.frames,
     };
-    let (outputs, newest) = (work.outputs.clone(), work.newest.clone());
+    let (outputs, newest) = (tracking.outputs.clone(), tracking.newest.clone());
     let main = thread::current();
-    let tracking = thread::Builder::new()
+    let thread = thread::Builder::new()
         .name("tracking".into())
         .spawn(move || {
-            let result = work.track_all();
+            let result = tracking.run();
             if result.is_err() {
-                work.controls.stop.store(true, Ordering::Relaxed);
+                tracking.controls.stop.store(true, Ordering::Relaxed);
             }
             main.unpark();
             result
         })
         .context("cannot start a thread")?;
+    let session = Arc::new(Session { thread: Mutex::new(Some(thread)), controls, outputs, newest });
+    let shown = if arguments.headless { Ok(()) } else { show(arguments, is_slide_show, &session) };
+    let ended = session.end();
+    ended.and(shown)
+}
 
-    let shown = if arguments.headless {
-        Ok(())
-    } else {
-        show(arguments.mirror, is_slide_show, &controls, &newest, &outputs, &tracking)
-    };
-    let tracked = wait(tracking, &controls);
-    let finished = lock(&outputs).finish();
-    tracked.and(shown).and(finished)
+/// What goes on beside the main thread.
+struct Session {
+    /// Until it is waited for.
+    thread: Mutex<Option<JoinHandle<Result<()>>>>,
+    controls: Arc<Controls>,
+    outputs: Arc<Mutex<Outputs>>,
+    newest: Arc<Newest>,
+}
+
+impl Session {
+    /// Whether tracking has ended.
+    fn is_over(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits for the end of tracking, or for a short while after a request to stop, and ends everything that is written.
+    fn end(&self) -> Result<()> {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let tracked = thread.map_or(Ok(()), |thread| wait(thread, &self.controls));
+        let finished = lock(&self.outputs).finish();
+        tracked.and(finished)
+    }
 }
 
 /// Waits for the end of tracking, or for a short while after a request to stop.
@@ -90,138 +112,52 @@ fn wait(tracking: JoinHandle<Result<()>>, controls: &Controls) -> Result<()> {
     }
 }
 
-/// What the tracking thread works with.
-struct Work {
-    source: Box<dyn Source>,
-    tracker: Tracker,
-    outputs: Arc<Mutex<Outputs>>,
-    newest: Arc<Newest>,
-    controls: Arc<Controls>,
-    limit: Option<u64>,
-}
-
-impl Work {
-    /// Tracks all frames of the source.
-    fn track_all(&mut self) -> Result<()> {
-        let mut seen = Seen::default();
-        let mut status = Status::new(self.source.describe());
-        let mut pace = Pace::default();
-        let mut done = 0;
-        while !self.is_enough(done) && !self.controls.should_stop() {
-            let time_s = match self.source.wait(&mut seen.frame, GLANCE)? {
-                Waited::Frame(time_s) => time_s,
-                Waited::Nothing => {
-                    self.newest.tell(self.source.trouble());
-                    continue;
-                }
-                Waited::End => break,
-            };
-            if self.controls.is_shown() && !self.source.is_live() {
-                pace.wait_for(time_s, self.source.is_slide_show(), &self.controls);
-            }
-            if self.controls.should_stop() {
-                break;
-            }
-            done += 1;
-            (seen.time_s, seen.captured) = (time_s, self.source.arrived());
-            self.track(&mut seen)?;
-            status.count(&seen.faces, &seen.times, self.controls.is_shown());
-            lock(&self.outputs).add(&seen)?;
-            self.newest.put(&mut seen);
-        }
-        status.finish();
-        Ok(())
-    }
-
-    fn is_enough(&self, done: u64) -> bool {
-        let is_endless = self.source.is_endless() && !self.source.is_live() && !self.controls.is_shown();
-        let limit = self.limit.or(is_endless.then_some(FRAMES_OF_AN_ENDLESS_SOURCE));
-        limit.is_some_and(|limit| done >= limit)
-    }
-
-    fn track(&mut self, seen: &mut Seen) -> Result<()> {
-        let Self { source, tracker, controls, .. } = self;
-        if source.is_slide_show() {
-            tracker.reset();
-        }
-        tracker.set_faces(controls.faces.load(Ordering::Relaxed));
-        tracker.set_smooth(controls.is_smooth.load(Ordering::Relaxed).then(OneEuro::default));
-        let faces = tracker.track_at(&seen.frame, seen.time_s)?;
-        seen.set_faces(faces);
-        seen.times = tracker.timings();
-        Ok(())
-    }
-}
-
-/// Plays a recording at its own pace.
-#[derive(Default)]
-struct Pace {
-    /// When the last frame was due, and its time.
-    last: Option<(Instant, f64)>,
-}
-
-impl Pace {
-    /// Waits until a frame is due; pictures that have nothing to do with each other are shown for a while.
-    fn wait_for(&mut self, time_s: f64, is_picture: bool, controls: &Controls) {
-        let now = Instant::now();
-        let due = match self.last {
-            None => now,
-            Some((last, _)) if is_picture => last + PICTURE_SHOWN,
-            Some((last, last_s)) => last + Duration::from_secs_f64((time_s - last_s).clamp(0.0, LONGEST_GAP_S)),
-        };
-        while !controls.should_stop() {
-            let left = due.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            thread::sleep(left.min(GLANCE));
-        }
-        // What comes too late does not hurry those that come after it.
-        self.last = Some((due.max(now), time_s));
-    }
-}
-
 /// Shows what is seen until the window is closed or tracking ends. Where there is no display, it says so and leaves the
-/// rest to [`wait`].
+/// rest to [`Session::end`].
 #[cfg(feature = "window")]
-fn show(
-    is_mirrored: bool,
-    is_slide_show: bool,
-    controls: &Controls,
-    newest: &Newest,
-    outputs: &Mutex<Outputs>,
-    tracking: &JoinHandle<Result<()>>,
-) -> Result<()> {
+fn show(arguments: &TrackArguments, is_slide_show: bool, session: &Arc<Session>) -> Result<()> {
     use super::show::Show;
-    let mut first = Seen::default();
-    while !newest.take(&mut first, GLANCE) {
-        if tracking.is_finished() || controls.should_stop() {
-            return Ok(());
-        }
-    }
-    match Show::open(first, is_mirrored) {
+    let ending = session.clone();
+    crate::view::on_display_lost(move || {
+        ending.controls.stop.store(true, Ordering::Relaxed);
+        let files = if ending.end().is_ok() { "; everything that was written is whole" } else { "" };
+        eprintln!("awing: the display is gone{files}");
+        1
+    });
+    let Some(first) = session.first_frame() else { return Ok(()) };
+    match Show::open(first, arguments, &session.controls) {
         Ok(mut show) => {
-            lock(outputs).keep_no_picture();
-            show.run(controls, newest, || tracking.is_finished(), is_slide_show)
+            lock(&session.outputs).keep_no_picture();
+            show.run(&session.newest, || session.is_over(), is_slide_show)
         }
         Err(reason) => {
-            go_on_without_window(&reason.to_string(), controls);
+            go_on_without_window(&reason.to_string(), &session.controls);
             Ok(())
         }
     }
 }
 
 #[cfg(not(feature = "window"))]
-fn show(
-    _: bool,
-    _: bool,
-    controls: &Controls,
-    _: &Newest,
-    _: &Mutex<Outputs>,
-    _: &JoinHandle<Result<()>>,
-) -> Result<()> {
-    go_on_without_window("this awing was built without the feature \"window\"", controls);
+fn show(_: &TrackArguments, _: bool, session: &Arc<Session>) -> Result<()> {
+    go_on_without_window("this awing was built without the feature \"window\"", &session.controls);
     Ok(())
+}
+
+#[cfg(feature = "window")]
+impl Session {
+    /// The first frame, which says how large the window is to be; an empty one if it takes long. `None`: there is nothing
+    /// to show.
+    fn first_frame(&self) -> Option<super::live::Seen> {
+        let mut first = super::live::Seen::default();
+        let start = Instant::now();
+        while !self.newest.take(&mut first, GLANCE) && start.elapsed() < PATIENCE {
+            if self.is_over() || self.controls.should_stop() {
+                // What came between the two looks.
+                return self.newest.take(&mut first, Duration::ZERO).then_some(first);
+            }
+        }
+        Some(first)
+    }
 }
 
 fn go_on_without_window(reason: &str, controls: &Controls) {
@@ -229,17 +165,16 @@ fn go_on_without_window(reason: &str, controls: &Controls) {
     controls.is_shown.store(false, Ordering::Relaxed);
 }
 
-/// Opens what was asked for; without a wish the first camera, and where there is none the demo.
-fn open(arguments: &TrackArguments) -> Result<Box<dyn Source>> {
-    let options = CaptureOptions { faces: arguments.tracker.faces, ..CaptureOptions::default() };
-    if let Some(input) = &arguments.input {
-        return Ok(capture::open(input, &options)?);
+/// Opens what was asked for, and says what that is; without a wish the first camera, and where there is none the demo.
+fn open(input: Option<&str>, options: &CaptureOptions) -> Result<(String, Box<dyn Source>)> {
+    if let Some(input) = input {
+        return Ok((input.to_owned(), capture::open(input, options)?));
     }
-    match capture::open("camera", &options) {
-        Ok(camera) => Ok(camera),
+    match capture::open("camera", options) {
+        Ok(camera) => Ok(("camera".into(), camera)),
         Err(reason) => {
             eprintln!("awing: {}; playing the built-in demo instead", short(&reason));
-            Ok(capture::open("demo", &options)?)
+            Ok(("demo".into(), capture::open("demo", options)?))
         }
     }
 }
@@ -247,9 +182,4 @@ fn open(arguments: &TrackArguments) -> Result<Box<dyn Source>> {
 /// Why there is no camera, in a line.
 fn short(reason: &CaptureError) -> String {
     reason.to_string().lines().next().unwrap_or("no camera").to_owned()
-}
-
-/// A thread that panicked while it wrote leaves what it wrote so far.
-fn lock(outputs: &Mutex<Outputs>) -> MutexGuard<'_, Outputs> {
-    outputs.lock().unwrap_or_else(PoisonError::into_inner)
 }

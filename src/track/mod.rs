@@ -21,6 +21,7 @@ mod tracker;
 #[cfg(test)]
 mod fakes;
 
+pub(crate) use head_box::HeadBox;
 pub use one_euro::OneEuro;
 pub use tracker::{Tracker, TrackerOptions};
 

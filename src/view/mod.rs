@@ -1,12 +1,21 @@
-//! What a person sees: overlay drawing, the window, the heads-up display.
+//! What a person sees: the picture on a canvas, faces and what the network sees drawn over it, panels of text, the window.
+//!
+//! In: frames and faces in their pixels. Out: a canvas as large as the window, or as a picture that is saved, with
+//! everything drawn in its own pixels; keys as [`Command`]s. Only opening and feeding the window can fail ([`ViewError`]).
 
+mod canvas;
+mod ink;
+mod network_view;
 mod overlay;
+pub mod panel;
 #[cfg(feature = "window")]
 mod window;
 
-pub use overlay::{Overlay, OverlayFace};
+pub use canvas::{Placement, Scaler};
+pub use network_view::{NetworkLayers, NetworkView, NetworkViewer, draw_insets, draw_maps};
+pub use overlay::{Layers, Overlay, OverlayFace};
 #[cfg(feature = "window")]
-pub use window::{Command, Window};
+pub use window::{Command, KEYS, Window, on_display_lost};
 
 /// What can go wrong with the window.
 #[derive(Debug, thiserror::Error)]

@@ -1,103 +1,319 @@
 //! The live window.
 //!
-//! In: frames, of any size; out: what the person wants ([`Command`]). The picture keeps its aspect ratio in a window of
-//! any size. Without a display opening is an error, never a panic.
+//! In: canvases of the window's size. Out: what the person wants ([`Command`]). Without a display opening is an error,
+//! never a panic; [`on_display_lost`] is for a display that goes away while the window is open.
 
 use super::ViewError;
 use crate::image::Frame;
-use minifb::{Key, KeyRepeat, ScaleMode, WindowOptions};
+use minifb::{InputCallback, Key, ScaleMode, WindowOptions};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The smallest window that is opened, in pixels.
+const SMALLEST: (usize, usize) = (320, 240);
+/// The largest that is opened of its own accord, at scale 1.
+const LARGEST: (f32, f32) = (1280.0, 800.0);
+/// Signals of a held key come at shorter intervals than this. A release can get lost with the keyboard's focus.
+const KEY_REPEATS_WITHIN: Duration = Duration::from_secs(1);
+/// How often the canvas is put on the screen although nothing changed: what was covered is not restored by itself.
+const RESTORE_EVERY: Duration = Duration::from_millis(100);
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     Quit,
-    /// The picture as in a mirror, or as the camera sees it.
-    Mirror,
+    Help,
+    /// The panel of figures.
+    Information,
+    /// Dots on the landmarks.
     Points,
     Curves,
     Boxes,
+    /// The landmark heatmaps over the face.
+    Heatmaps,
+    /// The boundary map over the face.
+    Boundary,
+    /// The network's input in an inset.
+    Crop,
+    /// The picture as in a mirror, or as the camera sees it.
+    Mirror,
     Smoothing,
+    /// The picture stands still.
     Freeze,
     /// A picture of what is seen, and its landmarks.
     Snapshot,
-    Help,
+    /// A video of what is seen, and its landmarks; ended by the next.
+    Record,
     /// So many faces at most.
     Faces(usize),
+    NextCamera,
+    /// The network's next arithmetic.
+    Precision,
 }
 
-/// The keys, for the help panel.
-pub const KEYS: [(Key, Command, &str); 10] = [
-    (Key::Q, Command::Quit, "Q  quit"),
-    (Key::Escape, Command::Quit, "Esc  quit"),
-    (Key::M, Command::Mirror, "M  mirror"),
-    (Key::L, Command::Points, "L  landmarks"),
-    (Key::C, Command::Curves, "C  curves"),
-    (Key::B, Command::Boxes, "B  boxes"),
-    (Key::S, Command::Smoothing, "S  smoothing"),
-    (Key::F, Command::Freeze, "F  freeze"),
-    (Key::P, Command::Snapshot, "P  picture and landmarks to a file"),
-    (Key::H, Command::Help, "H  help"),
+/// A key, its name and what it does.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyBinding {
+    key: Key,
+    pub command: Command,
+    pub name: &'static str,
+    pub action: &'static str,
+}
+
+const fn bind(key: Key, command: Command, name: &'static str, action: &'static str) -> KeyBinding {
+    KeyBinding { key, command, name, action }
+}
+
+/// All keys but the digits, in the order in which help lists them.
+pub const KEYS: [KeyBinding; 18] = [
+    bind(Key::H, Command::Help, "H", "this help"),
+    bind(Key::I, Command::Information, "I", "figures"),
+    bind(Key::L, Command::Points, "L", "landmarks"),
+    bind(Key::C, Command::Curves, "C", "curves"),
+    bind(Key::B, Command::Boxes, "B", "box and number"),
+    bind(Key::T, Command::Heatmaps, "T", "heatmaps"),
+    bind(Key::E, Command::Boundary, "E", "boundary map (edges)"),
+    bind(Key::X, Command::Crop, "X", "the network's input"),
+    bind(Key::M, Command::Mirror, "M", "mirror"),
+    bind(Key::S, Command::Smoothing, "S", "smoothing"),
+    bind(Key::F, Command::Freeze, "F", "freeze the picture"),
+    bind(Key::P, Command::Snapshot, "P", "save picture and landmarks"),
+    bind(Key::R, Command::Record, "R", "record video and landmarks"),
+    bind(Key::N, Command::NextCamera, "N", "next camera"),
+    bind(Key::A, Command::Precision, "A", "arithmetic"),
+    bind(Key::Key1, Command::Faces(1), "1-9", "faces at most"),
+    bind(Key::Q, Command::Quit, "Q", "quit"),
+    bind(Key::Escape, Command::Quit, "Esc", "quit"),
 ];
 
 const DIGITS: [Key; 9] =
     [Key::Key1, Key::Key2, Key::Key3, Key::Key4, Key::Key5, Key::Key6, Key::Key7, Key::Key8, Key::Key9];
 
+fn command_of(key: Key) -> Option<Command> {
+    let digit = DIGITS.iter().position(|k| *k == key).map(|i| Command::Faces(i + 1));
+    digit.or_else(|| KEYS.iter().find(|binding| binding.key == key).map(|binding| binding.command))
+}
+
+/// Keys that were pressed, and which are held.
+#[derive(Default)]
+struct Keyboard {
+    pressed: Vec<Key>,
+    held: Vec<(Key, Instant)>,
+}
+
+impl Keyboard {
+    fn signal(&mut self, key: Key, is_down: bool, now: Instant) {
+        let last = self.held.iter().position(|(k, _)| *k == key).map(|i| self.held.swap_remove(i).1);
+        if is_down {
+            self.held.push((key, now));
+            if last.is_none_or(|last| now - last > KEY_REPEATS_WITHIN) {
+                self.pressed.push(key);
+            }
+        }
+    }
+}
+
+/// Hears every key, also one that is pressed and let go between two looks.
+struct Listener(Arc<Mutex<Keyboard>>);
+
+impl InputCallback for Listener {
+    fn add_char(&mut self, _: u32) {}
+
+    fn set_key_state(&mut self, key: Key, is_down: bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).signal(key, is_down, Instant::now());
+    }
+}
+
 /// An open window.
 pub struct Window {
     window: minifb::Window,
+    keyboard: Arc<Mutex<Keyboard>>,
+    scale: f32,
     pixels: Vec<u32>,
+    /// Of `pixels`.
+    size: (usize, usize),
+    shown: Instant,
 }
 
 impl Window {
-    /// Opens a window for frames of about `width` x `height` pixels.
+    /// Opens a window for frames of `frame` pixels (width, height), `scale` times as large, if the screen has room.
+    /// Without a wish the scale is the screen's.
     ///
     /// # Errors
     /// [`ViewError::NoDisplay`], or what the display system reports.
-    pub fn open(title: &str, width: usize, height: usize) -> Result<Self, ViewError> {
-        let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
-        if cfg!(all(unix, not(target_os = "macos"))) && !set("DISPLAY") && !set("WAYLAND_DISPLAY") {
+    pub fn open(title: &str, frame: (usize, usize), scale: Option<f32>) -> Result<Self, ViewError> {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+        if cfg!(all(unix, not(target_os = "macos"))) && !is_set("DISPLAY") && !is_set("WAYLAND_DISPLAY") {
             return Err(ViewError::NoDisplay);
         }
-        let options =
-            WindowOptions { resize: true, scale_mode: ScaleMode::AspectRatioStretch, ..WindowOptions::default() };
-        let opened = std::panic::catch_unwind(|| minifb::Window::new(title, width.max(320), height.max(240), options));
-        match opened {
-            Ok(Ok(window)) => Ok(Self { window, pixels: Vec::new() }),
-            Ok(Err(error)) => Err(ViewError::Window(error.to_string())),
-            Err(_) => Err(ViewError::Window("the display refused the connection".into())),
-        }
+        let scale = scale.unwrap_or_else(screen_scale);
+        let (width, height) = (frame.0.max(1) as f32, frame.1.max(1) as f32);
+        let fitting = scale * (LARGEST.0 / width).min(LARGEST.1 / height).min(1.0);
+        let size = |side: f32, least: usize| ((side * fitting).round() as usize).max(least);
+        let options = WindowOptions { resize: true, scale_mode: ScaleMode::Stretch, ..WindowOptions::default() };
+        let open = || minifb::Window::new(title, size(width, SMALLEST.0), size(height, SMALLEST.1), options);
+        let mut window = match catch_unwind(AssertUnwindSafe(open)) {
+            Ok(Ok(window)) => window,
+            Ok(Err(error)) => return Err(ViewError::Window(error.to_string())),
+            Err(_) => return Err(ViewError::Window("the display refused the connection".into())),
+        };
+        // Whoever feeds it keeps the time.
+        window.set_target_fps(0);
+        let keyboard = Arc::<Mutex<Keyboard>>::default();
+        window.set_input_callback(Box::new(Listener(keyboard.clone())));
+        Ok(Self { window, keyboard, scale, pixels: Vec::new(), size: (0, 0), shown: Instant::now() })
     }
 
-    /// Shows a frame and returns what was asked for since the last one.
+    /// Width and height of what can be seen, in pixels; at least 1.
+    pub fn size(&self) -> (usize, usize) {
+        let (width, height) = self.window.get_size();
+        (width.max(1), height.max(1))
+    }
+
+    /// 2 on a screen with twice as many pixels for the same size.
+    pub fn scale(&self) -> f32 {
+        self.scale
+    }
+
+    /// Puts a canvas on the screen.
     ///
     /// # Errors
     /// [`ViewError::Window`].
-    pub fn show(&mut self, frame: &Frame) -> Result<Vec<Command>, ViewError> {
+    pub fn show(&mut self, canvas: &Frame) -> Result<(), ViewError> {
         self.pixels.clear();
-        self.pixels.extend(
-            frame.rgb().chunks_exact(3).map(|p| u32::from(p[0]) << 16 | u32::from(p[1]) << 8 | u32::from(p[2])),
-        );
-        self.window
-            .update_with_buffer(&self.pixels, frame.width(), frame.height())
-            .map_err(|e| ViewError::Window(e.to_string()))?;
-        let mut commands = Vec::new();
-        if !self.window.is_open() {
-            commands.push(Command::Quit);
-        }
-        for key in self.window.get_keys_pressed(KeyRepeat::No) {
-            if let Some((_, command, _)) = KEYS.iter().find(|(k, ..)| *k == key) {
-                commands.push(*command);
-            }
-            if let Some(i) = DIGITS.iter().position(|k| *k == key) {
-                commands.push(Command::Faces(i + 1));
-            }
-        }
-        Ok(commands)
+        let pixels = canvas.rgb().as_chunks::<3>().0.iter();
+        self.pixels.extend(pixels.map(|&[r, g, b]| u32::from_be_bytes([0, r, g, b])));
+        self.size = (canvas.width(), canvas.height());
+        self.put()
     }
 
-    /// One line for each key.
-    pub fn help() -> Vec<String> {
-        let digits = std::iter::once("1-9  number of faces".to_owned());
-        KEYS.iter().map(|(_, _, text)| (*text).to_owned()).chain(digits).collect()
+    /// Keeps the window alive while there is nothing new to show.
+    ///
+    /// # Errors
+    /// [`ViewError::Window`].
+    pub fn keep(&mut self) -> Result<(), ViewError> {
+        if !self.pixels.is_empty() && self.shown.elapsed() > RESTORE_EVERY {
+            return self.put();
+        }
+        self.window.update();
+        Ok(())
+    }
+
+    fn put(&mut self) -> Result<(), ViewError> {
+        self.shown = Instant::now();
+        let (width, height) = self.size;
+        self.window.update_with_buffer(&self.pixels, width, height).map_err(|e| ViewError::Window(e.to_string()))
+    }
+
+    /// What was asked for since the last call.
+    pub fn commands(&mut self) -> Vec<Command> {
+        let pressed = std::mem::take(&mut self.keyboard.lock().unwrap_or_else(PoisonError::into_inner).pressed);
+        let closed = (!self.window.is_open()).then_some(Command::Quit);
+        closed.into_iter().chain(pressed.into_iter().filter_map(command_of)).collect()
+    }
+}
+
+/// Xlib ends the process when the display goes away: another user's turn, a broken connection, a crash. From now on it
+/// calls `end` before, in the thread that has the window; what that returns is the exit status. Where windows don't come
+/// from Xlib, a display that goes away closes the window, and `end` is never called.
+#[cfg(all(unix, not(target_os = "macos")))]
+pub fn on_display_lost(end: impl Fn() -> i32 + Send + Sync + 'static) {
+    x11::on_display_lost(Box::new(end));
+}
+
+#[cfg(not(all(unix, not(target_os = "macos"))))]
+pub fn on_display_lost(_: impl Fn() -> i32 + Send + Sync + 'static) {}
+
+/// How many pixels the screen has for one of a usual screen, as the desktop says.
+#[cfg(all(unix, not(target_os = "macos")))]
+fn screen_scale() -> f32 {
+    // Wayland enlarges windows by itself.
+    if std::env::var_os("WAYLAND_DISPLAY").is_some_and(|v| !v.is_empty()) { 1.0 } else { x11::screen_scale() }
+}
+
+#[cfg(not(all(unix, not(target_os = "macos"))))]
+fn screen_scale() -> f32 {
+    1.0
+}
+
+#[cfg(all(unix, not(target_os = "macos")))]
+mod x11 {
+    use std::ffi::{CStr, c_int};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::OnceLock;
+    use x11_dl::xlib::{Display, Xlib};
+
+    type End = Box<dyn Fn() -> i32 + Send + Sync>;
+
+    static END: OnceLock<End> = OnceLock::new();
+    /// Dots an inch of a usual screen.
+    const USUAL_DPI: f32 = 96.0;
+
+    pub fn on_display_lost(end: End) {
+        let is_first = END.set(end).is_ok();
+        // Without Xlib there is no display to be lost.
+        if let (true, Ok(xlib)) = (is_first, Xlib::open()) {
+            // SAFETY: the function only stores the pointer; the handler has the signature that Xlib asks for.
+            unsafe { (xlib.XSetIOErrorHandler)(Some(lost)) };
+            // The library has to stay where it is, and so does the handler.
+            std::mem::forget(xlib);
+        }
+    }
+
+    /// Never returns: Xlib's connection can't be used any more.
+    unsafe extern "C" fn lost(_: *mut Display) -> c_int {
+        let end = || END.get().map_or(1, |end| end());
+        std::process::exit(catch_unwind(AssertUnwindSafe(end)).unwrap_or(1))
+    }
+
+    pub fn screen_scale() -> f32 {
+        let Ok(xlib) = Xlib::open() else { return 1.0 };
+        // SAFETY: the display is used only if it was opened, and is closed once; the names are strings that end in 0; what
+        // XGetDefault returns is null or such a string that lives as long as the display.
+        let dpi = unsafe {
+            let display = (xlib.XOpenDisplay)(std::ptr::null());
+            if display.is_null() {
+                return 1.0;
+            }
+            let value = (xlib.XGetDefault)(display, c"Xft".as_ptr(), c"dpi".as_ptr());
+            let dpi = (!value.is_null()).then(|| CStr::from_ptr(value).to_string_lossy().trim().parse::<f32>());
+            (xlib.XCloseDisplay)(display);
+            dpi
+        };
+        dpi.and_then(Result::ok).map_or(1.0, |dpi| (dpi / USUAL_DPI).clamp(1.0, 4.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_one_meaning() {
+        for (i, binding) in KEYS.iter().enumerate() {
+            assert_eq!(command_of(binding.key), Some(binding.command));
+            assert!(KEYS[..i].iter().all(|other| other.key != binding.key), "{}", binding.name);
+        }
+        assert_eq!(command_of(Key::Key9), Some(Command::Faces(9)));
+        assert_eq!(command_of(Key::F12), None);
+    }
+
+    #[test]
+    fn a_held_key_counts_once_and_a_short_press_is_not_missed() {
+        let mut keyboard = Keyboard::default();
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        for (key, is_down, ms) in
+            [(Key::L, true, 0), (Key::L, true, 500), (Key::L, true, 530), (Key::L, false, 560), (Key::L, true, 600)]
+        {
+            keyboard.signal(key, is_down, at(ms));
+        }
+        keyboard.signal(Key::C, true, at(601));
+        keyboard.signal(Key::C, false, at(602));
+        assert_eq!(keyboard.pressed, [Key::L, Key::L, Key::C]);
+        // Its release got lost.
+        keyboard.signal(Key::L, true, at(5000));
+        assert_eq!(keyboard.pressed.len(), 4);
     }
 }

@@ -1,0 +1,137 @@
+//! Pictures and recordings that a person takes with a key.
+//!
+//! In: what is seen. Out: `awing-0001.png` with `awing-0001.json` beside it, or `awing-0002.mp4` with `awing-0002.jsonl`,
+//! in the folder that awing runs in; the number is one that no such file has yet, so nothing is ever overwritten. Pictures
+//! are not mirrored, so that the positions in the lines of JSON are those of the picture's pixels.
+
+use super::json::JsonLines;
+use super::live::Seen;
+use super::painter::Painter;
+use crate::capture::Recorder;
+use crate::view::Layers;
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Pictures and recordings that one folder can hold.
+const MOST: u32 = 9999;
+/// Endings of what is taken, finished or not.
+const ENDINGS: [&str; 5] = ["png", "json", "mp4", "part.mp4", "jsonl"];
+
+/// Saves what is seen with these things drawn in, and the landmarks beside it; returns the picture's name.
+///
+/// # Errors
+/// If the folder can't be written to.
+#[cfg(feature = "window")]
+pub(super) fn take_picture(seen: &Seen, layers: Layers) -> Result<PathBuf> {
+    let Seen { frame, faces, time_s, times, .. } = seen;
+    if frame.width() == 0 {
+        bail!("there is no picture to save yet");
+    }
+    let landmarks = claim(Path::new(""), "json")?;
+    let picture = landmarks.with_extension("png");
+    let saved = painter(layers).paint_frame(frame, faces).save(&picture).map_err(Into::into);
+    saved.and_then(|()| JsonLines::create(&landmarks)?.write(*time_s, faces, times)).inspect_err(|_| {
+        // Half a pair is of no use; that it can't be removed changes nothing.
+        let _ = fs::remove_file(&landmarks);
+        let _ = fs::remove_file(&picture);
+    })?;
+    Ok(picture)
+}
+
+/// A recording that is going on.
+pub(super) struct Take {
+    video: PathBuf,
+    recorder: Recorder,
+    lines: JsonLines,
+    landmarks: PathBuf,
+    painter: Painter,
+}
+
+impl Take {
+    /// Begins a recording with these things drawn in; `frames_per_second` is the source's rate, if it has one.
+    ///
+    /// # Errors
+    /// If there is no `ffmpeg`, or the folder can't be written to.
+    pub(super) fn begin(layers: Layers, frames_per_second: Option<f64>) -> Result<Self> {
+        let landmarks = claim(Path::new(""), "jsonl")?;
+        let video = landmarks.with_extension("mp4");
+        match Recorder::create(&video, frames_per_second) {
+            Ok(recorder) => {
+                let lines = JsonLines::create(&landmarks)?;
+                Ok(Self { video, recorder, lines, landmarks, painter: painter(layers) })
+            }
+            Err(error) => {
+                let _ = fs::remove_file(&landmarks);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Adds what is seen.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub(super) fn add(&mut self, seen: &Seen) -> Result<()> {
+        let Seen { frame, time_s, faces, times, .. } = seen;
+        self.lines.write(*time_s, faces, times)?;
+        Ok(self.recorder.add(self.painter.paint_frame(frame, faces), *time_s)?)
+    }
+
+    /// Ends the recording and returns the video's name; `None` if there was no frame.
+    ///
+    /// # Errors
+    /// If the video can't be ended.
+    pub(super) fn end(self) -> Result<Option<PathBuf>> {
+        let is_saved = self.recorder.finish()?;
+        if !is_saved {
+            let _ = fs::remove_file(&self.landmarks);
+        }
+        Ok(is_saved.then_some(self.video))
+    }
+}
+
+fn painter(layers: Layers) -> Painter {
+    let mut painter = Painter::default();
+    painter.overlay.layers = layers;
+    painter
+}
+
+/// Creates an empty file with a number that nothing taken in this folder has.
+fn claim(folder: &Path, ending: &str) -> Result<PathBuf> {
+    for number in 1..=MOST {
+        let stem = folder.join(format!("awing-{number:04}"));
+        if ENDINGS.iter().any(|ending| stem.with_extension(ending).exists()) {
+            continue;
+        }
+        let path = stem.with_extension(ending);
+        match File::create_new(&path) {
+            Ok(_) => return Ok(path),
+            // Another awing was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                let advice = "start awing in a folder that you may write to";
+                return Err(error).with_context(|| format!("cannot write {}: {advice}", path.display()));
+            }
+        }
+    }
+    bail!("there are {MOST} pictures and recordings in this folder: move them away")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_never_given_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("awing-0002.mp4"), "a video of yesterday").unwrap();
+        fs::write(folder.path().join("awing-0003.part.mp4"), "what a crash left").unwrap();
+        let names: Vec<_> = ["json", "jsonl", "json"].map(|ending| claim(folder.path(), ending).unwrap()).into();
+        let expected = ["awing-0001.json", "awing-0004.jsonl", "awing-0005.json"];
+        assert_eq!(names, expected.map(|name| folder.path().join(name)));
+        let error = claim(&folder.path().join("not there"), "json").unwrap_err();
+        assert!(format!("{error:#}").contains("awing-0001.json"), "{error:#}");
+    }
+}

@@ -1,0 +1,293 @@
+//! The tracking thread of `awing track`.
+//!
+//! In: frames of a source, and the wishes of the person at the window. Out: faces, in everything that is written and to
+//! the window. Between two frames it does what was wished: another camera, another arithmetic, a recording. A source that
+//! falls silent holds up neither wishes nor the end.
+
+use super::args::PrecisionChoice;
+use super::live::{Controls, Newest, Seen, Wish};
+use super::outputs::Outputs;
+use super::status::Status;
+use crate::capture::{self, CaptureError, CaptureOptions, Source, Waited};
+use crate::model::{self, Model};
+use crate::track::{OneEuro, Tracker, TrackerOptions};
+use crate::view::{NetworkView, NetworkViewer};
+use anyhow::Result;
+use clap::ValueEnum;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Without a window, a source that never ends of itself and is no camera ends after so many frames: ten seconds of the
+/// demo.
+const FRAMES_OF_AN_ENDLESS_SOURCE: u64 = 300;
+/// How often a waiting thread looks whether it was asked for something.
+const GLANCE: Duration = Duration::from_millis(50);
+/// How long a picture of a folder is shown in a window.
+const PICTURE_SHOWN: Duration = Duration::from_secs(2);
+/// Longer gaps between the times of a recording are not waited for, in seconds.
+const LONGEST_GAP_S: f64 = 1.0;
+
+/// What the tracking thread works with.
+pub(super) struct Tracking {
+    /// What `source` was opened as.
+    pub input: String,
+    pub capture: CaptureOptions,
+    pub source: Box<dyn Source>,
+    pub options: TrackerOptions,
+    pub precision: PrecisionChoice,
+    pub tracker: Tracker,
+    pub outputs: Arc<Mutex<Outputs>>,
+    pub newest: Arc<Newest>,
+    pub controls: Arc<Controls>,
+    pub limit: Option<u64>,
+}
+
+/// What changes from frame to frame.
+struct State {
+    seen: Seen,
+    pace: Pace,
+    viewer: Option<NetworkViewer>,
+    /// What is added to the times of the source, so that they go on where those of the last one ended.
+    offset_s: f64,
+    /// The source before this one, until this one has delivered a frame.
+    before: Option<(String, Box<dyn Source>)>,
+}
+
+impl Tracking {
+    /// Tracks all frames of the source.
+    ///
+    /// # Errors
+    /// If the source, a network or an output fails.
+    pub(super) fn run(&mut self) -> Result<()> {
+        let mut state =
+            State { seen: Seen::default(), pace: Pace::default(), viewer: None, offset_s: 0.0, before: None };
+        let mut status = Status::new(self.source.describe());
+        self.tell_source();
+        self.tell_computing();
+        while !self.is_enough(state.seen.number) && !self.controls.should_stop() {
+            self.fulfil_wishes(&mut state)?;
+            let time_s = match self.source.wait(&mut state.seen.frame, GLANCE) {
+                Ok(Waited::Frame(time_s)) => time_s,
+                Ok(Waited::Nothing) => {
+                    self.controls.told().trouble = self.source.trouble();
+                    continue;
+                }
+                Ok(Waited::End) => break,
+                Err(error) => {
+                    self.go_back(&mut state, error)?;
+                    continue;
+                }
+            };
+            state.before = None;
+            self.controls.told().trouble = None;
+            if self.controls.is_shown() && !self.source.is_live() {
+                state.pace.wait_for(time_s, self.source.is_slide_show(), &self.controls);
+            }
+            if self.controls.should_stop() {
+                break;
+            }
+            state.seen.captured = Some(self.source.arrived().unwrap_or_else(Instant::now));
+            state.seen.time_s = time_s + state.offset_s;
+            self.track(&mut state.seen)?;
+            self.view_network(&mut state)?;
+            status.count(&state.seen.faces, &state.seen.times, self.controls.is_shown());
+            if let Some(failed) = lock(&self.outputs).add(&state.seen)? {
+                let mut told = self.controls.told();
+                (told.recording_since, told.message) = (None, Some(failed));
+            }
+            let (number, time_s) = (state.seen.number, state.seen.time_s);
+            self.newest.put(&mut state.seen);
+            (state.seen.number, state.seen.time_s) = (number + 1, time_s);
+        }
+        status.finish();
+        Ok(())
+    }
+
+    fn is_enough(&self, done: u64) -> bool {
+        let is_endless = self.source.is_endless() && !self.source.is_live() && !self.controls.is_shown();
+        let limit = self.limit.or(is_endless.then_some(FRAMES_OF_AN_ENDLESS_SOURCE));
+        limit.is_some_and(|limit| done >= limit)
+    }
+
+    fn track(&mut self, seen: &mut Seen) -> Result<()> {
+        let Self { source, tracker, controls, .. } = self;
+        if source.is_slide_show() {
+            tracker.reset();
+        }
+        tracker.set_faces(controls.faces.load(Ordering::Relaxed));
+        tracker.set_smooth(controls.is_smooth.load(Ordering::Relaxed).then(OneEuro::default));
+        let faces = tracker.track_at(&seen.frame, seen.time_s)?;
+        seen.set_faces(faces);
+        seen.times = tracker.timings();
+        Ok(())
+    }
+
+    /// Lets the network show its maps while somebody looks at them.
+    fn view_network(&mut self, state: &mut State) -> Result<()> {
+        let State { seen, viewer, .. } = state;
+        if !self.controls.is_network_viewed.load(Ordering::Relaxed) {
+            *viewer = None;
+            seen.views.clear();
+            return Ok(());
+        }
+        let viewer = match viewer {
+            Some(viewer) => viewer,
+            None => viewer.insert(NetworkViewer::new(&self.model()?, self.options.precision)?),
+        };
+        seen.views.resize_with(seen.faces.len(), NetworkView::default);
+        for (view, face) in seen.views.iter_mut().zip(&seen.faces) {
+            if !viewer.look(&seen.frame, face, view)? {
+                *view = NetworkView::default();
+            }
+        }
+        Ok(())
+    }
+
+    fn model(&self) -> Result<Model> {
+        let path = self.options.model.as_deref();
+        Ok(path.map_or_else(model::default_landmarks, Model::load)?)
+    }
+
+    fn fulfil_wishes(&mut self, state: &mut State) -> Result<()> {
+        let wishes = std::mem::take(&mut *self.controls.wishes());
+        for wish in wishes {
+            let message = match wish {
+                Wish::NextCamera => self.next_camera(state),
+                Wish::NextPrecision => self.next_precision(state),
+                Wish::Record(layers) => {
+                    let rate = self.source.frames_per_second();
+                    let (is_recording, message) = lock(&self.outputs).toggle_recording(layers, rate);
+                    self.controls.told().recording_since = is_recording.then(Instant::now);
+                    message
+                }
+            };
+            self.controls.told().message = Some(message);
+        }
+        Ok(())
+    }
+
+    /// Goes on with the next camera; the text says what came of it.
+    fn next_camera(&mut self, state: &mut State) -> String {
+        let here = if self.input == "camera" { Some(0) } else { number_of(&self.input) };
+        let others: Vec<u32> = cameras().into_iter().filter(|index| Some(*index) != here).collect();
+        let Some(next) = others.iter().find(|index| Some(**index) > here).or_else(|| others.first()) else {
+            return if here.is_some() { "there is no other camera" } else { "there is no camera" }.into();
+        };
+        let input = format!("camera:{next}");
+        match capture::open(&input, &self.capture) {
+            Ok(source) => {
+                let before = std::mem::replace(&mut self.source, source);
+                // A camera that has shown nothing yet is not worth going back to.
+                let name = std::mem::replace(&mut self.input, input);
+                state.before.get_or_insert((name, before));
+                self.begin_again(state);
+                self.source.describe()
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// A source failed: goes on with the one before it.
+    fn go_back(&mut self, state: &mut State, error: CaptureError) -> Result<()> {
+        let Some((input, source)) = state.before.take() else { return Err(error.into()) };
+        (self.input, self.source) = (input, source);
+        self.begin_again(state);
+        self.controls.told().message = Some(error.to_string());
+        Ok(())
+    }
+
+    fn begin_again(&mut self, state: &mut State) {
+        state.offset_s = state.seen.time_s;
+        state.pace = Pace::default();
+        self.tracker.reset();
+        self.tell_source();
+    }
+
+    /// Goes on with the next arithmetic of the network that can be had; the text says which.
+    fn next_precision(&mut self, state: &mut State) -> String {
+        let all = PrecisionChoice::value_variants();
+        let here = all.iter().position(|choice| *choice == self.precision).unwrap_or(0);
+        let next = all[(here + 1) % all.len()];
+        let options = TrackerOptions {
+            precision: next.into(),
+            faces: self.controls.faces.load(Ordering::Relaxed),
+            ..self.options.clone()
+        };
+        match Tracker::new(options.clone()) {
+            Ok(tracker) => {
+                (self.tracker, self.options, self.precision) = (tracker, options, next);
+                state.viewer = None;
+                self.tell_computing();
+                format!("arithmetic: {}", name_of(next))
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn tell_source(&self) {
+        let mut told = self.controls.told();
+        told.source = self.source.describe();
+        told.is_live = self.source.is_live();
+        told.trouble = None;
+    }
+
+    fn tell_computing(&self) {
+        let threads = match self.options.threads {
+            1 => "1 thread".into(),
+            n => format!("{n} threads"),
+        };
+        self.controls.told().computing = format!("{} on the CPU, {threads}", name_of(self.precision));
+    }
+}
+
+fn name_of(precision: PrecisionChoice) -> String {
+    precision.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+/// The `N` of `camera:N`.
+fn number_of(input: &str) -> Option<u32> {
+    input.strip_prefix("camera:")?.parse().ok()
+}
+
+/// The cameras that there are; none where the system can't tell.
+fn cameras() -> Vec<u32> {
+    #[cfg(feature = "camera")]
+    return capture::camera::list().map_or_else(|_| Vec::new(), |all| all.iter().map(|camera| camera.index).collect());
+    #[cfg(not(feature = "camera"))]
+    Vec::new()
+}
+
+/// A thread that panicked while it wrote leaves what it wrote so far.
+pub(super) fn lock(outputs: &Mutex<Outputs>) -> MutexGuard<'_, Outputs> {
+    outputs.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Plays a recording at its own pace.
+#[derive(Default)]
+struct Pace {
+    /// When the last frame was due, and its time.
+    last: Option<(Instant, f64)>,
+}
+
+impl Pace {
+    /// Waits until a frame is due; pictures that have nothing to do with each other are shown for a while.
+    fn wait_for(&mut self, time_s: f64, is_picture: bool, controls: &Controls) {
+        let now = Instant::now();
+        let due = match self.last {
+            None => now,
+            Some((last, _)) if is_picture => last + PICTURE_SHOWN,
+            Some((last, last_s)) => last + Duration::from_secs_f64((time_s - last_s).clamp(0.0, LONGEST_GAP_S)),
+        };
+        while !controls.should_stop() {
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            thread::sleep(left.min(GLANCE));
+        }
+        // What comes too late does not hurry those that come after it.
+        self.last = Some((due.max(now), time_s));
+    }
+}
