@@ -227,7 +227,16 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for arguments in ["--frames 0", "--faces 0", "--scale 0", "--scale x", "--threads 0", "--threads x", "--device abacus", "--nonsense"] {
+        for arguments in [
+            "--frames 0",
+            "--faces 0",
+            "--scale 0",
+            "--scale x",
+            "--threads 0",
+            "--threads x",
+            "--device abacus",
+            "--nonsense",
+        ] {
             assert!(parse(arguments).is_err(), "{arguments}");
         }
     }

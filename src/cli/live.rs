@@ -96,6 +96,7 @@ pub(super) struct Controls {
 }
 
 /// What the tracking thread is asked to do once.
+#[cfg_attr(not(feature = "window"), expect(dead_code, reason = "wishes come from the window"))]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Wish {
     NextCamera,

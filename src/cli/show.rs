@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_millis(15);
 const MESSAGE_SHOWN: Duration = Duration::from_secs(4);
 /// Over how long figures are averaged.
 const FIGURES_OVER: Duration = Duration::from_millis(500);
+/// The height of the figures' text over that of other text.
+const INFORMATION: f32 = 0.85;
 /// How large the window is while nobody knows how large frames are.
 const USUAL_FRAME: (usize, usize) = (640, 480);
 
@@ -60,11 +62,7 @@ impl Show {
     ///
     /// # Errors
     /// If there is no display.
-    pub(super) fn open(
-        first: Seen,
-        arguments: &TrackArguments,
-        controls: &Arc<Controls>,
-    ) -> Result<Self, ViewError> {
+    pub(super) fn open(first: Seen, arguments: &TrackArguments, controls: &Arc<Controls>) -> Result<Self, ViewError> {
         let size = (first.frame.width(), first.frame.height());
         let window = Window::open("awing", if size.0 == 0 { USUAL_FRAME } else { size }, arguments.scale)?;
         let mut painter = Painter::default();
@@ -155,8 +153,9 @@ impl Show {
         if self.shows_information {
             let source = format!("{}, {}x{}", self.told.source, frame.width(), frame.height());
             let mut lines: Vec<Line> = self.figures.text.iter().map(|text| Line::new(panel::PLAIN, text)).collect();
-            lines.extend([source, self.told.computing.clone(), "H: help".into()].map(|text| Line::new(panel::QUIET, text)));
-            panel::lines(canvas, Place::UpperLeft, text, &lines);
+            let computing = format!("{}; H: help", self.told.computing);
+            lines.extend([source, computing].map(|text| Line::new(panel::QUIET, text)));
+            panel::lines(canvas, Place::UpperLeft, INFORMATION * text, &lines);
         }
         let news = news(&self.told, frame.width() == 0, self.is_frozen, self.message.as_ref().map(|(text, _)| text));
         panel::lines(canvas, Place::LowerLeft, text, &news);
@@ -295,10 +294,9 @@ impl Figures {
         let from = if is_live { "capture" } else { "frame" };
         let text = vec![
             format!("{rate:.0} frames/s, {from} to display {:.0} ms", 1000.0 * self.delay_s / count),
+            format!("landmarks {:.1} ms, detector {:.1} ms", self.landmarks_ms / count, self.detector_ms / count),
             format!(
-                "landmarks {:.1}, detector {:.1}, smoothing {:.2}, drawing {:.1} ms",
-                self.landmarks_ms / count,
-                self.detector_ms / count,
+                "smoothing {:.2} ms, drawing {:.1} ms",
                 self.smoothing_ms / count,
                 1000.0 * self.painting_s / count
             ),
@@ -340,7 +338,7 @@ mod tests {
             figures.count(&seen, 0.002, true);
         }
         assert!(figures.text[0].starts_with("10 frames/s, capture to display 0 ms"), "{:?}", figures.text);
-        assert!(figures.text[1].starts_with("landmarks 5.5,") && figures.text[1].ends_with("drawing 2.0 ms"));
+        assert!(figures.text[1].starts_with("landmarks 5.5 ms") && figures.text[2].ends_with("drawing 2.0 ms"));
         assert_eq!((figures.shown, figures.first_number), (0, 10));
     }
 }

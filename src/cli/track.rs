@@ -53,7 +53,9 @@ pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
         controls: controls.clone(),
         limit: arguments.frames,
     };
-    let (outputs, newest) = (tracking.outputs.clone(), tracking.newest.clone());
+    let outputs = tracking.outputs.clone();
+    #[cfg(feature = "window")]
+    let newest = tracking.newest.clone();
     let main = thread::current();
     let thread = thread::Builder::new()
         .name("tracking".into())
@@ -66,7 +68,13 @@ pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
             result
         })
         .context("cannot start a thread")?;
-    let session = Arc::new(Session { thread: Mutex::new(Some(thread)), controls, outputs, newest });
+    let session = Arc::new(Session {
+        thread: Mutex::new(Some(thread)),
+        controls,
+        outputs,
+        #[cfg(feature = "window")]
+        newest,
+    });
     let shown = if arguments.headless { Ok(()) } else { show(arguments, is_slide_show, &session) };
     let ended = session.end();
     ended.and(shown)
@@ -78,16 +86,11 @@ struct Session {
     thread: Mutex<Option<JoinHandle<Result<()>>>>,
     controls: Arc<Controls>,
     outputs: Arc<Mutex<Outputs>>,
+    #[cfg(feature = "window")]
     newest: Arc<Newest>,
 }
 
 impl Session {
-    /// Whether tracking has ended.
-    fn is_over(&self) -> bool {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        thread.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-
     /// Waits for the end of tracking, or for a short while after a request to stop, and ends everything that is written.
     fn end(&self) -> Result<()> {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -145,6 +148,12 @@ fn show(_: &TrackArguments, _: bool, session: &Arc<Session>) -> Result<()> {
 
 #[cfg(feature = "window")]
 impl Session {
+    /// Whether tracking has ended.
+    fn is_over(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// The first frame, which says how large the window is to be; an empty one if it takes long. `None`: there is nothing
     /// to show.
     fn first_frame(&self) -> Option<super::live::Seen> {

@@ -14,6 +14,7 @@ use crate::track::{OneEuro, Tracker, TrackerOptions};
 use crate::view::{NetworkView, NetworkViewer};
 use anyhow::Result;
 use clap::ValueEnum;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -228,7 +229,7 @@ impl Tracking {
 
     fn tell_source(&self) {
         let mut told = self.controls.told();
-        told.source = self.source.describe();
+        told.source = short_name(&self.input, self.source.describe());
         told.is_live = self.source.is_live();
         told.trouble = None;
     }
@@ -244,6 +245,12 @@ impl Tracking {
 
 fn name_of(precision: PrecisionChoice) -> String {
     precision.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+/// What a source is called where there is little room: of a file only the name.
+fn short_name(input: &str, described: String) -> String {
+    let path = Path::new(input);
+    path.file_name().filter(|_| path.exists()).map_or(described, |name| name.to_string_lossy().into_owned())
 }
 
 /// The `N` of `camera:N`.

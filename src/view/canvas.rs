@@ -43,10 +43,7 @@ impl Placement {
         let x = (p.x + 0.5) / self.frame.0.max(1) as f32;
         let x = if self.is_mirrored { 1.0 - x } else { x };
         let y = (p.y + 0.5) / self.frame.1.max(1) as f32;
-        Point::new(
-            x * self.width as f32 + self.left as f32 - 0.5,
-            y * self.height as f32 + self.top as f32 - 0.5,
-        )
+        Point::new(x * self.width as f32 + self.left as f32 - 0.5, y * self.height as f32 + self.top as f32 - 0.5)
     }
 
     /// Which point of the frame is at a pixel of the canvas; beyond the frame on the bars.
@@ -175,7 +172,8 @@ mod tests {
         let mut frame = Frame::filled(40, 30, [0; 3]);
         let (x, y) = (11, 20);
         frame.rgb_mut()[(y * 40 + x) * 3..][..3].fill(255);
-        for (canvas_size, is_mirrored) in [((200, 120), false), ((200, 120), true), ((40, 30), true), ((40, 90), false)] {
+        for (canvas_size, is_mirrored) in [((200, 120), false), ((200, 120), true), ((40, 30), true), ((40, 90), false)]
+        {
             let placement = Placement::fit((40, 30), canvas_size, is_mirrored);
             let mut canvas = Frame::filled(canvas_size.0, canvas_size.1, [0; 3]);
             Scaler::default().draw(&frame, &placement, &mut canvas);

@@ -96,14 +96,7 @@ impl Overlay {
         }
     }
 
-    fn draw_face(
-        &mut self,
-        canvas: &mut Frame,
-        placement: &Placement,
-        face: &OverlayFace<'_>,
-        line: f32,
-        text: f32,
-    ) {
+    fn draw_face(&mut self, canvas: &mut Frame, placement: &Placement, face: &OverlayFace<'_>, line: f32, text: f32) {
         let rim = RIM_OF_TEXT * text;
         let color = color_of(face.id);
         self.places.clear();
@@ -127,12 +120,9 @@ impl Overlay {
             let corners = box_about(placement, &face.rect);
             let arm = BOX_ARM * face.rect.side() * placement.scale();
             let [(left, top), (right, bottom)] = corners;
-            for (x, y, dx, dy) in [
-                (left, top, arm, arm),
-                (right, top, -arm, arm),
-                (left, bottom, arm, -arm),
-                (right, bottom, -arm, -arm),
-            ] {
+            for (x, y, dx, dy) in
+                [(left, top, arm, arm), (right, top, -arm, arm), (left, bottom, arm, -arm), (right, bottom, -arm, -arm)]
+            {
                 let end = |x: f32, y: f32| End { at: Point::new(x, y), opacity: BOX_OPACITY };
                 self.ink.stroke(end(x + dx, y), end(x, y), line, rim);
                 self.ink.stroke(end(x, y), end(x, y + dy), line, rim);

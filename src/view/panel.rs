@@ -135,9 +135,10 @@ mod tests {
         let mut canvas = Frame::filled(640, 480, [background; 3]);
         let size = text_size(&canvas, 1.0);
         lines(&mut canvas, Place::UpperLeft, size, &[Line::new(PLAIN, "IIIIII"), Line::new(PLAIN, "IIIIII")]);
-        let inside: Vec<f32> = (0..60).flat_map(|y| (12..40).map(move |x| (y, x))).map(|(y, x)| {
-            f32::from(canvas.rgb()[(y * 640 + x) * 3])
-        }).collect();
+        let inside: Vec<f32> = (0..60)
+            .flat_map(|y| (12..40).map(move |x| (y, x)))
+            .map(|(y, x)| f32::from(canvas.rgb()[(y * 640 + x) * 3]))
+            .collect();
         let (low, high) = inside.iter().fold((255.0_f32, 0.0_f32), |(low, high), v| (low.min(*v), high.max(*v)));
         (high + 12.75) / (low + 12.75)
     }
