@@ -254,10 +254,9 @@ mod x11 {
         let is_first = END.set(end).is_ok();
         // Without Xlib there is no display to be lost.
         if let (true, Ok(xlib)) = (is_first, Xlib::open()) {
-            // SAFETY: the function only stores the pointer; the handler has the signature that Xlib asks for.
+            // SAFETY: the function only stores the pointer; the handler has the signature that Xlib asks for. x11-dl never
+            // unloads the library.
             unsafe { (xlib.XSetIOErrorHandler)(Some(lost)) };
-            // The library has to stay where it is, and so does the handler.
-            std::mem::forget(xlib);
         }
     }
 
