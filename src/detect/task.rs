@@ -3,7 +3,7 @@
 
 use super::photographs::Photograph;
 use super::targets;
-use crate::data::{Augmentation, BatchShape, DataError, ItemMut, Task};
+use crate::data::{Augmentation, Batch, BatchShape, DataError, ItemMut, Task, differentiate};
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::image::{Border, Frame, crop_into};
 use candle_core::Tensor;
@@ -374,6 +374,15 @@ impl Task for DetectorTask {
         normalizer: f64,
     ) -> candle_core::Result<Tensor> {
         targets::loss(prediction, target, weight, normalizer)
+    }
+
+    fn loss_and_gradient(
+        &self,
+        prediction: &[f32],
+        batch: &Batch,
+        gradient: &mut Vec<f32>,
+    ) -> candle_core::Result<f64> {
+        differentiate(self, prediction, batch, gradient)
     }
 }
 

@@ -59,6 +59,44 @@ fn composed(prediction: &Tensor, target: &Tensor, weight: &Tensor, normalizer: f
     (each * weight)?.sum_all()? / normalizer
 }
 
+/// As [`adaptive_wing`] on plain numbers and the current thread pool: returns the loss and leaves its gradient with respect
+/// to `prediction` in `gradient`, whose old contents go. The sum is in an order that depends on nothing but the length.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn loss_and_gradient(
+    prediction: &[f32],
+    target: &[f32],
+    weight: &[f32],
+    normalizer: f64,
+    gradient: &mut Vec<f32>,
+) -> f64 {
+    assert_eq!([target.len(), weight.len()], [prediction.len(); 2]);
+    gradient.resize(prediction.len(), 0.0);
+    let factor = (1.0 / normalizer) as f32;
+    let parts: Vec<Mutex<(&mut [f32], f64)>> = gradient.chunks_mut(GRAIN).map(|g| Mutex::new((g, 0.0))).collect();
+    parallel::split(parts.len(), 1, |range| {
+        for part in range {
+            let cells = part * GRAIN..((part + 1) * GRAIN).min(prediction.len());
+            // Nobody else comes here: the lock is free and whole.
+            let Ok(mut place) = parts[part].lock() else { continue };
+            let (gradient, sum) = &mut *place;
+            *sum = dispatch(
+                Isa::active(),
+                Cells {
+                    prediction: &prediction[cells.clone()],
+                    target: &target[cells.clone()],
+                    weight: &weight[cells],
+                    factor,
+                    gradient,
+                },
+            );
+        }
+    });
+    let sum: f64 = parts.into_iter().map(|p| p.into_inner().map_or(f64::NAN, |(_, sum)| sum)).sum();
+    sum / normalizer
+}
+
 struct Loss {
     normalizer: f64,
     /// Filled by the forward pass.
@@ -182,33 +220,12 @@ impl CustomOp3 for Loss {
         lw: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (prediction, target, weight) = (slice(prediction, lp)?, slice(target, lt)?, slice(weight, lw)?);
-        let count = prediction.len();
-        let factor = (1.0 / self.normalizer) as f32;
-        let mut gradient = vec![0.0_f32; count];
-        let parts: Vec<Mutex<(&mut [f32], f64)>> = gradient.chunks_mut(GRAIN).map(|g| Mutex::new((g, 0.0))).collect();
-        parallel::split(parts.len(), 1, |range| {
-            for part in range {
-                let cells = part * GRAIN..((part + 1) * GRAIN).min(count);
-                // Every part is visited once: the lock is free and whole.
-                let Ok(mut place) = parts[part].lock() else { continue };
-                let (gradient, sum) = &mut *place;
-                *sum = dispatch(
-                    Isa::active(),
-                    Cells {
-                        prediction: &prediction[cells.clone()],
-                        target: &target[cells.clone()],
-                        weight: &weight[cells],
-                        factor,
-                        gradient,
-                    },
-                );
-            }
-        });
-        let sum: f64 = parts.into_iter().map(|p| p.into_inner().map_or(f64::NAN, |(_, sum)| sum)).sum();
+        let mut gradient = Vec::new();
+        let loss = loss_and_gradient(prediction, target, weight, self.normalizer, &mut gradient);
         if let Ok(mut kept) = self.gradient.lock() {
             *kept = gradient;
         }
-        Ok((CpuStorage::F32(vec![(sum / self.normalizer) as f32]), Shape::from(())))
+        Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
     }
 
     fn bwd(

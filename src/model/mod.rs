@@ -23,6 +23,7 @@ pub use config::{Architecture, BoxSide, CropConvention, Kind, ModelConfig};
 pub use edge::EdgeConfig;
 pub use file::{Model, ModelError};
 pub use network::{Mode, Network};
+pub(crate) use network::{NORM_EPSILON, NORM_MOMENTUM, coordinate_planes};
 pub use onnx::to_onnx;
 pub use paper::PaperConfig;
 pub use pytorch::to_pytorch_names;

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
 
 /// Weight of a new batch in the running statistics (PyTorch's default).
-const NORM_MOMENTUM: f64 = 0.1;
+pub(crate) const NORM_MOMENTUM: f64 = 0.1;
 /// Added to the variance (PyTorch's default).
 pub(crate) const NORM_EPSILON: f64 = 1e-5;
 

@@ -1,7 +1,7 @@
 //! Convolution as a candle operation.
 
 use super::dense::{self, ConvShape, Epilogue, PackedWeights};
-use super::{cpu_slice, on_cpu};
+use super::{cpu_slice, new_vector, on_cpu};
 use crate::simd::Isa;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
@@ -64,7 +64,8 @@ impl Conv {
             bail!("a convolution of {} output channels needs as many biases", shape.outputs);
         }
         let epilogue = Epilogue { bias, ..Epilogue::default() };
-        let out = dense::run_parallel(&shape, images, cpu_slice(x, lx)?, &packed, epilogue);
+        let x = cpu_slice(x, lx)?;
+        let out = new_vector(|out| dense::run_parallel(&shape, images, x, &packed, epilogue, out));
         let (height, width) = shape.output_size();
         Ok((CpuStorage::F32(out), Shape::from((images, height, width, shape.outputs))))
     }
@@ -135,7 +136,8 @@ impl CustomOp2 for InputGradient {
 
     fn cpu_fwd(&self, dy: &CpuStorage, ly: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
         let Self { images, shape } = self;
-        let dx = dense::input_gradient(Isa::active(), shape, *images, cpu_slice(dy, ly)?, cpu_slice(w, lw)?);
+        let (dy, w) = (cpu_slice(dy, ly)?, cpu_slice(w, lw)?);
+        let dx = new_vector(|out| dense::input_gradient(Isa::active(), shape, *images, dy, w, None, out));
         Ok((CpuStorage::F32(dx), Shape::from((*images, shape.height, shape.width, shape.inputs))))
     }
 }
@@ -221,11 +223,12 @@ mod tests {
             let dy = values(random(&[2, oh, ow, cout], 3));
             let all = |isa| {
                 let packed = PackedWeights::new(isa, &weight, cout, cin, k);
-                let residual = dense::run_parallel(&shape, 2, &x, &packed, Epilogue::default());
+                let none = Epilogue::default();
+                let residual = new_vector(|out| dense::run_parallel(&shape, 2, &x, &packed, none, out));
                 let epilogue = Epilogue { bias: Some(&dy[..cout]), residual: Some(&residual), relu: true };
                 let mut out = vec![f32::NAN; residual.len()];
                 dense::run(&shape, 2, &x, &packed, epilogue, &mut out);
-                out.extend(dense::input_gradient(isa, &shape, 2, &dy, &weight));
+                out.extend(new_vector(|out| dense::input_gradient(isa, &shape, 2, &dy, &weight, Some(&x), out)));
                 out.extend(dense::weight_gradient(isa, &shape, 2, &x, &dy));
                 out
             };

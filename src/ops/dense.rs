@@ -8,7 +8,7 @@
 //!
 //! [`PackedWeights`] and [`run`] work on plain slices, for inference; [`super::conv2d`] is the candle operation.
 
-use super::parallel;
+use super::{fill, parallel};
 use crate::simd::{Isa, Kernel, Simd, dispatch};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -70,10 +70,10 @@ pub struct PackedWeights {
 }
 
 /// Vectors for each block: as even as four registers allow.
-fn blocks(outputs: usize, lanes: usize) -> Vec<usize> {
-    let vectors = outputs.div_ceil(lanes);
+pub(super) fn blocks(channels: usize, lanes: usize) -> impl Iterator<Item = usize> {
+    let vectors = channels.div_ceil(lanes);
     let count = vectors.div_ceil(MAX_VECTORS);
-    (0..count).map(|i| vectors / count + usize::from(i < vectors % count)).collect()
+    (0..count).map(move |i| vectors / count + usize::from(i < vectors % count))
 }
 
 struct Lanes;
@@ -109,7 +109,7 @@ impl PackedWeights {
 
     fn pack(isa: Isa, outputs: usize, rows: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
         let lanes = dispatch(isa, Lanes);
-        let blocks = blocks(outputs, lanes);
+        let blocks: Vec<usize> = blocks(outputs, lanes).collect();
         let mut values = Vec::with_capacity(rows * blocks.iter().sum::<usize>() * lanes);
         let mut first = 0;
         for vectors in &blocks {
@@ -184,27 +184,28 @@ fn check(
     pixels
 }
 
-/// As [`run`], with the output uninitialised and the work split over the current thread pool.
-pub(super) fn run_parallel(
+/// As [`run`], with the work split over the current thread pool; what `out` held before goes.
+pub(crate) fn run_parallel(
     shape: &ConvShape,
     images: usize,
     x: &[f32],
     packed: &PackedWeights,
     epilogue: Epilogue<'_>,
-) -> Vec<f32> {
+    out: &mut Vec<f32>,
+) {
     let (height, width) = shape.output_size();
     let length = images * height * width * shape.outputs;
-    let mut out = Vec::with_capacity(length);
     let pixels = check(shape, images, x, packed, &epilogue, length);
-    let pointer = Out(out.as_mut_ptr());
     let chunks = pixels.div_ceil(CHUNK_PIXELS);
-    parallel::split(chunks, 2, |range| {
-        let pixels = range.start * CHUNK_PIXELS..(range.end * CHUNK_PIXELS).min(pixels);
-        dispatch(packed.isa, Forward { shape, x, packed, epilogue, out: pointer, pixels });
-    });
-    // SAFETY: every pixel of the `length` numbers was written by exactly one part.
-    unsafe { out.set_len(length) };
-    out
+    // SAFETY: every pixel is written by exactly one part.
+    unsafe {
+        fill(out, length, |out| {
+            parallel::split(chunks, 2, |range| {
+                let pixels = range.start * CHUNK_PIXELS..(range.end * CHUNK_PIXELS).min(pixels);
+                dispatch(packed.isa, Forward { shape, x, packed, epilogue, out, pixels });
+            });
+        });
+    }
 }
 
 struct Forward<'a> {
@@ -376,15 +377,25 @@ unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
     }
 }
 
-/// The gradient with respect to the input, from the gradient `dy` with respect to the output.
-pub(super) fn input_gradient(isa: Isa, shape: &ConvShape, images: usize, dy: &[f32], weight: &[f32]) -> Vec<f32> {
+/// The gradient with respect to the input, from the gradient `dy` with respect to the output; plus `residual`, laid out
+/// as the input.
+pub(crate) fn input_gradient(
+    isa: Isa,
+    shape: &ConvShape,
+    images: usize,
+    dy: &[f32],
+    weight: &[f32],
+    residual: Option<&[f32]>,
+    out: &mut Vec<f32>,
+) {
+    let epilogue = Epilogue { residual, ..Epilogue::default() };
     let (height, width) = shape.output_size();
     let &ConvShape { inputs, outputs, kernel, stride, padding, .. } = shape;
     let packed = PackedWeights::transposed(isa, weight, outputs, inputs, kernel);
     let mut back = ConvShape { height, width, inputs: outputs, outputs: inputs, kernel, stride: 1, padding: 0 };
     if stride == 1 && padding < kernel {
         back.padding = kernel - 1 - padding;
-        return run_parallel(&back, images, dy, &packed, Epilogue::default());
+        return run_parallel(&back, images, dy, &packed, epilogue, out);
     }
     // Spread the output gradient out over the input's grid, with a margin in which every window fits.
     let margin = kernel - 1;
@@ -403,12 +414,12 @@ pub(super) fn input_gradient(isa: Isa, shape: &ConvShape, images: usize, dy: &[f
             }
         }
     }
-    run_parallel(&back, images, &spread, &packed, Epilogue::default())
+    run_parallel(&back, images, &spread, &packed, epilogue, out);
 }
 
 /// The gradient with respect to the weights, `[outputs, inputs, kernel, kernel]`. The sum is in an order that depends on
 /// the number of threads alone.
-pub(super) fn weight_gradient(isa: Isa, shape: &ConvShape, images: usize, x: &[f32], dy: &[f32]) -> Vec<f32> {
+pub(crate) fn weight_gradient(isa: Isa, shape: &ConvShape, images: usize, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let (height, width) = shape.output_size();
     let pixels = images * height * width;
     let lanes = dispatch(isa, Lanes);
@@ -439,7 +450,7 @@ pub(super) fn weight_gradient(isa: Isa, shape: &ConvShape, images: usize, x: &[f
 }
 
 /// The gradient with respect to the bias: the sum over all pixels.
-pub(super) fn bias_gradient(outputs: usize, dy: &[f32]) -> Vec<f32> {
+pub(crate) fn bias_gradient(outputs: usize, dy: &[f32]) -> Vec<f32> {
     let mut sums = vec![0.0_f64; outputs];
     for pixels in dy.chunks(outputs * GRADIENT_CHUNK) {
         let mut part = vec![0.0_f32; outputs];

@@ -6,7 +6,7 @@
 
 use super::dense::Out;
 use super::parallel;
-use super::{cpu_slice, filled, on_cpu};
+use super::{cpu_slice, fill, new_vector, on_cpu};
 use crate::simd::{Isa, Kernel, Simd, dispatch};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
@@ -75,22 +75,32 @@ pub fn run(
     assert_eq!(out.len(), height * width * shape.channels);
     assert!(bias.is_none_or(|b| b.len() == shape.channels));
     let out = Out(out.as_mut_ptr());
-    dispatch(isa, Forward { shape, x, weight: &packed.0, bias, relu, out, rows: 0..height });
+    dispatch(isa, Forward { shape, x, weight: &packed.0, bias, residual: None, relu, out, rows: 0..height });
 }
 
-/// `images` pictures on the current thread pool.
-fn run_parallel(isa: Isa, shape: &DepthwiseShape, images: usize, x: &[f32], packed: &Packed) -> Vec<f32> {
+/// `images` pictures on the current thread pool, plus `residual`, laid out as the output; what `out` held before goes.
+pub(crate) fn run_parallel(
+    isa: Isa,
+    shape: &DepthwiseShape,
+    images: usize,
+    x: &[f32],
+    packed: &Packed,
+    residual: Option<&[f32]>,
+    out: &mut Vec<f32>,
+) {
     let (height, width) = shape.output_size();
+    let length = images * height * width * shape.channels;
     assert_eq!(x.len(), images * shape.height * shape.width * shape.channels);
     assert_eq!(packed.0.len(), shape.kernel * shape.kernel * shape.channels);
+    assert!(residual.is_none_or(|r| r.len() == length));
     // SAFETY: all rows of all images are written.
     unsafe {
-        filled(images * height * width * shape.channels, |out| {
+        fill(out, length, |out| {
             parallel::split(images * height, ROWS_WORTH_A_THREAD, |rows| {
-                let forward = Forward { shape, x, weight: &packed.0, bias: None, relu: false, out, rows };
+                let forward = Forward { shape, x, weight: &packed.0, bias: None, residual, relu: false, out, rows };
                 dispatch(isa, forward);
             });
-        })
+        });
     }
 }
 
@@ -102,6 +112,8 @@ struct Forward<'a> {
     x: &'a [f32],
     weight: &'a [f32],
     bias: Option<&'a [f32]>,
+    /// Laid out as the output.
+    residual: Option<&'a [f32]>,
     relu: bool,
     out: Out,
     /// Output rows, counted through all pictures.
@@ -204,7 +216,10 @@ impl Forward<'_> {
         unsafe {
             let mut value = sum;
             if let Some(bias) = self.bias {
-                value = s.add(value, s.load_partial(bias.as_ptr().add(channel), lanes));
+                value = s.add(value, load(s, bias.as_ptr().add(channel), lanes));
+            }
+            if let Some(residual) = self.residual {
+                value = s.add(value, load(s, residual.as_ptr().add(at), lanes));
             }
             if self.relu {
                 value = s.max(value, s.splat(0.0));
@@ -218,8 +233,16 @@ impl Forward<'_> {
 /// Output pixels of a row that are summed together.
 const TILE: usize = 8;
 
-/// The gradient with respect to the input.
-fn input_gradient(isa: Isa, shape: &DepthwiseShape, images: usize, dy: &[f32], weight: &[f32]) -> Vec<f32> {
+/// The gradient with respect to the input, plus `residual`, laid out as the input.
+pub(crate) fn input_gradient(
+    isa: Isa,
+    shape: &DepthwiseShape,
+    images: usize,
+    dy: &[f32],
+    weight: &[f32],
+    residual: Option<&[f32]>,
+    out: &mut Vec<f32>,
+) {
     let &DepthwiseShape { height, width, channels, kernel, stride, padding } = shape;
     let turned = Packed::turned(weight, channels, kernel);
     let (out_height, out_width) = shape.output_size();
@@ -232,15 +255,18 @@ fn input_gradient(isa: Isa, shape: &DepthwiseShape, images: usize, dy: &[f32], w
             stride,
             padding: kernel - 1 - padding,
         };
-        return run_parallel(isa, &back, images, dy, &turned);
+        return run_parallel(isa, &back, images, dy, &turned, residual, out);
     }
+    let length = images * height * width * channels;
+    assert_eq!(dy.len(), images * out_height * out_width * channels);
+    assert!(residual.is_none_or(|r| r.len() == length));
     // SAFETY: all rows of all images are written.
     unsafe {
-        filled(images * height * width * channels, |out| {
+        fill(out, length, |out| {
             parallel::split(images * height, ROWS_WORTH_A_THREAD, |rows| {
-                dispatch(isa, Scatter { shape, dy, weight: &turned.0, out, rows });
+                dispatch(isa, Scatter { shape, dy, weight: &turned.0, residual, out, rows });
             });
-        })
+        });
     }
 }
 
@@ -250,6 +276,8 @@ struct Scatter<'a> {
     dy: &'a [f32],
     /// Turned filters, `[tap][channel]`.
     weight: &'a [f32],
+    /// Laid out as the input.
+    residual: Option<&'a [f32]>,
     out: Out,
     /// Input rows, counted through all pictures.
     rows: Range<usize>,
@@ -276,7 +304,11 @@ impl Kernel for Scatter<'_> {
                     let lanes = S::LANES.min(channels - channel);
                     // SAFETY: `reach` yields outputs and taps that exist; `lanes` channels are left.
                     unsafe {
-                        let mut sum = s.splat(0.0);
+                        let cell = ((image * height + row) * width + column) * channels + channel;
+                        let mut sum = match self.residual {
+                            Some(residual) => load(s, residual.as_ptr().add(cell), lanes),
+                            None => s.splat(0.0),
+                        };
                         for (out_row, tap_y) in reach(row, out_height) {
                             for (out_column, tap_x) in reach(column, out_width) {
                                 let at = ((image * out_height + out_row) * out_width + out_column) * channels + channel;
@@ -289,7 +321,7 @@ impl Kernel for Scatter<'_> {
                                 };
                             }
                         }
-                        let to = self.out.pointer().add(((image * height + row) * width + column) * channels + channel);
+                        let to = self.out.pointer().add(cell);
                         if lanes == S::LANES { s.store(to, sum) } else { s.store_partial(to, sum, lanes) }
                     }
                     channel += S::LANES;
@@ -300,7 +332,7 @@ impl Kernel for Scatter<'_> {
 }
 
 /// The gradient with respect to the weights; the order of the sums depends on the number of threads alone.
-fn weight_gradient(isa: Isa, shape: &DepthwiseShape, images: usize, x: &[f32], dy: &[f32]) -> Vec<f32> {
+pub(crate) fn weight_gradient(isa: Isa, shape: &DepthwiseShape, images: usize, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let &DepthwiseShape { channels, kernel, .. } = shape;
     let (height, _) = shape.output_size();
     let (taps, rows) = (kernel * kernel, images * height);
@@ -488,7 +520,8 @@ impl CustomOp2 for Depthwise {
     fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
         let (images, shape) = self.shape(lx.shape(), lw.shape())?;
         let packed = Packed::new(cpu_slice(w, lw)?, shape.channels, shape.kernel);
-        let out = run_parallel(Isa::active(), &shape, images, cpu_slice(x, lx)?, &packed);
+        let x = cpu_slice(x, lx)?;
+        let out = new_vector(|out| run_parallel(Isa::active(), &shape, images, x, &packed, None, out));
         let (height, width) = shape.output_size();
         Ok((CpuStorage::F32(out), Shape::from((images, height, width, shape.channels))))
     }
@@ -530,7 +563,8 @@ impl CustomOp2 for Gradient {
             (CpuStorage::F32(weight_gradient(isa, shape, *images, a, b)), Shape::from(dims))
         } else {
             let dims = (*images, shape.height, shape.width, shape.channels);
-            (CpuStorage::F32(input_gradient(isa, shape, *images, a, b)), Shape::from(dims))
+            let dx = new_vector(|out| input_gradient(isa, shape, *images, a, b, None, out));
+            (CpuStorage::F32(dx), Shape::from(dims))
         })
     }
 }
@@ -597,7 +631,7 @@ mod tests {
             let all = |isa| {
                 let mut out = vec![f32::NAN; dy.len()];
                 run(isa, &shape, &x, &Packed::new(&weight, channels, kernel), Some(&dy[..channels]), true, &mut out);
-                out.extend(input_gradient(isa, &shape, 1, &dy, &weight));
+                out.extend(new_vector(|out| input_gradient(isa, &shape, 1, &dy, &weight, Some(&x), out)));
                 out.extend(weight_gradient(isa, &shape, 1, &x, &dy));
                 out
             };

@@ -9,9 +9,9 @@
 mod conv;
 pub mod dense;
 pub mod depthwise;
-mod norm;
+pub(crate) mod norm;
 pub mod parallel;
-mod pointwise;
+pub(crate) mod pointwise;
 
 pub use conv::conv2d;
 pub use depthwise::depthwise_conv2d;
@@ -30,15 +30,23 @@ fn cpu_slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> 
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
 
-/// A vector of `length` numbers that `fill` writes, all of them, through the pointer it is given.
+/// Makes `out` hold `length` numbers that `write` writes, all of them, through the pointer it is given. What it held
+/// before goes; its memory is used again where it suffices.
 ///
 /// # Safety
-/// `fill` must write every one of the `length` numbers.
-unsafe fn filled(length: usize, fill: impl FnOnce(dense::Out)) -> Vec<f32> {
-    let mut out = Vec::with_capacity(length);
-    fill(dense::Out(out.as_mut_ptr()));
-    // SAFETY: `fill` has written them by this function's contract.
+/// `write` must write every one of the `length` numbers.
+unsafe fn fill(out: &mut Vec<f32>, length: usize, write: impl FnOnce(dense::Out)) {
+    out.clear();
+    out.reserve_exact(length);
+    write(dense::Out(out.as_mut_ptr()));
+    // SAFETY: `write` has written them by this function's contract.
     unsafe { out.set_len(length) };
+}
+
+/// What `compute` leaves in a new vector.
+fn new_vector(compute: impl FnOnce(&mut Vec<f32>)) -> Vec<f32> {
+    let mut out = Vec::new();
+    compute(&mut out);
     out
 }
 

@@ -4,7 +4,8 @@
 //! with the unbiased variance; in evaluation the running ones normalize. Statistics are summed in f32 over short runs of
 //! pixels and in f64 over these, in an order that depends on the number of threads alone.
 
-use super::{cpu_slice, filled, on_cpu, parallel};
+use super::dense::blocks as vector_blocks;
+use super::{cpu_slice, fill, new_vector, on_cpu, parallel};
 use crate::simd::{Isa, Kernel, Simd, dispatch};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, Var, bail};
 use rayon::prelude::*;
@@ -80,20 +81,18 @@ pub fn batch_norm(
     Ok(y)
 }
 
+/// What normalizes each channel.
 #[derive(Debug)]
-struct Statistics {
-    mean: Vec<f32>,
+pub(crate) struct Statistics {
+    pub mean: Vec<f32>,
     /// Biased.
-    variance: Vec<f32>,
+    pub variance: Vec<f32>,
 }
 
-struct Norm {
-    /// Those of the batch once the forward pass is done, or the running ones.
-    statistics: Arc<OnceLock<Statistics>>,
-    /// Whether the statistics don't depend on the input.
-    fixed: bool,
-    epsilon: f32,
-    relu: bool,
+impl Statistics {
+    fn inverse_deviation(&self, epsilon: f32) -> Vec<f32> {
+        self.variance.iter().map(|v| 1.0 / (v.max(0.0) + epsilon).sqrt()).collect()
+    }
 }
 
 /// Pixels that are summed in f32 before f64 takes over.
@@ -115,8 +114,6 @@ fn channel_sums(
         let end = ((part + 1) * length).min(count);
         let mut start = part * length;
         while start < end {
-            a.fill(0.0);
-            b.fill(0.0);
             let stop = (start + RUN).min(end);
             sum(start..stop, &mut a, &mut b);
             for c in 0..channels {
@@ -138,28 +135,314 @@ fn channel_sums(
     total
 }
 
-/// Plain code compiled for an instruction set: the compiler makes vectors of it.
-struct Vectorized<F>(F);
+/// A computation that passes over the pixels once for every group of up to four vectors of channels, so that what
+/// belongs to the channels stays in registers.
+trait ChannelBlocks {
+    /// # Safety
+    /// As for [`Simd`]; `first` is a channel and `V` vectors from there reach the last one or less.
+    unsafe fn block<S: Simd, const V: usize>(&mut self, s: S, first: usize);
+}
 
-impl<F: FnOnce()> Kernel for Vectorized<F> {
+struct EachBlock<B> {
+    channels: usize,
+    blocks: B,
+}
+
+impl<B: ChannelBlocks> Kernel for EachBlock<B> {
     type Output = ();
 
     #[inline(always)]
-    unsafe fn run<S: Simd>(self, _: S) {
-        (self.0)();
+    unsafe fn run<S: Simd>(mut self, s: S) {
+        let mut first = 0;
+        for vectors in vector_blocks(self.channels, S::LANES) {
+            // SAFETY: passed on; the blocks cover the channels.
+            unsafe {
+                match vectors {
+                    1 => self.blocks.block::<S, 1>(s, first),
+                    2 => self.blocks.block::<S, 2>(s, first),
+                    3 => self.blocks.block::<S, 3>(s, first),
+                    _ => self.blocks.block::<S, 4>(s, first),
+                }
+            }
+            first += vectors * S::LANES;
+        }
     }
 }
 
-impl Norm {
-    fn coefficients(&self, gamma: &[f32], beta: &[f32]) -> Result<(Vec<f32>, Vec<f32>)> {
-        let Statistics { mean, variance } = self.known()?;
-        let scale: Vec<f32> = gamma.iter().zip(variance).map(|(g, v)| g / (v.max(0.0) + self.epsilon).sqrt()).collect();
-        let shift = beta.iter().zip(&scale).zip(mean).map(|((b, s), m)| b - s * m).collect();
-        Ok((scale, shift))
+/// `V` vectors of `numbers` from `at` on, of which `left` are there at least once.
+#[inline(always)]
+unsafe fn load<S: Simd, const V: usize>(s: S, numbers: &[f32], at: usize, left: usize) -> [S::Vector; V] {
+    // SAFETY: the caller has `left` numbers there.
+    unsafe {
+        let from = numbers.as_ptr().add(at);
+        std::array::from_fn(|v| {
+            let left = left - v * S::LANES;
+            let from = from.add(v * S::LANES);
+            if left >= S::LANES { s.load(from) } else { s.load_partial(from, left) }
+        })
     }
+}
 
-    fn known(&self) -> Result<&Statistics> {
-        self.statistics.get().ok_or_else(|| candle_core::Error::Msg("the forward pass comes first".into()))
+#[inline(always)]
+unsafe fn store<S: Simd, const V: usize>(s: S, to: *mut f32, values: [S::Vector; V], left: usize) {
+    // SAFETY: the caller has `left` numbers there.
+    unsafe {
+        for (v, value) in values.into_iter().enumerate() {
+            let (to, left) = (to.add(v * S::LANES), left - v * S::LANES);
+            if left >= S::LANES { s.store(to, value) } else { s.store_partial(to, value, left) }
+        }
+    }
+}
+
+/// Sums of the numbers and of their squares.
+struct Moments<'a> {
+    x: &'a [f32],
+    channels: usize,
+    sum: &'a mut [f32],
+    squares: &'a mut [f32],
+}
+
+impl ChannelBlocks for Moments<'_> {
+    #[inline(always)]
+    unsafe fn block<S: Simd, const V: usize>(&mut self, s: S, first: usize) {
+        let left = self.channels - first;
+        // SAFETY: every slice has whole pixels of `channels` numbers.
+        unsafe {
+            let (mut sum, mut squares) = ([s.splat(0.0); V], [s.splat(0.0); V]);
+            for at in (first..self.x.len()).step_by(self.channels) {
+                let x: [S::Vector; V] = load(s, self.x, at, left);
+                for v in 0..V {
+                    sum[v] = s.add(sum[v], x[v]);
+                    squares[v] = s.mul_add(x[v], x[v], squares[v]);
+                }
+            }
+            store(s, self.sum.as_mut_ptr().add(first), sum, left);
+            store(s, self.squares.as_mut_ptr().add(first), squares, left);
+        }
+    }
+}
+
+/// `x * scale + shift`, at least `lowest`.
+struct Affine<'a> {
+    x: &'a [f32],
+    channels: usize,
+    scale: &'a [f32],
+    shift: &'a [f32],
+    lowest: f32,
+    out: *mut f32,
+}
+
+impl ChannelBlocks for Affine<'_> {
+    #[inline(always)]
+    unsafe fn block<S: Simd, const V: usize>(&mut self, s: S, first: usize) {
+        let left = self.channels - first;
+        // SAFETY: every slice has whole pixels of `channels` numbers, and `out` as many as `x`.
+        unsafe {
+            let scale: [S::Vector; V] = load(s, self.scale, first, left);
+            let shift: [S::Vector; V] = load(s, self.shift, first, left);
+            let lowest = s.splat(self.lowest);
+            for at in (first..self.x.len()).step_by(self.channels) {
+                let x: [S::Vector; V] = load(s, self.x, at, left);
+                let y = std::array::from_fn(|v| s.max(s.mul_add(x[v], scale[v], shift[v]), lowest));
+                store::<S, V>(s, self.out.add(at), y, left);
+            }
+        }
+    }
+}
+
+/// Sums of `g` and of `g` times the normalized `x`, where `g` is `dy` or, with a ReLU, `dy` where `y` is positive.
+struct GradientSums<'a> {
+    x: &'a [f32],
+    y: Option<&'a [f32]>,
+    dy: &'a [f32],
+    channels: usize,
+    mean: &'a [f32],
+    inverse_deviation: &'a [f32],
+    products: &'a mut [f32],
+    sums: &'a mut [f32],
+}
+
+impl ChannelBlocks for GradientSums<'_> {
+    #[inline(always)]
+    unsafe fn block<S: Simd, const V: usize>(&mut self, s: S, first: usize) {
+        let left = self.channels - first;
+        // SAFETY: every slice has whole pixels of `channels` numbers.
+        unsafe {
+            let mean: [S::Vector; V] = load(s, self.mean, first, left);
+            let inverse: [S::Vector; V] = load(s, self.inverse_deviation, first, left);
+            let (mut products, mut sums) = ([s.splat(0.0); V], [s.splat(0.0); V]);
+            for at in (first..self.x.len()).step_by(self.channels) {
+                let x: [S::Vector; V] = load(s, self.x, at, left);
+                let g: [S::Vector; V] = gated(s, self.y, self.dy, at, left);
+                for v in 0..V {
+                    products[v] = s.mul_add(g[v], s.sub(x[v], mean[v]), products[v]);
+                    sums[v] = s.add(sums[v], g[v]);
+                }
+            }
+            let products = std::array::from_fn(|v| s.mul(products[v], inverse[v]));
+            store::<S, V>(s, self.products.as_mut_ptr().add(first), products, left);
+            store(s, self.sums.as_mut_ptr().add(first), sums, left);
+        }
+    }
+}
+
+/// `dy`, or `dy` where `y` is positive.
+#[inline(always)]
+unsafe fn gated<S: Simd, const V: usize>(
+    s: S,
+    y: Option<&[f32]>,
+    dy: &[f32],
+    at: usize,
+    left: usize,
+) -> [S::Vector; V] {
+    // SAFETY: the caller has `left` numbers there.
+    unsafe {
+        let dy: [S::Vector; V] = load(s, dy, at, left);
+        let Some(y) = y else { return dy };
+        let y: [S::Vector; V] = load(s, y, at, left);
+        std::array::from_fn(|v| s.where_positive(y[v], dy[v]))
+    }
+}
+
+/// `g * scale + x * slope + offset`.
+struct InputGradient<'a> {
+    x: &'a [f32],
+    y: Option<&'a [f32]>,
+    dy: &'a [f32],
+    channels: usize,
+    scale: &'a [f32],
+    slope: &'a [f32],
+    offset: &'a [f32],
+    out: *mut f32,
+}
+
+impl ChannelBlocks for InputGradient<'_> {
+    #[inline(always)]
+    unsafe fn block<S: Simd, const V: usize>(&mut self, s: S, first: usize) {
+        let left = self.channels - first;
+        // SAFETY: every slice has whole pixels of `channels` numbers, and `out` as many as `x`.
+        unsafe {
+            let scale: [S::Vector; V] = load(s, self.scale, first, left);
+            let slope: [S::Vector; V] = load(s, self.slope, first, left);
+            let offset: [S::Vector; V] = load(s, self.offset, first, left);
+            for at in (first..self.x.len()).step_by(self.channels) {
+                let x: [S::Vector; V] = load(s, self.x, at, left);
+                let g: [S::Vector; V] = gated(s, self.y, self.dy, at, left);
+                let dx =
+                    std::array::from_fn(|v| s.mul_add(g[v], scale[v], s.mul_add(x[v], slope[v], offset[v])));
+                store::<S, V>(s, self.out.add(at), dx, left);
+            }
+        }
+    }
+}
+
+/// The batch's statistics of `x`, whole pixels of `channels` numbers.
+pub(crate) fn statistics(isa: Isa, x: &[f32], channels: usize) -> Statistics {
+    assert!(x.len().is_multiple_of(channels));
+    let count = x.len() / channels;
+    let (sum, squares) = channel_sums(count, channels, |pixels, sum, squares| {
+        let x = &x[pixels.start * channels..pixels.end * channels];
+        dispatch(isa, EachBlock { channels, blocks: Moments { x, channels, sum, squares } });
+    });
+    let mean: Vec<f64> = sum.iter().map(|s| s / count as f64).collect();
+    let variance = squares.iter().zip(&mean).map(|(s, m)| (s / count as f64 - m * m).max(0.0) as f32).collect();
+    Statistics { mean: mean.into_iter().map(|m| m as f32).collect(), variance }
+}
+
+/// What normalizes, and what follows it.
+#[derive(Clone, Copy)]
+pub(crate) struct NormOf<'a> {
+    pub gamma: &'a [f32],
+    pub statistics: &'a Statistics,
+    /// Whether the statistics don't depend on the input.
+    pub fixed: bool,
+    pub epsilon: f32,
+    pub relu: bool,
+}
+
+/// The normalized `x`; what `out` held before goes.
+pub(crate) fn normalize(isa: Isa, norm: &NormOf<'_>, beta: &[f32], x: &[f32], out: &mut Vec<f32>) {
+    let NormOf { gamma, statistics, epsilon, relu, .. } = *norm;
+    let channels = gamma.len();
+    assert!(x.len().is_multiple_of(channels) && beta.len() == channels && statistics.mean.len() == channels);
+    let scale: Vec<f32> = gamma.iter().zip(statistics.inverse_deviation(epsilon)).map(|(g, i)| g * i).collect();
+    let shift: Vec<f32> = beta.iter().zip(&scale).zip(&statistics.mean).map(|((b, s), m)| b - s * m).collect();
+    let lowest = if relu { 0.0 } else { f32::NEG_INFINITY };
+    // SAFETY: every pixel is written; parts don't overlap.
+    unsafe {
+        fill(out, x.len(), |out| {
+            parallel::split(x.len() / channels, PIXELS_WORTH_A_THREAD, |pixels| {
+                let all = pixels.start * channels..pixels.end * channels;
+                let out = out.pointer().add(all.start);
+                let blocks = Affine { x: &x[all], channels, scale: &scale, shift: &shift, lowest, out };
+                dispatch(isa, EachBlock { channels, blocks });
+            });
+        });
+    }
+}
+
+/// The gradients with respect to gain and bias, and, in `out`, to `x`, from the output `y` and the gradient `dy` of it.
+pub(crate) fn gradients(
+    isa: Isa,
+    norm: &NormOf<'_>,
+    x: &[f32],
+    y: &[f32],
+    dy: &[f32],
+    out: &mut Vec<f32>,
+) -> (Vec<f32>, Vec<f32>) {
+    let NormOf { gamma, statistics: Statistics { mean, .. }, fixed, epsilon, relu } = *norm;
+    let inverse_deviation = norm.statistics.inverse_deviation(epsilon);
+    let channels = gamma.len();
+    let count = x.len() / channels;
+    assert_eq!([x.len(), y.len(), dy.len()], [count * channels; 3]);
+    let y = relu.then_some(y);
+    let (products, sums) = channel_sums(count, channels, |pixels, products, sums| {
+        let all = pixels.start * channels..pixels.end * channels;
+        let (x, y, dy) = (&x[all.clone()], y.map(|y| &y[all.clone()]), &dy[all]);
+        let inverse_deviation = &inverse_deviation;
+        let blocks = GradientSums { x, y, dy, channels, mean, inverse_deviation, products, sums };
+        dispatch(isa, EachBlock { channels, blocks });
+    });
+    // dx = scale * (g - mean of g - normalized x * mean of (g * normalized x)); the means drop out where the
+    // statistics are fixed.
+    let share = if fixed { 0.0 } else { 1.0 / count as f64 };
+    let scale: Vec<f32> = gamma.iter().zip(&inverse_deviation).map(|(g, i)| g * i).collect();
+    let slope: Vec<f32> = (0..channels)
+        .map(|c| (-f64::from(scale[c]) * f64::from(inverse_deviation[c]) * products[c] * share) as f32)
+        .collect();
+    let offset: Vec<f32> = (0..channels)
+        .map(|c| (-f64::from(scale[c]) * sums[c] * share - f64::from(slope[c]) * f64::from(mean[c])) as f32)
+        .collect();
+    // SAFETY: every pixel is written; parts don't overlap.
+    unsafe {
+        fill(out, x.len(), |out| {
+            parallel::split(count, PIXELS_WORTH_A_THREAD, |pixels| {
+                let all = pixels.start * channels..pixels.end * channels;
+                let out = out.pointer().add(all.start);
+                let (x, y, dy) = (&x[all.clone()], y.map(|y| &y[all.clone()]), &dy[all]);
+                let (scale, slope, offset) = (&scale, &slope, &offset);
+                let blocks = InputGradient { x, y, dy, channels, scale, slope, offset, out };
+                dispatch(isa, EachBlock { channels, blocks });
+            });
+        });
+    }
+    let narrow = |v: Vec<f64>| v.into_iter().map(|v| v as f32).collect();
+    (narrow(products), narrow(sums))
+}
+
+struct Norm {
+    /// Those of the batch once the forward pass is done, or the running ones.
+    statistics: Arc<OnceLock<Statistics>>,
+    fixed: bool,
+    epsilon: f32,
+    relu: bool,
+}
+
+impl Norm {
+    fn of<'a>(&'a self, gamma: &'a [f32]) -> Result<NormOf<'a>> {
+        let missing = || candle_core::Error::Msg("the forward pass comes first".into());
+        let statistics = self.statistics.get().ok_or_else(missing)?;
+        Ok(NormOf { gamma, statistics, fixed: self.fixed, epsilon: self.epsilon, relu: self.relu })
     }
 }
 
@@ -178,59 +461,11 @@ impl CustomOp3 for Norm {
         lb: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (x, gamma, beta, isa) = (cpu_slice(x, lx)?, cpu_slice(gamma, lg)?, cpu_slice(beta, lb)?, Isa::active());
-        let channels = gamma.len();
-        let count = x.len() / channels;
         if !self.fixed {
-            let (sum, squares) = channel_sums(count, channels, |pixels, a, b| {
-                dispatch(
-                    isa,
-                    Vectorized(
-                        #[inline(always)]
-                        || {
-                            for pixel in x[pixels.start * channels..pixels.end * channels].chunks_exact(channels) {
-                                for ((a, b), v) in a.iter_mut().zip(b.iter_mut()).zip(pixel) {
-                                    *a += v;
-                                    *b += v * v;
-                                }
-                            }
-                        },
-                    ),
-                );
-            });
-            let mean: Vec<f64> = sum.iter().map(|s| s / count as f64).collect();
-            let variance = squares.iter().zip(&mean).map(|(s, m)| (s / count as f64 - m * m).max(0.0) as f32).collect();
-            let mean = mean.into_iter().map(|m| m as f32).collect();
-            let _ = self.statistics.set(Statistics { mean, variance });
+            let _ = self.statistics.set(statistics(isa, x, gamma.len()));
         }
-        let (scale, shift) = self.coefficients(gamma, beta)?;
-        let lowest = if self.relu { 0.0 } else { f32::NEG_INFINITY };
-        // SAFETY: every pixel is written.
-        let y = unsafe {
-            filled(x.len(), |out| {
-                parallel::split(count, PIXELS_WORTH_A_THREAD, |pixels| {
-                    // SAFETY: parts don't overlap.
-                    let out = std::slice::from_raw_parts_mut(
-                        out.pointer().add(pixels.start * channels),
-                        pixels.len() * channels,
-                    );
-                    let x = &x[pixels.start * channels..pixels.end * channels];
-                    dispatch(
-                        isa,
-                        Vectorized(
-                            #[inline(always)]
-                            || {
-                                for (y, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
-                                    for (((y, x), a), b) in y.iter_mut().zip(x).zip(&scale).zip(&shift) {
-                                        *y = (x * a + b).max(lowest);
-                                    }
-                                }
-                            },
-                        ),
-                    );
-                });
-            })
-        };
-        Ok((CpuStorage::F32(y), lx.shape().clone()))
+        let norm = self.of(gamma)?;
+        Ok((CpuStorage::F32(new_vector(|out| normalize(isa, &norm, beta, x, out))), lx.shape().clone()))
     }
 
     fn bwd(
@@ -241,35 +476,22 @@ impl CustomOp3 for Norm {
         y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let Statistics { mean, variance } = self.known()?;
-        let inverse_deviation: Vec<f32> = variance.iter().map(|v| 1.0 / (v.max(0.0) + self.epsilon).sqrt()).collect();
-        let backward = Backward {
-            mean: mean.clone(),
-            inverse_deviation,
-            gamma: gamma.to_vec1()?,
-            fixed: self.fixed,
-            relu: self.relu,
-            sums: OnceLock::new(),
-        };
+        let gamma = gamma.to_vec1()?;
+        let backward = Backward { norm: self.of(&gamma)?, gradients: OnceLock::new() };
         let dx = x.apply_op3_no_bwd(y, &dy.contiguous()?, &backward)?;
-        let Some((dgamma, dbeta)) = backward.sums.into_inner() else { bail!("the backward pass has run") };
-        let channels = dgamma.len();
-        let tensor = |v: Vec<f32>| Tensor::from_vec(v, channels, x.device());
+        let Some((dgamma, dbeta)) = backward.gradients.into_inner() else { bail!("the backward pass has not run") };
+        let tensor = |v: Vec<f32>| Tensor::from_vec(v, gamma.len(), x.device());
         Ok((Some(dx), Some(tensor(dgamma)?), Some(tensor(dbeta)?)))
     }
 }
 
-struct Backward {
-    mean: Vec<f32>,
-    inverse_deviation: Vec<f32>,
-    gamma: Vec<f32>,
-    fixed: bool,
-    relu: bool,
-    /// The gradients of gain and bias.
-    sums: OnceLock<(Vec<f32>, Vec<f32>)>,
+struct Backward<'a> {
+    norm: NormOf<'a>,
+    /// Those of gain and bias.
+    gradients: OnceLock<(Vec<f32>, Vec<f32>)>,
 }
 
-impl CustomOp3 for Backward {
+impl CustomOp3 for Backward<'_> {
     fn name(&self) -> &'static str {
         "awing-batch-norm-gradient"
     }
@@ -283,81 +505,9 @@ impl CustomOp3 for Backward {
         dy: &CpuStorage,
         ld: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (x, y, dy, isa) = (cpu_slice(x, lx)?, cpu_slice(y, ly)?, cpu_slice(dy, ld)?, Isa::active());
-        let Self { mean, inverse_deviation, gamma, relu, .. } = self;
-        let channels = gamma.len();
-        let count = x.len() / channels;
-        // Without a ReLU every gradient passes.
-        let lowest = if *relu { 0.0 } else { f32::NEG_INFINITY };
-        let (products, sums) = channel_sums(count, channels, |pixels, a, b| {
-            let all = pixels.start * channels..pixels.end * channels;
-            let (x, y, dy) = (&x[all.clone()], &y[all.clone()], &dy[all]);
-            dispatch(
-                isa,
-                Vectorized(
-                    #[inline(always)]
-                    || {
-                        let rows =
-                            x.chunks_exact(channels).zip(y.chunks_exact(channels)).zip(dy.chunks_exact(channels));
-                        for ((x, y), dy) in rows {
-                            let sums = a.iter_mut().zip(b.iter_mut()).zip(mean.iter().zip(inverse_deviation));
-                            for (((a, b), (mean, inverse)), ((x, y), dy)) in sums.zip(x.iter().zip(y).zip(dy)) {
-                                let (gradient, nothing) = (*dy, 0.0);
-                                let g = if *y > lowest { gradient } else { nothing };
-                                *a += g * (x - mean) * inverse;
-                                *b += g;
-                            }
-                        }
-                    },
-                ),
-            );
-        });
-        // dx = scale * (g - mean of g - normalized x * mean of (g * normalized x)); the means drop out where the
-        // statistics are fixed.
-        let share = if self.fixed { 0.0 } else { 1.0 / count as f64 };
-        let scale: Vec<f32> = gamma.iter().zip(inverse_deviation).map(|(g, i)| g * i).collect();
-        let slope: Vec<f32> = (0..channels)
-            .map(|c| (-f64::from(scale[c]) * f64::from(inverse_deviation[c]) * products[c] * share) as f32)
-            .collect();
-        let offset: Vec<f32> = (0..channels)
-            .map(|c| (-f64::from(scale[c]) * sums[c] * share - f64::from(slope[c]) * f64::from(mean[c])) as f32)
-            .collect();
-        // SAFETY: every pixel is written.
-        let dx = unsafe {
-            filled(x.len(), |out| {
-                parallel::split(count, PIXELS_WORTH_A_THREAD, |pixels| {
-                    let all = pixels.start * channels..pixels.end * channels;
-                    // SAFETY: parts don't overlap.
-                    let out = std::slice::from_raw_parts_mut(out.pointer().add(all.start), all.len());
-                    let (x, y, dy) = (&x[all.clone()], &y[all.clone()], &dy[all]);
-                    dispatch(
-                        isa,
-                        Vectorized(
-                            #[inline(always)]
-                            || {
-                                let rows = x
-                                    .chunks_exact(channels)
-                                    .zip(y.chunks_exact(channels))
-                                    .zip(dy.chunks_exact(channels));
-                                for (out, ((x, y), dy)) in out.chunks_exact_mut(channels).zip(rows) {
-                                    let lines = scale.iter().zip(&slope).zip(&offset);
-                                    let cells = x.iter().zip(y).zip(dy);
-                                    for (out, (((scale, slope), offset), ((x, y), dy))) in
-                                        out.iter_mut().zip(lines.zip(cells))
-                                    {
-                                        let (gradient, nothing) = (*dy, 0.0);
-                                        let g = if *y > lowest { gradient } else { nothing };
-                                        *out = scale * g + slope * x + offset;
-                                    }
-                                }
-                            },
-                        ),
-                    );
-                });
-            })
-        };
-        let narrow = |v: Vec<f64>| v.into_iter().map(|v| v as f32).collect();
-        let _ = self.sums.set((narrow(products), narrow(sums)));
+        let (x, y, dy) = (cpu_slice(x, lx)?, cpu_slice(y, ly)?, cpu_slice(dy, ld)?);
+        let mut dx = Vec::new();
+        let _ = self.gradients.set(gradients(Isa::active(), &self.norm, x, y, dy, &mut dx));
         Ok((CpuStorage::F32(dx), lx.shape().clone()))
     }
 }

@@ -1,7 +1,7 @@
 //! Operations on single cells and small neighbourhoods: sums with a ReLU, doubling and halving of maps.
 
 use super::dense::Out;
-use super::{cpu_slice, filled, on_cpu, parallel};
+use super::{cpu_slice, fill, new_vector, on_cpu, parallel};
 use crate::simd::{Isa, Kernel, Simd, dispatch};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use std::ops::Range;
@@ -75,28 +75,44 @@ impl<F: Elementwise> Kernel for EachVector<F> {
     }
 }
 
-fn elementwise(length: usize, value: impl Elementwise + Sync) -> Vec<f32> {
+fn elementwise(length: usize, value: impl Elementwise + Sync, out: &mut Vec<f32>) {
     // SAFETY: every number is written.
     unsafe {
-        filled(length, |out| {
+        fill(out, length, |out| {
             parallel::split(length, NUMBERS_WORTH_A_THREAD, |range| {
                 dispatch(Isa::active(), EachVector { range, out, value });
             });
-        })
+        });
     }
 }
 
-#[derive(Clone, Copy)]
-struct PositiveSum<'a>(&'a [f32], &'a [f32]);
+/// `x + y`, at least 0 if `relu`.
+pub(crate) fn sum(x: &[f32], y: &[f32], relu: bool, out: &mut Vec<f32>) {
+    assert_eq!(x.len(), y.len());
+    elementwise(x.len(), Sum { x, y, lowest: if relu { 0.0 } else { f32::NEG_INFINITY } }, out);
+}
 
-impl Elementwise for PositiveSum<'_> {
+/// The gradient of a ReLU from its output `y` and the gradient `dy` of that.
+pub(crate) fn relu_gradient(y: &[f32], dy: &[f32], out: &mut Vec<f32>) {
+    assert_eq!(y.len(), dy.len());
+    elementwise(y.len(), Gated(y, dy), out);
+}
+
+#[derive(Clone, Copy)]
+struct Sum<'a> {
+    x: &'a [f32],
+    y: &'a [f32],
+    lowest: f32,
+}
+
+impl Elementwise for Sum<'_> {
     #[inline(always)]
     unsafe fn value<S: Simd>(&self, s: S, at: usize, count: usize) -> S::Vector {
         // SAFETY: passed on.
         unsafe {
             let (a, b) =
-                (s.load_partial(self.0.as_ptr().add(at), count), s.load_partial(self.1.as_ptr().add(at), count));
-            s.max(s.add(a, b), s.splat(0.0))
+                (s.load_partial(self.x.as_ptr().add(at), count), s.load_partial(self.y.as_ptr().add(at), count));
+            s.max(s.add(a, b), s.splat(self.lowest))
         }
     }
 }
@@ -129,7 +145,7 @@ impl CustomOp2 for AddRelu {
         if lx.shape() != ly.shape() {
             bail!("{:?} and {:?} can't be added", lx.shape(), ly.shape());
         }
-        Ok((CpuStorage::F32(elementwise(x.len(), PositiveSum(x, y))), lx.shape().clone()))
+        Ok((CpuStorage::F32(new_vector(|out| sum(x, y, true, out))), lx.shape().clone()))
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, sum: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -148,16 +164,17 @@ impl CustomOp2 for Gate {
 
     fn cpu_fwd(&self, y: &CpuStorage, ly: &Layout, dy: &CpuStorage, ld: &Layout) -> Result<(CpuStorage, Shape)> {
         let (y, dy) = (cpu_slice(y, ly)?, cpu_slice(dy, ld)?);
-        Ok((CpuStorage::F32(elementwise(y.len(), Gated(y, dy))), ly.shape().clone()))
+        Ok((CpuStorage::F32(new_vector(|out| relu_gradient(y, dy, out))), ly.shape().clone()))
     }
 }
 
 /// Repeats every cell of `rows` (counted through all images) twice in both directions.
-fn double(width: usize, channels: usize, x: &[f32], rows: usize, factor: f32) -> Vec<f32> {
+pub(crate) fn double(width: usize, channels: usize, x: &[f32], rows: usize, factor: f32, out: &mut Vec<f32>) {
     let line = width * channels;
+    assert_eq!(x.len(), rows * line);
     // SAFETY: both output rows of every input row are written.
     unsafe {
-        filled(4 * rows * line, |out| {
+        fill(out, 4 * rows * line, |out| {
             parallel::split(rows, ROWS_WORTH_A_THREAD, |range| {
                 for row in range {
                     // SAFETY: rows of different parts don't overlap.
@@ -179,11 +196,12 @@ fn double(width: usize, channels: usize, x: &[f32], rows: usize, factor: f32) ->
 }
 
 /// The sum of 2x2 cells, times `factor`; `rows` output rows, counted through all images.
-fn halve(width: usize, channels: usize, x: &[f32], rows: usize, factor: f32) -> Vec<f32> {
+pub(crate) fn halve(width: usize, channels: usize, x: &[f32], rows: usize, factor: f32, out: &mut Vec<f32>) {
     let line = width * channels;
+    assert_eq!(x.len(), 4 * rows * line);
     // SAFETY: every row is written.
     unsafe {
-        filled(rows * line, |out| {
+        fill(out, rows * line, |out| {
             parallel::split(rows, ROWS_WORTH_A_THREAD, |range| {
                 for row in range {
                     // SAFETY: rows of different parts don't overlap.
@@ -210,8 +228,7 @@ impl CustomOp1 for Upsample {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n, h, w, c) = lx.shape().dims4()?;
-        Ok((CpuStorage::F32(double(w, c, cpu_slice(x, lx)?, n * h, 1.0)), Shape::from((n, 2 * h, 2 * w, c))))
+        Resize { doubled: true, factor: 1.0 }.cpu_fwd(x, lx)
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
@@ -248,9 +265,11 @@ impl CustomOp1 for Resize {
         let (n, h, w, c) = lx.shape().dims4()?;
         let x = cpu_slice(x, lx)?;
         Ok(if self.doubled {
-            (CpuStorage::F32(double(w, c, x, n * h, self.factor)), Shape::from((n, 2 * h, 2 * w, c)))
+            let y = new_vector(|out| double(w, c, x, n * h, self.factor, out));
+            (CpuStorage::F32(y), Shape::from((n, 2 * h, 2 * w, c)))
         } else {
-            (CpuStorage::F32(halve(w / 2, c, x, n * h / 2, self.factor)), Shape::from((n, h / 2, w / 2, c)))
+            let y = new_vector(|out| halve(w / 2, c, x, n * h / 2, self.factor, out));
+            (CpuStorage::F32(y), Shape::from((n, h / 2, w / 2, c)))
         })
     }
 }

@@ -5,8 +5,10 @@
 //! count train the same model.
 
 mod checkpoint;
+mod compute;
 mod log;
 mod optimizer;
+mod passes;
 mod recipe;
 mod trainer;
 

@@ -1,13 +1,14 @@
 //! The training loop.
 
 use super::checkpoint::{self, Position, State};
+use super::compute::{Compute, Gradients};
 use super::log::{self, LogRow};
 use super::optimizer::{Moments, global_norm, update};
 use super::recipe::Recipe;
 use crate::data::{Batch, DataError, Loader, Task};
 use crate::model::graph::Parameter;
-use crate::model::{Mode, Model, ModelError, Network};
-use candle_core::{Device, Tensor};
+use crate::model::{Model, ModelError, Network};
+use candle_core::Device;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -105,7 +106,7 @@ pub struct Trainer {
     recipe: Recipe,
     options: TrainOptions,
     task: Arc<dyn Task>,
-    network: Network,
+    compute: Compute,
     parameters: Vec<Parameter>,
     position: Position,
     state: State,
@@ -138,9 +139,9 @@ impl Trainer {
             let state = State { averages: values.clone(), values, moments };
             (Position { step: 0, seconds: 0.0 }, state, Vec::new())
         };
-        let trainer = Self { recipe, options, task, network, parameters, position, state, rows };
-        write_values(&trainer.network, &trainer.state.values)?;
-        Ok(trainer)
+        let mut compute = Compute::new(network);
+        compute.set(&state.values)?;
+        Ok(Self { recipe, options, task, compute, parameters, position, state, rows })
     }
 
     /// Starts a new training from the weights of a model instead of random ones.
@@ -157,8 +158,7 @@ impl Trainer {
             self.state.values[i] = values.to_vec();
             self.state.averages[i] = values.to_vec();
         }
-        write_values(&self.network, &self.state.values)?;
-        Ok(())
+        Ok(self.compute.set(&self.state.values)?)
     }
 
     /// Trains until the schedule, the time or somebody's patience ends. The model (average of the weights) is then in
@@ -252,56 +252,34 @@ impl Trainer {
     /// device reports for a batch of another shape than the task's.
     pub fn train_on(&mut self, batch: Batch) -> Result<f64, TrainError> {
         let (step, rate) = (self.position.step, self.learning_rate());
-        let shape = self.task.shape();
-        let device = self.network.device().clone();
-        let maps = (batch.len, shape.heatmap.0, shape.heatmap.1, shape.channels);
-        let pictures = Tensor::from_vec(batch.input, (batch.len, shape.input.0, shape.input.1, 3), &device)?;
-        let target = Tensor::from_vec(batch.target, maps, &device)?;
-        let weight = Tensor::from_vec(batch.weight, maps, &device)?;
-        let mut loss: Option<Tensor> = None;
-        for stack in self.network.forward(&pictures, Mode::Train)? {
-            let one = self.task.loss(&stack, &target, &weight, batch.normalizer)?;
-            loss = Some(match loss {
-                Some(sum) => (sum + one)?,
-                None => one,
-            });
-        }
-        let loss = loss.expect("a network has an output");
-        let value = f64::from(loss.to_scalar::<f32>()?);
-        if !value.is_finite() {
-            return Err(TrainError::Diverged { step });
-        }
-        let gradients = loss.backward()?;
-        let mut flat: Vec<Option<Vec<f32>>> = Vec::with_capacity(self.parameters.len());
-        for (_, var) in self.network.parameters() {
-            flat.push(gradients.get(var).map(|g| g.flatten_all()?.to_vec1::<f32>()).transpose()?);
-        }
-        let norm = global_norm(flat.iter().flatten().map(Vec::as_slice));
-        if !norm.is_finite() {
+        let Gradients { loss, of_parameters, running } =
+            self.compute.gradients(&*self.task, &self.state.values, batch)?;
+        let norm = global_norm(of_parameters.iter().flatten().map(Vec::as_slice));
+        if !(loss.is_finite() && norm.is_finite()) {
             return Err(TrainError::Diverged { step });
         }
         let scale = self.recipe.optimizer.clip_norm.map_or(1.0, |longest| (longest / norm.max(1e-12)).min(1.0));
         let decay = self.recipe.average_decay.min((step + 1) as f64 / (step as f64 + AVERAGE_WARMUP)) as f32;
-        for (i, (p, var)) in self.network.parameters().iter().enumerate() {
+        for (number, value) in running {
+            self.state.values[number] = value;
+        }
+        for (i, p) in self.parameters.iter().enumerate() {
             let value = &mut self.state.values[i];
-            match &flat[i] {
-                Some(gradient) if p.role.is_trained() => {
-                    let moments = &mut self.state.moments[i];
-                    update(&self.recipe.optimizer, p.role, step, rate, scale, value, gradient, moments);
-                    var.set(&Tensor::from_slice(value, p.shape.as_slice(), &device)?)?;
-                }
-                _ => *value = var.flatten_all()?.to_vec1()?,
+            if let Some(gradient) = &of_parameters[i] {
+                let moments = &mut self.state.moments[i];
+                update(&self.recipe.optimizer, p.role, step, rate, scale, value, gradient, moments);
             }
             for (average, v) in self.state.averages[i].iter_mut().zip(value.iter()) {
                 *average = decay * *average + (1.0 - decay) * v;
             }
         }
+        self.compute.set(&self.state.values)?;
         self.position.step += 1;
-        Ok(value)
+        Ok(loss)
     }
 
     fn validate(&self, validator: &mut dyn Validator) -> Result<f64, TrainError> {
-        let average = Network::from_model(&self.model()?, self.network.device())?;
+        let average = Network::from_model(&self.model()?, &self.options.device)?;
         validator.measure(&average).map_err(TrainError::Validation)
     }
 
@@ -333,11 +311,4 @@ impl Trainer {
 fn read_values(network: &Network) -> Result<Vec<Vec<f32>>, TrainError> {
     let read = |(_, var): &(Parameter, candle_core::Var)| var.flatten_all()?.to_vec1::<f32>();
     Ok(network.parameters().iter().map(read).collect::<Result<_, _>>()?)
-}
-
-fn write_values(network: &Network, values: &[Vec<f32>]) -> Result<(), TrainError> {
-    for ((p, var), values) in network.parameters().iter().zip(values) {
-        var.set(&Tensor::from_slice(values, p.shape.as_slice(), network.device())?)?;
-    }
-    Ok(())
 }
