@@ -328,8 +328,7 @@ impl ChannelBlocks for InputGradient<'_> {
             for at in (first..self.x.len()).step_by(self.channels) {
                 let x: [S::Vector; V] = load(s, self.x, at, left);
                 let g: [S::Vector; V] = gated(s, self.y, self.dy, at, left);
-                let dx =
-                    std::array::from_fn(|v| s.mul_add(g[v], scale[v], s.mul_add(x[v], slope[v], offset[v])));
+                let dx = std::array::from_fn(|v| s.mul_add(g[v], scale[v], s.mul_add(x[v], slope[v], offset[v])));
                 store::<S, V>(s, self.out.add(at), dx, left);
             }
         }

@@ -203,7 +203,15 @@ impl Passes {
             &Operation::Convolution { kernel, stride, depthwise: true, bias, .. } => {
                 assert!(!bias, "no depthwise convolution of a network has a bias");
                 let shape = self.depthwise_shape(forward, id, kernel, stride);
-                depthwise::run_parallel(isa, &shape, images, x, &Packed::new(own(0), shape.channels, kernel), None, out);
+                depthwise::run_parallel(
+                    isa,
+                    &shape,
+                    images,
+                    x,
+                    &Packed::new(own(0), shape.channels, kernel),
+                    None,
+                    out,
+                );
             }
             &Operation::Convolution { kernel, stride, bias, .. } => {
                 let shape = self.dense_shape(forward, id, kernel, stride);
