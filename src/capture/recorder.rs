@@ -207,9 +207,15 @@ impl Video {
             "-i",
             "pipe:0",
         ]);
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("mp4")) {
-            // In pieces, so that what is written can be played even if ffmpeg is killed.
-            command.args(["-movflags", "+frag_keyframe+empty_moov"]);
+        let is_one_of =
+            |endings: &[&str]| endings.iter().any(|e| path.extension().is_some_and(|p| p.eq_ignore_ascii_case(e)));
+        if is_one_of(&["mp4", "mov"]) {
+            // In pieces of a second, so that what is written can be played even if ffmpeg is killed.
+            command.args(["-movflags", "+frag_keyframe+empty_moov", "-force_key_frames", "expr:gte(t,n_forced)"]);
+        }
+        if is_one_of(&["mp4", "mov", "mkv"]) {
+            // Tracking needs the processor more than the file needs to be small, and the end is not waited for long.
+            command.args(["-preset", "veryfast"]);
         }
         // Most players want chroma at half the size, which wants even sides.
         command.args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-an"]);

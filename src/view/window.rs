@@ -147,7 +147,8 @@ impl Window {
         if cfg!(all(unix, not(target_os = "macos"))) && !is_set("DISPLAY") && !is_set("WAYLAND_DISPLAY") {
             return Err(ViewError::NoDisplay);
         }
-        let scale = scale.unwrap_or_else(screen_scale);
+        let screen = Screen::open();
+        let scale = scale.unwrap_or_else(|| screen.scale());
         let (width, height) = (frame.0.max(1) as f32, frame.1.max(1) as f32);
         let fitting = scale * (LARGEST.0 / width).min(LARGEST.1 / height).min(1.0);
         let size = |side: f32, least: usize| ((side * fitting).round() as usize).max(least);
@@ -158,6 +159,8 @@ impl Window {
             Ok(Err(error)) => return Err(ViewError::Window(error.to_string())),
             Err(_) => return Err(ViewError::Window("the display refused the connection".into())),
         };
+        // Not before: some X servers begin anew when the last connection is closed, and refuse new ones meanwhile.
+        drop(screen);
         // Whoever feeds it keeps the time.
         window.set_target_fps(0);
         let keyboard = Arc::<Mutex<Keyboard>>::default();
@@ -225,22 +228,40 @@ pub fn on_display_lost(end: impl Fn() -> i32 + Send + Sync + 'static) {
 #[cfg(not(all(unix, not(target_os = "macos"))))]
 pub fn on_display_lost(_: impl Fn() -> i32 + Send + Sync + 'static) {}
 
-/// How many pixels the screen has for one of a usual screen, as the desktop says.
-#[cfg(all(unix, not(target_os = "macos")))]
-fn screen_scale() -> f32 {
-    // Wayland enlarges windows by itself.
-    if std::env::var_os("WAYLAND_DISPLAY").is_some_and(|v| !v.is_empty()) { 1.0 } else { x11::screen_scale() }
+/// What can be asked about the screen before a window is open.
+struct Screen {
+    #[cfg(all(unix, not(target_os = "macos")))]
+    connection: Option<x11::Connection>,
 }
 
-#[cfg(not(all(unix, not(target_os = "macos"))))]
-fn screen_scale() -> f32 {
-    1.0
+impl Screen {
+    fn open() -> Self {
+        Self {
+            // Wayland enlarges windows by itself.
+            #[cfg(all(unix, not(target_os = "macos")))]
+            connection: if std::env::var_os("WAYLAND_DISPLAY").is_some_and(|v| !v.is_empty()) {
+                None
+            } else {
+                x11::Connection::open()
+            },
+        }
+    }
+
+    /// How many pixels it has for one of a usual screen, as the desktop says.
+    fn scale(&self) -> f32 {
+        #[cfg(all(unix, not(target_os = "macos")))]
+        if let Some(connection) = &self.connection {
+            return connection.scale();
+        }
+        1.0
+    }
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]
 mod x11 {
     use std::ffi::{CStr, c_int};
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::ptr::NonNull;
     use std::sync::OnceLock;
     use x11_dl::xlib::{Display, Xlib};
 
@@ -266,21 +287,37 @@ mod x11 {
         std::process::exit(catch_unwind(AssertUnwindSafe(end)).unwrap_or(1))
     }
 
-    pub fn screen_scale() -> f32 {
-        let Ok(xlib) = Xlib::open() else { return 1.0 };
-        // SAFETY: the display is used only if it was opened, and is closed once; the names are strings that end in 0; what
-        // XGetDefault returns is null or such a string that lives as long as the display.
-        let dpi = unsafe {
-            let display = (xlib.XOpenDisplay)(std::ptr::null());
-            if display.is_null() {
-                return 1.0;
-            }
-            let value = (xlib.XGetDefault)(display, c"Xft".as_ptr(), c"dpi".as_ptr());
-            let dpi = (!value.is_null()).then(|| CStr::from_ptr(value).to_string_lossy().trim().parse::<f32>());
-            (xlib.XCloseDisplay)(display);
-            dpi
-        };
-        dpi.and_then(Result::ok).map_or(1.0, |dpi| (dpi / USUAL_DPI).clamp(1.0, 4.0))
+    /// A connection to the X server.
+    pub struct Connection {
+        xlib: Xlib,
+        display: NonNull<Display>,
+    }
+
+    impl Connection {
+        pub fn open() -> Option<Self> {
+            let xlib = Xlib::open().ok()?;
+            // SAFETY: null asks for the display that the environment names; the answer is null or a connection.
+            let display = NonNull::new(unsafe { (xlib.XOpenDisplay)(std::ptr::null()) })?;
+            Some(Self { xlib, display })
+        }
+
+        /// From the resolution that desktops set for the size of letters.
+        pub fn scale(&self) -> f32 {
+            // SAFETY: the connection is open; the names end in 0; the answer is null or a text that ends in 0 and lives as
+            // long as the connection.
+            let dpi = unsafe {
+                let value = (self.xlib.XGetDefault)(self.display.as_ptr(), c"Xft".as_ptr(), c"dpi".as_ptr());
+                (!value.is_null()).then(|| CStr::from_ptr(value).to_string_lossy().trim().parse::<f32>())
+            };
+            dpi.and_then(Result::ok).map_or(1.0, |dpi| (dpi / USUAL_DPI).clamp(1.0, 4.0))
+        }
+    }
+
+    impl Drop for Connection {
+        fn drop(&mut self) {
+            // SAFETY: the connection is open and is not used again.
+            unsafe { (self.xlib.XCloseDisplay)(self.display.as_ptr()) };
+        }
     }
 }
 
