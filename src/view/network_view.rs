@@ -22,7 +22,7 @@ const WARM: [[f32; 3]; 3] = [[190.0, 30.0, 90.0], [255.0, 130.0, 20.0], [255.0, 
 /// ... and the boundary map.
 const COLD: [[f32; 3]; 3] = [[20.0, 60.0, 200.0], [20.0, 190.0, 235.0], [210.0, 255.0, 250.0]];
 /// Side of an inset over the shorter side of the canvas.
-const INSET: f32 = 0.36;
+const INSET: f32 = 0.3;
 /// Between insets, and to the border, over the height of the text; the border of an inset in pixels.
 const MARGIN: f32 = 0.5;
 const FRAME_COLOR: [u8; 3] = [235; 3];

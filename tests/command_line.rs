@@ -1,0 +1,306 @@
+//! What the `awing` program promises to those who call it: lines of JSON, files, exit status and messages.
+//!
+//! Nothing here needs a display, a camera or data. The ignored tests start an X server of their own (`Xvfb`).
+
+use image::AnimationDecoder;
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// The program, in an own folder and without a display.
+fn awing(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
+    command.current_dir(folder).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("AWING_LOG");
+    command.stdin(Stdio::null());
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    awing(folder).args(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn lines(text: &[u8]) -> Vec<Value> {
+    String::from_utf8_lossy(text).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The names of the files in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn is_whole_gif(path: &Path) -> bool {
+    let bytes = fs::read(path).unwrap();
+    let decoder = image::codecs::gif::GifDecoder::new(std::io::Cursor::new(&bytes)).unwrap();
+    bytes.last() == Some(&0x3b) && decoder.into_frames().collect_frames().is_ok_and(|frames| !frames.is_empty())
+}
+
+/// A grey YUV4MPEG video of 32 x 24 pixels.
+fn grey_video(frames: usize) -> Vec<u8> {
+    let mut video = b"YUV4MPEG2 W32 H24 F25:1 Cmono\n".to_vec();
+    for i in 0..frames {
+        video.extend(b"FRAME\n");
+        video.extend(vec![(60 + i) as u8; 32 * 24]);
+    }
+    video
+}
+
+fn run_with_input(folder: &Path, arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = awing(folder);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A program that stops early closes the pipe.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn every_frame_is_a_line_of_json_with_the_documented_fields() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["--headless", "--input", "demo", "--frames", "4", "--json", "-"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let lines = lines(&output.stdout);
+    assert_eq!(lines.len(), 4);
+    for (i, line) in lines.iter().enumerate() {
+        assert_eq!(line["frame"], i);
+        assert!((line["time_s"].as_f64().unwrap() - i as f64 / 30.0).abs() < 1e-3, "{line}");
+        for stage in ["detect", "landmarks", "total"] {
+            assert!(line["ms"][stage].as_f64().unwrap() >= 0.0, "{stage}");
+        }
+        let faces = line["faces"].as_array().unwrap();
+        assert_eq!(faces.len(), 1, "the demo shows one face");
+        let face = &faces[0];
+        assert_eq!(face["id"], 1);
+        let in_unit = |value: &Value| (0.0..=1.0).contains(&value.as_f64().unwrap());
+        assert!(in_unit(&face["score"]));
+        let confidence = face["confidence"].as_array().unwrap();
+        assert!(confidence.len() == 98 && confidence.iter().all(in_unit));
+        let [x, y, width, height]: [f64; 4] = serde_json::from_value(face["box"].clone()).unwrap();
+        let landmarks: Vec<[f64; 2]> = serde_json::from_value(face["landmarks"].clone()).unwrap();
+        assert_eq!(landmarks.len(), 98);
+        for [px, py] in landmarks {
+            assert!((x - 0.02..=x + width + 0.02).contains(&px) && (y - 0.02..=y + height + 0.02).contains(&py));
+            assert!((0.0..640.0).contains(&px) && (0.0..480.0).contains(&py));
+        }
+    }
+    assert!(names(folder.path()).is_empty(), "nothing else is written");
+}
+
+#[test]
+fn what_is_seen_is_saved_as_a_picture_as_a_gif_and_as_a_folder_of_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("each")).unwrap();
+    for target in ["last.png", "film.gif", "each"] {
+        let output = run(folder.path(), &["--headless", "--input", "demo", "--frames", "3", "--save", target]);
+        assert!(output.status.success() && said(&output).contains(target), "{}", said(&output));
+    }
+    let picture = image::open(folder.path().join("last.png")).unwrap();
+    assert_eq!((picture.width(), picture.height()), (640, 480));
+    assert!(is_whole_gif(&folder.path().join("film.gif")));
+    assert_eq!(names(&folder.path().join("each")), ["frame_000000.png", "frame_000001.png", "frame_000002.png"]);
+    assert_eq!(names(folder.path()), ["each", "film.gif", "last.png"], "nothing unfinished is left");
+}
+
+#[cfg(all(unix, not(target_os = "macos")))]
+#[test]
+fn without_a_display_it_says_so_and_goes_on_and_leaves_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["--input", "demo", "--frames", "5"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("--headless"), "{}", said(&output));
+    assert_eq!(names(folder.path()), ["awing.png"]);
+    image::open(folder.path().join("awing.png")).unwrap();
+}
+
+#[cfg(all(unix, not(target_os = "macos")))]
+#[test]
+fn a_display_that_can_not_be_reached_is_no_reason_to_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = awing(folder.path());
+    command.args(["--input", "demo", "--frames", "5"]).env("DISPLAY", ":4711");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("--headless"), "{}", said(&output));
+}
+
+#[test]
+fn video_comes_in_through_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--headless", "--input", "-", "--json", "-"];
+    let output = run_with_input(folder.path(), &arguments, &grey_video(5));
+    assert!(output.status.success(), "{}", said(&output));
+    let lines = lines(&output.stdout);
+    assert_eq!(lines.len(), 5);
+    assert!(lines.iter().all(|line| line["faces"].as_array().unwrap().is_empty()));
+    assert!((lines[4]["time_s"].as_f64().unwrap() - 4.0 / 25.0).abs() < 1e-3, "25 frames a second");
+}
+
+#[test]
+fn a_stream_that_breaks_off_is_an_error_after_all_whole_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut video = grey_video(3);
+    video.truncate(video.len() - 100);
+    let output = run_with_input(folder.path(), &["--headless", "--input", "-", "--json", "-"], &video);
+    assert_eq!(lines(&output.stdout).len(), 2);
+    assert!(!output.status.success());
+    assert!(said(&output).contains("standard input") && said(&output).contains("frame 2"), "{}", said(&output));
+}
+
+#[test]
+fn errors_name_the_file_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("broken.png"), b"\x89PNG\r\n\x1a\nand nothing of a picture").unwrap();
+    fs::write(at("model.safetensors"), b"no model").unwrap();
+    fs::create_dir(at("empty")).unwrap();
+    let demo = ["--headless", "--input", "demo", "--frames", "1"];
+    let cases: [(&[&str], &[&str]); 7] = [
+        (&["--headless", "--input", "nowhere.mp4"], &["nowhere.mp4"]),
+        (&["--headless", "--input", "broken.png"], &["broken.png"]),
+        (&["--headless", "--input", "empty"], &["empty", "JPEG"]),
+        (&["--model", "model.safetensors"], &["model.safetensors"]),
+        (&["--save", "film.docx"], &["film.docx", ".gif"]),
+        (&["--save", "no/such/film.gif"], &["no/such"]),
+        (&["--json", "no/such/lines.jsonl"], &["no/such/lines.jsonl", "folder"]),
+    ];
+    for (arguments, wanted) in cases {
+        let own_input = arguments.contains(&"--input");
+        let arguments: Vec<&str> = if own_input { arguments.to_vec() } else { [&demo, arguments].concat() };
+        let output = run(folder.path(), &arguments);
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+        assert!(wanted.iter().all(|word| text.contains(word)), "{arguments:?}: {text}");
+        assert!(!text.contains("panicked"), "{text}");
+    }
+    assert_eq!(names(folder.path()), ["broken.png", "empty", "model.safetensors"], "nothing half-written is left");
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_refused_with_the_way_to_help() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in
+        [&["--frames", "0"][..], &["--faces", "none"], &["--scale", "100"], &["--no-such-option"], &["dance"]]
+    {
+        let output = run(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(said(&output).contains("--help"), "{}", said(&output));
+    }
+}
+
+#[cfg(unix)]
+/// Starts the program on the endless demo and returns once it has written some lines of JSON.
+fn started(mut command: Command, json: &Path, lines: usize) -> std::process::Child {
+    command.args(["--input", "demo", "--frames", "1000000", "--json"]).arg(json).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    while fs::read(json).map_or(0, |text| text.split(|b| *b == b'\n').count()) <= lines {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    child
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_in_order_and_leaves_whole_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (json, film) = (folder.path().join("lines.jsonl"), folder.path().join("film.gif"));
+    let mut command = awing(folder.path());
+    command.args([std::ffi::OsStr::new("--headless"), std::ffi::OsStr::new("--save"), film.as_os_str()]);
+    let child = started(command, &json, 5);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(lines(&fs::read(&json).unwrap()).len() >= 5 && is_whole_gif(&film));
+    assert_eq!(names(folder.path()), ["film.gif", "lines.jsonl"]);
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_it_without_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = awing(folder.path());
+    command.args(["--headless", "--input", "demo", "--frames", "1000000", "--json", "-"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(line.starts_with("{\"frame\": 0") && !said(&output).contains("panicked"));
+}
+
+#[cfg(all(feature = "window", target_os = "linux"))]
+mod in_a_window {
+    use super::*;
+
+    /// An X server of its own, ended when dropped.
+    struct Display {
+        server: std::process::Child,
+        name: String,
+    }
+
+    impl Display {
+        fn start() -> Self {
+            let mut command = Command::new("Xvfb");
+            // It writes its number to standard output when it is ready.
+            command
+                .args(["-displayfd", "1", "-screen", "0", "1280x800x24"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null());
+            let mut server = command.spawn().expect("Xvfb is installed (Debian, Ubuntu: sudo apt install xvfb)");
+            let mut number = String::new();
+            BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
+            Self { server, name: format!(":{}", number.trim()) }
+        }
+    }
+
+    impl Drop for Display {
+        fn drop(&mut self) {
+            let _ = self.server.kill();
+            let _ = self.server.wait();
+        }
+    }
+
+    #[test]
+    #[ignore = "needs Xvfb"]
+    fn when_the_display_goes_away_everything_that_was_written_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let display = Display::start();
+        let (json, film) = (folder.path().join("lines.jsonl"), folder.path().join("film.gif"));
+        let mut command = awing(folder.path());
+        command.env("DISPLAY", &display.name).args([std::ffi::OsStr::new("--save"), film.as_os_str()]);
+        let child = started(command, &json, 30);
+        drop(display);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(
+            said(&output).contains("the display is gone; everything that was written is whole"),
+            "{}",
+            said(&output)
+        );
+        assert!(lines(&fs::read(&json).unwrap()).len() >= 30 && is_whole_gif(&film));
+        assert_eq!(names(folder.path()), ["film.gif", "lines.jsonl"]);
+    }
+
+    #[test]
+    #[ignore = "needs Xvfb"]
+    fn with_a_window_ctrl_c_ends_in_order_and_no_picture_is_written_unasked() {
+        let folder = tempfile::tempdir().unwrap();
+        let display = Display::start();
+        let json = folder.path().join("lines.jsonl");
+        let mut command = awing(folder.path());
+        command.env("DISPLAY", &display.name);
+        let child = started(command, &json, 30);
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && !said(&output).contains("--headless"), "{}", said(&output));
+        assert!(lines(&fs::read(&json).unwrap()).len() >= 30);
+        assert_eq!(names(folder.path()), ["lines.jsonl"]);
+    }
+}
