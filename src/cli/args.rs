@@ -1,7 +1,7 @@
 //! What can be said on the command line.
 
 use super::device::DeviceChoice;
-use super::{eval::EvalArguments, export::ExportArguments, heatmaps::HeatmapsArguments, train::TrainArguments};
+use super::{eval::EvalArguments, export::ExportArguments, heatmaps::HeatmapsArguments, import::ImportArguments, train::TrainArguments};
 use crate::engine::Precision;
 use crate::track::TrackerOptions;
 use anyhow::{Result, bail};
@@ -29,6 +29,8 @@ pub(super) enum Command {
     Train(TrainArguments),
     /// Measure a model on annotated faces.
     Eval(EvalArguments),
+    /// Take over a PyTorch checkpoint of the paper's network.
+    Import(ImportArguments),
     /// Write a model for other programs: ONNX, or PyTorch's names.
     Export(ExportArguments),
     /// Write what a network sees: the raw heatmaps of every stack.

@@ -10,6 +10,7 @@ mod device;
 mod eval;
 mod export;
 mod heatmaps;
+mod import;
 mod interrupt;
 mod json;
 mod live;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
         Some(Command::Train(arguments)) => train::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),
         Some(Command::Export(arguments)) => export::run(&arguments),
+        Some(Command::Import(arguments)) => import::run(&arguments),
         Some(Command::Heatmaps(arguments)) => heatmaps::run(&arguments),
     };
     match result {

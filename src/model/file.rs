@@ -45,6 +45,16 @@ pub enum ModelError {
     WrongType { name: String, actual: Dtype },
     #[error("tensor {name} holds a number that is not finite")]
     NotFinite { name: String },
+    #[error("tensor {name} holds a number that is too large for half precision: store it in single precision")]
+    TooLarge { name: String },
+}
+
+/// How a file stores convolution weights; biases and batch norms are always in single precision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeightFormat {
+    #[default]
+    F16,
+    F32,
 }
 
 /// A network's description and its weights.
@@ -147,25 +157,36 @@ impl Model {
         Self::new(config, tensors)
     }
 
+    /// Writes the model file with weights in half precision; an existing one is replaced only when the new one is whole.
+    ///
+    /// # Errors
+    /// As [`Self::save_as`].
+    pub fn save(&self, path: &Path) -> Result<(), ModelError> {
+        self.save_as(path, WeightFormat::F16)
+    }
+
     /// Writes the model file; an existing one is replaced only when the new one is whole.
     ///
     /// # Errors
-    /// [`ModelError::Write`].
-    pub fn save(&self, path: &Path) -> Result<(), ModelError> {
-        let write = |source| ModelError::Write { path: path.to_owned(), source };
-        let bytes = self.to_bytes().map_err(|e| write(std::io::Error::other(e.to_string())))?;
-        crate::files::write_whole(path, &bytes).map_err(write)
+    /// [`ModelError::Write`], and as [`Self::to_bytes`].
+    pub fn save_as(&self, path: &Path, format: WeightFormat) -> Result<(), ModelError> {
+        let bytes = self.to_bytes(format)?;
+        crate::files::write_whole(path, &bytes).map_err(|source| ModelError::Write { path: path.to_owned(), source })
     }
 
     /// The bytes of the model file. The same model gives the same bytes.
     ///
     /// # Errors
-    /// [`ModelError::NotSafetensors`] if the format can't hold the tensors.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
+    /// [`ModelError::TooLarge`] for a weight that half precision can't hold, [`ModelError::NotSafetensors`] if the format
+    /// can't hold the tensors.
+    pub fn to_bytes(&self, format: WeightFormat) -> Result<Vec<u8>, ModelError> {
         let mut stored: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
         for Parameter { name, shape, role } in self.config.graph().parameters() {
             let values = &self.tensors[&name];
-            let entry = if role == Role::ConvolutionWeight {
+            let entry = if role == Role::ConvolutionWeight && format == WeightFormat::F16 {
+                if values.iter().any(|&v| half::f16::from_f32(v).is_infinite()) {
+                    return Err(ModelError::TooLarge { name });
+                }
                 let bytes = values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect();
                 (Dtype::F16, shape, bytes)
             } else {
@@ -207,16 +228,31 @@ mod tests {
     #[test]
     fn a_written_model_reads_back_to_half_precision_and_then_exactly() {
         let model = tiny();
-        let once = Model::from_bytes(&model.to_bytes().unwrap()).unwrap();
+        let once = Model::from_bytes(&model.to_bytes(WeightFormat::F16).unwrap()).unwrap();
         assert_eq!(once.config(), model.config());
         for p in model.config().graph().parameters() {
             for (a, b) in once.tensor(&p.name).unwrap().iter().zip(model.tensor(&p.name).unwrap()) {
                 assert!((a - b).abs() <= 1e-3 * b.abs().max(1e-3));
             }
         }
-        let twice = once.to_bytes().unwrap();
+        let twice = once.to_bytes(WeightFormat::F16).unwrap();
         assert_eq!(Model::from_bytes(&twice).unwrap(), once);
-        assert_eq!(once.to_bytes().unwrap(), twice);
+        assert_eq!(once.to_bytes(WeightFormat::F16).unwrap(), twice);
+    }
+
+    #[test]
+    fn a_model_in_single_precision_reads_back_exactly() {
+        let model = tiny();
+        assert_eq!(Model::from_bytes(&model.to_bytes(WeightFormat::F32).unwrap()).unwrap(), model);
+    }
+
+    #[test]
+    fn a_weight_that_half_precision_cannot_hold_is_named() {
+        let mut model = tiny();
+        model.tensors.get_mut("stem.0.conv.weight").unwrap()[5] = 70_000.0;
+        let error = model.to_bytes(WeightFormat::F16).unwrap_err();
+        assert!(matches!(error, ModelError::TooLarge { name } if name == "stem.0.conv.weight"));
+        model.to_bytes(WeightFormat::F32).unwrap();
     }
 
     #[test]
@@ -237,7 +273,7 @@ mod tests {
 
     #[test]
     fn damaged_and_foreign_files_are_refused() {
-        let bytes = tiny().to_bytes().unwrap();
+        let bytes = tiny().to_bytes(WeightFormat::F16).unwrap();
         assert!(Model::from_bytes(&bytes[..bytes.len() / 2]).is_err());
         assert!(Model::from_bytes(b"hello").is_err());
         let foreign = safetensors::serialize(Vec::<(&str, TensorView<'_>)>::new(), None).unwrap();

@@ -1,6 +1,6 @@
 //! Network definitions, their configuration, and the model file.
 //!
-//! A [`Model`] is a configuration and its weights. Its file is safetensors: convolution weights in half precision,
+//! A [`Model`] is a configuration and its weights. Its file is safetensors: convolution weights in half (or single) precision,
 //! biases and batch norms in single precision, and the configuration as JSON in the metadata, so that a file describes
 //! itself. A file that doesn't fit its own description is refused with the first tensor that is missing, superfluous or
 //! misshapen; nothing is ever half-loaded.
@@ -21,9 +21,9 @@ mod pytorch;
 pub use bundled::{default_detector, default_landmarks};
 pub use config::{Architecture, BoxSide, CropConvention, Kind, ModelConfig};
 pub use edge::EdgeConfig;
-pub use file::{Model, ModelError};
+pub use file::{Model, ModelError, WeightFormat};
 pub use network::{Mode, Network};
 pub(crate) use network::{NORM_EPSILON, NORM_MOMENTUM, coordinate_planes};
 pub use onnx::to_onnx;
 pub use paper::PaperConfig;
-pub use pytorch::to_pytorch_names;
+pub use pytorch::{CheckpointError, import_pytorch, import_pytorch_bytes, to_pytorch_names};

@@ -1,0 +1,217 @@
+//! PyTorch checkpoints of the paper's network become models, and whatever else a file holds is refused.
+
+mod checkpoint;
+mod formula;
+
+use awing::model::graph::Role;
+use awing::model::{CheckpointError, Model, ModelConfig, ModelError, import_pytorch_bytes};
+use checkpoint::{Pickle, Saved, Wrapping, old, zip, zip_of};
+use formula::paper;
+
+type Writer = fn(&[Saved], Wrapping) -> Vec<u8>;
+const WRITERS: [Writer; 2] = [zip, old];
+
+fn config(stacks: usize, points: usize) -> ModelConfig {
+    serde_json::from_value(serde_json::json!({
+        "kind": "landmarks", "architecture": {"paper": {"stacks": stacks}}, "input_size": 256,
+        "points": points, "outputs": points + 1, "crop": {"scale": 1.344, "box_side": "mean"}, "decoding": "quarter"
+    }))
+    .unwrap()
+}
+
+fn counter(layer: &str) -> Saved {
+    Saved::repeated(&format!("{layer}num_batches_tracked"), &[], "LongStorage", 8, vec![0; 8])
+}
+
+/// All tensors of a network, each a single element repeated.
+fn repeated(stacks: usize, points: usize, class: &'static str, element: &[u8]) -> Vec<Saved> {
+    let mut tensors = Vec::new();
+    for p in config(stacks, points).graph().parameters() {
+        tensors.push(Saved::repeated(&p.name, &p.shape, class, element.len(), element.to_vec()));
+        if p.role == Role::RunningVariance {
+            tensors.push(counter(p.name.trim_end_matches("running_var")));
+        }
+    }
+    tensors
+}
+
+fn small() -> Vec<Saved> {
+    repeated(1, 19, "FloatStorage", &0.5_f32.to_le_bytes())
+}
+
+fn refused(tensors: &[Saved]) -> CheckpointError {
+    let [zip, old] = WRITERS.map(|write| import_pytorch_bytes(&write(tensors, Wrapping::Bare)).unwrap_err());
+    assert_eq!(zip.to_string(), old.to_string());
+    zip
+}
+
+#[test]
+fn weights_come_out_of_both_formats_as_they_went_in() {
+    let model = paper(1);
+    let parameters = model.config().graph().parameters();
+    for (write, wrapping, prefix) in [(WRITERS[0], Wrapping::StateDict, "module."), (WRITERS[1], Wrapping::Bare, "")] {
+        let saved = |name: &str, shape: &[usize]| {
+            Saved::whole(&format!("{prefix}{name}"), shape, model.tensor(name).unwrap())
+        };
+        let tensors: Vec<Saved> = parameters.iter().map(|p| saved(&p.name, &p.shape)).collect();
+        let imported = import_pytorch_bytes(&write(&tensors, wrapping)).unwrap();
+        assert_eq!(imported.config(), &config(1, 98));
+        for p in &parameters {
+            assert_eq!(imported.tensor(&p.name), model.tensor(&p.name), "{}", p.name);
+        }
+    }
+}
+
+#[test]
+fn stacks_and_points_are_read_off_the_tensors() {
+    for (stacks, points) in [(1, 68), (2, 29), (3, 19), (4, 98)] {
+        let tensors = repeated(stacks, points, "FloatStorage", &0.5_f32.to_le_bytes());
+        for write in WRITERS {
+            let model = import_pytorch_bytes(&write(&tensors, Wrapping::StateDict)).unwrap();
+            assert_eq!(model.config(), &config(stacks, points));
+        }
+    }
+}
+
+#[test]
+fn numbers_of_other_widths_are_converted_and_whole_numbers_are_no_weights() {
+    let halves: [(&str, &[u8]); 3] =
+        [("HalfStorage", &[0x00, 0x38]), ("BFloat16Storage", &[0x00, 0x3f]), ("DoubleStorage", &0.5_f64.to_le_bytes())];
+    for (class, element) in halves {
+        let model = import_pytorch_bytes(&old(&repeated(1, 19, class, element), Wrapping::Bare)).unwrap();
+        assert!(model.tensor("l0.weight").unwrap().iter().all(|&v| v == 0.5), "{class}");
+    }
+    let error = refused(&repeated(1, 19, "IntStorage", &1_i32.to_le_bytes())).to_string();
+    assert!(error.contains("conv1.conv.weight is of type I32"), "{error}");
+}
+
+#[test]
+fn the_first_tensor_that_is_missing_superfluous_or_misshapen_is_named() {
+    let without = |name: &str| small().into_iter().filter(|t| t.name != name).collect::<Vec<_>>();
+    let error = refused(&without("m0.b2_plus_1.conv2.weight"));
+    assert!(
+        matches!(&error, CheckpointError::Model(ModelError::Missing { name }) if name == "m0.b2_plus_1.conv2.weight"),
+        "{error}"
+    );
+    // A network of two stacks that lost its second but for one tensor.
+    let mut more = small();
+    more.push(Saved::whole("al0.bias", &[256], &[0.0; 256]));
+    let error = refused(&more);
+    assert!(
+        matches!(&error, CheckpointError::Model(ModelError::Superfluous { name }) if name == "al0.bias"),
+        "{error}"
+    );
+    let mut twice = small();
+    twice.push(Saved { name: "module.bn1.bias".into(), ..twice[3].clone() });
+    let error = refused(&twice).to_string();
+    assert!(error.contains("bn1.bias is not part of this network"), "{error}");
+    let mut wrong = small();
+    let place = wrong.iter().position(|t| t.name == "m0.coordconv.conv.weight").unwrap();
+    wrong[place].shape[1] = 256;
+    let error = refused(&wrong).to_string();
+    assert!(error.contains("m0.coordconv.conv.weight has shape [256, 256, 1, 1]"), "{error}");
+    let error = refused(&repeated(1, 50, "FloatStorage", &[0; 4])).to_string();
+    assert!(error.contains("l0.weight makes 51 maps"), "{error}");
+    let error = refused(&[Saved::whole("layer1.0.weight", &[2], &[0.0; 2])]).to_string();
+    assert!(error.contains("conv1.conv.weight is missing"), "{error}");
+}
+
+#[test]
+fn a_tensor_beyond_its_numbers_is_refused() {
+    let changed = |change: fn(&mut Saved)| {
+        let mut tensors = small();
+        change(&mut tensors[0]);
+        refused(&tensors).to_string()
+    };
+    for change in [
+        (|t| t.offset = 1) as fn(&mut Saved),
+        |t| t.strides[3] = 1,
+        |t| t.strides = vec![u32::MAX as usize >> 1; 4],
+        |t| t.storage.clear(),
+    ] {
+        let message = changed(change);
+        assert!(message.contains("conv1.conv.weight"), "{message}");
+    }
+}
+
+#[test]
+fn what_a_pickle_asks_to_run_is_refused_by_name() {
+    let mut pickle = Pickle::new();
+    pickle.global("os", "system").text("touch awing-was-here").code(b"\x85R.");
+    let error = import_pytorch_bytes(&zip_of(&pickle.0, &[])).unwrap_err();
+    assert!(matches!(&error, CheckpointError::Foreign { name } if name == "os.system"), "{error}");
+    // The same by the other instruction that names things, and by those that make objects of classes.
+    let mut pickle = Pickle::new();
+    pickle.text("builtins").text("eval").code(b"\x93.");
+    let error = import_pytorch_bytes(&zip_of(&pickle.0, &[])).unwrap_err();
+    assert!(matches!(&error, CheckpointError::Foreign { name } if name == "builtins.eval"), "{error}");
+    for instruction in [&b"(ios\nsystem\n."[..], b"(cos\nsystem\no.", b")\x81.", b"\x82\x01."] {
+        let mut pickle = Pickle::new();
+        pickle.code(instruction);
+        assert!(import_pytorch_bytes(&zip_of(&pickle.0, &[])).is_err());
+    }
+}
+
+#[test]
+fn other_files_are_told_from_checkpoints() {
+    for bytes in [&b""[..], b"hello", b"\x80\x02K\x01.", b"PK\x03\x04 and no more", &zip_of(b"\x80\x02}.", &[])] {
+        let error = import_pytorch_bytes(bytes).unwrap_err();
+        assert!(matches!(error, CheckpointError::NotACheckpoint(_)), "{error}");
+    }
+}
+
+fn few() -> Vec<Saved> {
+    let mut tensors = small();
+    tensors.truncate(7);
+    tensors
+}
+
+#[test]
+fn a_file_cut_off_anywhere_is_refused() {
+    for write in WRITERS {
+        let bytes = write(&few(), Wrapping::StateDict);
+        for end in 0..bytes.len() {
+            import_pytorch_bytes(&bytes[..end]).unwrap_err();
+        }
+    }
+}
+
+#[test]
+fn no_damaged_byte_makes_a_panic_or_a_model() {
+    for write in WRITERS {
+        let mut bytes = write(&few(), Wrapping::StateDict);
+        for place in 0..bytes.len() {
+            let right = bytes[place];
+            for wrong in [0, 0xff, right ^ 1, right ^ 0x80, right.wrapping_add(1), b'.', b'(', b'u', b'R', b'0', b'r'] {
+                bytes[place] = wrong;
+                import_pytorch_bytes(&bytes).unwrap_err();
+            }
+            bytes[place] = right;
+        }
+    }
+}
+
+#[test]
+fn a_short_pickle_cannot_ask_for_much_memory_or_time() {
+    // A list that is handed over and over to a callable that copies it.
+    let mut pickle = Pickle::new();
+    pickle.code(b"](");
+    pickle.code(&[b')'; 100_000]).code(b"eq\x00");
+    for _ in 0..100_000 {
+        pickle.global("torch", "Size").code(b"h\x00\x85R0");
+    }
+    let error = import_pytorch_bytes(&zip_of(pickle.code(b".").0.as_slice(), &[])).unwrap_err().to_string();
+    assert!(error.contains("over and over"), "{error}");
+    // More instructions than any checkpoint has.
+    let mut pickle = Pickle::new();
+    pickle.code(&vec![b'N'; 5_000_000]);
+    let error = import_pytorch_bytes(&zip_of(&pickle.0, &[])).unwrap_err().to_string();
+    assert!(error.contains("instructions"), "{error}");
+}
+
+#[test]
+fn an_imported_model_is_a_model_like_any_other() {
+    let model = import_pytorch_bytes(&zip(&small(), Wrapping::Bare)).unwrap();
+    let bytes = model.to_bytes(awing::model::WeightFormat::F16).unwrap();
+    assert_eq!(Model::from_bytes(&bytes).unwrap(), model);
+}
