@@ -50,9 +50,8 @@ fn weights_come_out_of_both_formats_as_they_went_in() {
     let model = paper(1);
     let parameters = model.config().graph().parameters();
     for (write, wrapping, prefix) in [(WRITERS[0], Wrapping::StateDict, "module."), (WRITERS[1], Wrapping::Bare, "")] {
-        let saved = |name: &str, shape: &[usize]| {
-            Saved::whole(&format!("{prefix}{name}"), shape, model.tensor(name).unwrap())
-        };
+        let saved =
+            |name: &str, shape: &[usize]| Saved::whole(&format!("{prefix}{name}"), shape, model.tensor(name).unwrap());
         let tensors: Vec<Saved> = parameters.iter().map(|p| saved(&p.name, &p.shape)).collect();
         let imported = import_pytorch_bytes(&write(&tensors, wrapping)).unwrap();
         assert_eq!(imported.config(), &config(1, 98));

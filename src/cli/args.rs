@@ -1,7 +1,10 @@
 //! What can be said on the command line.
 
 use super::device::DeviceChoice;
-use super::{eval::EvalArguments, export::ExportArguments, heatmaps::HeatmapsArguments, import::ImportArguments, train::TrainArguments};
+use super::{
+    eval::EvalArguments, export::ExportArguments, heatmaps::HeatmapsArguments, import::ImportArguments,
+    train::TrainArguments,
+};
 use crate::engine::Precision;
 use crate::track::TrackerOptions;
 use anyhow::{Result, bail};

@@ -161,9 +161,10 @@ impl<'a> Checkpoint<'a> {
         if shape.contains(&0) {
             return Ok(Vec::new());
         }
-        let last = shape.iter().zip(strides).try_fold(*offset, |last, (size, stride)| {
-            last.checked_add((size - 1).checked_mul(*stride)?)
-        });
+        let last = shape
+            .iter()
+            .zip(strides)
+            .try_fold(*offset, |last, (size, stride)| last.checked_add((size - 1).checked_mul(*stride)?));
         if last.is_none_or(|last| last >= *len) {
             return Err(numbers("it reaches beyond them"));
         }

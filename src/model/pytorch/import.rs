@@ -59,9 +59,8 @@ pub fn import_pytorch_bytes(bytes: &[u8]) -> Result<Model, CheckpointError> {
     }
     let mut known: HashMap<&str, bool> = parameters.iter().map(|p| (p.name.as_str(), false)).collect();
     for (name, _) in &checkpoint.tensors {
-        let is_counter = name
-            .strip_suffix(COUNTER)
-            .is_some_and(|layer| known.contains_key(format!("{layer}running_mean").as_str()));
+        let is_counter =
+            name.strip_suffix(COUNTER).is_some_and(|layer| known.contains_key(format!("{layer}running_mean").as_str()));
         let first = known.get_mut(name.as_str()).is_some_and(|seen| !std::mem::replace(seen, true));
         if !first && !is_counter {
             return Err(ModelError::Superfluous { name: name.clone() }.into());

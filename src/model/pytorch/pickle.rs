@@ -376,7 +376,8 @@ impl<'a> Machine<'a> {
                 let Value::Callable(callable) = self.values[callable] else {
                     return Err(self.damaged("something is called that can't be"));
                 };
-                let made = self.call(callable, &arguments)?.ok_or_else(|| self.damaged(format!("a bad {callable:?}")))?;
+                let made =
+                    self.call(callable, &arguments)?.ok_or_else(|| self.damaged(format!("a bad {callable:?}")))?;
                 self.push(made);
             }
             b'Q' => {
