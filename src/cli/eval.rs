@@ -2,10 +2,12 @@
 
 use super::args::PrecisionChoice;
 use crate::data::{self, Format, Split};
-use crate::detect::Detector;
+use crate::detect::{Detector, read_photographs};
 use crate::engine::{Landmarker, Outputs};
 use crate::eval::metrics::Norm;
-use crate::eval::{EvalOptions, Evaluation, FaceResult, FindFaces, draw_curve, evaluate};
+use crate::eval::{
+    DetectionEvaluation, EvalOptions, Evaluation, FaceResult, FindFaces, draw_curve, evaluate, evaluate_detector,
+};
 use crate::image::Frame;
 use crate::model::Model;
 use anyhow::{Context, Result};
@@ -27,6 +29,10 @@ pub struct EvalArguments {
     /// Where the crop comes from.
     #[arg(long = "box", value_enum, default_value = "truth")]
     box_source: BoxChoice,
+    /// Measure the detector instead: recall by the size of the face, and faces found where there are none. --data then
+    /// is what a detector is trained on: scenes with boxes, single faces, and a list of pictures without faces.
+    #[arg(long, conflicts_with_all = ["model", "box_source", "norm", "threshold", "plot", "predictions"])]
+    detection: bool,
     /// Annotated faces; may be given several times.
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     data: Vec<PathBuf>,
@@ -79,6 +85,9 @@ impl From<NormChoice> for Norm {
 }
 
 pub fn run(arguments: EvalArguments) -> Result<()> {
+    if arguments.detection {
+        return run_detection(&arguments);
+    }
     let model = match &arguments.model {
         Some(path) => Model::load(path)?,
         None => crate::model::default_landmarks()?,
@@ -116,6 +125,45 @@ pub fn run(arguments: EvalArguments) -> Result<()> {
         print!("{}", table(&evaluation));
     }
     Ok(())
+}
+
+fn run_detection(arguments: &EvalArguments) -> Result<()> {
+    let model = arguments.detector.as_deref().map_or_else(crate::model::default_detector, Model::load)?;
+    let mut photographs = Vec::new();
+    for path in &arguments.data {
+        photographs.extend(read_photographs(path, Split::Test)?);
+    }
+    let bar = ProgressBar::new(photographs.len() as u64);
+    let evaluation = evaluate_detector(&mut Detector::new(&model)?, &photographs, || bar.inc(1))?;
+    bar.finish_and_clear();
+    if arguments.json {
+        println!("{}", serde_json::to_string(&evaluation)?);
+    } else {
+        print!("{}", detection_table(&evaluation));
+    }
+    Ok(())
+}
+
+fn detection_table(evaluation: &DetectionEvaluation) -> String {
+    let row = |text: &mut String, name: &str, side: &str, count: &str, values: &mut dyn Iterator<Item = String>| {
+        let _ = writeln!(text, "{name:<16} {side:>8} {count:>8}{}", values.collect::<String>());
+    };
+    let mut text = String::new();
+    let head = |unit: &'static str| move |t: &f32| format!(" {:>8}", format!("{unit}>{t}"));
+    row(&mut text, "faces", "side, px", "number", &mut evaluation.thresholds.iter().map(head("% ")));
+    for r in &evaluation.recall {
+        let (from, to) = r.side_px;
+        let side = if from == to { format!("{from}") } else { format!("{from}-{to}") };
+        let values = &mut r.found_percent.iter().map(|v| format!(" {v:>8.1}"));
+        row(&mut text, &r.kind, &side, &r.faces.to_string(), values);
+    }
+    let _ = writeln!(text, "mean overlap of found boxes with the true ones: {:.3}\n", evaluation.mean_overlap);
+    row(&mut text, "invented faces", "", "pictures", &mut evaluation.thresholds.iter().map(head("/100 ")));
+    for r in &evaluation.invented {
+        let values = &mut r.per_100_pictures.iter().map(|v| format!(" {v:>8.1}"));
+        row(&mut text, &r.kind, "", &r.pictures.to_string(), values);
+    }
+    text
 }
 
 fn predictions(faces: &[FaceResult]) -> Result<String> {

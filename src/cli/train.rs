@@ -77,19 +77,19 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
             (Arc::new(task), validator)
         }
         Kind::Detector => {
-            let read = |paths: &[PathBuf]| -> Result<Vec<Photograph>> {
+            let read = |paths: &[PathBuf], split: Split| -> Result<Vec<Photograph>> {
                 let mut photographs = Vec::new();
                 for path in paths {
-                    photographs.extend(read_photographs(path)?);
+                    photographs.extend(read_photographs(path, split)?);
                 }
                 Ok(photographs)
             };
             let size = recipe.model.input_size;
-            let task = DetectorTask::new(read(&arguments.data)?, size, recipe.augmentation.clone())?;
+            let task = DetectorTask::new(read(&arguments.data, Split::Train)?, size, recipe.augmentation.clone())?;
             let validator: Option<Box<dyn Validator>> = if arguments.validation.is_empty() {
                 None
             } else {
-                let held_out = read(&arguments.validation)?;
+                let held_out = read(&arguments.validation, Split::Test)?;
                 let held_out = DetectorTask::new(held_out, size, recipe.augmentation.clone())?;
                 Some(Box::new(DetectorValidator::new(&held_out)?))
             };

@@ -7,13 +7,15 @@
 //! is the model's input size. Its five maps, at a quarter of that: the centres of faces; logarithms of width and height;
 //! the offset of the exact centre from the cell's, in x and y (see [`targets`]).
 
+mod compose;
 mod photographs;
 mod scale;
 pub mod targets;
 mod task;
 mod validator;
 
-pub use photographs::{Photograph, read_photographs};
+pub(crate) use compose::stage;
+pub use photographs::{HELD_OUT_EVERY, Photograph, read_photographs};
 pub use task::DetectorTask;
 pub use validator::DetectorValidator;
 

@@ -6,6 +6,9 @@ use crate::geometry::{FrameSpace, Point, Rect};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
+/// Of pictures without faces, one in so many is never trained on.
+pub const HELD_OUT_EVERY: usize = 6;
+
 /// A picture and what is known about its faces.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Photograph {
@@ -28,9 +31,12 @@ struct Row {
 /// height from the edge of the picture, forehead to chin, as in WIDER FACE), with `points5` (eyes, nose, mouth corners),
 /// or with landmarks as any landmark data set. Paths are relative to the file's folder or one above it.
 ///
+/// A list of pictures without faces is one for training and testing alike: every [`HELD_OUT_EVERY`]th belongs to the test
+/// part, the others to the training. Of all other files `split` takes everything.
+///
 /// # Errors
 /// [`DataError`] with the file and the line.
-pub fn read_photographs(path: &Path) -> Result<Vec<Photograph>, DataError> {
+pub fn read_photographs(path: &Path, split: Split) -> Result<Vec<Photograph>, DataError> {
     let text = std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
     let broken =
         |line: usize, message: String| DataError::Options(format!("{}, line {}: {message}", path.display(), line + 1));
@@ -47,7 +53,9 @@ pub fn read_photographs(path: &Path) -> Result<Vec<Photograph>, DataError> {
     };
     let lines = || text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
     if path.extension().is_some_and(|e| e == "txt") {
-        return lines().map(|(i, l)| Ok(Photograph::Background { image: find(i, l.trim())? })).collect();
+        let is_wanted = |i: usize| (i % HELD_OUT_EVERY == HELD_OUT_EVERY - 1) == (split == Split::Test);
+        let wanted = lines().enumerate().filter(|(i, _)| is_wanted(*i)).map(|(_, line)| line);
+        return wanted.map(|(i, l)| Ok(Photograph::Background { image: find(i, l.trim())? })).collect();
     }
     let Some((_, first)) = lines().next() else {
         return Err(DataError::Empty { path: path.to_owned(), expected: "a row a picture" });
@@ -55,7 +63,7 @@ pub fn read_photographs(path: &Path) -> Result<Vec<Photograph>, DataError> {
     let parse = |i: usize, l: &str| serde_json::from_str::<Row>(l).map_err(|e| broken(i, e.to_string()));
     let row = parse(0, first)?;
     if row.boxes.is_none() && row.points5.is_none() {
-        let samples = crate::data::open(path, Format::Auto, Split::Train)?;
+        let samples = crate::data::open(path, Format::Auto, split)?;
         let face = |s: Sample| s.landmark_box().map(|face| Photograph::Face { image: s.image, face });
         return Ok(samples.into_iter().filter_map(face).collect());
     }
@@ -107,17 +115,33 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         crate::image::Frame::filled(8, 8, [1, 2, 3]).save(&at("a.png")).unwrap();
         std::fs::write(at("b.txt"), "a.png\n").unwrap();
-        assert_eq!(read_photographs(&at("b.txt")).unwrap(), [Photograph::Background { image: at("a.png") }]);
+        let train = |name: &str| read_photographs(&at(name), Split::Train);
+        assert_eq!(train("b.txt").unwrap(), [Photograph::Background { image: at("a.png") }]);
         std::fs::write(
             at("c.jsonl"),
             "{\"image\":\"a.png\",\"boxes\":[[0,0,4,8]]}\n{\"image\":\"x.png\",\"boxes\":[]}\n",
         )
         .unwrap();
-        let error = read_photographs(&at("c.jsonl")).unwrap_err().to_string();
+        let error = train("c.jsonl").unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("x.png"), "{error}");
         std::fs::write(at("c.jsonl"), "{\"image\":\"a.png\",\"boxes\":[[0,0,4,8]]}\n").unwrap();
-        let Photograph::Scene { faces, .. } = &read_photographs(&at("c.jsonl")).unwrap()[0] else { panic!("a scene") };
+        let Photograph::Scene { faces, .. } = &train("c.jsonl").unwrap()[0] else { panic!("a scene") };
         assert!((faces[0].y - 1.42).abs() < 1e-5 && (faces[0].height - 6.08).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_sixth_of_the_pictures_without_faces_is_never_trained_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("list.txt");
+        let names: Vec<String> = (0..13).map(|i| format!("{i}.png")).collect();
+        for name in &names {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        std::fs::write(&list, names.join("\n")).unwrap();
+        let read = |split| read_photographs(&list, split).unwrap();
+        let (train, test) = (read(Split::Train), read(Split::Test));
+        assert_eq!((train.len(), test.len()), (11, 2));
+        assert!(test.iter().all(|p| !train.contains(p)));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Training items for the detector: photographs in random views, faces set into other pictures, and pictures in which a
 //! face has been made unrecognisable, which count as empty.
 
+use super::compose::{View, spoil};
 use super::photographs::Photograph;
 use super::targets;
 use crate::data::{Augmentation, Batch, BatchShape, DataError, ItemMut, Task, differentiate};
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
-use crate::image::{Border, Frame, crop_into};
+use crate::image::Frame;
 use candle_core::Tensor;
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -20,7 +21,11 @@ const SURE_PIXELS: f32 = 11.0;
 /// Share of items of each kind: photographs of scenes, faces set into backgrounds, one large face, no face.
 const KINDS: [f32; 4] = [0.35, 0.25, 0.25, 0.15];
 /// Share of faces in set-in and single-face items that are made unrecognisable.
-const SPOILT: f32 = 0.18;
+const SPOILT: f32 = 0.25;
+/// Share of single faces that stand before another picture instead of in their own.
+const BEFORE_ANOTHER: f32 = 0.5;
+/// Share of items that are cut as landscape and portrait frames are.
+const LETTERBOXED: f32 = 0.6;
 
 /// Photographs as training items of `size` x `size` pixels.
 pub struct DetectorTask {
@@ -97,7 +102,7 @@ impl DetectorTask {
             Some(2) => self.single(rng, picture, &mut found)?,
             _ => self.background(rng, picture)?,
         }
-        if rng.random::<f32>() < 0.3 {
+        if rng.random::<f32>() < LETTERBOXED {
             self.letterbox(rng, picture, &mut found);
         }
         self.augmentation.paint(rng, self.size, self.size, picture, |_| Ok(None))?;
@@ -156,14 +161,20 @@ impl DetectorTask {
     fn single(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) -> Result<(), DataError> {
         let (known, frame) = self.choose(rng, &self.faces)?;
         let Photograph::Face { face, .. } = known else { return Ok(()) };
-        let share: f32 = rng.random_range(0.3..1.0);
+        let share: f32 = rng.random_range(0.25..1.0);
         let side = face.side() / share;
         let reach = (0.55 - 0.4 * share).max(0.08);
         let mut shift = || rng.random_range(-reach..reach) * side;
         let c = face.center();
         let center = Point::new(c.x + shift(), c.y + shift());
-        let view = self.view(rng, center, side);
-        view.render(&frame, out);
+        let mut view = self.view(rng, center, side);
+        if rng.random::<f32>() < BEFORE_ANOTHER {
+            self.background(rng, out)?;
+            view.mirrored = false;
+            view.paste(&frame, face, out);
+        } else {
+            view.render(&frame, out);
+        }
         let rect = view.rect(face);
         if rng.random::<f32>() < SPOILT {
             spoil(rng, self.size, &rect, out);
@@ -201,31 +212,7 @@ impl DetectorTask {
         if found.0.iter().chain(&found.1).any(overlaps) {
             return Ok(());
         }
-        let mut layer = vec![0.0; out.len()];
-        view.render(&frame, &mut layer);
-        // Opaque over the face, nothing at the photograph's edge or 0.95 box sides from the centre.
-        let reach = 0.95 * pixels;
-        let soft = 0.25 * pixels;
-        let frame_from_crop = crop_from_frame.inverse();
-        for y in 0..self.size {
-            for x in 0..self.size {
-                let (dx, dy) = (x as f32 - rect.center().x, y as f32 - rect.center().y);
-                let inner = reach - dx.hypot(dy);
-                if inner <= 0.0 {
-                    continue;
-                }
-                let p = frame_from_crop.apply(Point::new(x as f32, y as f32));
-                let edge = (p.x + 0.5)
-                    .min(p.y + 0.5)
-                    .min(frame.width() as f32 - 0.5 - p.x)
-                    .min(frame.height() as f32 - 0.5 - p.y);
-                let alpha = (inner / soft).min(edge * scale / 2.0).clamp(0.0, 1.0);
-                let pixel = (y * self.size + x) * 3;
-                for (o, l) in out[pixel..pixel + 3].iter_mut().zip(&layer[pixel..pixel + 3]) {
-                    *o += alpha * (l - *o);
-                }
-            }
-        }
+        view.paste(&frame, face, out);
         if rng.random::<f32>() < SPOILT {
             spoil(rng, self.size, &rect, out);
         } else {
@@ -257,36 +244,6 @@ impl DetectorTask {
 /// Faces to be found, and places that are left open.
 pub(super) type Found = (Vec<Rect<CropSpace>>, Vec<Rect<CropSpace>>);
 
-/// A square view of a picture.
-struct View {
-    crop_from_frame: Similarity<CropSpace, FrameSpace>,
-    mirrored: bool,
-    size: usize,
-}
-
-impl View {
-    fn render(&self, frame: &Frame, out: &mut [f32]) {
-        crop_into(frame, &self.crop_from_frame, self.size, Border::Black, out);
-        if self.mirrored {
-            for row in out.chunks_exact_mut(self.size * 3) {
-                let (pixels, _) = row.as_chunks_mut::<3>();
-                pixels.reverse();
-            }
-        }
-    }
-
-    /// The box scaled and moved; a turned box keeps its sides, because the landmarks' box of a turned head does about so.
-    fn rect(&self, rect: &Rect<FrameSpace>) -> Rect<CropSpace> {
-        let scale = self.crop_from_frame.scale();
-        let mut c = self.crop_from_frame.apply(rect.center());
-        if self.mirrored {
-            c.x = (self.size - 1) as f32 - c.x;
-        }
-        let (width, height) = (rect.width * scale, rect.height * scale);
-        Rect::new(c.x - width / 2.0, c.y - height / 2.0, width, height)
-    }
-}
-
 /// Decides whether a face is to be found, left open, or out of sight. In a scene every face is marked, so small ones are
 /// left open over a wider range of sizes.
 fn sort_in(rect: Rect<CropSpace>, size: usize, in_scene: bool, found: &mut Found) {
@@ -300,55 +257,6 @@ fn sort_in(rect: Rect<CropSpace>, size: usize, in_scene: bool, found: &mut Found
         found.1.push(rect);
     } else {
         found.0.push(rect);
-    }
-}
-
-/// Makes a face unrecognisable: covered by a colour or noise, or averaged to a blur.
-fn spoil(rng: &mut ChaCha8Rng, size: usize, rect: &Rect<CropSpace>, out: &mut [f32]) {
-    let grow = rng.random_range(1.0..1.25);
-    let c = rect.center();
-    let range = |c: f32, side: f32| {
-        let half = 0.5 * side * grow;
-        (c - half).max(0.0) as usize..((c + half).max(0.0) as usize).min(size)
-    };
-    let (rows, columns) = (range(c.y, rect.height), range(c.x, rect.width));
-    let mode = rng.random_range(0..3);
-    let mut mean = [0.0_f32; 3];
-    let count = (rows.len() * columns.len()).max(1) as f32;
-    for y in rows.clone() {
-        for x in columns.clone() {
-            for (m, v) in mean.iter_mut().zip(&out[(y * size + x) * 3..][..3]) {
-                *m += v / count;
-            }
-        }
-    }
-    let color: [f32; 3] = if mode == 0 { std::array::from_fn(|_| rng.random()) } else { mean };
-    // A blur keeps a trace of the light and dark of the face, over at least a third of it.
-    let block = (rect.side() / rng.random_range(2.0..3.5)).max(2.0) as usize;
-    let before = out.to_vec();
-    for y in rows.clone() {
-        for x in columns.clone() {
-            for channel in 0..3 {
-                let value = match mode {
-                    0 => color[channel],
-                    1 => (color[channel] + rng.random_range(-0.2..0.2)).clamp(0.0, 1.0),
-                    _ => {
-                        let corner = |i: usize, start: usize| start + (i - start) / block * block;
-                        let (by, bx) = (corner(y, rows.start), corner(x, columns.start));
-                        let (ey, ex) = ((by + block).min(rows.end), (bx + block).min(columns.end));
-                        let samples = [
-                            (by, bx),
-                            (ey - 1, ex - 1),
-                            (by, ex - 1),
-                            (ey - 1, bx),
-                            (by.midpoint(ey - 1), bx.midpoint(ex - 1)),
-                        ];
-                        samples.iter().map(|(y, x)| before[(y * size + x) * 3 + channel]).sum::<f32>() / 5.0
-                    }
-                };
-                out[(y * size + x) * 3 + channel] = value;
-            }
-        }
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Numbers only in [`metrics`]; running a model over samples and the report in [`evaluate`].
 
+mod detection;
 pub mod metrics;
 mod report;
 mod validator;
 
+pub use detection::{DetectionEvaluation, Invented, Recall, evaluate_detector};
 pub use report::{BoxSource, EvalError, EvalOptions, Evaluation, FaceResult, FindFaces, Summary, draw_curve, evaluate};
 pub use validator::LandmarkValidator;

@@ -20,6 +20,10 @@ pub enum EvalError {
     Engine(#[from] EngineError),
     #[error("face detection failed: {0}")]
     Detect(Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Picture(#[from] ImageError),
+    #[error("faces are set into pictures without faces to measure a detector; there are none in the data")]
+    NoBackgrounds,
     #[error("none of the faces can be measured with this norm: the points that it needs are not known in this data")]
     NothingToMeasure,
 }
