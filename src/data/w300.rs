@@ -2,15 +2,18 @@
 //!
 //! Below the root: `afw`, `helen/trainset`, `helen/testset`, `lfpw/trainset`, `lfpw/testset`, `ibug` (in any case).
 //! The usual split: afw and the train sets are trained on; the test sets are the subset `common`, ibug is `challenge`,
-//! both together are the full set.
+//! both together are `full`.
 
 use super::pts::read_faces;
 use super::{DataError, Sample, Split};
 use std::path::{Path, PathBuf};
 
 const TRAIN: [(&[&str], &[&str]); 3] = [(&["afw"], &[]), (&["helen", "trainset"], &[]), (&["lfpw", "trainset"], &[])];
-const TEST: [(&[&str], &[&str]); 3] =
-    [(&["helen", "testset"], &["common"]), (&["lfpw", "testset"], &["common"]), (&["ibug"], &["challenge"])];
+const TEST: [(&[&str], &[&str]); 3] = [
+    (&["helen", "testset"], &["common", "full"]),
+    (&["lfpw", "testset"], &["common", "full"]),
+    (&["ibug"], &["challenge", "full"]),
+];
 
 /// Reads one part of 300-W. What is not there is left out, with a warning in the log.
 ///
@@ -82,6 +85,7 @@ mod tests {
         let test = read_300w(root.path(), Split::Test).unwrap();
         let sets: Vec<(&str, &str)> = test.iter().map(|s| (s.dataset.as_str(), s.subsets[0].as_str())).collect();
         assert_eq!(sets, [("helen", "common"), ("lfpw", "common"), ("ibug", "challenge")]);
+        assert!(test.iter().all(|s| s.subsets[1] == "full"));
         assert_eq!(test[1].name, "lfpw/testset/image_1 _01.png");
     }
 

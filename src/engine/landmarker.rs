@@ -4,6 +4,7 @@ use super::{Engine, EngineError, EngineOptions, Outputs, Precision};
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame, heatmap_from_crop};
 use crate::heatmap::{Calibration, Decoding, Peak, decode};
 use crate::image::{Border, Frame, crop_into};
+use crate::landmarks::Scheme;
 use crate::model::Model;
 use std::time::Instant;
 
@@ -64,6 +65,11 @@ impl Landmarker {
     /// The crop about a box around the landmarks: the model's own margin, turned by `angle_rad`, the roll of the head.
     pub fn crop_about(&self, landmark_box: &Rect<FrameSpace>, angle_rad: f32) -> Similarity<CropSpace, FrameSpace> {
         crop_from_frame(landmark_box.center(), landmark_box.side() * self.crop_scale, angle_rad, self.input_size)
+    }
+
+    /// Which points it finds, if that is a known scheme.
+    pub fn scheme(&self) -> Option<Scheme> {
+        Scheme::of_points(self.points)
     }
 
     /// Side of the crop over the longer side of the box around the landmarks.

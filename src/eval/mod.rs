@@ -1,12 +1,20 @@
-//! How exact a model is: normalized error, failures and error curves on data sets with known landmarks.
+//! How exact a model is: normalized error, failures and error curves on data sets with known landmarks; how well a
+//! detector finds faces; what a confidence is worth; whether one model is better than another.
 //!
-//! Numbers only in [`metrics`]; running a model over samples and the report in [`evaluate`].
+//! Numbers only in [`metrics`] and [`compare()`]; models run over pictures in [`evaluate`], [`evaluate_detector`] and
+//! [`calibrate`].
 
+mod calibration;
+mod compare;
 mod detection;
 pub mod metrics;
 mod report;
 mod validator;
 
+pub use calibration::{RIGHT_WITHIN, Reliability, calibrate};
+pub use compare::{CompareError, Comparison, compare};
 pub use detection::{DetectionEvaluation, Invented, Recall, evaluate_detector};
-pub use report::{BoxSource, EvalError, EvalOptions, Evaluation, FaceResult, FindFaces, Summary, draw_curve, evaluate};
+pub use report::{
+    AtThreshold, BoxSource, EvalError, EvalOptions, Evaluation, FaceResult, FindFaces, Summary, draw_curve, evaluate,
+};
 pub use validator::LandmarkValidator;

@@ -1,6 +1,6 @@
 //! The measure that a landmark training watches: the mean error on validation faces, straight from candle.
 
-use super::metrics::{self, Norm, Subset};
+use super::metrics::{self, Counted, Norm};
 use crate::data::{Sample, crop_for_eval};
 use crate::geometry::{CropSpace, FrameSpace, Similarity, heatmap_from_crop};
 use crate::heatmap::{HeatmapView, decode};
@@ -66,9 +66,10 @@ impl Validator for LandmarkValidator {
                 if let Ok(of68) = <&[_; IBUG_POINTS]>::try_from(predicted.as_slice()) {
                     (predicted, _) = wflw98_from_ibug68(of68);
                 }
-                let Sample { points, weight, .. } = &self.samples[i];
-                let error =
-                    metrics::normalized_mean_error(&predicted, points, weight, Norm::InterOcular, Subset::Ibug68);
+                let Sample { scheme, points, weight, rect, .. } = &self.samples[i];
+                let error = Norm::InterOcular.length(*scheme, points, weight, rect.as_ref()).and_then(|length| {
+                    metrics::normalized_mean_error(&predicted, points, weight, length, Counted::Ibug68)
+                });
                 if let Some(error) = error {
                     sum += error;
                     count += 1;

@@ -37,8 +37,8 @@ pub struct Peak {
     pub confidence: f32,
 }
 
-/// From a map's maximum to the share of points that lie within 5 % of the eye distance, measured on validation faces:
-/// straight lines between `(maximum, share)` pairs with rising maxima. Without pairs the maximum itself, cut to 0..=1.
+/// From a map's maximum to the share of points that lie within a tenth of the eye distance of the truth, as
+/// `awing eval --calibrate` measures it: straight lines between `(maximum, share)` pairs with rising maxima. Without pairs the maximum itself, cut to 0..=1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Calibration(pub Vec<(f32, f32)>);

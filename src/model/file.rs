@@ -2,6 +2,7 @@
 
 use super::config::ModelConfig;
 use super::graph::{Parameter, Role};
+use crate::heatmap::Calibration;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -99,6 +100,12 @@ impl Model {
     /// The same weights under a changed training record.
     pub fn with_training_record(mut self, record: serde_json::Map<String, serde_json::Value>) -> Self {
         self.config.training = record;
+        self
+    }
+
+    /// The same weights under another calibration of confidences.
+    pub fn with_calibration(mut self, calibration: Calibration) -> Self {
+        self.config.calibration = calibration;
         self
     }
 
