@@ -80,7 +80,7 @@ pub fn calibrate(
         let frame = sample.open()?;
         let Some(around) = sample.landmark_box() else { continue };
         for _ in 0..DRAWS {
-            let view = augmentation.view(&mut rng, &around, &config.crop, size);
+            let view = augmentation.view(&mut rng, around.center(), config.crop.side(&around), size);
             let mut picture = vec![0.0; size * size * 3];
             view.render(&frame, &mut picture);
             augmentation.paint(&mut rng, size, size, &mut picture, |_| Ok(None))?;
