@@ -56,14 +56,8 @@ fn wflw_is_recognized_and_its_subsets_come_in_the_published_order() {
     for box_source in ["truth", "dataset"] {
         let report = report(&["--data", path, "--box", box_source, "--json"]);
         assert_eq!(names(&report["summaries"]), [("wflw", 3)]);
-        let subsets = [
-            ("pose", 1),
-            ("expression", 1),
-            ("illumination", 1),
-            ("make-up", 1),
-            ("occlusion", 1),
-            ("blur", 2),
-        ];
+        let subsets =
+            [("pose", 1), ("expression", 1), ("illumination", 1), ("make-up", 1), ("occlusion", 1), ("blur", 2)];
         assert_eq!(names(&report["subsets"]), subsets);
         assert_eq!(report["counted"], "known");
         let thresholds = report["summaries"][0]["at"].as_array().unwrap();

@@ -227,8 +227,7 @@ fn write_calibrated(arguments: &EvalArguments, out: &Path) -> Result<String> {
 fn compare_reports(reports: &[PathBuf], as_json: bool) -> Result<String> {
     let read = |path: &PathBuf| -> Result<Evaluation> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_str(&text)
-            .with_context(|| format!("{} is no report of `awing eval --json`", path.display()))
+        serde_json::from_str(&text).with_context(|| format!("{} is no report of `awing eval --json`", path.display()))
     };
     let [first, second] = reports else { bail!("--compare needs two reports") };
     let comparisons = compare(&read(first)?, &read(second)?)
@@ -255,7 +254,8 @@ fn landmark_table(evaluation: &Evaluation) -> String {
         let Some(first) = summaries.first() else { return String::new() };
         let mut text = format!("{title:<14} {:>6} {:>7} {:>8} {:>8}", "faces", "missed", "NME", "NME 68");
         for at in &first.at {
-            text += &format!(" {:>7} {:>7}", format!("FR{}", at.threshold_percent), format!("AUC{}", at.threshold_percent));
+            text +=
+                &format!(" {:>7} {:>7}", format!("FR{}", at.threshold_percent), format!("AUC{}", at.threshold_percent));
         }
         text.push('\n');
         for s in summaries {
@@ -312,10 +312,8 @@ fn reliability_table(rows: &[Reliability]) -> String {
 }
 
 fn comparison_table(comparisons: &[Comparison]) -> String {
-    let mut text = format!(
-        "{:<22} {:>6} {:>9} {:>9} {:>11}  95 % interval\n",
-        "figure", "faces", "first", "second", "difference"
-    );
+    let mut text =
+        format!("{:<22} {:>6} {:>9} {:>9} {:>11}  95 % interval\n", "figure", "faces", "first", "second", "difference");
     for c in comparisons {
         let (low, high) = c.interval;
         let verdict = if c.is_clear() { "" } else { "  (could be chance)" };

@@ -152,8 +152,7 @@ mod tests {
         let own_box = Rect::new(0.0, 0.0, 40.0, 10.0);
         // On the line y = x = index every distance is the difference of (mean) indices, times the root of 2.
         let lengths = |scheme: Scheme| {
-            let truth: Vec<Point<FrameSpace>> =
-                (0..scheme.points()).map(|i| Point::new(i as f32, i as f32)).collect();
+            let truth: Vec<Point<FrameSpace>> = (0..scheme.points()).map(|i| Point::new(i as f32, i as f32)).collect();
             let weight = vec![1.0; truth.len()];
             EVERY_NORM.map(|norm| {
                 let unit = if norm == Norm::Box { 1.0 } else { std::f32::consts::SQRT_2 };

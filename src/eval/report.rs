@@ -240,9 +240,8 @@ fn best_overlap(
 fn summarize(name: &str, faces: &[&FaceResult], counted: Counted, thresholds: &[f64]) -> Summary {
     let missed = faces.iter().filter(|f| f.is_missed()).count();
     let errors = |counted| faces.iter().filter_map(|f| f.error_over(counted)).collect::<Vec<f64>>();
-    let percent = |errors: &[f64]| {
-        (!errors.is_empty()).then(|| 100.0 * errors.iter().sum::<f64>() / errors.len() as f64)
-    };
+    let percent =
+        |errors: &[f64]| (!errors.is_empty()).then(|| 100.0 * errors.iter().sum::<f64>() / errors.len() as f64);
     let (known, of68) = (errors(Counted::Known), errors(Counted::Ibug68));
     let over = if counted == Counted::Known { &known } else { &of68 };
     let is_measured = over.len() + missed > 0;
