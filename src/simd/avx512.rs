@@ -1,6 +1,6 @@
 //! AVX-512: sixteen lanes, thirty-two registers, masked tails.
 
-use super::{Kernel, Simd};
+use super::{BrainFloat, BrainFloatKernel, Kernel, Simd};
 use std::arch::x86_64::*;
 
 #[derive(Clone, Copy)]
@@ -10,6 +10,13 @@ pub struct Avx512;
 /// The core must have AVX-512 F, BW, DQ and VL, AVX2, FMA and F16C.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
+    unsafe { kernel.run(Avx512) }
+}
+
+/// # Safety
+/// As for [`run`]; the core must have AVX512-BF16 too.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
+pub unsafe fn run_brain_float<K: BrainFloatKernel>(kernel: K) -> K::Output {
     unsafe { kernel.run(Avx512) }
 }
 
@@ -105,5 +112,18 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn sum(self, value: __m512) -> f32 {
         unsafe { _mm512_reduce_add_ps(value) }
+    }
+}
+
+// SAFETY (whole block): the caller promises AVX512-BF16 and valid pointers by the contract of `BrainFloat`; the vectors are
+// reinterpreted, which any bits allow.
+impl BrainFloat for Avx512 {
+    #[inline(always)]
+    unsafe fn dot(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        unsafe { _mm512_dpbf16_ps(c, std::mem::transmute::<__m512, __m512bh>(a), std::mem::transmute::<__m512, __m512bh>(b)) }
+    }
+    #[inline(always)]
+    unsafe fn store_brain_float(self, to: *mut half::bf16, value: __m512) {
+        unsafe { to.cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(value)) }
     }
 }

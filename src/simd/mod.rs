@@ -64,6 +64,20 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn sum(self, value: Self::Vector) -> f32;
 }
 
+/// Dot products of bfloat16 numbers (the upper half of a single-precision number), summed in single precision.
+///
+/// A vector of the operands holds `2 * LANES` bfloat16 numbers, lane `i` the pair `2i`, `2i + 1`.
+///
+/// # Safety
+/// As for [`Simd`]; [`dispatch_brain_float`] sees to the instruction set.
+#[expect(clippy::missing_safety_doc, reason = "the contract is the trait's, the same for every method")]
+pub trait BrainFloat: Simd {
+    /// `c[i] + a[2i] * b[2i] + a[2i + 1] * b[2i + 1]`, in an order and with an intermediate rounding of the core's own.
+    unsafe fn dot(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Writes `LANES` numbers, rounded to the nearest.
+    unsafe fn store_brain_float(self, to: *mut half::bf16, value: Self::Vector);
+}
+
 /// An instruction set that kernels exist for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Isa {
@@ -103,6 +117,15 @@ impl Isa {
         }
         sets.push(Isa::Portable);
         sets
+    }
+
+    /// Whether the core multiplies bfloat16 numbers by itself with this set.
+    pub fn has_brain_float(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => is_x86_feature_detected!("avx512bf16"),
+            _ => false,
+        }
     }
 
     /// The instruction set that kernels use unless they are told another: that of `AWING_ISA`, else the best. An
@@ -164,6 +187,32 @@ pub fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     }
 }
 
+/// A computation that needs [`BrainFloat`]. Mark `run` and what it calls `#[inline(always)]`.
+pub trait BrainFloatKernel {
+    type Output;
+
+    /// # Safety
+    /// As for [`BrainFloat`]: the core must have the instruction set of `S`.
+    unsafe fn run<S: BrainFloat>(self, simd: S) -> Self::Output;
+}
+
+/// As [`dispatch`], for sets that have bfloat16 ([`Isa::has_brain_float`]) and for the portable one, which does without.
+///
+/// # Panics
+/// If `isa` has none.
+pub fn dispatch_brain_float<K: BrainFloatKernel>(isa: Isa, kernel: K) -> K::Output {
+    debug_assert!(isa.has_brain_float() || isa == Isa::Portable);
+    // SAFETY: `Isa::available` and `Isa::active` hand out only sets that the core has, and bfloat16 was asked for.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => avx512::run_brain_float(kernel),
+            Isa::Portable => kernel.run(portable::Portable),
+            other => unreachable!("{} has no bfloat16", other.name()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,6 +260,47 @@ mod tests {
                 let at = out.len() - 16;
                 s.store_partial(out.as_mut_ptr().add(at), s.load(self.0.as_ptr()), 3);
                 out
+            }
+        }
+    }
+
+    struct EveryBrainFloatOperation<'a>(&'a [f32]);
+
+    impl BrainFloatKernel for EveryBrainFloatOperation<'_> {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        unsafe fn run<S: BrainFloat>(self, s: S) -> Vec<f32> {
+            let mut halves = vec![half::bf16::ZERO; 64];
+            let mut out = vec![0.0; 32];
+            // SAFETY: 64 numbers are read and narrowed; `LANES` pairs from each half fill a vector each.
+            unsafe {
+                for start in (0..64).step_by(S::LANES) {
+                    s.store_brain_float(halves.as_mut_ptr().add(start), s.load(self.0.as_ptr().add(start)));
+                }
+                for start in (0..16).step_by(S::LANES) {
+                    let a = s.load(halves.as_ptr().add(2 * start).cast());
+                    let b = s.load(halves.as_ptr().add(32 + 2 * start).cast());
+                    s.store(out.as_mut_ptr().add(start), s.dot(a, b, s.splat(0.5)));
+                }
+            }
+            out[16..].copy_from_slice(&halves[..16].iter().map(|h| h.to_f32()).collect::<Vec<_>>());
+            out
+        }
+    }
+
+    #[test]
+    fn brain_float_products_are_the_portable_ones() {
+        let numbers: Vec<f32> = (0..64).map(|i| ((i * 29 % 64) as f32 - 31.0) * 0.37).collect();
+        let rounded = |i: usize| half::bf16::from_f32(numbers[i]).to_f32();
+        let mut sets = vec![Isa::Portable];
+        sets.extend(Isa::available().into_iter().filter(|isa| isa.has_brain_float()));
+        for isa in sets {
+            let actual = dispatch_brain_float(isa, EveryBrainFloatOperation(&numbers));
+            for i in 0..16 {
+                let dot = 0.5 + rounded(2 * i) * rounded(32 + 2 * i) + rounded(2 * i + 1) * rounded(33 + 2 * i);
+                assert!((actual[i] - dot).abs() <= 1e-4 * dot.abs().max(1.0), "{}: {} for {dot}", isa.name(), actual[i]);
+                assert_eq!(actual[16 + i], rounded(i), "{}", isa.name());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Plain Rust, eight lanes: the reference for every other instruction set.
 
-use super::Simd;
+use super::{BrainFloat, Simd};
 
 #[derive(Clone, Copy)]
 pub struct Portable;
@@ -98,5 +98,21 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn sum(self, value: Self::Vector) -> f32 {
         value.iter().sum()
+    }
+}
+
+// SAFETY (whole block): as above.
+impl BrainFloat for Portable {
+    #[inline(always)]
+    unsafe fn dot(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        let low = |v: f32| f32::from_bits(v.to_bits() << 16);
+        let high = |v: f32| f32::from_bits(v.to_bits() & 0xffff_0000);
+        std::array::from_fn(|i| c[i] + low(a[i]) * low(b[i]) + high(a[i]) * high(b[i]))
+    }
+    #[inline(always)]
+    unsafe fn store_brain_float(self, to: *mut half::bf16, value: Self::Vector) {
+        for (i, v) in value.into_iter().enumerate() {
+            unsafe { to.add(i).write(half::bf16::from_f32(v)) }
+        }
     }
 }
