@@ -59,7 +59,7 @@ fn compiled(stacks: usize) -> Vec<Vec<f32>> {
     let options = EngineOptions { outputs: Outputs::All, precision: Precision::F32, ..EngineOptions::new(SIZE, SIZE) };
     let mut engine = Engine::compile(&paper(stacks), &options).unwrap();
     engine.input_mut().copy_from_slice(&input());
-    engine.run().unwrap();
+    engine.run();
     engine.stacks().map(|maps| maps.values.to_vec()).collect()
 }
 

@@ -86,7 +86,7 @@ impl Detector {
         }
         let Some(Compiled { engine, scaler }) = &mut self.compiled else { return Ok(&self.detections) };
         scaler.scale(frame, engine.input_mut());
-        engine.run()?;
+        engine.run();
         decode(&engine.output(), scaler.scale_factor(), &mut self.detections);
         Ok(&self.detections)
     }

@@ -48,7 +48,7 @@ impl Landmarker {
             return Err(EngineError::Kind { wanted: crate::model::Kind::Landmarks });
         }
         let (height, width) = (config.input_size, config.input_size);
-        let engine = Engine::compile(model, &EngineOptions { height, width, outputs, precision })?;
+        let engine = Engine::compile(model, &EngineOptions { height, width, outputs, precision, threads: 1 })?;
         Ok(Self {
             engine,
             decoding: config.decoding,
@@ -104,7 +104,7 @@ impl Landmarker {
         let start = Instant::now();
         crop_into(frame, crop_from_frame, self.input_size, Border::Replicate, self.engine.input_mut());
         let cropped = Instant::now();
-        self.engine.run()?;
+        self.engine.run();
         let inferred = Instant::now();
         let maps = self.engine.output();
         decode(&maps, self.points, self.decoding, &self.calibration, &mut self.peaks);

@@ -2,14 +2,34 @@
 //!
 //! In: `height * width * 3` values in 0..=1, RGB interleaved, rows from the top. Out: the heatmaps that decoding reads,
 //! (row, column, channel); maps that only help training (the boundary map) are left out.
+//!
+//! [`Engine::compile`] makes a plan of the network once: which operations one step does (`fuse`), which maps there are and
+//! where they lie (`compile`, `plan`), the weights in the order of the kernels (`fold`, `pack`). A run carries out the steps
+//! (`kernels`) without allocating anything.
 
+mod compile;
+mod fold;
+mod fuse;
+mod kernels;
 mod landmarker;
+mod memory;
+mod pack;
+mod plan;
+mod profile;
+#[cfg(test)]
+mod tests;
+mod workers;
 
 pub use landmarker::{Landmark, LandmarkTimes, Landmarker};
+pub use profile::StepProfile;
 
 use crate::heatmap::HeatmapView;
-use crate::model::{Kind, Mode, Model, Network};
-use candle_core::{Device, Tensor};
+use crate::model::{Kind, Model};
+use crate::simd::{BrainFloat, BrainFloatKernel, Isa, Kernel, Simd, dispatch, dispatch_brain_float};
+use kernels::{Brain, Factor, RunProduct, Single, gate, picture};
+use memory::Memory;
+use plan::{Action, Arithmetic, MapId, Plan, Product, Step};
+use workers::Workers;
 
 /// What can go wrong when a model is made ready for inference.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +40,8 @@ pub enum EngineError {
     Size { width: usize, height: usize, multiple: usize },
     #[error("this is not a model of the kind that is needed here ({wanted:?})")]
     Kind { wanted: Kind },
-    #[error("inference failed: {0}")]
-    Candle(#[from] candle_core::Error),
+    #[error("the layer {layer} can't be compiled: {reason}")]
+    Unsupported { layer: String, reason: &'static str },
 }
 
 /// Which maps a compiled model computes.
@@ -39,7 +59,9 @@ pub enum Outputs {
 pub enum Precision {
     /// Single precision.
     F32,
-    /// Half precision, as the model file has it.
+    /// Weights and factors of matrix products in half the bits where the core multiplies such numbers faster, sums,
+    /// depthwise convolutions and everything else in single precision: bfloat16 with AVX512-BF16. On other cores the same
+    /// as [`Self::F32`].
     #[default]
     F16,
 }
@@ -53,40 +75,57 @@ pub struct EngineOptions {
     pub width: usize,
     pub outputs: Outputs,
     pub precision: Precision,
+    /// Threads that work at the same time at most, the caller's own among them. Only steps that are long enough are shared.
+    pub threads: usize,
 }
 
 impl EngineOptions {
-    /// For pictures of `height` x `width` pixels, for decoding, in the default precision.
+    /// For pictures of `height` x `width` pixels, for decoding, in the default precision, on one thread.
     pub fn new(height: usize, width: usize) -> Self {
-        Self { height, width, outputs: Outputs::default(), precision: Precision::default() }
+        Self { height, width, outputs: Outputs::default(), precision: Precision::default(), threads: 1 }
     }
 }
 
+/// Multiplications of a step from which on it is shared by threads: waking one costs what a core does in the time of some
+/// hundred thousand of them.
+const SHARED_FROM: u64 = 8_000_000;
+/// Parts for each thread, so that one that the system holds up does not hold up the others.
+const PARTS_PER_THREAD: usize = 4;
+
 /// A model ready to run on pictures of one size.
 pub struct Engine {
-    network: Network,
-    options: EngineOptions,
-    /// Maps of the last stack that decoding reads.
-    channels: usize,
+    isa: Isa,
+    arithmetic: Arithmetic,
+    plan: Plan,
+    workers: Workers,
+    /// For each thread, the strip of depthwise output that it works at.
+    strips: Memory,
+    strip_bytes: usize,
     input: Vec<f32>,
-    /// Of the last stack, cut to `channels`.
-    output: Vec<f32>,
-    /// Of every stack, with [`Outputs::All`].
-    stacks: Vec<Vec<f32>>,
-    stack_channels: usize,
-    output_height: usize,
-    output_width: usize,
 }
 
 impl Engine {
     /// Makes `model` ready for pictures of the given size.
     ///
     /// # Errors
-    /// [`EngineError::Size`] if the network can't take it.
+    /// [`EngineError::Size`] if the network can't take it; [`EngineError::Unsupported`].
     pub fn compile(model: &Model, options: &EngineOptions) -> Result<Self, EngineError> {
-        let &EngineOptions { height, width, .. } = options;
-        let graph = model.config().graph();
-        let multiple = graph.coarsest_stride();
+        let isa = Isa::active();
+        let arithmetic = match options.precision {
+            Precision::F16 if isa.has_brain_float() => Arithmetic::BrainFloat,
+            Precision::F16 | Precision::F32 => Arithmetic::Single,
+        };
+        Self::compile_for(model, options, isa, arithmetic)
+    }
+
+    fn compile_for(
+        model: &Model,
+        options: &EngineOptions,
+        isa: Isa,
+        arithmetic: Arithmetic,
+    ) -> Result<Self, EngineError> {
+        let &EngineOptions { height, width, outputs, threads, .. } = options;
+        let multiple = model.config().graph().coarsest_stride();
         if height == 0 || width == 0 || !height.is_multiple_of(multiple) || !width.is_multiple_of(multiple) {
             return Err(EngineError::Size { width, height, multiple });
         }
@@ -94,18 +133,19 @@ impl Engine {
             Kind::Landmarks => model.config().points,
             Kind::Detector => model.config().outputs,
         };
-        let (output_height, output_width) = (height / graph.output_stride(), width / graph.output_stride());
-        Ok(Self {
-            network: Network::from_model(model, &Device::Cpu)?,
-            options: *options,
-            channels,
-            input: vec![0.0; height * width * 3],
-            output: vec![0.0; output_height * output_width * channels],
-            stacks: Vec::new(),
-            stack_channels: model.config().outputs,
-            output_height,
-            output_width,
-        })
+        let vectors = pack::Vectors::of(isa);
+        let all = outputs == Outputs::All;
+        let target = compile::Target { height, width, vectors, arithmetic, channels, all };
+        let plan = compile::compile(model, &target)?;
+        let workers = Workers::new(threads);
+        let strip_bytes = |step: &Step| match &step.action {
+            Action::Product(product) => product.strip_bytes(arithmetic),
+            _ => 0,
+        };
+        let strip_bytes = plan.steps.iter().map(strip_bytes).max().unwrap_or(0);
+        let strip_bytes = strip_bytes.next_multiple_of(memory::LINE_BYTES);
+        let strips = Memory::new(strip_bytes * workers.count());
+        Ok(Self { isa, arithmetic, plan, workers, strips, strip_bytes, input: vec![0.0; height * width * 3] })
     }
 
     /// Where the caller writes the picture.
@@ -114,40 +154,124 @@ impl Engine {
     }
 
     /// Runs the network on what [`Self::input_mut`] holds.
-    ///
-    /// # Errors
-    /// [`EngineError::Candle`].
-    pub fn run(&mut self) -> Result<(), EngineError> {
-        let EngineOptions { height, width, outputs, .. } = self.options;
-        let picture = Tensor::from_slice(&self.input, (1, height, width, 3), &Device::Cpu)?;
-        let stacks = self.network.forward(&picture, Mode::Evaluate)?;
-        let last = stacks.last().expect("a network has an output").narrow(3, 0, self.channels)?;
-        self.output.copy_from_slice(&last.flatten_all()?.to_vec1::<f32>()?);
-        if outputs == Outputs::All {
-            let values = stacks.iter().map(|maps| maps.flatten_all()?.to_vec1::<f32>());
-            self.stacks = values.collect::<candle_core::Result<_>>()?;
+    pub fn run(&mut self) {
+        for step in 0..self.plan.steps.len() {
+            self.run_step(step);
         }
-        Ok(())
+    }
+
+    fn run_step(&mut self, step: usize) {
+        let Self { isa, arithmetic, plan, workers, strips, strip_bytes, input } = self;
+        let Plan { steps, maps, tables, memory, .. } = plan;
+        let memory = Shared(memory.pointer_mut());
+        let strips = Shared(strips.pointer_mut());
+        let step = &steps[step];
+        let Action::Product(product) = &step.action else {
+            let small = RunSmall { action: &step.action, picture: input, maps, tables, memory: memory.pointer() };
+            return match arithmetic {
+                Arithmetic::Single => dispatch(*isa, small),
+                Arithmetic::BrainFloat => dispatch_brain_float(*isa, small),
+            };
+        };
+        let part = |worker: usize, part: std::ops::Range<usize>| {
+            // SAFETY: every thread has a strip of its own.
+            let strip = unsafe { strips.pointer().add(worker * *strip_bytes) };
+            let run = RunProduct { product, tables, memory: memory.pointer(), strip, part };
+            match arithmetic {
+                Arithmetic::Single => dispatch(*isa, run),
+                Arithmetic::BrainFloat => dispatch_brain_float(*isa, run),
+            }
+        };
+        if workers.count() == 1 || step.multiply_adds < SHARED_FROM {
+            part(0, 0..product.cells);
+        } else {
+            let length = product.cells.div_ceil(workers.count() * PARTS_PER_THREAD);
+            workers.split(product.cells, length.next_multiple_of(product.grain()), &part);
+        }
     }
 
     /// All maps of every stack of the last run, the boundary map last where there is one; the last stack comes last.
     /// Nothing unless the engine was compiled with [`Outputs::All`].
     pub fn stacks(&self) -> impl Iterator<Item = HeatmapView<'_>> {
-        self.stacks.iter().map(|values| HeatmapView {
-            values,
-            height: self.output_height,
-            width: self.output_width,
-            channels: self.stack_channels,
-        })
+        self.plan.stacks.iter().map(|&map| self.view(map))
     }
 
     /// The heatmaps of the last run that decoding reads.
     pub fn output(&self) -> HeatmapView<'_> {
-        HeatmapView {
-            values: &self.output,
-            height: self.output_height,
-            width: self.output_width,
-            channels: self.channels,
+        self.view(self.plan.output)
+    }
+
+    fn view(&self, map: MapId) -> HeatmapView<'_> {
+        let map = &self.plan.maps[map];
+        let values = self.plan.memory.floats(map.start, map.height * map.width * map.channels);
+        HeatmapView { values, height: map.height, width: map.width, channels: map.channels }
+    }
+
+    /// Bytes of packed weights, and of maps and everything else that a run writes.
+    pub fn memory_bytes(&self) -> (usize, usize) {
+        let weights = |step: &Step| match &step.action {
+            Action::Product(Product { weights, depthwise, .. }) => {
+                weights.bytes() + depthwise.as_ref().map_or(0, |d| d.weights.bytes())
+            }
+            _ => 0,
+        };
+        let maps = self.plan.memory.bytes() + self.strips.bytes() + size_of_val(self.input.as_slice());
+        (self.plan.steps.iter().map(weights).sum(), maps)
+    }
+}
+
+/// Memory that threads write to, each its own cells.
+#[derive(Clone, Copy)]
+struct Shared(*mut u8);
+
+// SAFETY: the parts of a step that threads do at the same time write different cells.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn pointer(self) -> *mut u8 {
+        self.0
+    }
+}
+
+/// A step that is not a product.
+struct RunSmall<'a> {
+    action: &'a Action,
+    picture: &'a [f32],
+    maps: &'a [plan::Map],
+    tables: &'a [Vec<u32>],
+    memory: *mut u8,
+}
+
+impl RunSmall<'_> {
+    #[inline(always)]
+    unsafe fn run_in<S: Simd, F: Factor<S>>(self, s: S) {
+        // SAFETY: memory, maps and tables are those of one plan; the core has the instruction set by the callers' contract.
+        unsafe {
+            match self.action {
+                Action::Picture { to } => picture::<S, F>(s, self.picture, &self.maps[*to], self.memory),
+                Action::Gate { boundary, to, coordinates } => {
+                    gate::<S, F>(boundary, to, coordinates, self.tables, self.memory);
+                }
+                Action::Product(_) => {}
+            }
         }
+    }
+}
+
+impl Kernel for RunSmall<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, s: S) {
+        // SAFETY: by the contract of `Kernel`.
+        unsafe { self.run_in::<S, Single>(s) }
+    }
+}
+
+impl BrainFloatKernel for RunSmall<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: BrainFloat>(self, s: S) {
+        // SAFETY: by the contract of `BrainFloatKernel`.
+        unsafe { self.run_in::<S, Brain<S>>(s) }
     }
 }

@@ -113,6 +113,10 @@ impl Simd for Avx512 {
     unsafe fn sum(self, value: __m512) -> f32 {
         unsafe { _mm512_reduce_add_ps(value) }
     }
+    #[inline(always)]
+    unsafe fn prefetch(self, address: *const u8) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+    }
 }
 
 // SAFETY (whole block): the caller promises AVX512-BF16 and valid pointers by the contract of `BrainFloat`; the vectors are

@@ -62,6 +62,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
     ) -> Self::Vector;
     /// The sum of all lanes.
     unsafe fn sum(self, value: Self::Vector) -> f32;
+    /// Tells the core that the line at `address`, any address, will be read soon; where it can't be told, nothing happens.
+    #[inline(always)]
+    unsafe fn prefetch(self, address: *const u8) {
+        let _ = address;
+    }
 }
 
 /// Dot products of bfloat16 numbers (the upper half of a single-precision number), summed in single precision.

@@ -1,0 +1,62 @@
+//! Memory that begins at a cache line, so that no vector of it lies across two.
+
+/// One cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; LINE_BYTES]);
+
+pub(super) const LINE_BYTES: usize = 64;
+
+/// Bytes of a fixed number, zero at first.
+pub(super) struct Memory(Vec<Line>);
+
+impl Memory {
+    /// At least `bytes` bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self(vec![Line([0; LINE_BYTES]); bytes.div_ceil(LINE_BYTES)])
+    }
+
+    /// A copy of `values`, with zeros up to a whole number of lines.
+    pub fn of(values: &[f32]) -> Self {
+        Self::of_bytes(&values.iter().flat_map(|v| v.to_ne_bytes()).collect::<Vec<_>>())
+    }
+
+    /// As [`Self::of`].
+    pub fn of_bytes(values: &[u8]) -> Self {
+        let mut memory = Self::new(values.len());
+        memory.write(0, values);
+        memory
+    }
+
+    /// Copies `values` to byte `at`.
+    ///
+    /// # Panics
+    /// If there is no room for them.
+    pub fn write(&mut self, at: usize, values: &[u8]) {
+        assert!(at + values.len() <= self.bytes());
+        // SAFETY: the memory has room for the values, which can't overlap with it.
+        unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), self.pointer_mut().add(at), values.len()) };
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.0.len() * LINE_BYTES
+    }
+
+    pub fn pointer(&self) -> *const u8 {
+        self.0.as_ptr().cast()
+    }
+
+    pub fn pointer_mut(&mut self) -> *mut u8 {
+        self.0.as_mut_ptr().cast()
+    }
+
+    /// `count` numbers from byte `at` on.
+    ///
+    /// # Panics
+    /// If they are not all there, or `at` is not a multiple of four.
+    pub fn floats(&self, at: usize, count: usize) -> &[f32] {
+        assert!(at.is_multiple_of(4) && at + count * 4 <= self.bytes());
+        // SAFETY: the range lies in the vector and is aligned for `f32`, of which all bit patterns are numbers.
+        unsafe { std::slice::from_raw_parts(self.pointer().add(at).cast(), count) }
+    }
+}
