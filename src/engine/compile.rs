@@ -239,7 +239,9 @@ impl Compiler<'_> {
             if let Some((depthwise, norm, source)) = self.depthwise_of(fused) {
                 let &Operation::Convolution { kernel: side, stride, .. } = self.operation(depthwise) else { continue };
                 if kernel != 1 || !matches!((side, stride), (3 | 5, 1 | 2)) {
-                    return Err(self.unsupported(depthwise, "depthwise filters are 3x3 or 5x5, a 1x1 convolution follows"));
+                    return Err(
+                        self.unsupported(depthwise, "depthwise filters are 3x3 or 5x5, a 1x1 convolution follows")
+                    );
                 }
                 if norm.is_some_and(|n| matches!(self.operation(n), Operation::BatchNorm { relu: true, .. })) {
                     return Err(self.unsupported(depthwise, "no ReLU stands between depthwise and 1x1"));
@@ -317,7 +319,15 @@ impl Compiler<'_> {
 
     /// The cells of `map` for the cells of an output of `size`: output cell `(r, c)` reads `(r * stride >> up, ...)` plus
     /// `shift` in both directions, from `channel` on.
-    fn cells(&mut self, map: MapId, size: (usize, usize), stride: usize, up: usize, shift: isize, channel: usize) -> Cells {
+    fn cells(
+        &mut self,
+        map: MapId,
+        size: (usize, usize),
+        stride: usize,
+        up: usize,
+        shift: isize,
+        channel: usize,
+    ) -> Cells {
         let m = &self.maps[map];
         let start = m.cell(shift, shift) + channel * m.bytes_each;
         let (row_bytes, pitch_bytes) = (m.row_bytes(), m.pitch_bytes());
@@ -325,7 +335,8 @@ impl Compiler<'_> {
         let table = *self.table_of.entry(key).or_insert_with(|| {
             let at = |i: usize, bytes: usize| (((i * stride) >> up) * bytes) as u32;
             let rows = 0..size.0;
-            self.tables.push(rows.flat_map(|r| (0..size.1).map(move |c| at(r, row_bytes) + at(c, pitch_bytes))).collect());
+            self.tables
+                .push(rows.flat_map(|r| (0..size.1).map(move |c| at(r, row_bytes) + at(c, pitch_bytes))).collect());
             self.tables.len() - 1
         });
         Cells { map, start, table }
@@ -346,7 +357,10 @@ impl Compiler<'_> {
             Operation::BatchNorm { .. } => self.write(self.graph.nodes[node].inputs[0]),
             Operation::Input => {
                 let to = self.map(node, self.factors());
-                if self.needs.len() > 1 && self.factors() != Form::Single && self.needs.contains_key(&(node, Form::Single)) {
+                if self.needs.len() > 1
+                    && self.factors() != Form::Single
+                    && self.needs.contains_key(&(node, Form::Single))
+                {
                     return Err(self.unsupported(node, "the picture is read by dense convolutions only"));
                 }
                 self.steps.push(Step { name: "picture".into(), action: Action::Picture { to }, multiply_adds: 0 });
@@ -560,9 +574,10 @@ impl Compiler<'_> {
             terms.push(self.term(residual, size, fused.channel));
         }
         let each = inputs * taps;
-        let (blocks, packed) = pack(self.target.vectors, self.target.arithmetic, outputs, &factors, |output, factor| {
-            weights[output * each + factor]
-        });
+        let (blocks, packed) =
+            pack(self.target.vectors, self.target.arithmetic, outputs, &factors, |output, factor| {
+                weights[output * each + factor]
+            });
         let mut inner = Vec::new();
         for &norm in &fused.inner {
             inner.extend(self.forms(norm, Some(norm), 0, outputs));
@@ -597,12 +612,7 @@ impl Compiler<'_> {
     }
 
     /// The depthwise part of a step, and the constant that its batch norm adds.
-    fn depthwise(
-        &mut self,
-        convolution: NodeId,
-        norm: Option<NodeId>,
-        source: NodeId,
-    ) -> (Depthwise, Vec<f32>) {
+    fn depthwise(&mut self, convolution: NodeId, norm: Option<NodeId>, source: NodeId) -> (Depthwise, Vec<f32>) {
         let &Operation::Convolution { kernel, stride, .. } = self.operation(convolution) else {
             unreachable!("a depthwise part is a convolution")
         };
@@ -665,9 +675,8 @@ impl Compiler<'_> {
         let mut taps = Vec::new();
         let mut groups = 0;
         for row in 0..kernel {
-            let tap_factors = |column: usize| {
-                channels.clone().map(move |channel| Some((channel * kernel + row) * kernel + column))
-            };
+            let tap_factors =
+                |column: usize| channels.clone().map(move |channel| Some((channel * kernel + row) * kernel + column));
             let mut push = |at: usize, mut tap: Vec<Option<usize>>| {
                 tap.resize(tap.len().next_multiple_of(group), None);
                 groups = tap.len() / group;
@@ -716,7 +725,8 @@ impl Compiler<'_> {
         let each = weights.len() / channels;
         let taps = kernel * kernel;
         let mut values = vec![0.0_f32; height * width * pitch];
-        let inside = |out: usize, tap: usize, limit: usize| (out * stride + tap).checked_sub(kernel / 2).filter(|&i| i < limit);
+        let inside =
+            |out: usize, tap: usize, limit: usize| (out * stride + tap).checked_sub(kernel / 2).filter(|&i| i < limit);
         for (cell, values) in values.chunks_exact_mut(pitch).enumerate() {
             values[..channels].copy_from_slice(bias);
             let (row, column) = (cell / width, cell % width);

@@ -18,12 +18,7 @@ pub(super) fn norm(model: &Model, name: &str) -> (Vec<f32>, Vec<f32>) {
 
 /// Weights `[out, in, kernel, kernel]` and biases of the convolution `layer` with `outputs` channels, followed by the
 /// batch norm `norm_name`.
-pub(super) fn convolution(
-    model: &Model,
-    layer: &str,
-    outputs: usize,
-    norm_name: Option<&str>,
-) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn convolution(model: &Model, layer: &str, outputs: usize, norm_name: Option<&str>) -> (Vec<f32>, Vec<f32>) {
     let mut weights = tensor(model, layer, "weight").to_vec();
     let mut bias = model.tensor(&format!("{layer}.bias")).map_or_else(|| vec![0.0; outputs], <[f32]>::to_vec);
     if let Some(norm_name) = norm_name {

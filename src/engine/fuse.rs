@@ -100,9 +100,8 @@ impl Fusion {
         }
         let mut concatenated = false;
         while !outputs.contains(&fused.value) {
-            let (norms, others): (Vec<NodeId>, Vec<NodeId>) = self.readers[fused.value]
-                .iter()
-                .partition(|&&r| matches!(operation(r), Operation::BatchNorm { .. }));
+            let (norms, others): (Vec<NodeId>, Vec<NodeId>) =
+                self.readers[fused.value].iter().partition(|&&r| matches!(operation(r), Operation::BatchNorm { .. }));
             let &[reader] = &others[..] else { break };
             // Batch norms beside the reader see the value before any residual, or it has to be written.
             if !norms.is_empty() && (concatenated || !fused.residuals.is_empty()) {

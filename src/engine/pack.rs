@@ -56,11 +56,8 @@ pub(super) fn pack(
     let mut blocks = Vec::new();
     let mut first_channel = 0;
     for part in 0..parts {
-        let block = Block {
-            vectors: count / parts + usize::from(part < count % parts),
-            first_channel,
-            weights: packed.len(),
-        };
+        let block =
+            Block { vectors: count / parts + usize::from(part < count % parts), first_channel, weights: packed.len() };
         let end = first_channel + block.vectors * vectors.lanes;
         for group in factors.chunks_exact(group) {
             for output in first_channel..end {

@@ -200,7 +200,9 @@ impl Product {
 /// What a step does.
 pub(super) enum Action {
     /// Brings the picture into its map, as factors.
-    Picture { to: MapId },
+    Picture {
+        to: MapId,
+    },
     /// The coordinates where the boundary map is over the gate, else zeros, as factors (see
     /// [`crate::model::graph::Operation::Coordinates`]).
     Gate {
@@ -232,7 +234,11 @@ impl Step {
                     Bias::Cells(cells) => Some(cells),
                     Bias::Channels(_) => None,
                 };
-                let read = bias.into_iter().chain(segments).chain(p.depthwise.iter().map(|d| &d.cells)).chain(p.terms.iter().map(|t| &t.cells));
+                let read = bias
+                    .into_iter()
+                    .chain(segments)
+                    .chain(p.depthwise.iter().map(|d| &d.cells))
+                    .chain(p.terms.iter().map(|t| &t.cells));
                 let written = p.inner.iter().chain(&p.stores).map(|s| s.cells.map);
                 (read.map(|c| c.map).collect(), written.collect())
             }

@@ -81,12 +81,8 @@ fn assert_is_the_candle_graph(model: &Model, height: usize, width: usize) {
         .collect();
     let outputs = model.config().outputs;
     for (wanted, threads) in [(Outputs::All, 1), (Outputs::Decoded, 3)] {
-        let options = EngineOptions {
-            outputs: wanted,
-            precision: Precision::F32,
-            threads,
-            ..EngineOptions::new(height, width)
-        };
+        let options =
+            EngineOptions { outputs: wanted, precision: Precision::F32, threads, ..EngineOptions::new(height, width) };
         let mut actual = run(model, &options, Isa::active(), Arithmetic::Single);
         let decoded = actual.pop().unwrap();
         let channels = if model.config().points > 0 { model.config().points } else { outputs };

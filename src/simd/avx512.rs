@@ -124,7 +124,9 @@ impl Simd for Avx512 {
 impl BrainFloat for Avx512 {
     #[inline(always)]
     unsafe fn dot(self, a: __m512, b: __m512, c: __m512) -> __m512 {
-        unsafe { _mm512_dpbf16_ps(c, std::mem::transmute::<__m512, __m512bh>(a), std::mem::transmute::<__m512, __m512bh>(b)) }
+        unsafe {
+            _mm512_dpbf16_ps(c, std::mem::transmute::<__m512, __m512bh>(a), std::mem::transmute::<__m512, __m512bh>(b))
+        }
     }
     #[inline(always)]
     unsafe fn store_brain_float(self, to: *mut half::bf16, value: __m512) {

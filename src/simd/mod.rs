@@ -304,7 +304,12 @@ mod tests {
             let actual = dispatch_brain_float(isa, EveryBrainFloatOperation(&numbers));
             for i in 0..16 {
                 let dot = 0.5 + rounded(2 * i) * rounded(32 + 2 * i) + rounded(2 * i + 1) * rounded(33 + 2 * i);
-                assert!((actual[i] - dot).abs() <= 1e-4 * dot.abs().max(1.0), "{}: {} for {dot}", isa.name(), actual[i]);
+                assert!(
+                    (actual[i] - dot).abs() <= 1e-4 * dot.abs().max(1.0),
+                    "{}: {} for {dot}",
+                    isa.name(),
+                    actual[i]
+                );
                 assert_eq!(actual[16 + i], rounded(i), "{}", isa.name());
             }
         }

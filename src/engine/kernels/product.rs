@@ -61,7 +61,13 @@ impl RunProduct<'_> {
             // SAFETY: by the contract of `Kernel`.
             unsafe {
                 if let Some(d) = &self.product.depthwise {
-                    depthwise::depthwise::<S, F>(s, d, self.memory, cells.start / d.width..cells.end / d.width, self.strip);
+                    depthwise::depthwise::<S, F>(
+                        s,
+                        d,
+                        self.memory,
+                        cells.start / d.width..cells.end / d.width,
+                        self.strip,
+                    );
                 }
                 for block in &self.product.blocks {
                     match (block.vectors, S::REGISTERS >= 32) {
