@@ -486,7 +486,7 @@ impl Compiler<'_> {
                 prefetch: false,
             };
             let name = self.name(node).to_owned();
-            self.steps.push(Step { name, action: Action::Product(product), multiply_adds: 0 });
+            self.steps.push(Step { name, action: Action::Product(Box::new(product)), multiply_adds: 0 });
         }
         Ok(())
     }
@@ -607,7 +607,7 @@ impl Compiler<'_> {
             chunk,
             prefetch: cells * outputs * 4 > NEAR_BYTES,
         };
-        self.steps.push(Step { name, action: Action::Product(product), multiply_adds });
+        self.steps.push(Step { name, action: Action::Product(Box::new(product)), multiply_adds });
         Ok(())
     }
 

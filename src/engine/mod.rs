@@ -28,7 +28,7 @@ use crate::model::{Kind, Model};
 use crate::simd::{BrainFloat, BrainFloatKernel, Isa, Kernel, Simd, dispatch, dispatch_brain_float};
 use kernels::{Brain, Factor, RunProduct, Single, gate, picture};
 use memory::Memory;
-use plan::{Action, Arithmetic, MapId, Plan, Product, Step};
+use plan::{Action, Arithmetic, MapId, Plan, Step};
 use workers::Workers;
 
 /// What can go wrong when a model is made ready for inference.
@@ -210,9 +210,7 @@ impl Engine {
     /// Bytes of packed weights, and of maps and everything else that a run writes.
     pub fn memory_bytes(&self) -> (usize, usize) {
         let weights = |step: &Step| match &step.action {
-            Action::Product(Product { weights, depthwise, .. }) => {
-                weights.bytes() + depthwise.as_ref().map_or(0, |d| d.weights.bytes())
-            }
+            Action::Product(p) => p.weights.bytes() + p.depthwise.as_ref().map_or(0, |d| d.weights.bytes()),
             _ => 0,
         };
         let maps = self.plan.memory.bytes() + self.strips.bytes() + size_of_val(self.input.as_slice());

@@ -211,7 +211,7 @@ pub(super) enum Action {
         /// Row and column coordinate of every cell.
         coordinates: Vec<[f32; 2]>,
     },
-    Product(Product),
+    Product(Box<Product>),
 }
 
 pub(super) struct Step {

@@ -14,7 +14,6 @@ use std::marker::PhantomData;
 ///
 /// # Safety
 /// As for [`Simd`].
-#[expect(clippy::missing_safety_doc, reason = "the contract is the trait's, the same for every method")]
 pub(super) trait Factor<S: Simd> {
     /// Of one number.
     const BYTES: usize;

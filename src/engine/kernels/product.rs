@@ -132,10 +132,10 @@ impl RunProduct<'_> {
                 }
                 for term in &p.terms {
                     let from: [*const u8; M] = tile.cells(&term.cells);
-                    for m in 0..M {
-                        let from = from[m].cast::<f32>().add(first);
-                        for v in 0..V {
-                            sums[m][v] = s.add(sums[m][v], s.load(from.add(v * S::LANES)));
+                    for (sums, from) in sums.iter_mut().zip(from) {
+                        let from = from.cast::<f32>().add(first);
+                        for (v, sum) in sums.iter_mut().enumerate() {
+                            *sum = s.add(*sum, s.load(from.add(v * S::LANES)));
                         }
                     }
                     if term.relu {
@@ -230,21 +230,21 @@ impl Tile<'_> {
             let to: [*const u8; M] = self.cells(&store.cells);
             let bytes_each = if store.narrow { F::BYTES } else { 4 };
             let whole = self.first + V * S::LANES <= store.room;
-            for m in 0..M {
+            for (m, (values, to)) in values.into_iter().zip(to).enumerate() {
                 if m >= self.count {
                     break;
                 }
-                let to = to[m].cast_mut().add(self.first * bytes_each);
-                for v in 0..V {
+                let to = to.cast_mut().add(self.first * bytes_each);
+                for (v, value) in values.into_iter().enumerate() {
                     let left = store.room.saturating_sub(self.first + v * S::LANES);
                     let to = to.add(v * S::LANES * bytes_each);
                     match (store.narrow, whole || left >= S::LANES) {
-                        (false, true) => s.store(to.cast(), values[m][v]),
-                        (true, true) => F::store(s, to, values[m][v]),
-                        (false, false) => s.store_partial(to.cast(), values[m][v], left),
+                        (false, true) => s.store(to.cast(), value),
+                        (true, true) => F::store(s, to, value),
+                        (false, false) => s.store_partial(to.cast(), value, left),
                         (true, false) => {
                             let mut numbers = [0.0_f32; 16];
-                            s.store(numbers.as_mut_ptr(), values[m][v]);
+                            s.store(numbers.as_mut_ptr(), value);
                             for (i, &number) in numbers.iter().enumerate().take(left) {
                                 F::store_one(to.add(i * F::BYTES), number);
                             }
