@@ -26,7 +26,6 @@ fn convert(criterion: &mut Criterion) {
     let mut rgb = vec![0; WIDTH * HEIGHT * 3];
     let mut group = criterion.benchmark_group("640x480 to RGB");
     group.bench_function("YUYV, plain loop", |b| b.iter(|| plain(black_box(&bytes), &mut rgb)));
-    #[cfg(feature = "camera")]
     group.bench_function("YUYV, nokhwa", |b| {
         b.iter(|| nokhwa::utils::buf_yuyv422_to_rgb(black_box(&bytes), &mut rgb, false).expect("the sizes fit"));
     });

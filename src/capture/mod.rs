@@ -41,6 +41,8 @@ pub enum CaptureError {
     Y4m { name: String, frame: u64, reason: String },
     #[error("there is no camera")]
     NoCamera,
+    #[error("cannot list the cameras: {0}")]
+    CameraList(std::io::Error),
     #[error("camera {index}: {reason}")]
     Camera { index: u32, reason: String },
     #[error("this awing was built without the feature \"camera\"")]
@@ -55,6 +57,22 @@ pub enum Waited {
     /// None came in time; [`Source::trouble`] may know why.
     Nothing,
     End,
+}
+
+/// What became of the frames of a source that does not wait, so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// When the first that arrived whole was taken.
+    pub first: Option<Instant>,
+    /// Those that arrived whole.
+    pub delivered: u64,
+    /// Of these, those that were handed out, and those that a newer one replaced before somebody took them.
+    pub taken: u64,
+    pub replaced: u64,
+    /// Those that arrived damaged.
+    pub damaged: u64,
+    /// Those that never arrived, or so late that a newer one was there.
+    pub lost: u64,
 }
 
 /// Frames, one after the other.
@@ -81,6 +99,11 @@ pub trait Source: Send {
 
     /// Why no frame comes, in words for the person who waits for one; `None` while all is well.
     fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    /// What became of the frames so far, where they come by themselves.
+    fn tally(&self) -> Option<Tally> {
         None
     }
 
@@ -129,8 +152,9 @@ pub fn open(input: &str, options: &CaptureOptions) -> Result<Box<dyn Source>, Ca
     if input == "demo" {
         return Ok(Box::new(demo::Demo::new(options)));
     }
-    let number = if input == "camera" { Some("0") } else { input.strip_prefix("camera:") };
-    if let Some(Ok(index)) = number.map(str::parse::<u32>) {
+    let number = input.strip_prefix("camera:").map(str::parse::<u32>);
+    if input == "camera" || matches!(number, Some(Ok(_))) {
+        let index = number.and_then(Result::ok);
         #[cfg(feature = "camera")]
         return Ok(Box::new(camera::Camera::open(index, options)?));
         #[cfg(not(feature = "camera"))]

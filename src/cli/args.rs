@@ -5,6 +5,7 @@ use super::{
     eval::EvalArguments, export::ExportArguments, heatmaps::HeatmapsArguments, import::ImportArguments,
     train::TrainArguments,
 };
+use crate::capture::CaptureOptions;
 use crate::engine::Precision;
 use crate::track::TrackerOptions;
 use anyhow::{Result, bail};
@@ -26,6 +27,8 @@ pub(super) enum Command {
     /// Follow faces in a camera's picture, a video, pictures or the built-in demo (this is also what happens without a
     /// command).
     Track(TrackArguments),
+    /// List the cameras that can capture, and what each offers.
+    Cameras(CamerasArguments),
     /// Measure how long every stage takes.
     Bench(BenchArguments),
     /// Train a model.
@@ -70,7 +73,34 @@ pub(super) struct TrackArguments {
     #[arg(long, value_name = "FACTOR", value_parser = scale)]
     pub scale: Option<f32>,
     #[command(flatten)]
+    pub camera: CameraArguments,
+    #[command(flatten)]
     pub tracker: TrackerArguments,
+}
+
+/// What is wished of a camera; where it can't, it does what comes next to it.
+#[derive(Args, Clone, Debug)]
+pub(super) struct CameraArguments {
+    /// Size of the camera's pictures [default: about 640x480]
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    pub size: Option<(u32, u32)>,
+    /// Pictures a second of the camera (or the demo) [default: the most up to 60]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub fps: Option<u32>,
+}
+
+impl CameraArguments {
+    /// What a source is asked for.
+    pub(super) fn options(&self, faces: Option<usize>) -> CaptureOptions {
+        CaptureOptions { size: self.size, frames_per_second: self.fps, faces }
+    }
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct CamerasArguments {
+    /// Print one JSON array instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How faces are tracked.
@@ -101,7 +131,7 @@ pub(super) struct TrackerArguments {
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct BenchArguments {
-    /// Where pictures come from, as for `track` [default: the demo]
+    /// Where pictures come from, as for `track` [default: the demo; for --live and --soak the first camera]
     #[arg(long, value_name = "INPUT")]
     pub input: Option<String>,
     /// End after so many frames
@@ -110,6 +140,17 @@ pub(super) struct BenchArguments {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
+    /// Measure the way from a camera to the screen: delay, load, lost frames
+    #[arg(long)]
+    pub live: bool,
+    /// Let a camera run for long and measure memory and the slowest frame, besides what --live does
+    #[arg(long, conflicts_with_all = ["live", "frames"])]
+    pub soak: bool,
+    /// How long --soak takes
+    #[arg(long, value_name = "N", default_value_t = 60.0, value_parser = minutes, requires = "soak")]
+    pub minutes: f64,
+    #[command(flatten)]
+    pub camera: CameraArguments,
     #[command(flatten)]
     pub tracker: TrackerArguments,
 }
@@ -165,6 +206,23 @@ fn scale(text: &str) -> std::result::Result<f32, String> {
     match text.parse() {
         Ok(scale) if (0.5..=8.0).contains(&scale) => Ok(scale),
         _ => Err("it has to be a number from 0.5 to 8".into()),
+    }
+}
+
+fn size(text: &str) -> std::result::Result<(u32, u32), String> {
+    let parsed = text.split_once(['x', 'X']).and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    match parsed {
+        Some((width, height)) if (1..=1 << 15).contains(&width) && (1..=1 << 15).contains(&height) => {
+            Ok((width, height))
+        }
+        _ => Err("it has to be width and height in pixels, as in 640x480".into()),
+    }
+}
+
+fn minutes(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(minutes) if minutes > 0.0 && minutes <= 1e6 => Ok(minutes),
+        _ => Err("it has to be a number of minutes above 0".into()),
     }
 }
 
@@ -228,6 +286,20 @@ mod tests {
         assert_eq!(mirrored("--mirror"), Some(true));
         assert_eq!(mirrored("--mirror --no-mirror"), Some(false));
         assert_eq!(mirrored("--no-mirror --mirror"), Some(true));
+    }
+
+    #[test]
+    fn wishes_about_a_camera_reach_it() {
+        let camera = parse("--input camera:2 --size 1280x720 --fps 60").unwrap().track.camera;
+        let options = CaptureOptions { size: Some((1280, 720)), frames_per_second: Some(60), faces: None };
+        assert_eq!(camera.options(None), options);
+        for arguments in ["--size 640", "--size 0x480", "--size axb", "--fps 0", "bench --soak --minutes 0"] {
+            assert!(parse(arguments).is_err(), "{arguments}");
+        }
+        let Some(Command::Bench(bench)) = parse("bench --soak --minutes 0.5").unwrap().command else {
+            panic!("`bench` is a command")
+        };
+        assert_eq!((bench.soak, bench.minutes), (true, 0.5));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use super::args::BenchArguments;
 use super::interrupt;
-use crate::capture::{self, CaptureOptions};
+use crate::capture;
 use crate::image::Frame;
 use crate::track::{StageTimes, Tracker};
 use anyhow::{Context, Result, bail};
@@ -38,13 +38,13 @@ struct Report {
 
 /// In milliseconds.
 #[derive(Clone, Copy, Serialize)]
-struct Spread {
-    median: f32,
-    p95: f32,
+pub(super) struct Spread {
+    pub median: f32,
+    pub p95: f32,
 }
 
 impl Spread {
-    fn of(mut values: Vec<f32>) -> Option<Self> {
+    pub(super) fn of(mut values: Vec<f32>) -> Option<Self> {
         values.sort_by(f32::total_cmp);
         let at = |share: f32| values.get((share * values.len().saturating_sub(1) as f32).round() as usize).copied();
         Some(Self { median: at(0.5)?, p95: at(0.95)? })
@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
     let threads = options.threads;
     let faces = Some(options.faces).filter(|_| arguments.tracker.faces.is_some());
     let input = arguments.input.as_deref().unwrap_or("demo");
-    let mut source = capture::open(input, &CaptureOptions { faces, ..CaptureOptions::default() })?;
+    let mut source = capture::open(input, &arguments.camera.options(faces))?;
     let mut tracker = Tracker::new(options)?;
 
     let mut frame = Frame::default();
@@ -108,7 +108,7 @@ pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
         ms: ms.into_iter().filter_map(|(name, spread)| Some((name, spread?))).collect(),
         frames_per_second: frames as f64 * 1000.0 / total_ms,
         first_landmarks_s,
-        peak_memory_mb: peak_memory_mb(),
+        peak_memory_mb: memory_mb("VmHWM"),
     };
     let text = if arguments.json { json(&report)? } else { table(&report) };
     io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
@@ -143,10 +143,11 @@ fn table(report: &Report) -> String {
     text
 }
 
-/// The most memory that the process ever held, where the system tells.
-fn peak_memory_mb() -> Option<f64> {
+/// What the system says under `key` (`VmHWM`: the most memory that the process ever held, `VmRSS`: what it holds now), in
+/// megabytes, where it tells.
+pub(super) fn memory_mb(key: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024.0 / 1e6)
 }
@@ -195,7 +196,8 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn linux_tells_the_peak_of_memory() {
-        assert!(peak_memory_mb().unwrap() > 1.0);
+    fn linux_tells_the_memory() {
+        let (now, most) = (memory_mb("VmRSS").unwrap(), memory_mb("VmHWM").unwrap());
+        assert!(1.0 < now && now <= most);
     }
 }

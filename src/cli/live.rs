@@ -9,9 +9,7 @@ use crate::track::{Face, StageTimes};
 use crate::view::{Layers, NetworkView};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-#[cfg(any(feature = "window", test))]
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A frame and what is seen in it.
 #[derive(Default)]
@@ -68,7 +66,6 @@ impl Newest {
     }
 
     /// Exchanges `seen` for something newer, if there is or soon will be; false if not.
-    #[cfg(any(feature = "window", test))]
     pub(super) fn take(&self, seen: &mut Seen, patience: Duration) -> bool {
         let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(slot, patience, |slot| !slot.is_fresh);

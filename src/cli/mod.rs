@@ -6,6 +6,8 @@
 
 mod args;
 mod bench;
+mod bench_live;
+mod cameras;
 mod device;
 mod eval;
 mod export;
@@ -44,6 +46,8 @@ pub fn main() -> ExitCode {
     let result = match command {
         None => track::run(&track),
         Some(Command::Track(arguments)) => track::run(&arguments),
+        Some(Command::Cameras(arguments)) => cameras::run(&arguments),
+        Some(Command::Bench(arguments)) if arguments.live || arguments.soak => bench_live::run(&arguments, start),
         Some(Command::Bench(arguments)) => bench::run(&arguments, start),
         Some(Command::Train(arguments)) => train::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// Runs the command.
 pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
     let stop = interrupt::listen()?;
-    let capture = CaptureOptions { faces: arguments.tracker.faces, ..CaptureOptions::default() };
+    let capture = arguments.camera.options(arguments.tracker.faces);
     let (input, source) = open(arguments.input.as_deref(), &capture)?;
     let options = arguments.tracker.options()?;
     let controls = Arc::new(Controls {

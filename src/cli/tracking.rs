@@ -171,8 +171,9 @@ impl Tracking {
 
     /// Goes on with the next camera; the text says what came of it.
     fn next_camera(&mut self, state: &mut State) -> String {
-        let here = if self.input == "camera" { Some(0) } else { number_of(&self.input) };
-        let others: Vec<u32> = cameras().into_iter().filter(|index| Some(*index) != here).collect();
+        let all = cameras();
+        let here = if self.input == "camera" { all.first().copied() } else { number_of(&self.input) };
+        let others: Vec<u32> = all.into_iter().filter(|index| Some(*index) != here).collect();
         let Some(next) = others.iter().find(|index| Some(**index) > here).or_else(|| others.first()) else {
             return if here.is_some() { "there is no other camera" } else { "there is no camera" }.into();
         };

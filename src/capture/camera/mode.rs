@@ -1,0 +1,206 @@
+//! What a camera can deliver, and which of it is taken.
+//!
+//! A [`Mode`] is a pixel format, a size in pixels and a rate in frames a second. [`choose`] picks one for a [`Wish`].
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// Without a wish for the size, anything between half and twice these pixels will do.
+const USUAL_SIZE: (u32, u32) = (640, 480);
+const USUAL_PIXELS: std::ops::RangeInclusive<u32> = 640 * 480 / 2..=640 * 480 * 2;
+/// Without a wish for the rate, more frames a second than this are no better: a person sees no difference.
+const FAST_ENOUGH: f64 = 60.0;
+/// Rates that differ by less are the same to a person who asks for a whole number: 30000/1001 is 30.
+const SAME_RATE: f64 = 0.5;
+
+/// How pixels come from the camera. The order is that of the work to decode them, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PixelFormat {
+    /// Y0 U Y1 V for every two pixels.
+    Yuyv,
+    /// Luma, then U V pairs for every 2x2 pixels.
+    Nv12,
+    /// A JPEG picture a frame.
+    Mjpeg,
+}
+
+impl PixelFormat {
+    /// All that are understood.
+    pub const ALL: [Self; 3] = [Self::Yuyv, Self::Nv12, Self::Mjpeg];
+
+    /// Its name in V4L2.
+    pub fn fourcc(self) -> [u8; 4] {
+        match self {
+            Self::Yuyv => *b"YUYV",
+            Self::Nv12 => *b"NV12",
+            Self::Mjpeg => *b"MJPG",
+        }
+    }
+}
+
+impl fmt::Display for PixelFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Yuyv => "YUYV",
+            Self::Nv12 => "NV12",
+            Self::Mjpeg => "MJPEG",
+        })
+    }
+}
+
+/// Frames in so many seconds; neither is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    pub frames: u32,
+    pub seconds: u32,
+}
+
+impl Rate {
+    /// A rate of `frames` in `seconds`; `None` if there is none.
+    pub fn new(frames: u32, seconds: u32) -> Option<Self> {
+        (frames > 0 && seconds > 0).then_some(Self { frames, seconds })
+    }
+
+    pub fn per_second(self) -> f64 {
+        f64::from(self.frames) / f64::from(self.seconds)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // 29.97 for 30000/1001, but 30 for 30/1.
+        let hundredths = (self.per_second() * 100.0).round() / 100.0;
+        write!(f, "{hundredths}")
+    }
+}
+
+/// One way in which a camera delivers frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode {
+    pub format: PixelFormat,
+    pub width: u32,
+    pub height: u32,
+    pub rate: Rate,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { format, width, height, rate } = self;
+        write!(f, "{format} {width}x{height} at {rate} frames a second")
+    }
+}
+
+/// What a person asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Wish {
+    pub size: Option<(u32, u32)>,
+    pub frames_per_second: Option<u32>,
+}
+
+impl Wish {
+    /// The size to look for where a camera offers any.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only V4L2 has ranges of sizes"))]
+    pub fn target_size(&self) -> (u32, u32) {
+        self.size.unwrap_or(USUAL_SIZE)
+    }
+}
+
+/// The mode that suits best; `None` if there is none.
+///
+/// A wished size is approached first and a wished rate next. Without wishes the fastest at about 640x480 wins, then the
+/// size nearest to that, then the format that costs least.
+pub(super) fn choose(modes: &[Mode], wish: &Wish) -> Option<Mode> {
+    modes.iter().copied().min_by(|a, b| compare(a, b, wish))
+}
+
+/// Sorts the best first.
+pub(super) fn compare(a: &Mode, b: &Mode, wish: &Wish) -> Ordering {
+    let size_first = |mode: &Mode| {
+        let is_near = wish.size.is_none() && USUAL_PIXELS.contains(&mode.width.saturating_mul(mode.height));
+        if is_near { (0, 0) } else { distance(mode, wish) }
+    };
+    size_first(a)
+        .cmp(&size_first(b))
+        .then_with(|| slowness(a, wish).total_cmp(&slowness(b, wish)))
+        .then_with(|| distance(a, wish).cmp(&distance(b, wish)))
+        .then_with(|| a.format.cmp(&b.format))
+        .then_with(|| b.rate.per_second().total_cmp(&a.rate.per_second()))
+}
+
+/// How far a mode is from the wished or the usual size: the pixels that are too many or too few, then the columns.
+fn distance(mode: &Mode, wish: &Wish) -> (u64, u32) {
+    let (width, height) = wish.size.unwrap_or(USUAL_SIZE);
+    let pixels = |w: u32, h: u32| u64::from(w) * u64::from(h);
+    (pixels(mode.width, mode.height).abs_diff(pixels(width, height)), mode.width.abs_diff(width))
+}
+
+/// How far a mode's rate is from what is wanted, in frames a second.
+fn slowness(mode: &Mode, wish: &Wish) -> f64 {
+    let rate = mode.rate.per_second();
+    let off = match wish.frames_per_second {
+        Some(wished) => (rate - f64::from(wished)).abs(),
+        None => (FAST_ENOUGH - rate).max(0.0),
+    };
+    if off < SAME_RATE { 0.0 } else { off }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(format: PixelFormat, width: u32, height: u32, frames: u32, seconds: u32) -> Mode {
+        Mode { format, width, height, rate: Rate { frames, seconds } }
+    }
+
+    #[test]
+    fn without_wishes_the_best_rate_at_about_640x480_wins() {
+        use PixelFormat::{Mjpeg, Nv12, Yuyv};
+        let modes = [
+            mode(Mjpeg, 1280, 720, 60, 1),
+            mode(Mjpeg, 640, 480, 30, 1),
+            mode(Nv12, 640, 480, 30, 1),
+            mode(Yuyv, 640, 480, 30, 1),
+            mode(Yuyv, 640, 480, 15, 1),
+            mode(Yuyv, 320, 240, 60, 1),
+        ];
+        let best = |modes: &[Mode]| choose(modes, &Wish::default()).unwrap();
+        assert_eq!(best(&modes), modes[3], "of equally fast ones the one that is cheapest to decode");
+        let faster = [modes[3], mode(Mjpeg, 640, 480, 60, 1), mode(Yuyv, 640, 360, 60, 1)];
+        assert_eq!(best(&faster), faster[1], "of equally fast ones the one with the usual size");
+        let smaller = [modes[4], mode(Yuyv, 640, 360, 30, 1)];
+        assert_eq!(best(&smaller), smaller[1], "a little smaller is better than slow");
+        let odd = [modes[4], mode(Yuyv, 640, 480, 30000, 1001)];
+        assert_eq!(best(&odd), odd[1]);
+        let far = [modes[0], mode(Yuyv, 1920, 1080, 60, 1)];
+        assert_eq!(best(&far), far[0], "the nearest, where none is near");
+        let furious = [mode(Mjpeg, 640, 480, 120, 1), mode(Yuyv, 640, 480, 60, 1)];
+        assert_eq!(best(&furious), furious[1], "faster than can be seen is no better");
+        assert_eq!(choose(&[], &Wish::default()), None);
+    }
+
+    #[test]
+    fn wishes_are_met_as_well_as_can_be_the_size_first() {
+        use PixelFormat::{Mjpeg, Yuyv};
+        let modes = [
+            mode(Yuyv, 640, 480, 30, 1),
+            mode(Mjpeg, 1280, 720, 60, 1),
+            mode(Mjpeg, 1280, 720, 30000, 1001),
+            mode(Yuyv, 1280, 720, 10, 1),
+        ];
+        let chosen = |size, frames_per_second| choose(&modes, &Wish { size, frames_per_second }).unwrap();
+        assert_eq!(chosen(Some((1280, 720)), None), modes[1]);
+        assert_eq!(chosen(Some((1280, 720)), Some(30)), modes[2]);
+        assert_eq!(chosen(Some((1300, 700)), Some(5)), modes[3]);
+        assert_eq!(chosen(None, Some(60)), modes[0], "the usual size, as near to the rate as it can");
+    }
+
+    #[test]
+    fn rates_read_as_people_write_them() {
+        assert_eq!(Rate::new(30, 1).unwrap().to_string(), "30");
+        assert_eq!(Rate::new(30000, 1001).unwrap().to_string(), "29.97");
+        assert_eq!(Rate::new(15, 2).unwrap().to_string(), "7.5");
+        assert_eq!(Rate::new(0, 1), None);
+        let mode = mode(PixelFormat::Mjpeg, 1280, 720, 30, 1);
+        assert_eq!(mode.to_string(), "MJPEG 1280x720 at 30 frames a second");
+    }
+}

@@ -1,0 +1,171 @@
+//! A camera under macOS and Windows, through nokhwa.
+//!
+//! In: a camera's number and a [`Wish`]. Out: the bytes of one frame after the other. nokhwa says neither when a frame was
+//! taken nor whether one was lost, knows whole rates only, waits for a frame as long as it takes, and can panic on what a
+//! device answers; here a panic is an error like any other.
+
+use super::decode::Layout;
+use super::mode::{self, Mode, PixelFormat, Rate, Wish};
+use super::{CameraDescription, Raw};
+use nokhwa::utils::{
+    ApiBackend, CameraFormat, CameraIndex, FrameFormat, RequestedFormat, RequestedFormatType, Resolution,
+};
+use nokhwa::{Camera, NokhwaError};
+use std::borrow::Cow;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+const FORMATS: [FrameFormat; 3] = [FrameFormat::YUYV, FrameFormat::NV12, FrameFormat::MJPEG];
+
+/// The cameras that can capture in a format that is understood.
+pub(super) fn list() -> io::Result<Vec<CameraDescription>> {
+    let mut cameras = Vec::new();
+    for info in guarded(|| nokhwa::query(ApiBackend::Auto))? {
+        let CameraIndex::Index(index) = *info.index() else { continue };
+        let request = RequestedFormat::with_formats(RequestedFormatType::None, &FORMATS);
+        let Ok(mut camera) = guarded(|| Camera::new(CameraIndex::Index(index), request)) else { continue };
+        let modes = modes(&mut camera, &Wish::default());
+        if !modes.is_empty() {
+            cameras.push(CameraDescription { index, name: info.human_name(), modes });
+        }
+    }
+    cameras.sort_by_key(|camera| camera.index);
+    Ok(cameras)
+}
+
+/// The camera to try where none can be used.
+pub(super) fn first_node() -> Option<u32> {
+    let all = guarded(|| nokhwa::query(ApiBackend::Auto)).ok()?;
+    all.iter().filter_map(|info| info.index().as_index().ok()).min()
+}
+
+fn modes(camera: &mut Camera, wish: &Wish) -> Vec<Mode> {
+    let offered = guarded(|| camera.compatible_camera_formats()).unwrap_or_default();
+    let mut modes: Vec<Mode> = offered.iter().filter_map(mode_of).collect();
+    modes.sort_by(|a, b| mode::compare(a, b, wish));
+    modes.dedup();
+    modes
+}
+
+fn mode_of(format: &CameraFormat) -> Option<Mode> {
+    let pixels = match format.format() {
+        FrameFormat::YUYV => PixelFormat::Yuyv,
+        FrameFormat::NV12 => PixelFormat::Nv12,
+        FrameFormat::MJPEG => PixelFormat::Mjpeg,
+        _ => return None,
+    };
+    let rate = Rate::new(format.frame_rate(), 1)?;
+    Some(Mode { format: pixels, width: format.width(), height: format.height(), rate })
+}
+
+fn format_of(mode: &Mode) -> CameraFormat {
+    let format = match mode.format {
+        PixelFormat::Yuyv => FrameFormat::YUYV,
+        PixelFormat::Nv12 => FrameFormat::NV12,
+        PixelFormat::Mjpeg => FrameFormat::MJPEG,
+    };
+    CameraFormat::new(Resolution::new(mode.width, mode.height), format, mode.rate.per_second().round() as u32)
+}
+
+fn guarded<T>(call: impl FnOnce() -> Result<T, NokhwaError>) -> io::Result<T> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(answer) => answer.map_err(|error| io::Error::new(kind(&error.to_string()), error)),
+        Err(_) => Err(io::Error::other("its driver answers what no driver should")),
+    }
+}
+
+/// nokhwa has errors in words only.
+fn kind(error: &str) -> io::ErrorKind {
+    let error = error.to_lowercase();
+    if error.contains("busy") || error.contains("in use") {
+        io::ErrorKind::ResourceBusy
+    } else if error.contains("denied") || error.contains("permission") {
+        io::ErrorKind::PermissionDenied
+    } else {
+        io::ErrorKind::Other
+    }
+}
+
+/// A camera that streams.
+pub(super) struct Device {
+    name: String,
+    layout: Layout,
+    camera: Option<Camera>,
+    /// The last frame, where nokhwa hands out a copy.
+    frame: Vec<u8>,
+}
+
+impl Device {
+    /// Opens the camera and starts its stream in the mode that suits best.
+    pub fn open(index: u32, wish: &Wish) -> io::Result<Self> {
+        let request = RequestedFormat::with_formats(RequestedFormatType::None, &FORMATS);
+        let mut camera = guarded(|| Camera::new(CameraIndex::Index(index), request))?;
+        let mode = mode::choose(&modes(&mut camera, wish), wish)
+            .ok_or_else(|| io::Error::other("it offers neither YUYV nor NV12 nor MJPEG"))?;
+        let request = RequestedFormat::with_formats(RequestedFormatType::Exact(format_of(&mode)), &FORMATS);
+        guarded(|| camera.set_camera_requset(request))?;
+        guarded(|| camera.open_stream())?;
+        let name = camera.info().human_name();
+        let given = mode_of(&camera.camera_format()).unwrap_or(mode);
+        let (width, height) = (given.width as usize, given.height as usize);
+        let stride = match given.format {
+            PixelFormat::Yuyv => 2 * width,
+            PixelFormat::Nv12 => width,
+            PixelFormat::Mjpeg => 0,
+        };
+        let layout = Layout { format: given.format, width, height, stride };
+        Ok(Self { name, layout, camera: Some(camera), frame: Vec::new() })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The next frame, however long it takes.
+    pub fn next(&mut self, _: Duration) -> io::Result<Option<Raw<'_>>> {
+        let Some(camera) = &mut self.camera else { return Err(io::ErrorKind::NotFound.into()) };
+        let frame = guarded(|| camera.frame_raw())?;
+        let bytes: &[u8] = match frame {
+            Cow::Borrowed(bytes) => bytes,
+            Cow::Owned(bytes) => {
+                self.frame = bytes;
+                &self.frame
+            }
+        };
+        Ok(Some(Raw { bytes, captured: Instant::now(), lost: 0, is_flagged: false }))
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        let camera = self.camera.take();
+        // Ending the stream of a camera that is gone can panic.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(camera)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_the_same_there_and_back() {
+        for format in FORMATS {
+            let offered = CameraFormat::new_from(1280, 720, format, 30);
+            assert_eq!(format_of(&mode_of(&offered).unwrap()), offered);
+        }
+        assert_eq!(mode_of(&CameraFormat::new_from(1280, 720, FrameFormat::GRAY, 30)), None);
+    }
+
+    #[test]
+    fn a_panic_of_the_binding_is_an_error() {
+        let error = guarded::<()>(|| panic!("this is what a test wants")).unwrap_err();
+        assert!(error.to_string().contains("driver"));
+        assert_eq!(kind("Could not open device: EBUSY"), io::ErrorKind::ResourceBusy);
+    }
+}

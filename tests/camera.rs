@@ -1,0 +1,398 @@
+//! The real program in front of emulated cameras, sound and faulty.
+//!
+//! `camera/emulator.c` takes the place of the V4L2 driver below the program; see there what it can do wrong. Nothing is
+//! skipped: the tests need a C compiler, as Rust does, and no rights.
+#![cfg(all(target_os = "linux", feature = "camera"))]
+
+#[path = "camera/rig.rs"]
+mod rig;
+
+use rig::{Awing, MODES, Rig};
+use serde_json::Value;
+use std::fs::File;
+use std::time::Duration;
+
+const TRACK: &str = "--headless --json - --input camera:0";
+
+fn mean_distance(a: &[(f32, f32)], b: &[(f32, f32)]) -> f32 {
+    let distances = a.iter().zip(b).map(|(a, b)| (a.0 - b.0).hypot(a.1 - b.1));
+    distances.sum::<f32>() / a.len() as f32
+}
+
+fn landmarks(face: &Value) -> Vec<(f32, f32)> {
+    let number = |value: &Value| value.as_f64().unwrap() as f32;
+    face["landmarks"].as_array().unwrap().iter().map(|p| (number(&p[0]), number(&p[1]))).collect()
+}
+
+#[test]
+fn frames_of_every_format_are_tracked_and_written() {
+    let truth: Vec<_> = rig::demo().map(|(_, landmarks)| landmarks).collect();
+    for format in ["YUYV", "NV12", "MJPG"] {
+        let rig = Rig::new();
+        rig.add(0, &format!("mode {format} 640 480 1 30"));
+        let mut awing = rig.awing(&format!("{TRACK} --frames 20 --no-smooth"));
+        assert!(awing.end().success(), "{format}: {}", awing.said());
+        let frames = awing.frames();
+        assert_eq!(frames.len(), 20, "{format}");
+        let mut last_s = -1.0;
+        for (number, frame) in frames.iter().enumerate() {
+            assert_eq!(frame["frame"], number, "{format}");
+            let time_s = frame["time_s"].as_f64().unwrap();
+            assert!(time_s > last_s, "{format}: {time_s} after {last_s}");
+            last_s = time_s;
+            let faces = frame["faces"].as_array().unwrap();
+            assert_eq!(faces.len(), 1, "{format}, frame {number}");
+            let found = landmarks(&faces[0]);
+            assert_eq!(found.len(), 98);
+            let off = truth.iter().map(|truth| mean_distance(truth, &found)).fold(f32::MAX, f32::min);
+            assert!(off < 8.0, "{format}, frame {number}: {off} pixels from every frame that was sent");
+        }
+    }
+}
+
+#[test]
+fn a_face_in_real_video_is_found() {
+    let rig = Rig::of_real_video();
+    rig.add(0, MODES);
+    let mut awing = rig.awing(&format!("{TRACK} --frames 20"));
+    assert!(awing.end().success(), "{}", awing.said());
+    let with_face = awing.frames().iter().filter(|frame| frame["faces"] != Value::Array(Vec::new())).count();
+    assert!(with_face >= 18, "{with_face} of 20");
+}
+
+#[test]
+fn the_times_of_frames_are_the_cameras_own() {
+    let rig = Rig::new();
+    rig.add(0, "mode YUYV 640 480 1001 30000");
+    let mut awing = rig.awing(&format!("{TRACK} --frames 20"));
+    assert!(awing.end().success(), "{}", awing.said());
+    let times: Vec<f64> = awing.frames().iter().map(|frame| frame["time_s"].as_f64().unwrap()).collect();
+    for pair in times.windows(2) {
+        // Frames may be lost, but those that come are whole steps apart, however late they are read.
+        let steps = (pair[1] - pair[0]) * 30000.0 / 1001.0;
+        assert!(steps > 0.5 && (steps - steps.round()).abs() < 0.05, "{steps} steps in {times:?}");
+    }
+}
+
+#[test]
+fn only_cameras_that_capture_are_listed() {
+    let rig = Rig::new();
+    rig.add(0, "metadata\nname Data about pictures");
+    rig.add(1, "name Front camera\nmode YUYV 640 480 1001 30000\nmode YUYV 640 480 1 15\nmode MJPG 1280 720 1 30");
+    rig.add(2, "name A scanner\nmode GREY 640 480 1 30");
+    rig.add(10, &format!("name \u{e9}t\u{e9}\n{MODES}"));
+    let list = |arguments: &str| {
+        let mut awing = rig.awing(arguments);
+        assert!(awing.end().success(), "{}", awing.said());
+        awing.written().join("\n")
+    };
+    let table = list("cameras");
+    assert!(table.contains("camera:1  Front camera"), "{table}");
+    assert!(table.contains("640x480  29.97, 15 frames/s") && table.contains("1280x720  30 frames/s"), "{table}");
+    assert!(!table.contains("Data about") && !table.contains("scanner"), "{table}");
+    let cameras: Value = serde_json::from_str(&list("cameras --json")).unwrap();
+    let indices: Vec<u64> = cameras.as_array().unwrap().iter().map(|camera| camera["index"].as_u64().unwrap()).collect();
+    assert_eq!(indices, [1, 10]);
+    assert_eq!(cameras[1]["name"], "\u{e9}t\u{e9}");
+    assert_eq!(cameras[1]["modes"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn the_mode_is_what_was_wished_for_or_the_best() {
+    let rig = Rig::new();
+    rig.add(0, &format!("{MODES}mode MJPG 640 480 1 60\nmode YUYV 640 480 1 15\n"));
+    for (wish, mode) in [
+        ("", "MJPEG 640x480 at 60 frames"),
+        ("--fps 30", "YUYV 640x480 at 30 frames"),
+        ("--size 640x480 --fps 15", "YUYV 640x480 at 15 frames"),
+    ] {
+        let mut awing = rig.awing_logging("info", &format!("{TRACK} --frames 2 {wish}"));
+        assert!(awing.end().success(), "{}", awing.said());
+        assert!(awing.said().contains(mode), "{wish}: {}", awing.said());
+    }
+}
+
+#[test]
+fn without_a_wish_the_first_camera_that_captures_is_taken_and_without_any_the_demo() {
+    let rig = Rig::new();
+    let mut awing = rig.awing("--headless --json - --frames 2");
+    assert!(awing.end().success());
+    assert!(awing.said().contains("there is no camera; playing the built-in demo"), "{}", awing.said());
+    rig.add(0, "metadata");
+    rig.add(1, &format!("name Front camera\n{MODES}"));
+    let mut awing = rig.awing("--headless --json - --frames 2");
+    assert!(awing.end().success());
+    assert!(awing.said().contains("camera 1 (Front camera): 2 frames"), "{}", awing.said());
+}
+
+#[test]
+fn damaged_frames_are_dropped_and_the_others_tracked() {
+    for (format, damage) in [
+        ("MJPG", "truncated"),
+        ("MJPG", "garbage"),
+        ("MJPG", "scrambled"),
+        ("MJPG", "size"),
+        ("YUYV", "short"),
+        ("NV12", "short"),
+        ("YUYV", "flagged"),
+    ] {
+        let rig = Rig::new();
+        rig.add(0, &format!("mode {format} 640 480 1 60\ndamage {damage} 3"));
+        let mut awing = rig.awing_logging("debug", &format!("{TRACK} --frames 20"));
+        assert!(awing.end().success(), "{format}, {damage}: {}", awing.said());
+        assert!(awing.said().contains("dropped a damaged frame, 3 so far"), "{format}, {damage}: {}", awing.said());
+        let frames = awing.frames();
+        assert_eq!(frames.len(), 20, "{format}, {damage}");
+        assert!(frames.iter().all(|frame| frame["faces"].as_array().unwrap().len() == 1), "{format}, {damage}");
+    }
+}
+
+#[test]
+fn a_camera_that_sends_only_damaged_pictures_is_told_from_one_that_is_silent() {
+    let rig = Rig::with_camera("");
+    rig.set(0, "mode MJPG 640 480 1 30\ndamage garbage 1");
+    let mut awing = rig.awing(TRACK);
+    awing.wait_until_said("sends only damaged JPEG pictures");
+    rig.set(0, "mode MJPG 640 480 1 30");
+    awing.wait_for_frames(3);
+    awing.wait_until_said("delivers again");
+    awing.interrupt();
+}
+
+#[test]
+fn a_silent_camera_is_told_and_tried_again_until_it_delivers() {
+    let rig = Rig::with_camera("");
+    let mut awing = rig.awing(TRACK);
+    awing.wait_for_frames(5);
+    rig.set(0, &format!("{MODES}stall"));
+    awing.wait_until_said("camera 0 (Emulated camera): it delivers nothing; no picture for 1 s");
+    let frames = awing.frame_count();
+    rig.set(0, MODES);
+    awing.wait_for_frames(5);
+    awing.wait_until_said("delivers again");
+    assert!(frames >= 5);
+    awing.interrupt();
+}
+
+#[test]
+fn a_stream_that_is_stuck_is_opened_anew() {
+    let rig = Rig::with_camera("");
+    let mut awing = rig.awing(TRACK);
+    awing.wait_for_frames(5);
+    // From now on only a new stream delivers.
+    rig.set(0, &format!("{MODES}stall old"));
+    awing.wait_until_said("delivers nothing");
+    awing.wait_for_frames(5);
+    awing.interrupt();
+}
+
+#[test]
+fn a_camera_that_was_unplugged_is_used_again_when_it_is_back() {
+    let rig = Rig::with_camera("");
+    let mut awing = rig.awing(TRACK);
+    awing.wait_for_frames(5);
+    rig.unplug(0);
+    awing.wait_until_said("it was unplugged; no picture for");
+    rig.plug_in(0);
+    awing.wait_for_frames(5);
+    awing.wait_until_said("delivers again");
+    awing.interrupt();
+}
+
+#[test]
+fn a_camera_in_use_is_refused_with_the_name_of_the_program_that_has_it() {
+    let rig = Rig::with_camera("busy");
+    let holder = File::open(rig.node(0)).unwrap();
+    let mut awing = rig.awing(TRACK);
+    assert!(!awing.end().success());
+    let process = format!("(process {}) uses it; close that program", std::process::id());
+    assert!(awing.said().contains(&process), "{}", awing.said());
+    drop(holder);
+    let mut awing = rig.awing(TRACK);
+    assert!(!awing.end().success());
+    assert!(awing.said().contains("`sudo fuser -v /dev/video0` names it"), "{}", awing.said());
+}
+
+#[test]
+fn a_camera_that_cannot_be_used_is_refused_with_what_to_do() {
+    let rig = Rig::with_camera("denied");
+    rig.add(1, "metadata");
+    rig.add(2, "mode GREY 640 480 1 30");
+    for (camera, remedy) in [
+        (0, "usermod -aG video"),
+        (1, "it carries no pictures"),
+        (2, "it offers neither YUYV nor NV12 nor MJPEG"),
+        (3, "it is not there: is it plugged in? `awing cameras` lists"),
+    ] {
+        let mut awing = rig.awing(&format!("--headless --input camera:{camera}"));
+        assert!(!awing.end().success());
+        let said = awing.said();
+        assert!(said.contains(&format!("awing: camera {camera}: ")) && said.contains(remedy), "{said}");
+    }
+}
+
+#[test]
+fn a_driver_that_cannot_end_a_stream_does_not_end_the_program() {
+    const EIO: u32 = 5;
+    let rig = Rig::with_camera(&format!("stop-error {EIO}"));
+    let mut awing = rig.awing(TRACK);
+    awing.wait_for_frames(3);
+    rig.unplug(0);
+    awing.wait_until_said("no picture for");
+    rig.plug_in(0);
+    awing.wait_for_frames(3);
+    // A stream that stalls is ended as well.
+    rig.set(0, &format!("{MODES}stall old\nstop-error {EIO}"));
+    awing.wait_until("another start", |awing| awing.said().matches("delivers again").count() == 2);
+    awing.interrupt();
+}
+
+/// Ctrl-C has to end the program within half a second; a busy machine gets a few tries.
+fn assert_ends_at_once(make: impl Fn() -> (Rig, Awing)) {
+    const SOON: Duration = Duration::from_millis(500);
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        let (_rig, mut awing) = make();
+        took.push(awing.interrupt());
+        if took.last().is_some_and(|took| *took < SOON) {
+            return;
+        }
+    }
+    panic!("Ctrl-C took {took:?}");
+}
+
+#[test]
+fn ctrl_c_ends_it_at_once_while_frames_come() {
+    assert_ends_at_once(|| {
+        let rig = Rig::with_camera("");
+        let awing = rig.awing(TRACK);
+        awing.wait_for_frames(3);
+        (rig, awing)
+    });
+}
+
+#[test]
+fn ctrl_c_ends_it_at_once_while_none_come() {
+    assert_ends_at_once(|| {
+        let rig = Rig::with_camera("");
+        let awing = rig.awing(TRACK);
+        awing.wait_for_frames(3);
+        rig.set(0, &format!("{MODES}stall"));
+        awing.wait_until_said("delivers nothing");
+        (rig, awing)
+    });
+}
+
+#[test]
+fn ctrl_c_ends_it_at_once_while_the_camera_is_unplugged() {
+    assert_ends_at_once(|| {
+        let rig = Rig::with_camera("");
+        let awing = rig.awing(TRACK);
+        awing.wait_for_frames(3);
+        rig.unplug(0);
+        awing.wait_until_said("no picture for");
+        (rig, awing)
+    });
+}
+
+#[test]
+fn ctrl_c_ends_it_at_once_while_the_driver_hangs() {
+    for call in ["format", "dequeue"] {
+        assert_ends_at_once(|| {
+            let rig = Rig::with_camera(&format!("hang {call}"));
+            let awing = rig.awing(TRACK);
+            awing.wait_until_said("delivers nothing");
+            (rig, awing)
+        });
+    }
+}
+
+#[test]
+fn fifty_rounds_of_unplugging_leak_nothing() {
+    const ROUNDS: usize = 50;
+    /// Allocators keep some for later.
+    const MEMORY_KB: u64 = 5000;
+    let rig = Rig::with_camera("");
+    let mut awing = rig.awing(TRACK);
+    let round = |awing: &Awing| {
+        rig.unplug(0);
+        awing.wait_until("the camera to be closed", |awing| !has_open(awing, &rig));
+        rig.plug_in(0);
+        awing.wait_for_frames(2);
+    };
+    awing.wait_for_frames(10);
+    round(&awing);
+    let (threads, files, memory_kb) = awing.resources();
+    for _ in 0..ROUNDS {
+        round(&awing);
+    }
+    let after = awing.resources();
+    assert_eq!((after.0, after.1), (threads, files), "threads and open files");
+    assert!(after.2 <= memory_kb + MEMORY_KB, "{memory_kb} kB before, {} kB after", after.2);
+    awing.interrupt();
+}
+
+/// Whether the program has a camera of the rig open, plugged in or not.
+fn has_open(awing: &Awing, rig: &Rig) -> bool {
+    let folder = rig.node(0).parent().unwrap().parent().unwrap().to_owned();
+    let files = std::fs::read_dir(format!("/proc/{}/fd", awing.id())).unwrap();
+    files.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(|path| path.starts_with(&folder)))
+}
+
+fn measure(rig: &Rig, arguments: &str) -> Value {
+    let mut awing = rig.awing(arguments);
+    assert!(awing.end().success(), "{}", awing.said());
+    serde_json::from_str(&awing.written().join("\n")).unwrap()
+}
+
+#[test]
+fn the_live_bench_accounts_for_every_frame() {
+    let rig = Rig::with_camera("");
+    let report = measure(&rig, "bench --live --json --frames 60");
+    let count = |of: &Value| of.as_u64().unwrap();
+    assert_eq!(count(&report["shown"]), 60);
+    assert!(count(&report["shown_with_faces"]) >= 55, "{report}");
+    let tracked = count(&report["shown"]) + count(&report["not_shown"]);
+    let (delivered, replaced) = (count(&report["camera"]["delivered"]), count(&report["camera"]["replaced"]));
+    // A frame may be on its way when the bench ends.
+    assert!((tracked + replaced..=tracked + replaced + 1).contains(&delivered), "{report}");
+    assert!(report["capture_to_display_ms"]["median"].as_f64() >= report["tracker_ms"]["median"].as_f64(), "{report}");
+    assert!(report["first_landmarks_after_first_frame_s"].as_f64().unwrap() > 0.0, "{report}");
+}
+
+#[test]
+fn a_short_soak_keeps_its_memory() {
+    let rig = Rig::with_camera("");
+    let report = measure(&rig, "bench --soak --minutes 0.2 --json");
+    let memory = &report["memory_mb"];
+    let (before, after) = (memory["after_warm_up"].as_f64().unwrap(), memory["most_later"].as_f64().unwrap());
+    assert!(before > 1.0 && after - before < 5.0, "{report}");
+    assert!(report["shown"].as_u64().unwrap() > 100, "{report}");
+}
+
+#[test]
+fn what_is_no_camera_is_refused_by_the_live_bench() {
+    let mut awing = Rig::new().awing("bench --live --input demo");
+    assert!(!awing.end().success());
+    assert!(awing.said().contains("is no camera"), "{}", awing.said());
+}
+
+/// The figures of docs/live.md; alone on the machine: `cargo test --release --test camera -- --ignored --nocapture`.
+/// `AWING_SOAK_MINUTES` says how long the soak takes (default 60).
+#[test]
+#[ignore = "takes over an hour"]
+fn figures_of_the_way_from_camera_to_screen() {
+    let rig = Rig::of_real_video();
+    for (mode, frames) in [("YUYV 640 480 1 30", 600), ("MJPG 640 480 1 30", 600), ("YUYV 640 480 1 60", 1200)] {
+        rig.add(0, &format!("name {mode}\nmode {mode}"));
+        let mut awing = rig.awing(&format!("bench --live --frames {frames}"));
+        assert!(awing.end().success(), "{}", awing.said());
+        println!("{}\n", awing.written().join("\n"));
+    }
+    rig.add(0, MODES);
+    let minutes = std::env::var("AWING_SOAK_MINUTES").unwrap_or_else(|_| "60".into());
+    let report = measure(&rig, &format!("bench --soak --minutes {minutes} --json"));
+    println!("{report}");
+    let memory = &report["memory_mb"];
+    assert!(memory["most_later"].as_f64().unwrap() - memory["after_warm_up"].as_f64().unwrap() < 5.0, "{report}");
+}

@@ -1,0 +1,332 @@
+//! Emulated cameras and the program that reads them.
+//!
+//! A [`Rig`] is a folder that the preloaded `emulator.c` takes for `/dev`; an [`Awing`] is the real program run with it.
+
+use awing::image::Frame;
+use awing::synth::Scene;
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// After this long something hangs.
+const DEADLINE: Duration = Duration::from_secs(60);
+const FRAMES: usize = 30;
+pub const SIZE: (usize, usize) = (640, 480);
+/// A camera that can do everything.
+pub const MODES: &str = "mode YUYV 640 480 1 30\nmode NV12 640 480 1 30\nmode MJPG 640 480 1 30\n";
+
+/// What all rigs of this process share.
+struct Shared {
+    folder: TempDir,
+}
+
+fn shared() -> &'static Path {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    let make = || {
+        let folder = tempfile::tempdir().unwrap();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/camera/emulator.c");
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-o"])
+            .arg(folder.path().join("emulator.so"))
+            .arg(&source)
+            .args(["-ldl", "-lpthread"])
+            .status()
+            .expect("a C compiler builds the emulator, as it links Rust");
+        assert!(compiled.success(), "{} does not compile", source.display());
+        fs::create_dir(folder.path().join("demo")).unwrap();
+        write_frames(&folder.path().join("demo"), &demo().map(|(frame, _)| frame).collect::<Vec<_>>());
+        let real = real_frames();
+        if !real.is_empty() {
+            fs::create_dir(folder.path().join("real")).unwrap();
+            write_frames(&folder.path().join("real"), &real);
+        }
+        Shared { folder }
+    };
+    SHARED.get_or_init(make).folder.path()
+}
+
+/// The frames that cameras show, and where the landmarks are.
+pub fn demo() -> impl Iterator<Item = (Frame, Vec<(f32, f32)>)> {
+    let scene = Scene::demo(1, 1);
+    (0..FRAMES).map(move |i| {
+        let mut frame = Frame::filled(SIZE.0, SIZE.1, [0; 3]);
+        let faces = scene.draw(i as f64 / 30.0, &mut frame);
+        (frame, faces[0].iter().map(|p| (p.x, p.y)).collect())
+    })
+}
+
+/// Frames of a real video, where there is one beside the project and ffmpeg to read it.
+fn real_frames() -> Vec<Frame> {
+    let videos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/videos");
+    let mut paths: Vec<PathBuf> = fs::read_dir(videos).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    paths.sort();
+    let Some(video) = paths.iter().find(|path| path.extension().is_some_and(|e| e == "mp4")) else { return Vec::new() };
+    let (width, height) = SIZE;
+    let fitted = format!("scale={width}:{height}:force_original_aspect_ratio=increase,crop={width}:{height}");
+    let read = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(video)
+        .args(["-vf", &fitted, "-frames:v", &FRAMES.to_string(), "-pix_fmt", "rgb24", "-f", "rawvideo", "-"])
+        .stdin(Stdio::null())
+        .output();
+    let bytes = read.map_or_else(|_| Vec::new(), |output| output.stdout);
+    let frames = bytes.chunks_exact(width * height * 3);
+    frames.map(|rgb| Frame::from_rgb(width, height, rgb.to_vec()).unwrap()).collect()
+}
+
+fn write_frames(folder: &Path, frames: &[Frame]) {
+    let write = |name: &str, encode: &dyn Fn(&Frame) -> Vec<u8>| {
+        let mut file = fs::File::create(folder.join(name)).unwrap();
+        for frame in frames {
+            let bytes = encode(frame);
+            file.write_all(&(bytes.len() as u32).to_le_bytes()).unwrap();
+            file.write_all(&bytes).unwrap();
+        }
+    };
+    write("YUYV-640x480", &yuyv);
+    write("NV12-640x480", &nv12);
+    write("MJPG-640x480", &|frame| jpeg(frame, SIZE));
+    write("MJPG-640x480-other", &|frame| jpeg(frame, (320, 240)));
+}
+
+/// BT.601 in the limited range, as its formula says.
+fn yuv(rgb: &[u8]) -> [u8; 3] {
+    let [r, g, b] = [rgb[0], rgb[1], rgb[2]].map(f32::from);
+    let y = 0.299 * r + 0.587 * g + 0.114 * b;
+    let chroma = |difference: f32, scale: f32| (128.5 + 112.0 * difference / (255.0 * scale)) as u8;
+    [(16.5 + y * 219.0 / 255.0) as u8, chroma(b - y, 0.886), chroma(r - y, 0.701)]
+}
+
+fn yuyv(frame: &Frame) -> Vec<u8> {
+    let pairs = frame.rgb().chunks_exact(6);
+    pairs
+        .flat_map(|pair| {
+            let ([y0, u, v], [y1, ..]) = (yuv(&pair[..3]), yuv(&pair[3..]));
+            [y0, u, y1, v]
+        })
+        .collect()
+}
+
+fn nv12(frame: &Frame) -> Vec<u8> {
+    let mut bytes: Vec<u8> = frame.rgb().chunks_exact(3).map(|pixel| yuv(pixel)[0]).collect();
+    for row in frame.rgb().chunks_exact(frame.width() * 3).step_by(2) {
+        bytes.extend(row.chunks_exact(6).flat_map(|pair| {
+            let [_, u, v] = yuv(&pair[..3]);
+            [u, v]
+        }));
+    }
+    bytes
+}
+
+/// The upper left part of the frame as JPEG.
+fn jpeg(frame: &Frame, (width, height): (usize, usize)) -> Vec<u8> {
+    let rows = frame.rgb().chunks_exact(frame.width() * 3).take(height);
+    let rgb: Vec<u8> = rows.flat_map(|row| &row[..width * 3]).copied().collect();
+    let mut bytes = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 85)
+        .encode(&rgb, width as u32, height as u32, image::ExtendedColorType::Rgb8)
+        .unwrap();
+    bytes
+}
+
+/// A folder with emulated cameras.
+pub struct Rig {
+    folder: TempDir,
+}
+
+impl Rig {
+    /// Without a camera yet; those that will be there show the demo.
+    pub fn new() -> Self {
+        Self::showing("demo")
+    }
+
+    /// Cameras that show a real video, where there is one.
+    pub fn of_real_video() -> Self {
+        Self::showing(if shared().join("real").exists() { "real" } else { "demo" })
+    }
+
+    fn showing(frames: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("dev")).unwrap();
+        symlink(shared().join(frames), folder.path().join("frames")).unwrap();
+        Self { folder }
+    }
+
+    /// With one camera that can do everything, and `settings` besides.
+    pub fn with_camera(settings: &str) -> Self {
+        let rig = Self::new();
+        rig.add(0, &format!("{MODES}{settings}"));
+        rig
+    }
+
+    pub fn node(&self, number: u32) -> PathBuf {
+        self.folder.path().join(format!("dev/video{number}"))
+    }
+
+    /// Puts up a camera.
+    pub fn add(&self, number: u32, settings: &str) {
+        self.set(number, settings);
+        fs::write(self.node(number), "").unwrap();
+    }
+
+    /// Gives a camera other settings, all at once.
+    pub fn set(&self, number: u32, settings: &str) {
+        let path = self.folder.path().join(format!("video{number}"));
+        let beside = path.with_extension("new");
+        fs::write(&beside, settings).unwrap();
+        fs::rename(beside, path).unwrap();
+    }
+
+    pub fn unplug(&self, number: u32) {
+        fs::rename(self.node(number), self.folder.path().join("away")).unwrap();
+    }
+
+    pub fn plug_in(&self, number: u32) {
+        fs::rename(self.folder.path().join("away"), self.node(number)).unwrap();
+    }
+
+    /// Runs the program with these cameras, in a folder of its own.
+    pub fn awing(&self, arguments: &str) -> Awing {
+        self.awing_logging("warn,tiny_skia=error", arguments)
+    }
+
+    pub fn awing_logging(&self, log: &str, arguments: &str) -> Awing {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_awing"))
+            .args(arguments.split_whitespace())
+            .current_dir(self.folder.path())
+            .env("LD_PRELOAD", shared().join("emulator.so"))
+            .env("EMULATED_CAMERAS", self.folder.path())
+            .env("AWING_LOG", log)
+            .env_remove("DISPLAY")
+            .env_remove("WAYLAND_DISPLAY")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        Awing { child, out: Lines::read(out), err: Lines::read(err) }
+    }
+}
+
+/// Lines that a program wrote so far.
+struct Lines {
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<thread::JoinHandle<()>>,
+}
+
+impl Lines {
+    fn read(from: impl std::io::Read + Send + 'static) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let theirs = lines.clone();
+        let reader = thread::spawn(move || {
+            for line in BufReader::new(from).lines().map_while(Result::ok) {
+                theirs.lock().unwrap().push(line);
+            }
+        });
+        Self { lines, reader: Some(reader) }
+    }
+
+    fn so_far(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+}
+
+/// The running program; ended with the test.
+pub struct Awing {
+    child: Child,
+    out: Lines,
+    err: Lines,
+}
+
+impl Awing {
+    /// What it wrote to standard error.
+    pub fn said(&self) -> String {
+        self.err.so_far().join("\n")
+    }
+
+    pub fn written(&self) -> Vec<String> {
+        self.out.so_far()
+    }
+
+    /// Its lines of JSON so far.
+    pub fn frames(&self) -> Vec<Value> {
+        self.out.so_far().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub fn frame_count(&self) -> usize {
+        self.out.lines.lock().unwrap().len()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until something is so.
+    pub fn wait_until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let start = Instant::now();
+        while !is_so(self) {
+            assert!(start.elapsed() < DEADLINE, "never came: {what}; it said:\n{}", self.said());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn wait_until_said(&self, text: &str) {
+        self.wait_until(text, |awing| awing.said().contains(text));
+    }
+
+    /// Waits for `count` more frames.
+    pub fn wait_for_frames(&self, count: usize) {
+        let wanted = self.frame_count() + count;
+        self.wait_until("frames", |awing| awing.frame_count() >= wanted);
+    }
+
+    /// Waits for the end.
+    pub fn end(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(start.elapsed() < DEADLINE, "it does not end; it said:\n{}", self.said());
+            thread::sleep(Duration::from_millis(2));
+        };
+        for lines in [&mut self.out, &mut self.err] {
+            lines.reader.take().map(|reader| reader.join());
+        }
+        let said = self.said();
+        assert!(!said.contains("panicked"), "{said}");
+        status
+    }
+
+    /// Presses Ctrl-C; how long the end took.
+    pub fn interrupt(&mut self) -> Duration {
+        let start = Instant::now();
+        assert!(Command::new("kill").args(["-INT", &self.id().to_string()]).status().unwrap().success());
+        assert!(self.end().success(), "{}", self.said());
+        start.elapsed()
+    }
+
+    /// Its threads, open files, and memory in kilobytes.
+    pub fn resources(&self) -> (usize, usize, u64) {
+        let process = PathBuf::from(format!("/proc/{}", self.id()));
+        let count = |folder: &str| fs::read_dir(process.join(folder)).unwrap().count();
+        let status = fs::read_to_string(process.join("status")).unwrap();
+        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        (count("task"), count("fd"), memory.trim().trim_end_matches("kB").trim().parse().unwrap())
+    }
+}
+
+impl Drop for Awing {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
