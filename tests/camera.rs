@@ -91,7 +91,8 @@ fn only_cameras_that_capture_are_listed() {
     assert!(table.contains("640x480  29.97, 15 frames/s") && table.contains("1280x720  30 frames/s"), "{table}");
     assert!(!table.contains("Data about") && !table.contains("scanner"), "{table}");
     let cameras: Value = serde_json::from_str(&list("cameras --json")).unwrap();
-    let indices: Vec<u64> = cameras.as_array().unwrap().iter().map(|camera| camera["index"].as_u64().unwrap()).collect();
+    let indices: Vec<u64> =
+        cameras.as_array().unwrap().iter().map(|camera| camera["index"].as_u64().unwrap()).collect();
     assert_eq!(indices, [1, 10]);
     assert_eq!(cameras[1]["name"], "\u{e9}t\u{e9}");
     assert_eq!(cameras[1]["modes"].as_array().unwrap().len(), 3);

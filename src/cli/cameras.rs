@@ -72,12 +72,8 @@ mod listing {
         use crate::capture::camera::{PixelFormat, Rate};
 
         fn camera() -> CameraDescription {
-            let mode = |format, width, height, frames, seconds| Mode {
-                format,
-                width,
-                height,
-                rate: Rate { frames, seconds },
-            };
+            let mode =
+                |format, width, height, frames, seconds| Mode { format, width, height, rate: Rate { frames, seconds } };
             CameraDescription {
                 index: 2,
                 name: "A camera".into(),

@@ -34,7 +34,10 @@ pub(super) struct Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Damage {
     Short,
-    Size { width: usize, height: usize },
+    Size {
+        width: usize,
+        height: usize,
+    },
     Jpeg,
     /// The driver says so itself.
     Flagged,

@@ -290,12 +290,7 @@ fn capture(index: Option<u32>, wish: &Wish, shared: &Shared) {
 }
 
 /// Opens the camera and hands out its frames until it fails, or it is time to stop.
-fn capture_once(
-    wished: Option<u32>,
-    wish: &Wish,
-    decoder: &mut Decoder,
-    shared: &Shared,
-) -> Result<(), CaptureError> {
+fn capture_once(wished: Option<u32>, wish: &Wish, decoder: &mut Decoder, shared: &Shared) -> Result<(), CaptureError> {
     let known = wished.or(shared.lock().index);
     let index = match known {
         Some(index) => index,

@@ -86,7 +86,9 @@ mod tests {
     fn the_programs_that_hold_a_camera_are_named() {
         let processes = tempfile::tempdir().unwrap();
         let device = Path::new("/dev/video7");
-        for (id, name, open) in [("41", "browser", "/dev/video7"), ("42", "player", "/dev/video8"), ("self", "x", "/dev/video7")] {
+        for (id, name, open) in
+            [("41", "browser", "/dev/video7"), ("42", "player", "/dev/video8"), ("self", "x", "/dev/video7")]
+        {
             let folder = processes.path().join(id);
             fs::create_dir_all(folder.join("fd")).unwrap();
             fs::write(folder.join("comm"), format!("{name}\n")).unwrap();

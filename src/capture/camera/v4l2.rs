@@ -223,9 +223,8 @@ impl Stream {
             let offset = unsafe { description.m.offset };
             let (access, sharing) = (ProtFlags::PROT_READ.bits(), MapFlags::MAP_SHARED.bits());
             // SAFETY: a new mapping touches nothing of ours.
-            let start = unsafe {
-                v4l2::mmap(ptr::null_mut(), length, access, sharing, stream.handle.fd(), offset.into())?
-            };
+            let start =
+                unsafe { v4l2::mmap(ptr::null_mut(), length, access, sharing, stream.handle.fd(), offset.into())? };
             stream.buffers.push(Buffer { start, length });
             stream.give(index)?;
         }
