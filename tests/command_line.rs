@@ -195,8 +195,8 @@ fn arguments_that_make_no_sense_are_refused_with_the_way_to_help() {
     }
 }
 
-#[cfg(unix)]
 /// Starts the program on the endless demo and returns once it has written some lines of JSON.
+#[cfg(unix)]
 fn started(mut command: Command, json: &Path, lines: usize) -> std::process::Child {
     command.args(["--input", "demo", "--frames", "1000000", "--json"]).arg(json).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

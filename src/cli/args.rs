@@ -156,11 +156,12 @@ pub(super) struct BenchArguments {
 }
 
 /// The arithmetic of a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum PrecisionChoice {
     /// Single precision.
     F32,
     /// Half precision, or what is faster on this core at the same accuracy.
+    #[default]
     F16,
 }
 

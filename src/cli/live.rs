@@ -4,9 +4,10 @@
 //! the newest wins, nothing queues and nothing is copied. The main thread asks for changes by setting flags and by
 //! [`Wish`]es; the tracking thread says in [`Told`] what the person should know, also while no frame comes.
 
+use super::args::PrecisionChoice;
 use crate::image::Frame;
 use crate::track::{Face, StageTimes};
-use crate::view::{Layers, NetworkView};
+use crate::view::Layers;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,8 +22,6 @@ pub(super) struct Seen {
     /// When the camera took it, or it was read.
     pub captured: Option<Instant>,
     pub faces: Vec<Face>,
-    /// What the network sees of the faces, if somebody looks at it.
-    pub views: Vec<NetworkView>,
     pub times: StageTimes,
 }
 
@@ -86,8 +85,6 @@ pub(super) struct Controls {
     /// The most faces to follow.
     pub faces: AtomicUsize,
     pub is_smooth: AtomicBool,
-    /// Whether somebody looks at what the network sees.
-    pub is_network_viewed: AtomicBool,
     pub wishes: Mutex<Vec<Wish>>,
     pub told: Mutex<Told>,
 }
@@ -108,7 +105,9 @@ pub(super) struct Told {
     /// Where frames come from.
     pub source: String,
     pub is_live: bool,
-    /// The network's arithmetic, device and threads.
+    /// The network's arithmetic.
+    pub precision: PrecisionChoice,
+    /// That in words, with device and threads.
     pub computing: String,
     /// Why no frame comes.
     pub trouble: Option<String>,

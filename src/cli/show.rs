@@ -3,13 +3,15 @@
 //! In: the newest frame and its faces, whenever there is one. Out: wishes to the tracking thread, and pictures where the
 //! person asks for one. It runs on the main thread, as windows want it, and does nothing but show.
 
-use super::args::TrackArguments;
+use super::args::{PrecisionChoice, TrackArguments};
 use super::live::{Controls, Newest, Seen, Told, Wish};
 use super::painter::Painter;
 use super::takes;
+use crate::model::{self, Model};
 use crate::view::panel::{self, Line, Place};
-use crate::view::{Command, KEYS, ViewError, Window};
+use crate::view::{Command, KEYS, NetworkView, NetworkViewer, ViewError, Window};
 use anyhow::Result;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -31,6 +33,7 @@ pub(super) struct Show {
     painter: Painter,
     controls: Arc<Controls>,
     seen: Seen,
+    viewing: Viewing,
     told: Told,
     /// The picture's size when it was painted.
     size: (usize, usize),
@@ -42,6 +45,19 @@ pub(super) struct Show {
     shows_help: bool,
     message: Option<(String, Instant)>,
     figures: Figures,
+}
+
+/// What the network sees of the faces that are shown. It is found here, for what is on the screen only, so that looking
+/// into the network does not slow tracking down.
+#[derive(Default)]
+struct Viewing {
+    /// The landmark model's file; `None`: the one in this program.
+    model: Option<PathBuf>,
+    /// With this arithmetic.
+    viewer: Option<(PrecisionChoice, NetworkViewer)>,
+    views: Vec<NetworkView>,
+    /// Whether `views` are of what is shown.
+    is_fresh: bool,
 }
 
 /// Sums of the frames since the last reckoning, and what came of the one before.
@@ -73,6 +89,7 @@ impl Show {
             controls: controls.clone(),
             figures: Figures::new(first.number),
             seen: first,
+            viewing: Viewing { model: arguments.tracker.model.clone(), ..Viewing::default() },
             told: Told::default(),
             size: (0, 0),
             needs_paint: true,
@@ -96,6 +113,9 @@ impl Show {
             self.listen();
             if std::mem::take(&mut self.needs_paint) {
                 let start = Instant::now();
+                if self.painter.network.any() {
+                    self.viewing.look(&self.seen, self.told.precision)?;
+                }
                 self.paint();
                 let painting_s = start.elapsed().as_secs_f32();
                 self.window.show(self.painter.painted())?;
@@ -114,6 +134,7 @@ impl Show {
             is_new = has_come && !self.is_frozen;
             if is_new {
                 std::mem::swap(&mut self.seen, &mut next);
+                self.viewing.is_fresh = false;
                 self.needs_paint = true;
             }
             if is_over && !has_come && !stays {
@@ -147,10 +168,10 @@ impl Show {
         self.size = self.window.size();
         self.painter.is_mirrored = self.is_mirrored.unwrap_or(self.told.is_live);
         let help = self.shows_help.then(|| self.help());
-        let Seen { frame, faces, views, .. } = &self.seen;
-        let canvas = self.painter.paint(frame, faces, views, self.size);
+        let Seen { frame, faces, .. } = &self.seen;
+        let canvas = self.painter.paint(frame, faces, &self.viewing.views, self.size);
         let text = panel::text_size(canvas, self.window.scale());
-        if self.shows_information {
+        if self.shows_information && help.is_none() {
             let source = format!("{}, {}x{}", self.told.source, frame.width(), frame.height());
             let mut lines: Vec<Line> = self.figures.text.iter().map(|text| Line::new(panel::PLAIN, text)).collect();
             let computing = format!("{}; H: help", self.told.computing);
@@ -225,9 +246,8 @@ impl Show {
             Command::NextCamera => self.wish(Wish::NextCamera),
             Command::Precision => self.wish(Wish::NextPrecision),
         }
-        self.controls.is_network_viewed.store(self.painter.network.any(), Ordering::Relaxed);
-        let is_without_map = self.seen.views.iter().any(|view| view.map_size > 0 && view.boundary.is_empty());
-        if self.painter.network.boundary && is_without_map {
+        let is_without_map = self.viewing.views.iter().any(|view| view.map_size > 0 && view.boundary.is_empty());
+        if command == Command::Boundary && is_without_map {
             self.say("this model has no boundary map".into());
         }
         self.needs_paint = true;
@@ -260,6 +280,30 @@ fn news(told: &Told, is_empty: bool, is_frozen: bool, message: Option<&String>) 
     }
     news.extend(message.map(|message| Line::new(panel::PLAIN, message)));
     news
+}
+
+impl Viewing {
+    /// Finds what the network sees of the faces, unless that is known.
+    fn look(&mut self, seen: &Seen, precision: PrecisionChoice) -> Result<()> {
+        let Self { model, viewer, views, is_fresh } = self;
+        let viewer = match viewer {
+            Some((of, viewer)) if *of == precision => viewer,
+            _ => {
+                *is_fresh = false;
+                let model = model.as_deref().map_or_else(model::default_landmarks, Model::load)?;
+                &mut viewer.insert((precision, NetworkViewer::new(&model, precision.into())?)).1
+            }
+        };
+        if !std::mem::replace(is_fresh, true) {
+            views.resize_with(seen.faces.len(), NetworkView::default);
+            for (view, face) in views.iter_mut().zip(&seen.faces) {
+                if !viewer.look(&seen.frame, face, view)? {
+                    *view = NetworkView::default();
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Figures {

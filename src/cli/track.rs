@@ -9,7 +9,7 @@
 
 use super::args::TrackArguments;
 use super::interrupt;
-use super::live::{Controls, Newest, Told};
+use super::live::{Controls, Newest};
 use super::outputs::Outputs;
 use super::tracking::{Tracking, lock};
 use crate::capture::{self, CaptureError, CaptureOptions, Source};
@@ -36,9 +36,8 @@ pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
         is_shown: AtomicBool::new(!arguments.headless),
         faces: AtomicUsize::new(options.faces),
         is_smooth: AtomicBool::new(options.smooth.is_some()),
-        is_network_viewed: AtomicBool::new(false),
         wishes: Mutex::default(),
-        told: Mutex::new(Told { source: source.describe(), is_live: source.is_live(), ..Told::default() }),
+        told: Mutex::default(),
     });
     let is_slide_show = source.is_slide_show();
     let mut tracking = Tracking {
@@ -53,6 +52,7 @@ pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
         controls: controls.clone(),
         limit: arguments.frames,
     };
+    tracking.tell_all();
     let outputs = tracking.outputs.clone();
     #[cfg(feature = "window")]
     let newest = tracking.newest.clone();

@@ -9,9 +9,7 @@ use super::live::{Controls, Newest, Seen, Wish};
 use super::outputs::Outputs;
 use super::status::Status;
 use crate::capture::{self, CaptureError, CaptureOptions, Source, Waited};
-use crate::model::{self, Model};
 use crate::track::{OneEuro, Tracker, TrackerOptions};
-use crate::view::{NetworkView, NetworkViewer};
 use anyhow::Result;
 use clap::ValueEnum;
 use std::path::Path;
@@ -49,7 +47,6 @@ pub(super) struct Tracking {
 struct State {
     seen: Seen,
     pace: Pace,
-    viewer: Option<NetworkViewer>,
     /// What is added to the times of the source, so that they go on where those of the last one ended.
     offset_s: f64,
     /// The source before this one, until this one has delivered a frame.
@@ -62,13 +59,10 @@ impl Tracking {
     /// # Errors
     /// If the source, a network or an output fails.
     pub(super) fn run(&mut self) -> Result<()> {
-        let mut state =
-            State { seen: Seen::default(), pace: Pace::default(), viewer: None, offset_s: 0.0, before: None };
+        let mut state = State { seen: Seen::default(), pace: Pace::default(), offset_s: 0.0, before: None };
         let mut status = Status::new(self.source.describe());
-        self.tell_source();
-        self.tell_computing();
         while !self.is_enough(state.seen.number) && !self.controls.should_stop() {
-            self.fulfil_wishes(&mut state)?;
+            self.fulfil_wishes(&mut state);
             let time_s = match self.source.wait(&mut state.seen.frame, GLANCE) {
                 Ok(Waited::Frame(time_s)) => time_s,
                 Ok(Waited::Nothing) => {
@@ -92,7 +86,6 @@ impl Tracking {
             state.seen.captured = Some(self.source.arrived().unwrap_or_else(Instant::now));
             state.seen.time_s = time_s + state.offset_s;
             self.track(&mut state.seen)?;
-            self.view_network(&mut state)?;
             status.count(&state.seen.faces, &state.seen.times, self.controls.is_shown());
             if let Some(failed) = lock(&self.outputs).add(&state.seen)? {
                 let mut told = self.controls.told();
@@ -125,38 +118,12 @@ impl Tracking {
         Ok(())
     }
 
-    /// Lets the network show its maps while somebody looks at them.
-    fn view_network(&mut self, state: &mut State) -> Result<()> {
-        let State { seen, viewer, .. } = state;
-        if !self.controls.is_network_viewed.load(Ordering::Relaxed) {
-            *viewer = None;
-            seen.views.clear();
-            return Ok(());
-        }
-        let viewer = match viewer {
-            Some(viewer) => viewer,
-            None => viewer.insert(NetworkViewer::new(&self.model()?, self.options.precision)?),
-        };
-        seen.views.resize_with(seen.faces.len(), NetworkView::default);
-        for (view, face) in seen.views.iter_mut().zip(&seen.faces) {
-            if !viewer.look(&seen.frame, face, view)? {
-                *view = NetworkView::default();
-            }
-        }
-        Ok(())
-    }
-
-    fn model(&self) -> Result<Model> {
-        let path = self.options.model.as_deref();
-        Ok(path.map_or_else(model::default_landmarks, Model::load)?)
-    }
-
-    fn fulfil_wishes(&mut self, state: &mut State) -> Result<()> {
+    fn fulfil_wishes(&mut self, state: &mut State) {
         let wishes = std::mem::take(&mut *self.controls.wishes());
         for wish in wishes {
             let message = match wish {
                 Wish::NextCamera => self.next_camera(state),
-                Wish::NextPrecision => self.next_precision(state),
+                Wish::NextPrecision => self.next_precision(),
                 Wish::Record(layers) => {
                     let rate = self.source.frames_per_second();
                     let (is_recording, message) = lock(&self.outputs).toggle_recording(layers, rate);
@@ -166,7 +133,6 @@ impl Tracking {
             };
             self.controls.told().message = Some(message);
         }
-        Ok(())
     }
 
     /// Goes on with the next camera; the text says what came of it.
@@ -208,7 +174,7 @@ impl Tracking {
     }
 
     /// Goes on with the next arithmetic of the network that can be had; the text says which.
-    fn next_precision(&mut self, state: &mut State) -> String {
+    fn next_precision(&mut self) -> String {
         let all = PrecisionChoice::value_variants();
         let here = all.iter().position(|choice| *choice == self.precision).unwrap_or(0);
         let next = all[(here + 1) % all.len()];
@@ -220,12 +186,17 @@ impl Tracking {
         match Tracker::new(options.clone()) {
             Ok(tracker) => {
                 (self.tracker, self.options, self.precision) = (tracker, options, next);
-                state.viewer = None;
                 self.tell_computing();
                 format!("arithmetic: {}", name_of(next))
             }
             Err(error) => error.to_string(),
         }
+    }
+
+    /// Tells the window where frames come from and how faces are found.
+    pub(super) fn tell_all(&self) {
+        self.tell_source();
+        self.tell_computing();
     }
 
     fn tell_source(&self) {
@@ -240,7 +211,9 @@ impl Tracking {
             1 => "1 thread".into(),
             n => format!("{n} threads"),
         };
-        self.controls.told().computing = format!("{} on the CPU, {threads}", name_of(self.precision));
+        let mut told = self.controls.told();
+        told.precision = self.precision;
+        told.computing = format!("{} on the CPU, {threads}", name_of(self.precision));
     }
 }
 

@@ -10,6 +10,7 @@ use crate::geometry::{CanvasSpace, CropSpace, FrameSpace, HeatmapSpace, Point, R
 use crate::image::{Border, Frame, crop_into};
 use crate::landmarks::Scheme;
 use crate::model::Model;
+use crate::ops::parallel;
 use crate::track::{Face, HeadBox};
 
 /// Values of a map below this are not shown, from the other on in full. Between them the square is shown: peaks stand out,
@@ -96,7 +97,7 @@ impl NetworkViewer {
         let Some(head) = HeadBox::around(&self.landmarks, self.scheme) else { return Ok(false) };
         let size = self.landmarker.input_size();
         view.crop_from_frame = head.crop_from_frame(self.landmarker.crop_scale(), size);
-        self.landmarker.predict(frame, &view.crop_from_frame)?;
+        parallel::on_this_thread(|| self.landmarker.predict(frame, &view.crop_from_frame).map(|_| ()))?;
 
         crop_into(frame, &view.crop_from_frame, size, Border::Replicate, &mut self.input);
         view.crop.resize(size, size);
@@ -301,7 +302,7 @@ mod tests {
         let mut canvas = Frame::filled(400, 300, [0; 3]);
         draw_insets(&mut canvas, true, &views, layers, 12.0);
         let shown = canvas.rgb().chunks_exact(3).filter(|p| *p == [50; 3]).count();
-        assert_eq!(shown, 2 * 108 * 108);
+        assert_eq!(shown, 3 * 90 * 90);
         for (width, height) in [(1, 1), (0, 0), (5, 2000)] {
             draw_insets(&mut Frame::filled(width, height, [0; 3]), false, &views, layers, 12.0);
         }

@@ -19,7 +19,7 @@ const MARGIN: f32 = 0.5;
 /// Between the columns of a table, over the height of the text.
 const GUTTER: f32 = 1.2;
 const BACKGROUND: [u8; 3] = [12, 14, 18];
-const OPACITY: f32 = 0.68;
+const OPACITY: f32 = 0.74;
 
 /// Plain text.
 pub const PLAIN: [u8; 3] = [238, 240, 243];

@@ -66,7 +66,7 @@ const fn bind(key: Key, command: Command, name: &'static str, action: &'static s
 }
 
 /// All keys but the digits, in the order in which help lists them.
-pub const KEYS: [KeyBinding; 18] = [
+pub const KEYS: [KeyBinding; 17] = [
     bind(Key::H, Command::Help, "H", "this help"),
     bind(Key::I, Command::Information, "I", "figures"),
     bind(Key::L, Command::Points, "L", "landmarks"),
@@ -83,14 +83,14 @@ pub const KEYS: [KeyBinding; 18] = [
     bind(Key::N, Command::NextCamera, "N", "next camera"),
     bind(Key::A, Command::Precision, "A", "arithmetic"),
     bind(Key::Key1, Command::Faces(1), "1-9", "faces at most"),
-    bind(Key::Q, Command::Quit, "Q", "quit"),
-    bind(Key::Escape, Command::Quit, "Esc", "quit"),
+    bind(Key::Q, Command::Quit, "Q, Esc", "quit"),
 ];
 
 const DIGITS: [Key; 9] =
     [Key::Key1, Key::Key2, Key::Key3, Key::Key4, Key::Key5, Key::Key6, Key::Key7, Key::Key8, Key::Key9];
 
 fn command_of(key: Key) -> Option<Command> {
+    let key = if key == Key::Escape { Key::Q } else { key };
     let digit = DIGITS.iter().position(|k| *k == key).map(|i| Command::Faces(i + 1));
     digit.or_else(|| KEYS.iter().find(|binding| binding.key == key).map(|binding| binding.command))
 }
