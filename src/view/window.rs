@@ -68,7 +68,7 @@ const fn bind(key: Key, command: Command, name: &'static str, action: &'static s
 /// All keys but the digits, in the order in which help lists them.
 pub const KEYS: [KeyBinding; 17] = [
     bind(Key::H, Command::Help, "H", "this help"),
-    bind(Key::I, Command::Information, "I", "figures"),
+    bind(Key::I, Command::Information, "I", "frame rate and times"),
     bind(Key::L, Command::Points, "L", "landmarks"),
     bind(Key::C, Command::Curves, "C", "curves"),
     bind(Key::B, Command::Boxes, "B", "box and number"),
