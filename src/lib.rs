@@ -4,6 +4,10 @@
 //! off heatmaps that a small hourglass network predicts; it is trained with the Adaptive Wing loss (Wang, Bo, Fuxin,
 //! ICCV 2019). See `ARCHITECTURE.md` for the rooms of the house and how data flows through them.
 
+// Some tests inside share files with those outside, which call the library by its name.
+#[cfg(test)]
+extern crate self as awing;
+
 pub mod capture;
 pub mod cli;
 pub mod data;

@@ -5,7 +5,7 @@ use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_
 use crate::heatmap::{Calibration, Decoding, Peak, decode};
 use crate::image::{Border, Frame, crop_into};
 use crate::landmarks::Scheme;
-use crate::model::Model;
+use crate::model::{BoxSide, CropConvention, Model};
 use std::time::Instant;
 
 /// A landmark in the frame.
@@ -31,7 +31,7 @@ pub struct Landmarker {
     calibration: Calibration,
     points: usize,
     input_size: usize,
-    crop_scale: f32,
+    crop: CropConvention,
     peaks: Vec<Peak>,
     landmarks: Vec<Landmark>,
     times: LandmarkTimes,
@@ -55,7 +55,7 @@ impl Landmarker {
             calibration: config.calibration.clone(),
             points: config.points,
             input_size: config.input_size,
-            crop_scale: config.crop.scale,
+            crop: config.crop,
             peaks: Vec::new(),
             landmarks: Vec::new(),
             times: LandmarkTimes::default(),
@@ -64,7 +64,7 @@ impl Landmarker {
 
     /// The crop about a box around the landmarks: the model's own margin, turned by `angle_rad`, the roll of the head.
     pub fn crop_about(&self, landmark_box: &Rect<FrameSpace>, angle_rad: f32) -> Similarity<CropSpace, FrameSpace> {
-        crop_from_frame(landmark_box.center(), landmark_box.side() * self.crop_scale, angle_rad, self.input_size)
+        crop_from_frame(landmark_box.center(), self.crop.side(landmark_box), angle_rad, self.input_size)
     }
 
     /// Which points it finds, if that is a known scheme.
@@ -72,9 +72,14 @@ impl Landmarker {
         Scheme::of_points(self.points)
     }
 
-    /// Side of the crop over the longer side of the box around the landmarks.
+    /// Side of the crop over that of the box around the landmarks.
     pub fn crop_scale(&self) -> f32 {
-        self.crop_scale
+        self.crop.scale
+    }
+
+    /// What the side of the box around the landmarks is.
+    pub fn box_side(&self) -> BoxSide {
+        self.crop.box_side
     }
 
     /// Pixels a side of the crop.

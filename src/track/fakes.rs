@@ -5,6 +5,7 @@ use super::{Detection, FindFaces, FindLandmarks, Landmark, LandmarkTimes, TrackE
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity};
 use crate::image::Frame;
 use crate::landmarks::WFLW_POINTS;
+use crate::model::BoxSide;
 use std::f32::consts::{PI, TAU};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -142,6 +143,10 @@ impl FakeNetwork {
 }
 
 impl FindLandmarks for FakeNetwork {
+    fn box_side(&self) -> BoxSide {
+        BoxSide::Longer
+    }
+
     fn crop_scale(&self) -> f32 {
         Self::CROP_SCALE
     }

@@ -173,7 +173,7 @@ impl Look {
         self.times = network.times();
         blind_beyond_frame(&mut self.landmarks, frame.width(), frame.height());
         self.score = 0.0;
-        if let Some(head) = HeadBox::around(&self.landmarks, scheme) {
+        if let Some(head) = HeadBox::around(&self.landmarks, scheme, network.box_side()) {
             self.score = score(&self.landmarks, scheme, searched, &head);
             self.head = head;
         }
@@ -403,7 +403,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     /// The landmarks of a detected face: once to see how the head is turned, once more in a crop that is made for it.
     fn look_closer(&mut self, frame: &Frame, rect: &Rect<FrameSpace>) -> Result<(), TrackError> {
         let (network, scheme) = (&mut self.networks[0], self.options.scheme);
-        self.look.at(frame, &HeadBox::upright(rect), network, scheme)?;
+        self.look.at(frame, &HeadBox::upright(rect, network.box_side()), network, scheme)?;
         self.times.add(&self.look.times);
         if self.look.score > 0.0 {
             let searched = self.look.head;

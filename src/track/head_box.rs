@@ -1,11 +1,12 @@
 //! Where a head is and how it is turned, from its landmarks: the crop of the next frame.
 //!
 //! In: landmarks in the frame. Out: a square box that is upright on the head, rotated with it in the frame; its side is
-//! the longer side of the box around the landmarks, as in training, without the margin of the crop.
+//! that of the box around the landmarks, as in training, without the margin of the crop.
 
 use super::Landmark;
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::landmarks::Scheme;
+use crate::model::BoxSide;
 
 /// A square about a head, upright on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,18 +26,18 @@ const SMALLEST_SIDE: f32 = 2.0;
 
 impl HeadBox {
     /// An upright head in `rect`.
-    pub(crate) fn upright(rect: &Rect<FrameSpace>) -> Self {
-        Self { center: rect.center(), side: rect.side(), roll_rad: 0.0 }
+    pub(crate) fn upright(rect: &Rect<FrameSpace>, box_side: BoxSide) -> Self {
+        Self { center: rect.center(), side: box_side.of(rect), roll_rad: 0.0 }
     }
 
     /// The box around landmarks; `None` if one is not finite or they all but coincide. Landmarks of an unknown scheme
     /// (`None`) are taken as upright.
-    pub(crate) fn around(landmarks: &[Landmark], scheme: Option<Scheme>) -> Option<Self> {
+    pub(crate) fn around(landmarks: &[Landmark], scheme: Option<Scheme>, box_side: BoxSide) -> Option<Self> {
         let roll_rad = scheme.map_or(0.0, |scheme| roll_rad(landmarks, scheme));
         let turn =
             Similarity::<FrameSpace, FrameSpace>::about(Point::new(0.0, 0.0), Point::new(0.0, 0.0), 1.0, -roll_rad);
         let upright = Rect::around(landmarks.iter().map(|l| turn.apply(l.position)))?;
-        let side = upright.side();
+        let side = box_side.of(&upright);
         (side >= SMALLEST_SIDE).then(|| Self { center: turn.inverse().apply(upright.center()), side, roll_rad })
     }
 
@@ -90,11 +91,21 @@ mod tests {
     fn the_box_turns_with_the_head_and_keeps_its_size() {
         for roll_deg in [-120.0_f32, -30.0, 0.0, 30.0, 75.0] {
             let face = FakeFace { roll_rad: roll_deg.to_radians(), ..FakeFace::at(200.0, 150.0, 80.0) };
-            let found = HeadBox::around(&landmarks_of(&face), Some(Scheme::Wflw98)).unwrap();
+            let found = HeadBox::around(&landmarks_of(&face), Some(Scheme::Wflw98), BoxSide::Longer).unwrap();
             assert!(found.center.distance(Point::new(200.0, 150.0)) < 0.1, "{found:?}");
             assert!((found.side - 80.0).abs() < 0.1, "{found:?}");
             assert!((found.roll_rad.to_degrees() - roll_deg).abs() < 0.5, "{found:?}");
         }
+    }
+
+    #[test]
+    fn the_side_is_the_one_that_the_model_was_trained_with() {
+        let face = FakeFace { roll_rad: 0.5, width: 0.6, ..FakeFace::at(200.0, 150.0, 80.0) };
+        let side = |of| HeadBox::around(&landmarks_of(&face), Some(Scheme::Wflw98), of).unwrap().side;
+        let (longer, mean) = (side(BoxSide::Longer), side(BoxSide::Mean));
+        assert!((longer - 80.0).abs() < 0.1 && (mean - 64.0).abs() < 1.0, "{longer} {mean}");
+        let rect = Rect::new(0.0, 0.0, 60.0, 100.0);
+        assert_eq!(HeadBox::upright(&rect, BoxSide::Mean).side, 80.0);
     }
 
     #[test]
@@ -103,7 +114,7 @@ mod tests {
         let mut landmarks = landmarks_of(&face);
         // On a profile the corners of the eyes are close together and any error turns the line between them.
         landmarks[60].position.y += 3.0;
-        let found = HeadBox::around(&landmarks, Some(Scheme::Wflw98)).unwrap();
+        let found = HeadBox::around(&landmarks, Some(Scheme::Wflw98), BoxSide::Longer).unwrap();
         assert!((found.roll_rad - 0.4).abs() < 0.1, "{found:?}");
     }
 
@@ -129,8 +140,11 @@ mod tests {
     fn landmarks_that_make_no_box_have_none() {
         let mut landmarks = landmarks_of(&FakeFace::at(200.0, 150.0, 80.0));
         landmarks[5].position.x = f32::NAN;
-        assert_eq!(HeadBox::around(&landmarks, Some(Scheme::Wflw98)), None);
-        assert_eq!(HeadBox::around(&landmarks_of(&FakeFace::at(9.0, 9.0, 0.5)), Some(Scheme::Wflw98)), None);
-        assert_eq!(HeadBox::around(&[], Some(Scheme::Wflw98)), None);
+        assert_eq!(HeadBox::around(&landmarks, Some(Scheme::Wflw98), BoxSide::Longer), None);
+        assert_eq!(
+            HeadBox::around(&landmarks_of(&FakeFace::at(9.0, 9.0, 0.5)), Some(Scheme::Wflw98), BoxSide::Longer),
+            None
+        );
+        assert_eq!(HeadBox::around(&[], Some(Scheme::Wflw98), BoxSide::Longer), None);
     }
 }

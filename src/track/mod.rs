@@ -29,7 +29,7 @@ use crate::detect::Detection;
 use crate::engine::{EngineError, Landmark, LandmarkTimes};
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity};
 use crate::image::Frame;
-use crate::model::ModelError;
+use crate::model::{BoxSide, ModelError};
 
 /// What can go wrong when faces are followed.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +88,9 @@ pub(crate) trait FindFaces {
 
 /// Finds the landmarks of one face.
 pub(crate) trait FindLandmarks: Send {
-    /// Side of the crop over the longer side of the box around the landmarks.
+    /// What the side of the box around the landmarks is.
+    fn box_side(&self) -> BoxSide;
+    /// Side of the crop over that of the box.
     fn crop_scale(&self) -> f32;
     /// Pixels a side of the crop.
     fn input_size(&self) -> usize;

@@ -65,10 +65,12 @@ fn is_plausible(landmarks: &[Landmark], scheme: Option<Scheme>, searched: &HeadB
 mod tests {
     use super::super::fakes::{FakeFace, landmarks_of};
     use super::*;
+    use crate::model::BoxSide;
 
     fn score_of(landmarks: &[Landmark], searched: &HeadBox) -> f32 {
         let scheme = Some(Scheme::Wflw98);
-        HeadBox::around(landmarks, scheme).map_or(0.0, |found| score(landmarks, scheme, searched, &found))
+        HeadBox::around(landmarks, scheme, BoxSide::Longer)
+            .map_or(0.0, |found| score(landmarks, scheme, searched, &found))
     }
 
     #[test]

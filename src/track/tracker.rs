@@ -7,7 +7,7 @@ use crate::engine::{Landmark, LandmarkTimes, Landmarker, Outputs, Precision};
 use crate::geometry::{CropSpace, FrameSpace, Similarity};
 use crate::image::Frame;
 use crate::landmarks::Scheme;
-use crate::model::{self, Model};
+use crate::model::{self, BoxSide, Model};
 use crate::ops::parallel;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -144,6 +144,10 @@ impl FindFaces for Detector {
 }
 
 impl FindLandmarks for Landmarker {
+    fn box_side(&self) -> BoxSide {
+        self.box_side()
+    }
+
     fn crop_scale(&self) -> f32 {
         self.crop_scale()
     }

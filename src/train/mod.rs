@@ -8,6 +8,8 @@ mod checkpoint;
 mod compute;
 mod log;
 mod optimizer;
+#[cfg(test)]
+mod paper_gradients_tests;
 mod passes;
 mod recipe;
 mod trainer;

@@ -94,7 +94,8 @@ impl NetworkViewer {
         self.landmarks.clear();
         let landmarks = face.landmarks.iter().zip(&face.confidence);
         self.landmarks.extend(landmarks.map(|(&position, &confidence)| Landmark { position, confidence }));
-        let Some(head) = HeadBox::around(&self.landmarks, self.scheme) else { return Ok(false) };
+        let box_side = self.landmarker.box_side();
+        let Some(head) = HeadBox::around(&self.landmarks, self.scheme, box_side) else { return Ok(false) };
         let size = self.landmarker.input_size();
         view.crop_from_frame = head.crop_from_frame(self.landmarker.crop_scale(), size);
         parallel::on_this_thread(|| self.landmarker.predict(frame, &view.crop_from_frame).map(|_| ()))?;
