@@ -43,12 +43,25 @@ impl Landmarker {
     /// # Errors
     /// As [`Engine::compile`]; [`EngineError::Kind`] for a detector.
     pub fn new(model: &Model, outputs: Outputs, precision: Precision) -> Result<Self, EngineError> {
+        Self::with_threads(model, outputs, precision, 1)
+    }
+
+    /// As [`Self::new`], with steps that are long enough shared by so many threads.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_threads(
+        model: &Model,
+        outputs: Outputs,
+        precision: Precision,
+        threads: usize,
+    ) -> Result<Self, EngineError> {
         let config = model.config();
         if config.kind != crate::model::Kind::Landmarks {
             return Err(EngineError::Kind { wanted: crate::model::Kind::Landmarks });
         }
         let (height, width) = (config.input_size, config.input_size);
-        let engine = Engine::compile(model, &EngineOptions { height, width, outputs, precision, threads: 1 })?;
+        let engine = Engine::compile(model, &EngineOptions { height, width, outputs, precision, threads })?;
         Ok(Self {
             engine,
             decoding: config.decoding,
@@ -98,14 +111,7 @@ impl Landmarker {
     }
 
     /// The landmarks of the face in the crop.
-    ///
-    /// # Errors
-    /// As [`Engine::run`].
-    pub fn predict(
-        &mut self,
-        frame: &Frame,
-        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
-    ) -> Result<&[Landmark], EngineError> {
+    pub fn predict(&mut self, frame: &Frame, crop_from_frame: &Similarity<CropSpace, FrameSpace>) -> &[Landmark] {
         let start = Instant::now();
         crop_into(frame, crop_from_frame, self.input_size, Border::Replicate, self.engine.input_mut());
         let cropped = Instant::now();
@@ -127,6 +133,6 @@ impl Landmarker {
             network_ms: milliseconds(cropped, inferred),
             decode_ms: milliseconds(inferred, Instant::now()),
         };
-        Ok(&self.landmarks)
+        &self.landmarks
     }
 }

@@ -29,7 +29,7 @@ use crate::simd::{BrainFloat, BrainFloatKernel, Isa, Kernel, Simd, dispatch, dis
 use kernels::{Brain, Factor, RunProduct, Single, gate, picture};
 use memory::Memory;
 use plan::{Action, Arithmetic, MapId, Plan, Step};
-use workers::Workers;
+pub(crate) use workers::Workers;
 
 /// What can go wrong when a model is made ready for inference.
 #[derive(Debug, thiserror::Error)]

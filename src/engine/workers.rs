@@ -1,9 +1,15 @@
 //! The threads of an engine: they sleep until a step is worth sharing, and again when it is done.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+
+thread_local! {
+    /// Whether this thread is at a part of a job.
+    static AT_WORK: Cell<bool> = const { Cell::new(false) };
+}
 
 /// What all threads work at: parts are handed out by number.
 type Job = *const (dyn Fn(usize, Range<usize>) + Sync);
@@ -12,8 +18,9 @@ struct State {
     /// Counts the jobs, so that a thread takes part in each once.
     number: u64,
     job: Option<SendJob>,
-    /// Threads that have not finished the job.
+    /// Threads that take part in the job, but for the caller.
     busy: usize,
+    has_panicked: bool,
     stop: bool,
 }
 
@@ -36,7 +43,7 @@ struct Shared {
 }
 
 /// The calling thread and some more.
-pub(super) struct Workers {
+pub(crate) struct Workers {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -44,7 +51,7 @@ pub(super) struct Workers {
 impl Workers {
     /// `threads` in all, at least one: the caller's own.
     pub fn new(threads: usize) -> Self {
-        let state = State { number: 0, job: None, busy: 0, stop: false };
+        let state = State { number: 0, job: None, busy: 0, has_panicked: false, stop: false };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             begin: Condvar::new(),
@@ -66,35 +73,50 @@ impl Workers {
     }
 
     /// Calls `job` with the number of a thread, under [`Self::count`], and a range of `0..count`, until all is done; ranges
-    /// are multiples of `grain` long but for the last.
+    /// are multiples of `grain` long but for the last. Within a part of another job, and where there is but one part, the
+    /// caller does it all: jobs in jobs never keep more threads busy than the outer one has.
+    ///
+    /// # Panics
+    /// If a part does.
     pub fn split(&mut self, count: usize, grain: usize, job: &(dyn Fn(usize, Range<usize>) + Sync)) {
-        if self.threads.is_empty() {
+        if self.threads.is_empty() || count <= grain || AT_WORK.get() {
             job(0, 0..count);
             return;
         }
-        // SAFETY: only the lifetime changes; no thread touches the job after `busy` is zero again, which is waited for.
+        // SAFETY: only the lifetime changes; no thread touches the job after `End` is dropped.
         let job: Job = unsafe { std::mem::transmute::<*const (dyn Fn(usize, Range<usize>) + Sync + '_), Job>(job) };
         let job = SendJob { job, count, grain };
         {
-            let mut state = self.shared.state.lock().unwrap_or_else(|e| e.into_inner());
+            let mut state = lock(&self.shared.state);
             self.shared.next.store(0, Ordering::Relaxed);
             state.number += 1;
             state.job = Some(job);
-            state.busy = self.threads.len();
         }
         self.shared.begin.notify_all();
+        // Waits for the others also when a part panics.
+        let end = End(&self.shared);
         take_part(&self.shared, job, 0);
-        let mut state = self.shared.state.lock().unwrap_or_else(|e| e.into_inner());
-        while state.busy > 0 {
-            state = self.shared.end.wait(state).unwrap_or_else(|e| e.into_inner());
-        }
+        drop(end);
+        assert!(!lock(&self.shared.state).has_panicked, "another thread panicked at its part of the work");
+    }
+}
+
+/// Ends a job when it is dropped. A thread that has not begun by then need not: nobody waits for the system to wake it.
+struct End<'a>(&'a Shared);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
         state.job = None;
+        while state.busy > 0 {
+            state = self.0.end.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.shared.state.lock().unwrap_or_else(|e| e.into_inner()).stop = true;
+        lock(&self.shared.state).stop = true;
         self.shared.begin.notify_all();
         for thread in self.threads.drain(..) {
             // A thread that has panicked has said so already.
@@ -104,37 +126,60 @@ impl Drop for Workers {
 }
 
 fn take_part(shared: &Shared, SendJob { job, count, grain }: SendJob, worker: usize) {
+    /// Also when a part panics.
+    struct Rest;
+    impl Drop for Rest {
+        fn drop(&mut self) {
+            AT_WORK.set(false);
+        }
+    }
+    AT_WORK.set(true);
+    let _rest = Rest;
     loop {
         let start = shared.next.fetch_add(grain, Ordering::Relaxed);
         if start >= count {
             return;
         }
-        // SAFETY: `split` has not returned, because this thread has not said that it is done.
+        // SAFETY: `split` has not returned: it waits for every thread that takes part.
         unsafe { (*job)(worker, start..(start + grain).min(count)) };
     }
 }
 
 fn work(shared: &Shared, worker: usize) {
     let mut seen = 0;
-    let mut state = shared.state.lock().unwrap_or_else(|e| e.into_inner());
-    loop {
-        if state.stop {
-            return;
-        }
-        match state.job {
-            Some(job) if state.number != seen => {
-                seen = state.number;
-                drop(state);
-                take_part(shared, job, worker);
-                state = shared.state.lock().unwrap_or_else(|e| e.into_inner());
-                state.busy -= 1;
-                if state.busy == 0 {
-                    shared.end.notify_one();
-                }
-            }
-            _ => state = shared.begin.wait(state).unwrap_or_else(|e| e.into_inner()),
+    let mut state = lock(&shared.state);
+    while !state.stop {
+        let Some(job) = state.job.filter(|_| state.number != seen) else {
+            state = shared.begin.wait(state).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        };
+        seen = state.number;
+        state.busy += 1;
+        drop(state);
+        let leave = Leave(shared);
+        take_part(shared, job, worker);
+        drop(leave);
+        state = lock(&shared.state);
+    }
+}
+
+/// Says that a thread has done with the job, also when a part has panicked.
+struct Leave<'a>(&'a Shared);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        state.busy -= 1;
+        state.has_panicked |= std::thread::panicking();
+        if state.busy == 0 {
+            self.0.end.notify_one();
         }
     }
+}
+
+/// Nothing under the locks can panic half-way.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -157,5 +202,27 @@ mod tests {
                 assert!(done.iter().all(|d| d.load(Ordering::Relaxed) == 1));
             }
         }
+    }
+
+    #[test]
+    fn a_job_within_a_part_stays_on_its_thread() {
+        let mut outer = Workers::new(3);
+        let inner = Mutex::new(Workers::new(3));
+        outer.split(20, 1, &|_, _| {
+            let here = std::thread::current().id();
+            inner.lock().unwrap().split(20, 1, &|worker, range| {
+                assert_eq!((worker, range), (0, 0..20));
+                assert_eq!(std::thread::current().id(), here);
+            });
+        });
+    }
+
+    #[test]
+    fn what_panics_in_a_part_ends_the_call_and_not_the_program() {
+        let mut workers = Workers::new(3);
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            workers.split(50, 1, &|_, range| assert!(range.start != 20, "this part fails, as it should"));
+        }));
+        assert!(result.is_err());
     }
 }

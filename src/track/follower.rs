@@ -8,10 +8,11 @@ use super::motion::Motion;
 use super::one_euro::{OneEuro, Smoother};
 use super::score::{blind_beyond_frame, score};
 use super::{Detection, Face, FindFaces, FindLandmarks, Landmark, LandmarkTimes, StageTimes, TrackError};
+use crate::engine::Workers;
 use crate::geometry::{FrameSpace, Point, Rect};
 use crate::image::Frame;
 use crate::landmarks::Scheme;
-use rayon::prelude::*;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 // The scores below were measured with the `edge-98` model. Faces: 486 validation faces in shaken boxes, 0.69 and more
@@ -78,8 +79,6 @@ struct Track {
     landmarks: Vec<Landmark>,
     score: f32,
     smoother: Smoother,
-    /// What is seen in this frame where the face was in the last.
-    look: Look,
 }
 
 impl Track {
@@ -116,15 +115,14 @@ impl Track {
     }
 
     /// Goes on with what was seen in the crop about the last place.
-    fn go_on(&mut self, time_s: f64) {
+    fn go_on(&mut self, look: &mut Look, time_s: f64) {
         self.state = State::Followed;
-        let seen = self.look.head;
-        self.head = self.head.approached(&seen);
+        self.head = self.head.approached(&look.head);
         let step_s = (time_s - self.seen_s) as f32;
-        self.surprise = self.motion.see(seen.center, step_s) / seen.side;
+        self.surprise = self.motion.see(look.head.center, step_s) / look.head.side;
         self.seen_s = time_s;
-        self.score = self.look.score;
-        std::mem::swap(&mut self.landmarks, &mut self.look.landmarks);
+        self.score = look.score;
+        std::mem::swap(&mut self.landmarks, &mut look.landmarks);
     }
 
     fn lose(&mut self, time_s: f64) {
@@ -159,15 +157,9 @@ impl Look {
     }
 
     /// Looks at the crop about `searched`. `head` stays what it was if the landmarks make no box.
-    fn at(
-        &mut self,
-        frame: &Frame,
-        searched: &HeadBox,
-        network: &mut impl FindLandmarks,
-        scheme: Option<Scheme>,
-    ) -> Result<(), TrackError> {
+    fn at(&mut self, frame: &Frame, searched: &HeadBox, network: &mut impl FindLandmarks, scheme: Option<Scheme>) {
         let crop_from_frame = searched.crop_from_frame(network.crop_scale(), network.input_size());
-        let landmarks = network.find_landmarks(frame, &crop_from_frame)?;
+        let landmarks = network.find_landmarks(frame, &crop_from_frame);
         self.landmarks.clear();
         self.landmarks.extend_from_slice(landmarks);
         self.times = network.times();
@@ -177,7 +169,6 @@ impl Look {
             self.score = score(&self.landmarks, scheme, searched, &head);
             self.head = head;
         }
-        Ok(())
     }
 }
 
@@ -185,9 +176,12 @@ impl Look {
 pub(crate) struct Follower<D, L> {
     options: FollowerOptions,
     detector: D,
-    /// Equal ones, one for each thread that may look at a face.
-    networks: Vec<L>,
+    /// Equal ones, one for each thread that looks at faces.
+    networks: Vec<Mutex<L>>,
+    workers: Workers,
     tracks: Vec<Track>,
+    /// What is seen in this frame where each track's face was in the last; at least one for each.
+    looks: Vec<Mutex<Look>>,
     detections: Vec<Detection>,
     /// At a detection.
     look: Look,
@@ -199,14 +193,16 @@ pub(crate) struct Follower<D, L> {
 }
 
 impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
-    /// A follower with one landmark network for each thread that may look at a face; at least one.
+    /// A follower that looks at faces in as many threads as there are landmark networks; at least one.
     pub(crate) fn new(detector: D, networks: Vec<L>, options: FollowerOptions) -> Self {
         assert!(!networks.is_empty(), "landmarks are found by a network");
         Self {
             options,
             detector,
-            networks,
+            workers: Workers::new(networks.len()),
+            networks: networks.into_iter().map(Mutex::new).collect(),
             tracks: Vec::new(),
+            looks: Vec::new(),
             detections: Vec::new(),
             look: Look::new(),
             faces: Vec::new(),
@@ -264,7 +260,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         }
         self.time_s = time_s;
 
-        self.follow(frame, time_s)?;
+        self.follow(frame, time_s);
         self.end_doubles(time_s);
         self.times.landmarks_ms = milliseconds_since(start);
         self.tracks.retain(|t| match t.state {
@@ -288,7 +284,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     }
 
     /// Looks for every face where it was in the last frame.
-    fn follow(&mut self, frame: &Frame, time_s: f64) -> Result<(), TrackError> {
+    fn follow(&mut self, frame: &Frame, time_s: f64) {
         let scheme = self.options.scheme;
         let mut followed = self.followed();
         let is_place_free = followed < self.options.faces;
@@ -296,32 +292,25 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             State::Followed => true,
             State::Lost { frames, .. } => frames < FRAMES_LOOKED_FOR && is_place_free,
         };
-        let look = |track: &mut Track, network: &mut L| {
-            if !is_looked_for(track) {
-                return Ok(());
+        let Self { tracks, looks, networks, workers, .. } = self;
+        workers.split(tracks.len(), 1, &|worker, range| {
+            let mut network = lock(&networks[worker]);
+            for (track, look) in tracks[range.clone()].iter().zip(&looks[range]).filter(|(t, _)| is_looked_for(t)) {
+                lock(look).at(frame, &track.head, &mut *network, scheme);
             }
-            track.look.at(frame, &track.head, network, scheme)
-        };
-        if self.networks.len() == 1 || self.tracks.len() <= 1 {
-            let network = &mut self.networks[0];
-            self.tracks.iter_mut().try_for_each(|track| look(track, network))?;
-        } else {
-            let share = self.tracks.len().div_ceil(self.networks.len());
-            let shares = self.tracks.par_chunks_mut(share).zip(self.networks.par_iter_mut());
-            shares.try_for_each(|(tracks, network)| tracks.iter_mut().try_for_each(|track| look(track, network)))?;
-        }
-        for track in self.tracks.iter_mut().filter(|t| is_looked_for(t)) {
-            self.times.add(&track.look.times);
+        });
+        for (track, look) in tracks.iter_mut().zip(looks).filter(|(t, _)| is_looked_for(t)) {
+            let look = look.get_mut().unwrap_or_else(PoisonError::into_inner);
+            self.times.add(&look.times);
             let was_followed = track.is_followed();
-            if track.look.score < track.wanted_score() || (!was_followed && followed >= self.options.faces) {
+            if look.score < track.wanted_score() || (!was_followed && followed >= self.options.faces) {
                 followed -= usize::from(was_followed);
                 track.lose(time_s);
             } else {
                 followed += usize::from(!was_followed);
-                track.go_on(time_s);
+                track.go_on(look, time_s);
             }
         }
-        Ok(())
     }
 
     /// Of two tracks on one face one is wrong: the one that did not come from there, else the less sure, else the younger.
@@ -383,7 +372,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             if self.is_followed_at(&rect, SAME_FACE_IOU) {
                 continue;
             }
-            self.look_closer(frame, &rect)?;
+            self.look_closer(frame, &rect);
             if self.look.score < START_SCORE || self.is_followed_at(&around(&self.look.landmarks), ONE_FACE_IOU) {
                 continue;
             }
@@ -401,16 +390,16 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     }
 
     /// The landmarks of a detected face: once to see how the head is turned, once more in a crop that is made for it.
-    fn look_closer(&mut self, frame: &Frame, rect: &Rect<FrameSpace>) -> Result<(), TrackError> {
-        let (network, scheme) = (&mut self.networks[0], self.options.scheme);
-        self.look.at(frame, &HeadBox::upright(rect, network.box_side()), network, scheme)?;
+    fn look_closer(&mut self, frame: &Frame, rect: &Rect<FrameSpace>) {
+        let network = self.networks[0].get_mut().unwrap_or_else(PoisonError::into_inner);
+        let scheme = self.options.scheme;
+        self.look.at(frame, &HeadBox::upright(rect, network.box_side()), network, scheme);
         self.times.add(&self.look.times);
         if self.look.score > 0.0 {
             let searched = self.look.head;
-            self.look.at(frame, &searched, network, scheme)?;
+            self.look.at(frame, &searched, network, scheme);
             self.times.add(&self.look.times);
         }
-        Ok(())
     }
 
     /// Which of the lost faces was just found.
@@ -441,11 +430,11 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             landmarks: Vec::new(),
             score: 0.0,
             smoother: Smoother::new(self.options.smooth.unwrap_or_default()),
-            look: Look::new(),
         };
         track.take_up(&self.look, time_s);
         self.next_id += 1;
         self.tracks.push(track);
+        self.looks.resize_with(self.looks.len().max(self.tracks.len()), || Mutex::new(Look::new()));
     }
 
     /// Writes the followed faces to `self.faces`, smoothed, without new memory for those that were there before.
@@ -484,6 +473,11 @@ impl StageTimes {
         self.network_ms += times.network_ms;
         self.decode_ms += times.decode_ms;
     }
+}
+
+/// What a thread that panicked has left is overwritten.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn milliseconds_since(start: Instant) -> f32 {

@@ -15,9 +15,14 @@ struct Rig {
 
 impl Rig {
     fn new(faces: usize) -> Self {
+        Self::with_threads(faces, 1)
+    }
+
+    fn with_threads(faces: usize, threads: usize) -> Self {
         let scene = FakeScene::default();
         let options = FollowerOptions { faces, smooth: None, scheme: Some(Scheme::Wflw98) };
-        let follower = Follower::new(FakeDetector::new(&scene), vec![FakeNetwork::new(&scene)], options);
+        let networks = (0..threads).map(|_| FakeNetwork::new(&scene)).collect();
+        let follower = Follower::new(FakeDetector::new(&scene), networks, options);
         Self { scene, follower, frame: Frame::filled(640, 480, [0; 3]), time_s: 0.0 }
     }
 
@@ -264,8 +269,7 @@ fn several_threads_see_what_one_sees() {
         [0, 1, 2, 3].map(at)
     };
     let mut one = Rig::new(4);
-    let mut three = Rig::new(4);
-    three.follower.networks = (0..3).map(|_| FakeNetwork::new(&three.scene)).collect();
+    let mut three = Rig::with_threads(4, 3);
     for i in 0..100 {
         assert_eq!(three.show(&faces(i)), one.show(&faces(i)), "frame {i}");
     }

@@ -38,8 +38,6 @@ pub enum TrackError {
     EmptyFrame { width: usize, height: usize },
     #[error("at least one face and one thread are needed, not {faces} and {threads}")]
     Options { faces: usize, threads: usize },
-    #[error("cannot start the threads: {0}")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
     #[error(transparent)]
     Model(#[from] ModelError),
     #[error(transparent)]
@@ -95,11 +93,7 @@ pub(crate) trait FindLandmarks: Send {
     /// Pixels a side of the crop.
     fn input_size(&self) -> usize;
     /// The landmarks of the face that the crop shows, in pixels of the frame.
-    fn find_landmarks(
-        &mut self,
-        frame: &Frame,
-        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
-    ) -> Result<&[Landmark], TrackError>;
+    fn find_landmarks(&mut self, frame: &Frame, crop_from_frame: &Similarity<CropSpace, FrameSpace>) -> &[Landmark];
     /// Of the last call of [`Self::find_landmarks`].
     fn times(&self) -> LandmarkTimes;
 }

@@ -8,7 +8,6 @@ use crate::geometry::{CropSpace, FrameSpace, Similarity};
 use crate::image::Frame;
 use crate::landmarks::Scheme;
 use crate::model::{self, BoxSide, Model};
-use crate::ops::parallel;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -46,8 +45,6 @@ impl Default for TrackerOptions {
 /// Finds faces, follows them from frame to frame and puts landmarks on each.
 pub struct Tracker {
     follower: Follower<Detector, Landmarker>,
-    /// For more than one thread.
-    pool: Option<rayon::ThreadPool>,
     start: Instant,
 }
 
@@ -65,16 +62,13 @@ impl Tracker {
         let model = model.map_or_else(model::default_landmarks, |path| Model::load(&path))?;
         let detector = detector.map_or_else(model::default_detector, |path| Model::load(&path))?;
         let detector = Detector::new(&detector)?;
+        // One face is looked at with all threads, several with one each.
         let networks = (0..threads.min(faces))
-            .map(|_| Landmarker::new(&model, Outputs::Decoded, precision))
+            .map(|_| Landmarker::with_threads(&model, Outputs::Decoded, precision, threads))
             .collect::<Result<Vec<_>, _>>()?;
         let scheme = Scheme::of_points(model.config().points);
-        let pool = match threads {
-            1 => None,
-            _ => Some(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?),
-        };
         let follower = Follower::new(detector, networks, FollowerOptions { faces, smooth, scheme });
-        Ok(Self { follower, pool, start: Instant::now() })
+        Ok(Self { follower, start: Instant::now() })
     }
 
     /// The faces in a frame that was taken just now.
@@ -93,11 +87,7 @@ impl Tracker {
     /// # Errors
     /// [`TrackError::EmptyFrame`]; [`TrackError::Engine`] if a network fails.
     pub fn track_at(&mut self, frame: &Frame, time_s: f64) -> Result<&[Face], TrackError> {
-        let Self { follower, pool, .. } = self;
-        match pool {
-            None => parallel::on_this_thread(|| follower.track(frame, time_s)),
-            Some(pool) => pool.install(|| follower.track(frame, time_s)),
-        }
+        self.follower.track(frame, time_s)
     }
 
     /// What the detector alone finds in a frame, the surest first; the faces that are followed are left as they are.
@@ -109,11 +99,7 @@ impl Tracker {
         if width == 0 || height == 0 {
             return Err(TrackError::EmptyFrame { width, height });
         }
-        let detector = self.follower.detector_mut();
-        match &self.pool {
-            None => parallel::on_this_thread(|| detector.find_faces(frame)),
-            Some(pool) => pool.install(|| detector.find_faces(frame)),
-        }
+        self.follower.detector_mut().find_faces(frame)
     }
 
     /// Forgets the faces: what comes next has nothing to do with what was, as with the next picture of a folder.
@@ -156,12 +142,8 @@ impl FindLandmarks for Landmarker {
         self.input_size()
     }
 
-    fn find_landmarks(
-        &mut self,
-        frame: &Frame,
-        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
-    ) -> Result<&[Landmark], TrackError> {
-        Ok(self.predict(frame, crop_from_frame)?)
+    fn find_landmarks(&mut self, frame: &Frame, crop_from_frame: &Similarity<CropSpace, FrameSpace>) -> &[Landmark] {
+        self.predict(frame, crop_from_frame)
     }
 
     fn times(&self) -> LandmarkTimes {

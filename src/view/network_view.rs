@@ -10,7 +10,6 @@ use crate::geometry::{CanvasSpace, CropSpace, FrameSpace, HeatmapSpace, Point, R
 use crate::image::{Border, Frame, crop_into};
 use crate::landmarks::Scheme;
 use crate::model::Model;
-use crate::ops::parallel;
 use crate::track::{Face, HeadBox};
 
 /// Values of a map below this are not shown, from the other on in full. Between them the square is shown: peaks stand out,
@@ -98,7 +97,7 @@ impl NetworkViewer {
         let Some(head) = HeadBox::around(&self.landmarks, self.scheme, box_side) else { return Ok(false) };
         let size = self.landmarker.input_size();
         view.crop_from_frame = head.crop_from_frame(self.landmarker.crop_scale(), size);
-        parallel::on_this_thread(|| self.landmarker.predict(frame, &view.crop_from_frame).map(|_| ()))?;
+        self.landmarker.predict(frame, &view.crop_from_frame);
 
         crop_into(frame, &view.crop_from_frame, size, Border::Replicate, &mut self.input);
         view.crop.resize(size, size);

@@ -1,0 +1,63 @@
+//! A tracked frame allocates nothing once everything has been seen before.
+
+use awing::image::Frame;
+use awing::synth::Scene;
+use awing::track::{Tracker, TrackerOptions};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The system's allocator, counting.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is the system allocator's doing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+const FRAMES_PER_SECOND: f64 = 30.0;
+
+/// One and a half seconds of so many faces.
+fn frames(faces: usize) -> Vec<Frame> {
+    let scene = Scene::demo(1, faces);
+    let frame = |i: usize| {
+        let mut frame = Frame::filled(640, 480, [0; 3]);
+        scene.draw(i as f64 / FRAMES_PER_SECOND, &mut frame);
+        frame
+    };
+    (0..45).map(frame).collect()
+}
+
+// One test: another would allocate meanwhile.
+#[test]
+fn a_tracked_frame_allocates_nothing_after_the_first_ones() {
+    for (faces, wanted, threads) in [(1, 1, 1), (1, 2, 1), (2, 2, 1), (2, 2, 2), (2, 4, 3)] {
+        let frames = frames(faces);
+        let options = TrackerOptions { faces: wanted, threads, ..TrackerOptions::default() };
+        let mut tracker = Tracker::new(options).unwrap();
+        // To and fro, so that nobody jumps; the first way there is to get warm, with the detector twice.
+        for (i, frame) in frames.iter().chain(frames.iter().rev()).chain(&frames).enumerate() {
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            let seen = tracker.track_at(frame, i as f64 / FRAMES_PER_SECOND).unwrap().len();
+            let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+            assert_eq!(seen, faces);
+            if i >= frames.len() {
+                assert_eq!(allocations, 0, "frame {i}: {seen} faces of {wanted}, {threads} threads");
+            }
+        }
+    }
+}
