@@ -56,7 +56,8 @@ pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
     let outputs = tracking.outputs.clone();
     #[cfg(feature = "window")]
     let newest = tracking.newest.clone();
-    let main = thread::current();
+    let (main, is_done) = (thread::current(), Arc::new(AtomicBool::new(false)));
+    let done = is_done.clone();
     let thread = thread::Builder::new()
         .name("tracking".into())
         .spawn(move || {
@@ -64,12 +65,14 @@ pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
             if result.is_err() {
                 tracking.controls.stop.store(true, Ordering::Relaxed);
             }
+            done.store(true, Ordering::Release);
             main.unpark();
             result
         })
         .context("cannot start a thread")?;
     let session = Arc::new(Session {
         thread: Mutex::new(Some(thread)),
+        is_done,
         controls,
         outputs,
         #[cfg(feature = "window")]
@@ -84,6 +87,8 @@ pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
 struct Session {
     /// Until it is waited for.
     thread: Mutex<Option<JoinHandle<Result<()>>>>,
+    /// Set just before the thread ends.
+    is_done: Arc<AtomicBool>,
     controls: Arc<Controls>,
     outputs: Arc<Mutex<Outputs>>,
     #[cfg(feature = "window")]
@@ -94,16 +99,17 @@ impl Session {
     /// Waits for the end of tracking, or for a short while after a request to stop, and ends everything that is written.
     fn end(&self) -> Result<()> {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let tracked = thread.map_or(Ok(()), |thread| wait(thread, &self.controls));
+        let tracked = thread.map_or(Ok(()), |thread| wait(thread, &self.is_done, &self.controls));
         let finished = lock(&self.outputs).finish();
         tracked.and(finished)
     }
 }
 
 /// Waits for the end of tracking, or for a short while after a request to stop.
-fn wait(tracking: JoinHandle<Result<()>>, controls: &Controls) -> Result<()> {
+fn wait(tracking: JoinHandle<Result<()>>, is_done: &AtomicBool, controls: &Controls) -> Result<()> {
     let mut asked = None;
-    while !tracking.is_finished() {
+    // A thread that has panicked is finished, but not done.
+    while !(is_done.load(Ordering::Acquire) || tracking.is_finished()) {
         if controls.should_stop() && asked.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             return Ok(());
         }
