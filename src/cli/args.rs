@@ -140,6 +140,9 @@ pub(super) struct BenchArguments {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
+    /// Time every layer of the landmark network instead, or of the network that --model names
+    #[arg(long, conflicts_with_all = ["input", "live", "soak"])]
+    pub profile: bool,
     /// Measure the way from a camera to the screen: delay, load, lost frames
     #[arg(long)]
     pub live: bool,
@@ -163,6 +166,16 @@ pub(super) enum PrecisionChoice {
     /// Half precision, or what is faster on this core at the same accuracy.
     #[default]
     F16,
+}
+
+impl PrecisionChoice {
+    /// As it is said on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            PrecisionChoice::F32 => "f32",
+            PrecisionChoice::F16 => "f16",
+        }
+    }
 }
 
 impl From<PrecisionChoice> for Precision {

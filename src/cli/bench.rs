@@ -2,10 +2,11 @@
 //!
 //! In: the source and the tracker's options. Out, on standard output: median and 95th percentile of every stage in
 //! milliseconds, frames a second, the time from the program's start to the first landmarks, and the peak of its memory;
-//! as a table or as one JSON object. Reading frames is not counted.
+//! as a table or as one JSON object. Reading frames is not counted. With `--profile`, layers of the network instead
+//! ([`super::bench_profile`]).
 
 use super::args::BenchArguments;
-use super::interrupt;
+use super::{bench_profile, interrupt};
 use crate::capture;
 use crate::image::Frame;
 use crate::track::{StageTimes, Tracker};
@@ -24,9 +25,12 @@ struct Report {
     input: String,
     width: usize,
     height: usize,
+    precision: &'static str,
     threads: usize,
     frames: u64,
     frames_with_faces: u64,
+    /// Faces in a frame, on average.
+    faces: f64,
     /// Stages of a frame that only follows its faces, and the detector by itself.
     ms: Vec<(&'static str, Spread)>,
     /// Of all frames, with the detector where the tracker ran it.
@@ -53,25 +57,29 @@ impl Spread {
 
 /// Runs the command; `start` is when the program began.
 pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
+    if arguments.profile {
+        return bench_profile::run(arguments);
+    }
     let stop = interrupt::listen()?;
     let options = arguments.tracker.options()?;
     let threads = options.threads;
-    let faces = Some(options.faces).filter(|_| arguments.tracker.faces.is_some());
+    let wanted = Some(options.faces).filter(|_| arguments.tracker.faces.is_some());
     let input = arguments.input.as_deref().unwrap_or("demo");
-    let mut source = capture::open(input, &arguments.camera.options(faces))?;
+    let mut source = capture::open(input, &arguments.camera.options(wanted))?;
     let mut tracker = Tracker::new(options)?;
 
     let mut frame = Frame::default();
-    let (mut frames, mut frames_with_faces) = (0, 0);
+    let (mut frames, mut frames_with_faces, mut faces) = (0, 0, 0);
     let mut total_ms = 0.0;
     let mut first_landmarks_s = None;
     let mut followed: Vec<StageTimes> = Vec::new();
     let mut detector = Vec::new();
     while frames < arguments.frames && !stop.load(Ordering::Relaxed) {
         let Some(time_s) = source.next(&mut frame)? else { break };
-        let has_faces = !tracker.track_at(&frame, time_s)?.is_empty();
+        let seen = tracker.track_at(&frame, time_s)?.len();
         let times = tracker.timings();
-        if has_faces {
+        faces += seen;
+        if seen > 0 {
             first_landmarks_s.get_or_insert_with(|| start.elapsed().as_secs_f64());
             frames_with_faces += 1;
             if times.detect_ms == 0.0 {
@@ -102,9 +110,11 @@ pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
         input: source.describe(),
         width: frame.width(),
         height: frame.height(),
+        precision: arguments.tracker.precision.name(),
         threads,
         frames,
         frames_with_faces,
+        faces: faces as f64 / frames as f64,
         ms: ms.into_iter().filter_map(|(name, spread)| Some((name, spread?))).collect(),
         frames_per_second: frames as f64 * 1000.0 / total_ms,
         first_landmarks_s,
@@ -123,10 +133,11 @@ fn json(report: &Report) -> Result<String> {
 }
 
 fn table(report: &Report) -> String {
-    let Report { input, width, height, threads, frames, frames_with_faces, .. } = report;
+    let Report { input, width, height, precision, threads, frames, frames_with_faces, faces, .. } = report;
     let plural = if *threads == 1 { "" } else { "s" };
     let mut text = format!(
-        "{input}: {frames} frames of {width}x{height}, a face in {frames_with_faces}; {threads} thread{plural}\n\n\
+        "{input}: {frames} frames of {width}x{height}, a face in {frames_with_faces}, {faces:.1} on average; {precision}, \
+         {threads} thread{plural}\n\n\
          stage            median     95 %\n"
     );
     for (name, Spread { median, p95 }) in &report.ms {
@@ -161,9 +172,11 @@ mod tests {
             input: "demo".into(),
             width: 640,
             height: 480,
+            precision: "f16",
             threads: 1,
             frames: 3,
             frames_with_faces: 2,
+            faces: 0.7,
             ms: vec![("tracked frame", Spread { median: 0.5, p95: 0.75 })],
             frames_per_second: 1500.0,
             first_landmarks_s: Some(0.08),
@@ -189,7 +202,14 @@ mod tests {
     #[test]
     fn the_table_shows_every_figure() {
         let text = table(&report());
-        for part in ["640x480", "a face in 2", "tracked frame     0.500    0.750 ms", "1500 frames", "0.080 s"] {
+        for part in [
+            "640x480",
+            "a face in 2, 0.7",
+            "f16, 1 thread",
+            "tracked frame     0.500    0.750 ms",
+            "1500 frames",
+            "0.080 s",
+        ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
     }

@@ -7,6 +7,7 @@
 mod args;
 mod bench;
 mod bench_live;
+mod bench_profile;
 mod cameras;
 mod device;
 mod eval;

@@ -187,7 +187,7 @@ impl Tracking {
             Ok(tracker) => {
                 (self.tracker, self.options, self.precision) = (tracker, options, next);
                 self.tell_computing();
-                format!("arithmetic: {}", name_of(next))
+                format!("arithmetic: {}", next.name())
             }
             Err(error) => error.to_string(),
         }
@@ -213,12 +213,8 @@ impl Tracking {
         };
         let mut told = self.controls.told();
         told.precision = self.precision;
-        told.computing = format!("{} on the CPU, {threads}", name_of(self.precision));
+        told.computing = format!("{} on the CPU, {threads}", self.precision.name());
     }
-}
-
-fn name_of(precision: PrecisionChoice) -> String {
-    precision.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// What a source is called where there is little room: of a file only the name.
