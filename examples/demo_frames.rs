@@ -1,0 +1,21 @@
+//! Writes frames of the built-in demo to standard output, raw RGB, for programs that are to see what `awing` sees.
+//!
+//! `cargo run --release --example demo_frames -- FRAMES [FACES]`; the frames have 640x480 pixels.
+
+use awing::capture::{CaptureOptions, open};
+use awing::image::Frame;
+use std::io::Write;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let frames: u64 = arguments.next().ok_or("how many frames?")?.parse()?;
+    let faces = arguments.next().map(|faces| faces.parse()).transpose()?;
+    let mut demo = open("demo", &CaptureOptions { faces, ..CaptureOptions::default() })?;
+    let mut frame = Frame::default();
+    let mut output = std::io::stdout().lock();
+    for _ in 0..frames {
+        demo.next(&mut frame)?;
+        output.write_all(frame.rgb())?;
+    }
+    Ok(())
+}
