@@ -31,7 +31,7 @@ pub use w300::read_300w;
 pub use wflw::{WFLW_SUBSETS, read_wflw};
 
 use crate::image::ImageError;
-use candle_core::{Device, Tensor, Var};
+use candle_core::Tensor;
 use rand_chacha::ChaCha8Rng;
 use std::path::PathBuf;
 
@@ -123,39 +123,10 @@ pub trait Task: Send + Sync {
     }
 
     /// The same loss on plain numbers; its gradient with respect to `prediction` is left in `gradient`. A task with a
-    /// [`Self::loss`] of its own has to have this, too; [`differentiate`] makes it from that.
-    ///
-    /// # Errors
-    /// What computing reports.
-    fn loss_and_gradient(
-        &self,
-        prediction: &[f32],
-        batch: &Batch,
-        gradient: &mut Vec<f32>,
-    ) -> candle_core::Result<f64> {
-        Ok(crate::loss::loss_and_gradient(prediction, &batch.target, &batch.weight, batch.normalizer, gradient))
+    /// [`Self::loss`] of its own has to have this, too.
+    fn loss_and_gradient(&self, prediction: &[f32], batch: &Batch, gradient: &mut Vec<f32>) -> f64 {
+        crate::loss::loss_and_gradient(prediction, &batch.target, &batch.weight, batch.normalizer, gradient)
     }
-}
-
-/// [`Task::loss_and_gradient`] of a task from its [`Task::loss`].
-///
-/// # Errors
-/// What computing reports.
-pub fn differentiate<T: Task + ?Sized>(
-    task: &T,
-    prediction: &[f32],
-    batch: &Batch,
-    gradient: &mut Vec<f32>,
-) -> candle_core::Result<f64> {
-    let BatchShape { heatmap: (height, width), channels, .. } = task.shape();
-    let tensor = |values: &[f32]| Tensor::from_slice(values, (batch.len, height, width, channels), &Device::Cpu);
-    let prediction = Var::from_tensor(&tensor(prediction)?)?;
-    let loss = task.loss(&prediction, &tensor(&batch.target)?, &tensor(&batch.weight)?, batch.normalizer)?;
-    *gradient = match loss.backward()?.get(&prediction) {
-        Some(gradient) => gradient.flatten_all()?.to_vec1()?,
-        None => vec![0.0; prediction.elem_count()],
-    };
-    Ok(f64::from(loss.to_scalar::<f32>()?))
 }
 
 /// `len` items one behind the other: (item, row, column, channel).

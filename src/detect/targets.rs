@@ -4,6 +4,7 @@
 //! [`SIZE`] and the next: natural logarithms of the box's width and height over [`UNIT_PIXELS`]. [`OFFSET`] and the
 //! next: from the cell to the box's centre, in cells, x then y. Size and offset count in the cells about the centre only.
 
+use crate::data::Batch;
 use crate::geometry::{CropSpace, Point, Rect};
 use crate::heatmap::{MapSize, render_point, weight_map};
 use candle_core::{Result, Tensor};
@@ -107,9 +108,54 @@ pub fn loss(prediction: &Tensor, target: &Tensor, weight: &Tensor, normalizer: f
     center + (difference * (BOX_WEIGHT / f64::from(count)))?
 }
 
+/// [`loss`] on plain numbers; its gradient with respect to `prediction` is left in `gradient`.
+pub fn loss_and_gradient(prediction: &[f32], batch: &Batch, gradient: &mut Vec<f32>) -> f64 {
+    let centers = |maps: &[f32]| maps.iter().skip(CENTER).step_by(CHANNELS).copied().collect::<Vec<f32>>();
+    let [p, y, w] = [prediction, &batch.target, &batch.weight].map(centers);
+    let mut of_centers = Vec::new();
+    let center = crate::loss::loss_and_gradient(&p, &y, &w, batch.normalizer, &mut of_centers);
+    let boxes =
+        |maps: &[f32]| maps.chunks_exact(CHANNELS).map(|cell| f64::from(cell[SIZE..].iter().sum::<f32>())).sum::<f64>();
+    let factor = BOX_WEIGHT / boxes(&batch.weight).max(1.0);
+    let mut difference = 0.0;
+    gradient.resize(prediction.len(), 0.0);
+    let cells = prediction.chunks_exact(CHANNELS).zip(batch.target.chunks_exact(CHANNELS));
+    let cells = cells.zip(batch.weight.chunks_exact(CHANNELS)).zip(gradient.chunks_exact_mut(CHANNELS));
+    for ((((p, y), w), g), of_center) in cells.zip(of_centers) {
+        g[CENTER] = of_center;
+        for c in SIZE..CHANNELS {
+            let d = p[c] - y[c];
+            difference += f64::from(d.abs() * w[c]);
+            let sign = if d == 0.0 { 0.0 } else { d.signum() };
+            g[c] = sign * w[c] * factor as f32;
+        }
+    }
+    center + difference * factor
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::tests::random;
+    use candle_core::Var;
+
+    #[test]
+    fn both_forms_of_the_loss_agree() {
+        let shape = [2, 9, 7, CHANNELS];
+        let prediction = Var::from_tensor(&random(&shape, 1)).unwrap();
+        let target = random(&shape, 2).relu().unwrap();
+        let weight = random(&shape, 3).relu().unwrap();
+        let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let expected = loss(&prediction, &target, &weight, 77.0).unwrap();
+        let batch = Batch { input: vec![], target: values(&target), weight: values(&weight), normalizer: 77.0, len: 2 };
+        let mut gradient = Vec::new();
+        let actual = loss_and_gradient(&values(&prediction), &batch, &mut gradient);
+        assert!((actual / f64::from(expected.to_scalar::<f32>().unwrap()) - 1.0).abs() < 1e-5);
+        let gradients = expected.backward().unwrap();
+        let expected = values(gradients.get(&prediction).unwrap());
+        assert_eq!(gradient.len(), expected.len());
+        assert!(gradient.iter().zip(&expected).all(|(a, e)| (a - e).abs() < 1e-5));
+    }
 
     #[test]
     fn ignored_places_count_nothing_and_faces_count_more() {

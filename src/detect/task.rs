@@ -4,7 +4,7 @@
 use super::compose::{View, spoil};
 use super::photographs::Photograph;
 use super::targets;
-use crate::data::{Augmentation, Batch, BatchShape, DataError, ItemMut, Task, differentiate};
+use crate::data::{Augmentation, Batch, BatchShape, DataError, ItemMut, Task};
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::image::Frame;
 use candle_core::Tensor;
@@ -284,13 +284,8 @@ impl Task for DetectorTask {
         targets::loss(prediction, target, weight, normalizer)
     }
 
-    fn loss_and_gradient(
-        &self,
-        prediction: &[f32],
-        batch: &Batch,
-        gradient: &mut Vec<f32>,
-    ) -> candle_core::Result<f64> {
-        differentiate(self, prediction, batch, gradient)
+    fn loss_and_gradient(&self, prediction: &[f32], batch: &Batch, gradient: &mut Vec<f32>) -> f64 {
+        targets::loss_and_gradient(prediction, batch, gradient)
     }
 }
 

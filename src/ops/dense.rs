@@ -185,7 +185,10 @@ fn check(
 }
 
 /// As [`run`], with the work split over the current thread pool; what `out` held before goes.
-pub(crate) fn run_parallel(
+///
+/// # Panics
+/// As [`run`].
+pub fn run_parallel(
     shape: &ConvShape,
     images: usize,
     x: &[f32],
@@ -378,8 +381,11 @@ unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
 }
 
 /// The gradient with respect to the input, from the gradient `dy` with respect to the output; plus `residual`, laid out
-/// as the input.
-pub(crate) fn input_gradient(
+/// as the input. What `out` held before goes.
+///
+/// # Panics
+/// If a slice has the wrong length for `shape`.
+pub fn input_gradient(
     isa: Isa,
     shape: &ConvShape,
     images: usize,
@@ -391,6 +397,8 @@ pub(crate) fn input_gradient(
     let epilogue = Epilogue { residual, ..Epilogue::default() };
     let (height, width) = shape.output_size();
     let &ConvShape { inputs, outputs, kernel, stride, padding, .. } = shape;
+    assert_eq!(dy.len(), images * height * width * outputs);
+    assert_eq!(weight.len(), outputs * inputs * kernel * kernel);
     let packed = PackedWeights::transposed(isa, weight, outputs, inputs, kernel);
     let mut back = ConvShape { height, width, inputs: outputs, outputs: inputs, kernel, stride: 1, padding: 0 };
     if stride == 1 && padding < kernel {
@@ -419,9 +427,14 @@ pub(crate) fn input_gradient(
 
 /// The gradient with respect to the weights, `[outputs, inputs, kernel, kernel]`. The sum is in an order that depends on
 /// the number of threads alone.
-pub(crate) fn weight_gradient(isa: Isa, shape: &ConvShape, images: usize, x: &[f32], dy: &[f32]) -> Vec<f32> {
+///
+/// # Panics
+/// If a slice has the wrong length for `shape`.
+pub fn weight_gradient(isa: Isa, shape: &ConvShape, images: usize, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let (height, width) = shape.output_size();
     let pixels = images * height * width;
+    assert_eq!(x.len(), images * shape.height * shape.width * shape.inputs);
+    assert_eq!(dy.len(), pixels * shape.outputs);
     let lanes = dispatch(isa, Lanes);
     let padded = shape.outputs.div_ceil(lanes) * lanes;
     let taps = shape.kernel * shape.kernel;
@@ -450,7 +463,7 @@ pub(crate) fn weight_gradient(isa: Isa, shape: &ConvShape, images: usize, x: &[f
 }
 
 /// The gradient with respect to the bias: the sum over all pixels.
-pub(crate) fn bias_gradient(outputs: usize, dy: &[f32]) -> Vec<f32> {
+pub fn bias_gradient(outputs: usize, dy: &[f32]) -> Vec<f32> {
     let mut sums = vec![0.0_f64; outputs];
     for pixels in dy.chunks(outputs * GRADIENT_CHUNK) {
         let mut part = vec![0.0_f32; outputs];

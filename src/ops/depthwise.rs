@@ -79,7 +79,10 @@ pub fn run(
 }
 
 /// `images` pictures on the current thread pool, plus `residual`, laid out as the output; what `out` held before goes.
-pub(crate) fn run_parallel(
+///
+/// # Panics
+/// If a slice has the wrong length for `shape`.
+pub fn run_parallel(
     isa: Isa,
     shape: &DepthwiseShape,
     images: usize,
@@ -233,8 +236,12 @@ impl Forward<'_> {
 /// Output pixels of a row that are summed together.
 const TILE: usize = 8;
 
-/// The gradient with respect to the input, plus `residual`, laid out as the input.
-pub(crate) fn input_gradient(
+/// The gradient with respect to the input, from the gradient `dy` with respect to the output; plus `residual`, laid out
+/// as the input. What `out` held before goes.
+///
+/// # Panics
+/// If a slice has the wrong length for `shape`.
+pub fn input_gradient(
     isa: Isa,
     shape: &DepthwiseShape,
     images: usize,
@@ -290,15 +297,18 @@ impl Kernel for Scatter<'_> {
     unsafe fn run<S: Simd>(self, s: S) {
         let &DepthwiseShape { height, width, channels, kernel, stride, padding } = self.shape;
         let (out_height, out_width) = self.shape.output_size();
-        // Outputs whose window holds input coordinate `i`, and the tap of the turned filter for each.
+        // Outputs whose window holds input coordinate `i`.
         let reach = |i: usize, outputs: usize| {
             let first = (i + padding + 1).saturating_sub(kernel).div_ceil(stride);
-            let last = ((i + padding) / stride + 1).min(outputs);
-            (first..last.max(first)).map(move |o| (o, kernel - 1 - (i + padding - o * stride)))
+            first..((i + padding) / stride + 1).min(outputs)
         };
+        // The tap of the turned filter with which output `o` holds input coordinate `i`.
+        let tap = |i: usize, o: usize| kernel - 1 - (i + padding - o * stride);
+        let of_columns: Vec<Range<usize>> = (0..width).map(|column| reach(column, out_width)).collect();
         for row in self.rows.clone() {
             let (image, row) = (row / height, row % height);
-            for column in 0..width {
+            let out_rows = reach(row, out_height);
+            for (column, out_columns) in of_columns.iter().enumerate() {
                 let mut channel = 0;
                 while channel < channels {
                     let lanes = S::LANES.min(channels - channel);
@@ -309,10 +319,11 @@ impl Kernel for Scatter<'_> {
                             Some(residual) => load(s, residual.as_ptr().add(cell), lanes),
                             None => s.splat(0.0),
                         };
-                        for (out_row, tap_y) in reach(row, out_height) {
-                            for (out_column, tap_x) in reach(column, out_width) {
+                        for out_row in out_rows.clone() {
+                            for out_column in out_columns.clone() {
                                 let at = ((image * out_height + out_row) * out_width + out_column) * channels + channel;
-                                let tap = (tap_y * kernel + tap_x) * channels + channel;
+                                let tap = tap(row, out_row) * kernel + tap(column, out_column);
+                                let tap = tap * channels + channel;
                                 let (g, w) = (self.dy.as_ptr().add(at), self.weight.as_ptr().add(tap));
                                 sum = if lanes == S::LANES {
                                     s.mul_add(s.load(g), s.load(w), sum)
@@ -332,9 +343,14 @@ impl Kernel for Scatter<'_> {
 }
 
 /// The gradient with respect to the weights; the order of the sums depends on the number of threads alone.
-pub(crate) fn weight_gradient(isa: Isa, shape: &DepthwiseShape, images: usize, x: &[f32], dy: &[f32]) -> Vec<f32> {
+///
+/// # Panics
+/// If a slice has the wrong length for `shape`.
+pub fn weight_gradient(isa: Isa, shape: &DepthwiseShape, images: usize, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let &DepthwiseShape { channels, kernel, .. } = shape;
-    let (height, _) = shape.output_size();
+    let (height, width) = shape.output_size();
+    assert_eq!(x.len(), images * shape.height * shape.width * channels);
+    assert_eq!(dy.len(), images * height * width * channels);
     let (taps, rows) = (kernel * kernel, images * height);
     let parts = parallel::threads().min(rows.div_ceil(ROWS_WORTH_A_THREAD)).max(1);
     let length = rows.div_ceil(parts);

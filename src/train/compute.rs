@@ -55,7 +55,7 @@ impl Compute {
                 for node in passes.outputs().to_vec() {
                     let maps = forward.maps(node);
                     let mut gradient = passes.room(maps.len());
-                    loss += task.loss_and_gradient(maps, &batch, &mut gradient)?;
+                    loss += task.loss_and_gradient(maps, &batch, &mut gradient);
                     of_maps.push(gradient);
                 }
                 let of_parameters = passes.backward(values, &mut forward, of_maps);
