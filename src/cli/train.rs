@@ -6,13 +6,13 @@ use crate::detect::{DetectorTask, DetectorValidator, Photograph, read_photograph
 use crate::eval::LandmarkValidator;
 use crate::landmarks::Scheme;
 use crate::model::{Kind, Model};
-use crate::train::{Ending, Recipe, TrainOptions, Trainer, Validator};
+use crate::train::{Ending, Progress, Recipe, TrainOptions, Trainer, Validator};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub struct TrainArguments {
@@ -43,6 +43,16 @@ pub struct TrainArguments {
     /// Stop after so many minutes, with a checkpoint.
     #[arg(long, value_name = "M")]
     minutes: Option<f64>,
+}
+
+/// Between two lines of progress where there is no terminal to draw a bar in.
+const BETWEEN_LINES: Duration = Duration::from_secs(30);
+
+fn describe(p: &Progress) -> String {
+    let validation = p.validation.map(|v| format!(", validation {v:.3}")).unwrap_or_default();
+    let left = indicatif::FormattedDuration(p.time_left);
+    let Progress { step, steps, images_per_second, loss, .. } = p;
+    format!("step {step} of {steps}, {images_per_second:.0} images/s, loss {loss:.4}{validation}, {left} left")
 }
 
 pub fn run(arguments: TrainArguments) -> Result<()> {
@@ -123,14 +133,19 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     if let Some(path) = &arguments.start_from {
         trainer.start_from(&Model::load(path)?)?;
     }
-    let style =
-        ProgressStyle::with_template("{bar:30} {pos}/{len} steps, {msg}, {elapsed_precise} gone, {eta_precise} left")?;
-    let bar = ProgressBar::new(0).with_style(style);
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:30} {msg}")?);
+    let mut last_line: Option<Instant> = None;
     let ending = trainer.run(validator.as_deref_mut().map(|v| v as &mut dyn Validator), |p| {
-        bar.set_length(p.steps);
-        bar.set_position(p.step);
-        let validation = p.validation.map(|v| format!(", validation {v:.3}")).unwrap_or_default();
-        bar.set_message(format!("{:.0} images/s, loss {:.4}{validation}", p.images_per_second, p.loss));
+        if bar.is_hidden() {
+            if last_line.is_none_or(|last| last.elapsed() >= BETWEEN_LINES) {
+                eprintln!("{}", describe(p));
+                last_line = Some(Instant::now());
+            }
+        } else {
+            bar.set_length(p.steps);
+            bar.set_position(p.step);
+            bar.set_message(describe(p));
+        }
     })?;
     bar.abandon();
     let model = arguments.out.join("model.safetensors");

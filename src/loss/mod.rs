@@ -38,7 +38,7 @@ pub fn adaptive_wing(prediction: &Tensor, target: &Tensor, weight: &Tensor, norm
     if normalizer <= 0.0 {
         bail!("the loss can't be divided by {normalizer}");
     }
-    if !prediction.device().is_cpu() {
+    if !crate::ops::on_cpu(prediction) {
         return composed(prediction, target, weight, normalizer);
     }
     let op = Loss { normalizer, gradient: Arc::new(Mutex::new(Vec::new())) };

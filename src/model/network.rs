@@ -4,7 +4,7 @@ use super::config::ModelConfig;
 use super::file::{Model, ModelError};
 use super::graph::{BOUNDARY_GATE, Graph, Operation, Parameter, Role};
 use crate::ops;
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::{Device, Result, Tensor, Var};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
@@ -166,8 +166,7 @@ impl Network {
                         *relu,
                     )?
                 }
-                Operation::Add { relu: true } => ops::add_relu(&inputs[0], &inputs[1])?,
-                Operation::Add { relu: false } => (&inputs[0] + &inputs[1])?,
+                Operation::Add { relu } => ops::add(&inputs[0], &inputs[1], *relu)?,
                 Operation::Upsample => ops::upsample2x(&inputs[0])?,
                 Operation::AveragePool => ops::avg_pool2x(&inputs[0])?,
                 Operation::Concat => Tensor::cat(&inputs, 3)?,
@@ -205,8 +204,9 @@ fn add_coordinates(x: &Tensor, heatmaps: Option<&Tensor>) -> Result<Tensor> {
     let planes = planes.contiguous()?;
     let Some(heatmaps) = heatmaps else { return Tensor::cat(&[x, &planes], 3) };
     let boundary = heatmaps.narrow(3, heatmaps.dim(3)? - 1, 1)?.detach();
-    let open = boundary.gt(f64::from(BOUNDARY_GATE))?.to_dtype(DType::F32)?;
-    let gated = planes.narrow(3, 0, 2)?.broadcast_mul(&open)?;
+    let open = boundary.gt(f64::from(BOUNDARY_GATE))?.broadcast_as((n, h, w, 2))?;
+    let coordinates = planes.narrow(3, 0, 2)?.contiguous()?;
+    let gated = open.contiguous()?.where_cond(&coordinates, &coordinates.zeros_like()?)?;
     Tensor::cat(&[x, &planes, &gated], 3)
 }
 

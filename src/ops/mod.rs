@@ -16,11 +16,16 @@ pub(crate) mod pointwise;
 pub use conv::conv2d;
 pub use depthwise::depthwise_conv2d;
 pub use norm::{NormMode, batch_norm};
-pub use pointwise::{add_relu, avg_pool2x, upsample2x};
+pub use pointwise::{add, avg_pool2x, upsample2x};
 
 use candle_core::{CpuStorage, Layout, Result, Tensor, bail};
 
-fn on_cpu(x: &Tensor) -> bool {
+/// Whether our own kernels compute `x`. Tests can say no, to see what another device would do.
+pub(crate) fn on_cpu(x: &Tensor) -> bool {
+    #[cfg(test)]
+    if tests::ELSEWHERE.get() {
+        return false;
+    }
     x.device().is_cpu()
 }
 
@@ -55,6 +60,39 @@ pub(crate) mod tests {
     use super::*;
     use candle_core::{Device, Var};
     use rand::{Rng, SeedableRng};
+
+    thread_local! {
+        pub(super) static ELSEWHERE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+
+    /// Runs `work` with the operations that other devices than the CPU use, on the CPU.
+    pub fn as_elsewhere<R>(work: impl FnOnce() -> R) -> R {
+        ELSEWHERE.set(true);
+        let result = work();
+        ELSEWHERE.set(false);
+        result
+    }
+
+    /// Compares `f` and its gradients as other devices compute them with what our kernels compute.
+    pub fn check_elsewhere(inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
+        let all = || -> Vec<Vec<f32>> {
+            let vars: Vec<Var> = inputs.iter().map(|t| Var::from_tensor(t).unwrap()).collect();
+            let out = f(&vars.iter().map(|v| v.as_tensor().clone()).collect::<Vec<_>>()).unwrap();
+            let gradients = (&out * random(out.dims(), 99)).unwrap().sum_all().unwrap().backward().unwrap();
+            let of = vars.iter().map(|v| gradients.get(v).unwrap());
+            std::iter::once(&out).chain(of).map(|t| t.flatten_all().unwrap().to_vec1().unwrap()).collect()
+        };
+        for (k, (ours, theirs)) in all().iter().zip(as_elsewhere(all)).enumerate() {
+            assert_eq!(ours.len(), theirs.len());
+            for (a, e) in ours.iter().zip(theirs) {
+                assert!(
+                    (a - e).abs() < 2e-3 * e.abs().max(1.0),
+                    "{:?}, result {k}: {a}, elsewhere {e}",
+                    inputs[0].dims()
+                );
+            }
+        }
+    }
 
     /// Numbers in -1..1.
     pub fn random(shape: &[usize], seed: u64) -> Tensor {

@@ -11,12 +11,16 @@ const NUMBERS_WORTH_A_THREAD: usize = 1 << 16;
 /// Rows of a map that are worth handing to another thread.
 const ROWS_WORTH_A_THREAD: usize = 32;
 
-/// `max(x + y, 0)` of two tensors of the same shape.
+/// `x + y` of two tensors of the same shape, at least 0 if `relu`.
 ///
 /// # Errors
 /// Shapes that differ, and what the device reports.
-pub fn add_relu(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    if on_cpu(x) { x.contiguous()?.apply_op2(&y.contiguous()?, AddRelu) } else { (x + y)?.relu() }
+pub fn add(x: &Tensor, y: &Tensor, relu: bool) -> Result<Tensor> {
+    if on_cpu(x) {
+        return x.contiguous()?.apply_op2(&y.contiguous()?, Add { relu });
+    }
+    let sum = (x + y)?;
+    if relu { sum.relu() } else { Ok(sum) }
 }
 
 /// Every cell of `[images, height, width, channels]` twice in both directions.
@@ -133,11 +137,13 @@ impl Elementwise for Gated<'_> {
     }
 }
 
-struct AddRelu;
+struct Add {
+    relu: bool,
+}
 
-impl CustomOp2 for AddRelu {
+impl CustomOp2 for Add {
     fn name(&self) -> &'static str {
-        "awing-add-relu"
+        "awing-add"
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, y: &CpuStorage, ly: &Layout) -> Result<(CpuStorage, Shape)> {
@@ -145,11 +151,11 @@ impl CustomOp2 for AddRelu {
         if lx.shape() != ly.shape() {
             bail!("{:?} and {:?} can't be added", lx.shape(), ly.shape());
         }
-        Ok((CpuStorage::F32(new_vector(|out| sum(x, y, true, out))), lx.shape().clone()))
+        Ok((CpuStorage::F32(new_vector(|out| sum(x, y, self.relu, out))), lx.shape().clone()))
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, sum: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let gradient = sum.apply_op2_no_bwd(&dy.contiguous()?, &Gate)?;
+        let gradient = if self.relu { sum.apply_op2_no_bwd(&dy.contiguous()?, &Gate)? } else { dy.clone() };
         Ok((Some(gradient.clone()), Some(gradient)))
     }
 }
@@ -277,7 +283,7 @@ impl CustomOp1 for Resize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::tests::{check_gradient, random};
+    use crate::ops::tests::{check_elsewhere, check_gradient, random};
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
@@ -287,7 +293,19 @@ mod tests {
         // Away from the corner of the ReLU, where a difference quotient means nothing.
         let away = |t: &Tensor| (t + (t.sign().unwrap() * 0.1).unwrap()).unwrap();
         let sum = away(&(&x + &y).unwrap());
-        check_gradient(&[(&sum - &y).unwrap(), y], |v| add_relu(&v[0], &v[1]));
+        for relu in [false, true] {
+            check_gradient(&[(&sum - &y).unwrap(), y.clone()], |v| add(&v[0], &v[1], relu));
+        }
+    }
+
+    #[test]
+    fn other_devices_compute_the_same() {
+        let (x, y) = (random(&[2, 4, 6, 19], 1), random(&[2, 4, 6, 19], 2));
+        check_elsewhere(std::slice::from_ref(&x), |v| upsample2x(&v[0]));
+        check_elsewhere(std::slice::from_ref(&x), |v| avg_pool2x(&v[0]));
+        for relu in [false, true] {
+            check_elsewhere(&[x.clone(), y.clone()], |v| add(&v[0], &v[1], relu));
+        }
     }
 
     #[test]
@@ -300,6 +318,6 @@ mod tests {
         };
         same(avg_pool2x(&x).unwrap(), nchw.avg_pool2d(2).unwrap().permute((0, 2, 3, 1)).unwrap());
         same(upsample2x(&x).unwrap(), nchw.upsample_nearest2d(12, 8).unwrap().permute((0, 2, 3, 1)).unwrap());
-        same(add_relu(&x, &x).unwrap(), (x * 2.0).unwrap().relu().unwrap());
+        same(add(&x, &x, true).unwrap(), (x * 2.0).unwrap().relu().unwrap());
     }
 }

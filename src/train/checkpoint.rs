@@ -9,6 +9,26 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 const STATE_KEY: &str = "awing_training";
+/// Metadata that tells whether the tensors are those that were written.
+const CHECKSUM_KEY: &str = "awing_checksum";
+
+/// FNV-1a over the bytes of all tensors, in the order of the parameters.
+#[derive(Clone, Copy)]
+struct Checksum(u64);
+
+impl Checksum {
+    fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    }
+
+    fn text(self) -> String {
+        format!("{:016x}", self.0)
+    }
+}
 
 /// Numbers beside the tensors.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -51,6 +71,8 @@ pub(super) fn save(
         stored.push((format!("first/{}", p.name), bytes(&state.moments[i].first)));
         stored.push((format!("second/{}", p.name), bytes(&state.moments[i].second)));
     }
+    let mut checksum = Checksum::new();
+    stored.iter().for_each(|(_, bytes)| checksum.take(bytes));
     let views = stored
         .iter()
         .map(|(name, bytes)| {
@@ -59,7 +81,7 @@ pub(super) fn save(
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| failed(e.to_string()))?;
     let text = serde_json::to_string(&(position, recipe)).map_err(|e| failed(e.to_string()))?;
-    let metadata = HashMap::from([(STATE_KEY.to_owned(), text)]);
+    let metadata = HashMap::from([(STATE_KEY.to_owned(), text), (CHECKSUM_KEY.to_owned(), checksum.text())]);
     let whole = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))?;
     crate::files::write_whole(&file, &whole).map_err(|e| failed(e.to_string()))
 }
@@ -79,9 +101,11 @@ pub(super) fn load(folder: &Path, recipe: &Recipe, parameters: &[Parameter]) -> 
         return Err(failed(reason));
     }
     let tensors = SafeTensors::deserialize(&whole).map_err(|e| failed(e.to_string()))?;
-    let read = |group: &str, p: &Parameter| -> Result<Vec<f32>, TrainError> {
+    let mut checksum = Checksum::new();
+    let mut read = |group: &str, p: &Parameter| -> Result<Vec<f32>, TrainError> {
         let name = format!("{group}/{}", p.name);
         let view = tensors.tensor(&name).map_err(|e| failed(e.to_string()))?;
+        checksum.take(view.data());
         let values: Vec<f32> =
             view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         if values.len() != p.shape.iter().product::<usize>() {
@@ -94,6 +118,10 @@ pub(super) fn load(folder: &Path, recipe: &Recipe, parameters: &[Parameter]) -> 
         state.values.push(read("value", p)?);
         state.averages.push(read("average", p)?);
         state.moments.push(Moments { first: read("first", p)?, second: read("second", p)? });
+    }
+    let expected = metadata.metadata().as_ref().and_then(|m| m.get(CHECKSUM_KEY));
+    if expected != Some(&checksum.text()) {
+        return Err(failed("its numbers are not those that were written: the file is damaged".into()));
     }
     Ok((position, state))
 }

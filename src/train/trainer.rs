@@ -28,10 +28,10 @@ pub enum TrainError {
     #[error("{0} holds a training already; add --resume to go on with it, or give --out another folder")]
     Occupied(PathBuf),
     #[error(
-        "the loss is not a number any more in step {step}; the last checkpoint is untouched. \
+        "the loss is not a number any more in step {step}; what {out} holds is from before and whole. \
          A lower learning_rate or a longer warm-up helps"
     )]
-    Diverged { step: u64 },
+    Diverged { step: u64, out: PathBuf },
     #[error(transparent)]
     Data(#[from] DataError),
     #[error(transparent)]
@@ -83,6 +83,8 @@ pub struct Progress {
     pub loss: f64,
     /// The newest validation measure.
     pub validation: Option<f64>,
+    /// Until the schedule or the time limit ends, at the pace of this session.
+    pub time_left: Duration,
 }
 
 /// How a training ended.
@@ -205,13 +207,16 @@ impl Trainer {
                 measured = Some(self.validate(validator)?);
                 validation = measured;
             }
+            let steps_per_second = (step - step_before) as f64 / started.elapsed().as_secs_f64().max(1e-9);
+            let until_limit = self.options.limit.map(|limit| limit.saturating_sub(started.elapsed()));
+            let until_end = Duration::from_secs_f64((steps - step) as f64 / steps_per_second);
             let progress = Progress {
                 step,
                 steps,
-                images_per_second: ((step - step_before) * self.recipe.batch_size as u64) as f64
-                    / started.elapsed().as_secs_f64(),
+                images_per_second: steps_per_second * self.recipe.batch_size as f64,
                 loss: loss_sum / loss_count as f64,
                 validation,
+                time_left: until_limit.map_or(until_end, |limit| limit.min(until_end)),
             };
             on_progress(&progress);
             if step.is_multiple_of(LOG_STEPS) || is_last || measured.is_some() {
@@ -256,7 +261,7 @@ impl Trainer {
             self.compute.gradients(&*self.task, &self.state.values, batch)?;
         let norm = global_norm(of_parameters.iter().flatten().map(Vec::as_slice));
         if !(loss.is_finite() && norm.is_finite()) {
-            return Err(TrainError::Diverged { step });
+            return Err(TrainError::Diverged { step, out: self.options.out.clone() });
         }
         let scale = self.recipe.optimizer.clip_norm.map_or(1.0, |longest| (longest / norm.max(1e-12)).min(1.0));
         let decay = self.recipe.average_decay.min((step + 1) as f64 / (step as f64 + AVERAGE_WARMUP)) as f32;

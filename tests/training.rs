@@ -1,0 +1,244 @@
+//! What `awing train` promises, held on a few drawn faces: the same seed and threads make the same model, a training that was
+//! killed goes on as if nothing had happened, and whatever goes wrong is said with the file's name and leaves the
+//! output whole.
+
+mod training_set;
+
+use awing::model::Model;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use training_set::{PICTURES, write_faces, write_recipe};
+
+/// A folder with data and recipe.
+struct Place {
+    folder: tempfile::TempDir,
+    data: PathBuf,
+    recipe: PathBuf,
+}
+
+impl Place {
+    fn new(steps: usize, changed: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = write_faces(folder.path());
+        let recipe = write_recipe(folder.path(), steps, changed);
+        Self { folder, data, recipe }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, out: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
+        command.arg("train").arg("--data").arg(&self.data).arg("--recipe").arg(&self.recipe);
+        command.arg("--out").arg(self.path(out)).args(more);
+        if !more.contains(&"--threads") {
+            command.args(["--threads", "1"]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn train(&self, out: &str, more: &[&str]) -> Output {
+        self.command(out, more).output().unwrap()
+    }
+
+    fn validated<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+        let mut all = vec!["--validation", self.data.to_str().unwrap()];
+        all.extend(more);
+        all
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
+}
+
+fn succeeds(output: &Output) {
+    assert!(output.status.success(), "{}", text(output));
+}
+
+/// Ends with an error of one line, which is returned; no panic.
+fn fails(output: &Output) -> String {
+    let text = text(output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+    text.lines().find(|line| line.starts_with("awing: ")).unwrap_or_else(|| panic!("no message in {text:?}")).to_owned()
+}
+
+/// Every weight of the model, its file's description aside: that holds times.
+fn weights(folder: &Path) -> Vec<Vec<f32>> {
+    let model = Model::load(&folder.join("model.safetensors")).unwrap();
+    let parameters = model.config().graph().parameters();
+    parameters.iter().map(|p| model.tensor(&p.name).unwrap().to_vec()).collect()
+}
+
+/// Names and contents of a folder.
+fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap());
+    let mut all: Vec<_> = entries
+        .map(|e| (e.file_name().to_string_lossy().into_owned(), std::fs::read(e.path()).unwrap_or_default()))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn the_same_seed_and_threads_make_the_same_model() {
+    let place = Place::new(12, &[]);
+    for threads in ["1", "2"] {
+        let folders = ["a", "b"].map(|name| format!("{name}{threads}"));
+        for out in &folders {
+            succeeds(&place.train(out, &["--threads", threads]));
+        }
+        assert_eq!(weights(&place.path(&folders[0])), weights(&place.path(&folders[1])), "{threads} threads");
+    }
+    let other = Place::new(12, &[("seed = 5", "seed = 6")]);
+    succeeds(&other.train("a", &[]));
+    assert_ne!(weights(&place.path("a1")), weights(&other.path("a")));
+}
+
+#[test]
+fn killed_and_resumed_is_as_if_nothing_had_happened() {
+    let place = Place::new(400, &[]);
+    succeeds(&place.train("through", &place.validated(&[])));
+    let mut child = place.command("killed", &place.validated(&[])).spawn().unwrap();
+    let checkpoint = place.path("killed").join("checkpoint.safetensors");
+    let start = Instant::now();
+    while !checkpoint.exists() {
+        assert!(start.elapsed() < Duration::from_secs(120), "no checkpoint");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(30));
+    assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let refused = fails(&place.train("killed", &place.validated(&[])));
+    assert!(refused.contains("killed") && refused.contains("--resume"), "{refused}");
+    succeeds(&place.train("killed", &place.validated(&["--resume"])));
+    assert_eq!(weights(&place.path("through")), weights(&place.path("killed")));
+    let column = |folder: &str, i: usize| -> Vec<String> {
+        let log = std::fs::read_to_string(place.path(folder).join("log.csv")).unwrap();
+        log.lines().map(|line| line.split(',').nth(i).unwrap().to_owned()).collect()
+    };
+    for (i, name) in ["step", "images", "", "learning_rate", "", "validation"].into_iter().enumerate() {
+        if !name.is_empty() {
+            assert_eq!(column("through", i), column("killed", i));
+            assert_eq!(column("through", i)[0], name);
+        }
+    }
+    assert!(place.path("killed").join("curve.png").exists());
+}
+
+#[test]
+fn a_training_gets_better_and_pauses_when_its_time_is_up() {
+    let place = Place::new(100_000, &[]);
+    let output = place.train("out", &place.validated(&["--minutes", "0.05"]));
+    succeeds(&output);
+    assert!(text(&output).contains("--resume"), "{}", text(&output));
+    let rows = awing::train::read_log(&place.path("out").join("log.csv")).unwrap();
+    let errors: Vec<f64> = rows.iter().filter_map(|r| r.validation).collect();
+    assert!(errors.last() < errors.first(), "{errors:?}");
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_training_and_leaves_the_output_whole() {
+    let place = Place::new(100, &[("learning_rate = 2e-3", "learning_rate = 1e30"), ("clip_norm = 20.0", "")]);
+    let message = fails(&place.train("out", &[]));
+    assert!(message.contains("not a number") && message.contains("learning_rate"), "{message}");
+    assert!(contents(&place.path("out")).is_empty());
+}
+
+#[test]
+fn data_that_can_not_be_used_is_named() {
+    let place = Place::new(5, &[]);
+    std::fs::write(&place.data, "\n").unwrap();
+    assert!(fails(&place.train("out", &[])).contains("faces.jsonl"));
+
+    let place = Place::new(5, &[]);
+    std::fs::remove_file(&place.data).unwrap();
+    assert!(fails(&place.train("out", &[])).contains("faces.jsonl"));
+
+    let place = Place::new(50, &[]);
+    std::fs::remove_file(place.path("2.png")).unwrap();
+    let message = fails(&place.train("out", &[]));
+    assert!(message.contains("2.png") && message.contains("faces.jsonl:3"), "{message}");
+    assert!(contents(&place.path("out")).is_empty());
+
+    let place = Place::new(50, &[]);
+    let whole = std::fs::read(place.path("3.png")).unwrap();
+    std::fs::write(place.path("3.png"), &whole[..whole.len() / 2]).unwrap();
+    let message = fails(&place.train("out", &[]));
+    assert!(message.contains("3.png") && message.contains(&format!("faces.jsonl:{PICTURES}")), "{message}");
+
+    let place = Place::new(5, &[("batch_size = 4", "batch_size = 4\nbatchsize = 4")]);
+    let message = fails(&place.train("out", &[]));
+    assert!(message.contains("recipe.toml"), "{message}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named_and_left_alone() {
+    let place = Place::new(20, &[]);
+    succeeds(&place.train("out", &[]));
+    let file = place.path("out").join("checkpoint.safetensors");
+    let whole = std::fs::read(&file).unwrap();
+    let mut flipped = whole.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 0x40;
+    for damaged in [&whole[..whole.len() / 2], &whole[..10], b"", &flipped] {
+        std::fs::write(&file, damaged).unwrap();
+        let before = contents(&place.path("out"));
+        let message = fails(&place.train("out", &["--resume"]));
+        assert!(message.contains("checkpoint.safetensors"), "{message}");
+        assert!(contents(&place.path("out")) == before);
+    }
+    std::fs::write(&file, &whole).unwrap();
+    succeeds(&place.train("out", &["--resume"]));
+    let other = write_recipe(place.folder.path(), 30, &[]);
+    assert_eq!(other, place.recipe);
+    assert!(fails(&place.train("out", &["--resume"])).contains("another recipe"));
+}
+
+/// A limit on the size of files stands for a full disk: writing fails in the middle of a file.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_said_and_leaves_the_old_files() {
+    let place = Place::new(100_000, &[]);
+    succeeds(&place.train("out", &["--minutes", "0.005"]));
+    let before = contents(&place.path("out"));
+    let command = place.command("out", &["--resume", "--minutes", "0.005"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]);
+    limited.arg(command.get_program()).args(command.get_args());
+    let message = fails(&limited.output().unwrap());
+    assert!(message.contains("model.safetensors") && message.contains("arge"), "{message}");
+    assert!(contents(&place.path("out")) == before, "something is left behind or damaged");
+}
+
+/// One thread for the network as asked, one for the loader, the program's own, and the one that listens for Ctrl-C.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_training_has_no_more_threads_than_it_was_given() {
+    let place = Place::new(100_000, &[("input_size = 64", "input_size = 128"), ("batch_size = 4", "batch_size = 8")]);
+    let mut child = place.command("out", &place.validated(&[])).spawn().unwrap();
+    let start = Instant::now();
+    let mut most = 0;
+    while !place.path("out").join("log.csv").exists() {
+        assert!(start.elapsed() < Duration::from_secs(120), "nothing is logged");
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+        most = most.max(tasks.count());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(most <= 4, "{most} threads");
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_device_that_the_build_does_not_know_is_refused_with_the_way_to_get_it() {
+    let place = Place::new(5, &[]);
+    let message = fails(&place.train("out", &["--device", "cuda"]));
+    assert!(message.contains("--features cuda"), "{message}");
+}
