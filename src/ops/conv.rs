@@ -191,7 +191,7 @@ impl CustomOp1 for BiasGradient {
 mod tests {
     use super::*;
     use crate::ops::tests::{check_elsewhere, check_gradient, random};
-    use candle_core::Device;
+    use candle_core::{Device, Var};
 
     #[test]
     fn it_is_candles_convolution() {
@@ -228,6 +228,39 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Gradients of input and weight by stock candle, (image, row, column, channel).
+    fn stock(x: &Tensor, weight: &Tensor, stride: usize, padding: usize, dy: &Tensor) -> Result<[Tensor; 2]> {
+        let nchw = Var::from_tensor(&x.permute((0, 3, 1, 2))?.contiguous()?)?;
+        let weight = Var::from_tensor(weight)?;
+        let y = nchw.conv2d(&weight, padding, stride, 1, 1)?.permute((0, 2, 3, 1))?;
+        let gradients = (y * dy)?.sum_all()?.backward()?;
+        let of = |var: &Var| gradients.get(var).cloned().ok_or_else(|| candle_core::Error::Msg("no gradient".into()));
+        Ok([of(&nchw)?.permute((0, 2, 3, 1))?, of(&weight)?])
+    }
+
+    #[test]
+    fn gradients_are_candles_where_candle_is_right() {
+        for (h, w, k, s, p) in [(7, 9, 3, 1, 1), (8, 6, 3, 2, 1), (9, 5, 3, 2, 1), (12, 10, 7, 2, 3), (6, 11, 5, 1, 0)]
+        {
+            let (x, weight) = (random(&[2, h, w, 5], 1), random(&[6, 5, k, k], 2));
+            let vars = [Var::from_tensor(&x).unwrap(), Var::from_tensor(&weight).unwrap()];
+            let y = conv2d(&vars[0], &vars[1], None, s, p).unwrap();
+            let dy = random(y.dims(), 3);
+            let gradients = (y * &dy).unwrap().sum_all().unwrap().backward().unwrap();
+            for (var, expected) in vars.iter().zip(stock(&x, &weight, s, p, &dy).unwrap()) {
+                let off = (gradients.get(var).unwrap() - expected).unwrap().abs().unwrap().max_all().unwrap();
+                assert!(off.to_scalar::<f32>().unwrap() < 1e-3, "{h}x{w}, filter {k}, stride {s}, padding {p}");
+            }
+        }
+    }
+
+    /// When this fails, candle has learnt it, and [`by_candle`] may leave the padding to it.
+    #[test]
+    fn candle_still_fails_where_the_sides_leave_over_different_amounts() {
+        let (x, weight, dy) = (random(&[1, 9, 8, 2], 1), random(&[3, 2, 3, 3], 2), random(&[1, 5, 4, 3], 3));
+        assert!(stock(&x, &weight, 2, 1, &dy).is_err());
     }
 
     #[test]
