@@ -7,12 +7,39 @@
 #[path = "camera/rig.rs"]
 mod rig;
 
+use awing::capture::{self, CaptureOptions};
+use awing::image::Frame;
 use rig::{Awing, MODES, Rig};
 use serde_json::Value;
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::File;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const TRACK: &str = "--headless --json - --input camera:0";
+
+/// The system's allocator, counting.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is the system allocator's doing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
 
 fn mean_distance(a: &[(f32, f32)], b: &[(f32, f32)]) -> f32 {
     let distances = a.iter().zip(b).map(|(a, b)| (a.0 - b.0).hypot(a.1 - b.1));
@@ -80,10 +107,12 @@ fn only_cameras_that_capture_are_listed() {
     rig.add(0, "metadata\nname Data about pictures");
     rig.add(1, "name Front camera\nmode YUYV 640 480 1001 30000\nmode YUYV 640 480 1 15\nmode MJPG 1280 720 1 30");
     rig.add(2, "name A scanner\nmode GREY 640 480 1 30");
+    rig.add(3, &format!("denied\n{MODES}"));
     rig.add(10, &format!("name \u{e9}t\u{e9}\n{MODES}"));
     let list = |arguments: &str| {
         let mut awing = rig.awing(arguments);
         assert!(awing.end().success(), "{}", awing.said());
+        assert!(awing.said().contains("camera 3 is left out: you may not use /dev/video3"), "{}", awing.said());
         awing.written().join("\n")
     };
     let table = list("cameras");
@@ -306,6 +335,51 @@ fn ctrl_c_ends_it_at_once_while_the_driver_hangs() {
             (rig, awing)
         });
     }
+}
+
+/// Runs a test once more in a process that sees emulated cameras; false if this is that process.
+fn runs_before_a_camera(test: &str, mode: &str) -> bool {
+    if std::env::var_os("EMULATED_CAMERAS").is_some() {
+        return false;
+    }
+    let rig = Rig::new();
+    rig.add(0, mode);
+    let itself = std::env::current_exe().unwrap();
+    let output = rig.command(&itself).args([test, "--exact", "--nocapture"]).output().unwrap();
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("1 passed"), "{mode}: {said}{complained}");
+    true
+}
+
+#[test]
+fn whoever_takes_frames_late_gets_the_newest() {
+    if runs_before_a_camera("whoever_takes_frames_late_gets_the_newest", "mode YUYV 640 480 1 30") {
+        return;
+    }
+    let mut camera = capture::open("camera:0", &CaptureOptions::default()).unwrap();
+    let mut frame = Frame::default();
+    let before_s = camera.next(&mut frame).unwrap().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    let after_s = camera.next(&mut frame).unwrap().unwrap();
+    assert!(after_s - before_s > 0.5, "a frame of {after_s} s after one of {before_s} s");
+    let tally = camera.tally().unwrap();
+    assert!(tally.replaced + tally.lost > 10, "{tally:?}");
+}
+
+#[test]
+fn a_frame_that_is_no_jpeg_is_read_without_new_memory() {
+    let test = "a_frame_that_is_no_jpeg_is_read_without_new_memory";
+    if runs_before_a_camera(test, "mode YUYV 640 480 1 60") {
+        assert!(runs_before_a_camera(test, "mode NV12 640 480 1 60"));
+        return;
+    }
+    let mut camera = capture::open("camera:0", &CaptureOptions::default()).unwrap();
+    let mut frame = Frame::default();
+    let mut read = |count: usize| (0..count).for_each(|_| assert!(camera.next(&mut frame).unwrap().is_some()));
+    read(20);
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    read(60);
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0);
 }
 
 #[test]

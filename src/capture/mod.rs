@@ -66,8 +66,7 @@ pub struct Tally {
     pub first: Option<Instant>,
     /// Those that arrived whole.
     pub delivered: u64,
-    /// Of these, those that were handed out, and those that a newer one replaced before somebody took them.
-    pub taken: u64,
+    /// Of these, those that a newer one replaced before somebody took them.
     pub replaced: u64,
     /// Those that arrived damaged.
     pub damaged: u64,

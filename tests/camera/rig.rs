@@ -192,21 +192,29 @@ impl Rig {
         fs::rename(self.folder.path().join("away"), self.node(number)).unwrap();
     }
 
-    /// Runs the program with these cameras, in a folder of its own.
+    /// Runs the program with these cameras.
     pub fn awing(&self, arguments: &str) -> Awing {
         self.awing_logging("warn,tiny_skia=error", arguments)
     }
 
-    pub fn awing_logging(&self, log: &str, arguments: &str) -> Awing {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_awing"))
-            .args(arguments.split_whitespace())
+    /// A program that will see these cameras and no display, in a folder of its own.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(self.folder.path())
             .env("LD_PRELOAD", shared().join("emulator.so"))
             .env("EMULATED_CAMERAS", self.folder.path())
-            .env("AWING_LOG", log)
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
-            .stdin(Stdio::null())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn awing_logging(&self, log: &str, arguments: &str) -> Awing {
+        let mut child = self
+            .command(Path::new(env!("CARGO_BIN_EXE_awing")))
+            .args(arguments.split_whitespace())
+            .env("AWING_LOG", log)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -197,7 +197,6 @@ impl Source for Camera {
             self.shared.wait(patience, |state| state.newest.is_some() || state.failed.is_some() || state.is_over);
         if let Some((newest, captured)) = state.newest.take() {
             state.spare.push(std::mem::replace(frame, newest));
-            state.tally.taken += 1;
             drop(state);
             (self.captured, self.arrived) = (captured, Instant::now());
             if self.told.take().is_some() {

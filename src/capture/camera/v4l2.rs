@@ -10,7 +10,7 @@
 
 use super::decode::Layout;
 use super::mode::{self, Mode, PixelFormat, Rate, Wish};
-use super::{CameraDescription, Raw};
+use super::{CameraDescription, Raw, remedy};
 use nix::poll::PollFlags;
 use nix::sys::mman::{MapFlags, ProtFlags};
 use nix::time::{ClockId, clock_gettime};
@@ -29,6 +29,7 @@ use v4l::{Format, FourCC, Fraction, v4l2};
 
 /// Buffers shared with the driver: one is filled, one is full, one is being read, and one for luck.
 const BUFFERS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(5);
 /// A frame can't be older than this when it is handed out; a driver that says so has another clock.
 const OLDEST: Duration = Duration::from_secs(1);
 const CAPTURE: u32 = v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE;
@@ -38,7 +39,13 @@ const MMAP: u32 = v4l2_memory_V4L2_MEMORY_MMAP;
 pub(super) fn list() -> io::Result<Vec<CameraDescription>> {
     let mut cameras = Vec::new();
     for index in nodes()? {
-        let Ok(device) = v4l::Device::new(index as usize) else { continue };
+        let device = match v4l::Device::new(index as usize) {
+            Ok(device) => device,
+            Err(error) => {
+                tracing::warn!("camera {index} is left out: {}", remedy::explain(index, &error, false));
+                continue;
+            }
+        };
         let Ok((name, true)) = capability(&device.handle()) else { continue };
         let modes = modes(&device, &Wish::default());
         if !modes.is_empty() {
@@ -267,7 +274,11 @@ impl Stream {
             Err(error) => return Err(error),
             Ok(_) => {}
         }
-        let Some(mut newest) = self.take()? else { return Ok(None) };
+        let Some(mut newest) = self.take()? else {
+            // A driver that is ready with nothing is not to be asked without a pause.
+            std::thread::sleep(PAUSE.min(patience));
+            return Ok(None);
+        };
         let mut missed = 0;
         // What came meanwhile is newer.
         while let Some(newer) = self.take()? {
