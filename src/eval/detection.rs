@@ -19,7 +19,7 @@ use std::path::Path;
 pub const FRAME_SIDE: f32 = 640.0;
 /// Sides of the staged faces' boxes, in pixels: the last fills a frame of 480 pixels nearly.
 pub const STAGED_SIDES: [f32; 8] = [40.0, 56.0, 80.0, 112.0, 160.0, 224.0, 320.0, 432.0];
-/// Bounds of the size classes of faces in scenes, in pixels of a frame of [`FRAME_SIDE`]; smaller ones are not counted.
+/// Bounds of the size classes of faces in scenes, in pixels of a frame of `FRAME_SIDE`; smaller ones are not counted.
 const SCENE_SIDES: [f32; 5] = [40.0, 60.0, 90.0, 150.0, FRAME_SIDE];
 /// Scores from which on a detection counts.
 pub const THRESHOLDS: [f32; 5] = [0.3, 0.4, 0.5, 0.6, 0.7];
@@ -34,7 +34,7 @@ const SEED: u64 = 1;
 pub struct Recall {
     /// "set in, 640x480", "set in, 480x640" or "scenes".
     pub kind: String,
-    /// Smallest and largest side, in pixels of a frame of [`FRAME_SIDE`].
+    /// Smallest and largest side, in pixels of a frame of `FRAME_SIDE`.
     pub side_px: (f32, f32),
     pub faces: usize,
     /// Found faces in percent, at each threshold.
