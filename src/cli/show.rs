@@ -41,6 +41,8 @@ pub(super) struct Show {
     /// As asked for; `None`: as suits the source.
     is_mirrored: Option<bool>,
     is_frozen: bool,
+    /// Nothing more will come.
+    is_over: bool,
     shows_information: bool,
     shows_help: bool,
     message: Option<(String, Instant)>,
@@ -95,6 +97,7 @@ impl Show {
             needs_paint: true,
             is_mirrored: arguments.is_mirrored(),
             is_frozen: false,
+            is_over: false,
             shows_information: true,
             shows_help: false,
             message: None,
@@ -129,7 +132,7 @@ impl Show {
                 self.obey(command);
             }
             // Looked at before the last frame is taken, so that it is not missed.
-            let is_over = is_over();
+            self.is_over = is_over();
             let has_come = newest.take(&mut next, PATIENCE);
             is_new = has_come && !self.is_frozen;
             if is_new {
@@ -137,7 +140,7 @@ impl Show {
                 self.viewing.is_fresh = false;
                 self.needs_paint = true;
             }
-            if is_over && !has_come && !stays {
+            if self.is_over && !has_come && !stays {
                 break;
             }
         }
@@ -253,8 +256,12 @@ impl Show {
         self.needs_paint = true;
     }
 
-    fn wish(&self, wish: Wish) {
-        self.controls.wishes().push(wish);
+    fn wish(&mut self, wish: Wish) {
+        if self.is_over {
+            self.say("this was the last picture".into());
+        } else {
+            self.controls.wishes().push(wish);
+        }
     }
 
     fn say(&mut self, message: String) {

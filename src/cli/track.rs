@@ -16,7 +16,7 @@ use crate::capture::{self, CaptureError, CaptureOptions, Source};
 use crate::track::Tracker;
 use anyhow::{Context, Result, bail};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -100,8 +100,21 @@ impl Session {
     fn end(&self) -> Result<()> {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let tracked = thread.map_or(Ok(()), |thread| wait(thread, &self.is_done, &self.controls));
-        let finished = lock(&self.outputs).finish();
+        let finished = self.finish_outputs();
         tracked.and(finished)
+    }
+
+    /// Ends everything that is written, unless a reader that does not read holds it up.
+    fn finish_outputs(&self) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            match self.outputs.try_lock() {
+                Ok(mut outputs) => return outputs.finish(),
+                Err(TryLockError::Poisoned(outputs)) => return outputs.into_inner().finish(),
+                Err(TryLockError::WouldBlock) => thread::sleep(GLANCE),
+            }
+        }
+        bail!("what is written is not taken: another program has stopped reading it")
     }
 }
 
