@@ -1,7 +1,7 @@
 //! The window of `awing track`: what is seen, as it is seen, and the keys.
 //!
-//! In: the newest frame and its faces, whenever there is one. Out: wishes to the tracking thread, and pictures where the
-//! person asks for one. It runs on the main thread, as windows want it, and does nothing but show.
+//! In: the newest frame and its faces, whenever there is one. Out: wishes to the tracking thread, and pictures where
+//! the person asks for one. It runs on the main thread, as windows want it, and does nothing but show.
 
 use super::args::{PrecisionChoice, TrackArguments};
 use super::live::{Controls, Newest, Seen, Told, Wish};
@@ -104,8 +104,8 @@ impl Show {
         })
     }
 
-    /// Shows what is seen until the window is closed, a stop is asked for, or nothing more comes; with `stays`, the last
-    /// frame stays until the window is closed.
+    /// Shows what is seen until the window is closed, a stop is asked for, or nothing more comes; with `stays`, the
+    /// last frame stays until the window is closed.
     ///
     /// # Errors
     /// If the display fails.
@@ -337,7 +337,8 @@ impl Figures {
         self.detector_ms += seen.times.detect_ms;
         self.smoothing_ms += seen.times.smooth_ms;
         let passed = self.since.elapsed();
-        if passed < FIGURES_OVER && !self.text.is_empty() {
+        // A still picture has no rate.
+        if passed < FIGURES_OVER || seen.number == self.first_number {
             return;
         }
         let count = self.shown as f32;

@@ -1,8 +1,8 @@
 //! The tracking thread of `awing track`.
 //!
 //! In: frames of a source, and the wishes of the person at the window. Out: faces, in everything that is written and to
-//! the window. Between two frames it does what was wished: another camera, another arithmetic, a recording. A source that
-//! falls silent holds up neither wishes nor the end.
+//! the window. Between two frames it does what was wished: another camera, another arithmetic, a recording. A source
+//! that falls silent holds up neither wishes nor the end.
 
 use super::args::PrecisionChoice;
 use super::live::{Controls, Newest, Seen, Wish};
