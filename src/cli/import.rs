@@ -32,6 +32,7 @@ pub(super) fn run(arguments: &ImportArguments) -> Result<()> {
     let model = import_pytorch(checkpoint)?;
     model.save_as(out, format)?;
     let (stacks, points) = (model.config().graph().outputs.len(), model.config().points);
-    println!("wrote {}: {stacks} stacks, {points} points and the boundary map", out.display());
+    let stacks = if stacks == 1 { "1 stack".into() } else { format!("{stacks} stacks") };
+    println!("wrote {}: {stacks}, {points} points and the boundary map", out.display());
     Ok(())
 }
