@@ -164,7 +164,8 @@ impl Model {
         Self::new(config, tensors)
     }
 
-    /// Writes the model file with weights in half precision; an existing one is replaced only when the new one is whole.
+    /// Writes the model file with weights in half precision; an existing one is replaced only when the new one is
+    /// whole.
     ///
     /// # Errors
     /// As [`Self::save_as`].

@@ -1,9 +1,9 @@
 //! Network definitions, their configuration, and the model file.
 //!
-//! A [`Model`] is a configuration and its weights. Its file is safetensors: convolution weights in half (or single) precision,
-//! biases and batch norms in single precision, and the configuration as JSON in the metadata, so that a file describes
-//! itself. A file that doesn't fit its own description is refused with the first tensor that is missing, superfluous or
-//! misshapen; nothing is ever half-loaded.
+//! A [`Model`] is a configuration and its weights. Its file is safetensors: convolution weights in half (or single)
+//! precision, biases and batch norms in single precision, and the configuration as JSON in the metadata, so that a file
+//! describes itself. A file that doesn't fit its own description is refused with the first tensor that is missing,
+//! superfluous or misshapen; nothing is ever half-loaded.
 //!
 //! The network itself is data ([`graph::Graph`]) with two executors: [`Network`] runs it in candle, with gradients;
 //! [`crate::engine`] compiles it for inference.

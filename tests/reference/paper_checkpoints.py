@@ -4,8 +4,8 @@
 
 For 1 to 4 stacks and 98, 68, 29 and 19 points: the network of paper_network.py with weights from the formula, saved in
 the zip format or the older one, bare, wrapped or as a whole training; imported in single precision, and its heatmaps on
-both executors held to PyTorch's, and to the files `expected_1hg_98pt.safetensors` and so on in the folder. Exits with 1 if a
-heatmap differs by more than 1e-3 of its stack's standard deviation. Needs NumPy, PyTorch and safetensors.
+both executors held to PyTorch's, and to the files `expected_1hg_98pt.safetensors` and so on in the folder. Exits with 1
+if a heatmap differs by more than 1e-3 of its stack's standard deviation. Needs NumPy, PyTorch and safetensors.
 """
 import pathlib
 import subprocess

@@ -2,9 +2,9 @@
 
     python tests/reference/paper_gradients.py > tests/reference/paper_gradients.json
 
-The network of paper_network.py with weights from the formula, in training mode and double precision; two pictures of 128
-pixels; targets, weights (1 or 11) and pictures from the formula; the Adaptive Wing loss summed over all cells and divided
-by their number. For every parameter: the root mean square of its gradient and its values at three places. Needs NumPy
+The network of paper_network.py with weights from the formula, in training mode and double precision; two pictures of
+128 pixels; targets, weights (1 or 11) and pictures from the formula; the Adaptive Wing loss summed over all cells and
+divided by their number. For every parameter: the root mean square of its gradient and its values at three places. Needs NumPy
 and PyTorch.
 """
 import json
