@@ -23,6 +23,7 @@ pub mod loss;
 pub mod model;
 pub mod ops;
 pub mod plot;
+pub mod quantize;
 pub mod simd;
 pub mod synth;
 pub mod text;

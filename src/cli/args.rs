@@ -3,7 +3,7 @@
 use super::device::DeviceChoice;
 use super::{
     eval::EvalArguments, export::ExportArguments, heatmaps::HeatmapsArguments, import::ImportArguments,
-    train::TrainArguments,
+    quantize::QuantizeArguments, train::TrainArguments,
 };
 use crate::capture::CaptureOptions;
 use crate::engine::Precision;
@@ -39,6 +39,8 @@ pub(super) enum Command {
     Import(ImportArguments),
     /// Write a model for other programs: ONNX, or PyTorch's names.
     Export(ExportArguments),
+    /// Make a landmark model faster and smaller: products in bytes; or bring it back to half precision.
+    Quantize(QuantizeArguments),
     /// Write what a network sees: the raw heatmaps of every stack.
     Heatmaps(HeatmapsArguments),
 }
@@ -166,6 +168,8 @@ pub(super) enum PrecisionChoice {
     /// Half precision, or what is faster on this core at the same accuracy.
     #[default]
     F16,
+    /// Bytes, for a model that `awing quantize` made; as f16 otherwise, and on cores that can't.
+    Int8,
 }
 
 impl PrecisionChoice {
@@ -174,6 +178,7 @@ impl PrecisionChoice {
         match self {
             PrecisionChoice::F32 => "f32",
             PrecisionChoice::F16 => "f16",
+            PrecisionChoice::Int8 => "int8",
         }
     }
 }
@@ -183,6 +188,7 @@ impl From<PrecisionChoice> for Precision {
         match choice {
             PrecisionChoice::F32 => Precision::F32,
             PrecisionChoice::F16 => Precision::F16,
+            PrecisionChoice::Int8 => Precision::Int8,
         }
     }
 }

@@ -32,7 +32,6 @@ pub(super) fn run(arguments: &ImportArguments) -> Result<()> {
     let model = import_pytorch(checkpoint)?;
     model.save_as(out, format)?;
     let (stacks, points) = (model.config().graph().outputs.len(), model.config().points);
-    let stacks = if stacks == 1 { "1 stack".into() } else { format!("{stacks} stacks") };
-    println!("wrote {}: {stacks}, {points} points and the boundary map", out.display());
+    println!("wrote {}: {stacks} stacks, {points} points and the boundary map", out.display());
     Ok(())
 }

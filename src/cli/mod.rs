@@ -19,6 +19,7 @@ mod json;
 mod live;
 mod outputs;
 mod painter;
+mod quantize;
 #[cfg(feature = "window")]
 mod show;
 mod status;
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
         Some(Command::Bench(arguments)) => bench::run(&arguments, start),
         Some(Command::Train(arguments)) => train::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),
+        Some(Command::Quantize(arguments)) => quantize::run(&arguments),
         Some(Command::Export(arguments)) => export::run(&arguments),
         Some(Command::Import(arguments)) => import::run(&arguments),
         Some(Command::Heatmaps(arguments)) => heatmaps::run(&arguments),

@@ -12,7 +12,7 @@ use super::plan::{
     Action, Arithmetic, Bias, CHANNEL_MULTIPLE, Cells, Depthwise, Map, MapId, Plan, Product, Segment, Step, Store, Term,
 };
 use crate::model::graph::{Graph, NodeId, Operation};
-use crate::model::{Model, coordinate_planes};
+use crate::model::{LARGEST_BYTE, Model, coordinate_planes};
 use std::collections::{HashMap, HashSet};
 
 /// Bytes of a strip of depthwise output: it has to stay in the nearest cache beside the weights.
@@ -32,7 +32,10 @@ pub(super) struct Target {
     /// Pixels.
     pub width: usize,
     pub vectors: Vectors,
+    /// Of all products but those that `bytes` is about.
     pub arithmetic: Arithmetic,
+    /// Whether products behind a depthwise convolution of known range are done in bytes.
+    pub bytes: bool,
     /// Maps of the last stack that decoding reads.
     pub channels: usize,
     /// Whether all maps of every stack are wanted too.
@@ -472,6 +475,8 @@ impl Compiler<'_> {
             let (blocks, weights) = pack(self.target.vectors, self.target.arithmetic, count, &[], |_, _| 0.0);
             let product = Product {
                 cells: size.0 * size.1,
+                arithmetic: self.target.arithmetic,
+                units: None,
                 depthwise: None,
                 segments: Vec::new(),
                 weights,
@@ -530,7 +535,7 @@ impl Compiler<'_> {
         };
         let norm = fused.norm.map(|n| self.name(n));
         let name = self.name(fused.convolution);
-        let (weights, mut bias) = fold::convolution(self.model, name, self.channels(fused.convolution), norm);
+        let (mut weights, mut bias) = fold::convolution(self.model, name, self.channels(fused.convolution), norm);
         let inputs = self.channels(input);
         let taps = kernel * kernel;
         let mut factors = Vec::new();
@@ -539,14 +544,20 @@ impl Compiler<'_> {
         let mut multiply_adds = (size.0 * size.1 * taps * inputs * outputs) as u64;
         let mut name = name.to_owned();
         let mut first_part = None;
+        let (mut arithmetic, mut units) = (self.target.arithmetic, None);
         if let Some((convolution, depthwise_norm, source)) = depthwise {
-            let (part, shift) = self.depthwise(convolution, depthwise_norm, source);
+            let unit = self.unit_of_bytes(&name);
+            let (part, shift) = self.depthwise(convolution, depthwise_norm, source, unit.unwrap_or(1.0));
             // A constant before the 1x1 convolution is another one behind it.
             for (bias, weights) in bias.iter_mut().zip(weights.chunks_exact(inputs)) {
                 *bias += weights.iter().zip(&shift).map(|(w, s)| w * s).sum::<f32>();
             }
+            if let Some(unit) = unit {
+                let of_sums = fold::bytes(&mut weights, &mut bias, unit);
+                (arithmetic, units) = (Arithmetic::Bytes, Some(self.target.vectors.fill_up(&of_sums[..outputs])));
+            }
             factors.extend((0..part.channels).map(|c| Some(c).filter(|&c| c < inputs)));
-            let groups = part.channels / self.target.arithmetic.group();
+            let groups = part.channels / arithmetic.group();
             segments.push(Segment { cells: None, taps: vec![0], groups });
             multiply_adds += (size.0 * size.1 * part.kernel * part.kernel * inputs) as u64;
             name = format!("{} + {name}", self.name(convolution));
@@ -574,10 +585,8 @@ impl Compiler<'_> {
             terms.push(self.term(residual, size, fused.channel));
         }
         let each = inputs * taps;
-        let (blocks, packed) =
-            pack(self.target.vectors, self.target.arithmetic, outputs, &factors, |output, factor| {
-                weights[output * each + factor]
-            });
+        let weight = |output: usize, factor: usize| weights[output * each + factor];
+        let (blocks, packed) = pack(self.target.vectors, arithmetic, outputs, &factors, weight);
         let mut inner = Vec::new();
         for &norm in &fused.inner {
             inner.extend(self.forms(norm, Some(norm), 0, outputs));
@@ -594,6 +603,8 @@ impl Compiler<'_> {
         };
         let product = Product {
             cells,
+            arithmetic,
+            units,
             depthwise: first_part,
             segments,
             weights: packed,
@@ -611,8 +622,20 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// The depthwise part of a step, and the constant that its batch norm adds.
-    fn depthwise(&mut self, convolution: NodeId, norm: Option<NodeId>, source: NodeId) -> (Depthwise, Vec<f32>) {
+    /// What one counts in the left factor of the 1x1 convolution `layer`, if that is to be done in bytes.
+    fn unit_of_bytes(&self, layer: &str) -> Option<f32> {
+        let quantization = self.model.config().quantization.as_ref().filter(|_| self.target.bytes)?;
+        Some(quantization.ranges.get(layer)? / LARGEST_BYTE)
+    }
+
+    /// The depthwise part of a step, whose results are counted in `unit`s, and the constant that its batch norm adds.
+    fn depthwise(
+        &mut self,
+        convolution: NodeId,
+        norm: Option<NodeId>,
+        source: NodeId,
+        unit: f32,
+    ) -> (Depthwise, Vec<f32>) {
         let &Operation::Convolution { kernel, stride, .. } = self.operation(convolution) else {
             unreachable!("a depthwise part is a convolution")
         };
@@ -624,7 +647,7 @@ impl Compiler<'_> {
         let mut by_tap = vec![0.0; taps * padded];
         for (channel, filter) in weights.chunks_exact(taps).enumerate() {
             for (tap, &weight) in filter.iter().enumerate() {
-                by_tap[tap * padded + channel] = weight;
+                by_tap[tap * padded + channel] = weight / unit;
             }
         }
         let size = self.size(convolution);

@@ -1,6 +1,6 @@
 //! Convolutions with their batch norms folded in.
 
-use crate::model::{Model, NORM_EPSILON};
+use crate::model::{Model, NORM_EPSILON, round_to_bytes};
 
 /// A batch norm in evaluation: `x * scale + shift`, one number a channel.
 pub(super) fn norm(model: &Model, name: &str) -> (Vec<f32>, Vec<f32>) {
@@ -32,6 +32,22 @@ pub(super) fn convolution(model: &Model, layer: &str, outputs: usize, norm_name:
         }
     }
     (weights, bias)
+}
+
+/// What the left factors, bytes without sign, have for 0.
+const ZERO: f32 = 128.0;
+
+/// Rounds weights to bytes and returns what one counts in each output's sum, where left factors are counted in `unit`s. The
+/// bias makes up for their zero.
+pub(super) fn bytes(weights: &mut [f32], bias: &mut [f32], unit: f32) -> Vec<f32> {
+    let outputs = bias.len();
+    let each = weights.len() / outputs;
+    let mut units = round_to_bytes(weights, outputs);
+    for ((weights, bias), of_sum) in weights.chunks_exact(each).zip(bias).zip(&mut units) {
+        *of_sum *= unit;
+        *bias -= ZERO * weights.iter().sum::<f32>() * *of_sum;
+    }
+    units
 }
 
 fn tensor<'a>(model: &'a Model, layer: &str, suffix: &str) -> &'a [f32] {

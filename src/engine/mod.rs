@@ -25,7 +25,7 @@ pub use profile::StepProfile;
 
 use crate::heatmap::HeatmapView;
 use crate::model::{Kind, Model};
-use crate::simd::{BrainFloat, BrainFloatKernel, Isa, Kernel, Simd, dispatch, dispatch_brain_float};
+use crate::simd::{BrainFloat, BrainFloatKernel, Isa, Kernel, Simd, dispatch, dispatch_brain_float, dispatch_bytes};
 use kernels::{Brain, Factor, RunProduct, Single, gate, picture};
 use memory::Memory;
 use plan::{Action, Arithmetic, MapId, Plan, Step};
@@ -64,6 +64,9 @@ pub enum Precision {
     /// as [`Self::F32`].
     #[default]
     F16,
+    /// Bytes in the matrix products of a model that was made for it (`awing quantize --to int8`), with AVX512-VNNI and
+    /// AVX512-BF16; everything else, and everything on other cores or of other models, as [`Self::F16`].
+    Int8,
 }
 
 /// For which input, and how, a model is compiled.
@@ -112,8 +115,9 @@ impl Engine {
     pub fn compile(model: &Model, options: &EngineOptions) -> Result<Self, EngineError> {
         let isa = Isa::active();
         let arithmetic = match options.precision {
-            Precision::F16 if isa.has_brain_float() => Arithmetic::BrainFloat,
-            Precision::F16 | Precision::F32 => Arithmetic::Single,
+            Precision::Int8 if isa.has_bytes() => Arithmetic::Bytes,
+            Precision::F16 | Precision::Int8 if isa.has_brain_float() => Arithmetic::BrainFloat,
+            _ => Arithmetic::Single,
         };
         Self::compile_for(model, options, isa, arithmetic)
     }
@@ -135,11 +139,14 @@ impl Engine {
         };
         let vectors = pack::Vectors::of(isa);
         let all = outputs == Outputs::All;
-        let target = compile::Target { height, width, vectors, arithmetic, channels, all };
+        let bytes = arithmetic == Arithmetic::Bytes;
+        // What is not done in bytes.
+        let arithmetic = if bytes { Arithmetic::BrainFloat } else { arithmetic };
+        let target = compile::Target { height, width, vectors, arithmetic, bytes, channels, all };
         let plan = compile::compile(model, &target)?;
         let workers = Workers::new(threads);
         let strip_bytes = |step: &Step| match &step.action {
-            Action::Product(product) => product.strip_bytes(arithmetic),
+            Action::Product(product) => product.strip_bytes(),
             _ => 0,
         };
         let strip_bytes = plan.steps.iter().map(strip_bytes).max().unwrap_or(0);
@@ -170,16 +177,17 @@ impl Engine {
             let small = RunSmall { action: &step.action, picture: input, maps, tables, memory: memory.pointer() };
             return match arithmetic {
                 Arithmetic::Single => dispatch(*isa, small),
-                Arithmetic::BrainFloat => dispatch_brain_float(*isa, small),
+                Arithmetic::BrainFloat | Arithmetic::Bytes => dispatch_brain_float(*isa, small),
             };
         };
         let part = |worker: usize, part: std::ops::Range<usize>| {
             // SAFETY: every thread has a strip of its own.
             let strip = unsafe { strips.pointer().add(worker * *strip_bytes) };
             let run = RunProduct { product, tables, memory: memory.pointer(), strip, part };
-            match arithmetic {
+            match product.arithmetic {
                 Arithmetic::Single => dispatch(*isa, run),
                 Arithmetic::BrainFloat => dispatch_brain_float(*isa, run),
+                Arithmetic::Bytes => dispatch_bytes(*isa, run),
             }
         };
         if workers.count() == 1 || step.multiply_adds < SHARED_FROM {

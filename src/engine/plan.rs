@@ -20,6 +20,9 @@ pub(super) enum Arithmetic {
     Single,
     /// Both factors rounded to bfloat16, sums in single precision.
     BrainFloat,
+    /// Both factors bytes, sums in integers: only the products behind a depthwise convolution whose range is known; the rest
+    /// as [`Self::BrainFloat`].
+    Bytes,
 }
 
 impl Arithmetic {
@@ -28,13 +31,20 @@ impl Arithmetic {
         match self {
             Arithmetic::Single => 4,
             Arithmetic::BrainFloat => 2,
+            Arithmetic::Bytes => 1,
         }
     }
 
-    /// The bytes of `value` as a factor.
+    /// The bytes of `value` as a factor; for [`Self::Bytes`] it is a whole number in -127..=127.
     pub fn factor(self, value: f32) -> impl Iterator<Item = u8> {
-        let brain = half::bf16::from_f32(value).to_ne_bytes();
-        let bytes = if self == Arithmetic::Single { value.to_ne_bytes() } else { [brain[0], brain[1], 0, 0] };
+        let bytes = match self {
+            Arithmetic::Single => value.to_ne_bytes(),
+            Arithmetic::BrainFloat => {
+                let [low, high] = half::bf16::from_f32(value).to_ne_bytes();
+                [low, high, 0, 0]
+            }
+            Arithmetic::Bytes => [value as i8 as u8, 0, 0, 0],
+        };
         bytes.into_iter().take(self.factor_bytes())
     }
 
@@ -168,6 +178,9 @@ pub(super) struct Term {
 pub(super) struct Product {
     /// Output cells.
     pub cells: usize,
+    pub arithmetic: Arithmetic,
+    /// For [`Arithmetic::Bytes`]: what one counts in the sum over the products, one number a channel.
+    pub units: Option<Memory>,
     pub depthwise: Option<Depthwise>,
     pub segments: Vec<Segment>,
     pub weights: Memory,
@@ -192,8 +205,8 @@ impl Product {
     }
 
     /// Bytes that a thread needs for a strip of the depthwise part.
-    pub fn strip_bytes(&self, arithmetic: Arithmetic) -> usize {
-        self.depthwise.as_ref().map_or(0, |d| d.strip_rows * d.width * d.channels * arithmetic.factor_bytes())
+    pub fn strip_bytes(&self) -> usize {
+        self.depthwise.as_ref().map_or(0, |d| d.strip_rows * d.width * d.channels * self.arithmetic.factor_bytes())
     }
 }
 

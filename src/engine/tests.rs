@@ -1,8 +1,8 @@
 //! The compiled plan computes what the candle graph does, on every instruction set.
 
 use super::*;
-use crate::model::graph::{Parameter, Role};
-use crate::model::{Mode, ModelConfig, Network, default_detector, default_landmarks};
+use crate::model::graph::{Operation, Parameter, Role};
+use crate::model::{Mode, ModelConfig, Network, Quantization, default_detector, default_landmarks};
 use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -155,6 +155,31 @@ fn brain_float_products_give_the_portable_maps() {
                 // A sum that rounds another way turns a factor's last bit now and then.
                 assert_close(actual, expected, 0.03, isa.name());
             }
+        }
+    }
+}
+
+#[test]
+fn products_in_bytes_give_the_portable_maps() {
+    let model = edge(6, &[10, 20, 37], 3, 2, true);
+    let layers = model.config().graph().nodes.into_iter().filter_map(|node| match node.operation {
+        Operation::Convolution { name, .. } if name.ends_with("pointwise") => Some((name, 6.0)),
+        _ => None,
+    });
+    let model = model.with_quantization(Some(Quantization { ranges: layers.collect() })).unwrap();
+    let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(64, 32) };
+    let expected = run(&model, &options, Isa::Portable, Arithmetic::Bytes);
+    let single = run(&model, &options, Isa::Portable, Arithmetic::Single);
+    for (maps, single) in expected.iter().zip(&single) {
+        // Ranges are guessed and weights not balanced here; `quantize` has a closer test.
+        assert_close(maps, single, 0.3, "portable bytes against single precision");
+        assert_ne!(maps, single, "nothing was done in bytes");
+    }
+    for isa in Isa::available().into_iter().filter(|isa| isa.has_bytes()) {
+        let actual = run(&model, &options, isa, Arithmetic::Bytes);
+        for (actual, expected) in actual.iter().zip(&expected) {
+            // A number that rounds another way turns a byte by one now and then.
+            assert_close(actual, expected, 0.05, isa.name());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a model file says about itself.
 
 use super::graph::Graph;
-use super::{EdgeConfig, PaperConfig};
+use super::{EdgeConfig, PaperConfig, Quantization};
 use crate::geometry::{Rect, Space};
 use crate::heatmap::{Calibration, Decoding};
 use serde::{Deserialize, Serialize};
@@ -87,6 +87,9 @@ pub struct ModelConfig {
     /// From a heatmap's maximum to a confidence.
     #[serde(default, skip_serializing_if = "is_default")]
     pub calibration: Calibration,
+    /// Which weights are bytes, if any, and what they are multiplied with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<Quantization>,
     /// Training data, steps and figures, as the trainer wrote them down.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub training: serde_json::Map<String, serde_json::Value>,
@@ -108,6 +111,9 @@ impl ModelConfig {
         }
         if !(self.crop.scale.is_finite() && self.crop.scale > 0.0) {
             return Err(format!("crop scale {} is not a positive number", self.crop.scale));
+        }
+        if let Some(quantization) = &self.quantization {
+            quantization.check(&self.graph())?;
         }
         Ok(())
     }

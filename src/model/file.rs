@@ -2,6 +2,7 @@
 
 use super::config::ModelConfig;
 use super::graph::{Parameter, Role};
+use super::quantization::{Quantization, round_to_bytes};
 use crate::heatmap::Calibration;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
@@ -109,6 +110,16 @@ impl Model {
         self
     }
 
+    /// The same weights, done in bytes as `quantization` says, or in bytes no more.
+    ///
+    /// # Errors
+    /// [`ModelError::BadDescription`] if it does not fit the network.
+    pub fn with_quantization(mut self, quantization: Option<Quantization>) -> Result<Self, ModelError> {
+        self.config.quantization = quantization;
+        self.config.check().map_err(ModelError::BadDescription)?;
+        Ok(self)
+    }
+
     /// Row-major values of a parameter of the network; `None` if it has no such.
     pub fn tensor(&self, name: &str) -> Option<&[f32]> {
         self.tensors.get(name).map(Vec::as_slice)
@@ -144,7 +155,11 @@ impl Model {
             config.graph().parameters().into_iter().map(|p| (p.name, p.shape)).collect();
         let file = SafeTensors::deserialize(bytes)?;
         let mut tensors = HashMap::new();
+        let units: HashMap<String, String> = byte_layers(&config).map(|l| (weight_of(l), unit_of(l))).collect();
         for (name, view) in file.tensors() {
+            if units.values().any(|unit| *unit == name) {
+                continue;
+            }
             let expected = shapes.get(&name).ok_or_else(|| ModelError::Superfluous { name: name.clone() })?;
             if view.shape() != expected {
                 let (actual, expected) = (view.shape().to_vec(), expected.clone());
@@ -157,6 +172,7 @@ impl Model {
                 Dtype::F16 => {
                     view.data().chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
                 }
+                Dtype::I8 if units.contains_key(&name) => numbers_of_bytes(&file, &view, &units[&name])?,
                 actual => return Err(ModelError::WrongType { name, actual }),
             };
             tensors.insert(name, values);
@@ -164,8 +180,7 @@ impl Model {
         Self::new(config, tensors)
     }
 
-    /// Writes the model file with weights in half precision; an existing one is replaced only when the new one is
-    /// whole.
+    /// Writes the model file with weights in half precision; an existing one is replaced only when the new one is whole.
     ///
     /// # Errors
     /// As [`Self::save_as`].
@@ -189,9 +204,16 @@ impl Model {
     /// can't hold the tensors.
     pub fn to_bytes(&self, format: WeightFormat) -> Result<Vec<u8>, ModelError> {
         let mut stored: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
+        let units: HashMap<String, String> = byte_layers(&self.config).map(|l| (weight_of(l), unit_of(l))).collect();
         for Parameter { name, shape, role } in self.config.graph().parameters() {
             let values = &self.tensors[&name];
-            let entry = if role == Role::ConvolutionWeight && format == WeightFormat::F16 {
+            let entry = if let Some(unit_name) = units.get(&name) {
+                let mut rounded = values.clone();
+                let units = round_to_bytes(&mut rounded, shape[0]);
+                let units = (Dtype::F32, vec![shape[0]], units.iter().flat_map(|u| u.to_le_bytes()).collect());
+                stored.insert(unit_name.clone(), units);
+                (Dtype::I8, shape, rounded.iter().map(|&w| w as i8 as u8).collect())
+            } else if role == Role::ConvolutionWeight && format == WeightFormat::F16 {
                 if values.iter().any(|&v| half::f16::from_f32(v).is_infinite()) {
                     return Err(ModelError::TooLarge { name });
                 }
@@ -213,6 +235,37 @@ impl Model {
         let metadata = HashMap::from([(KEY.to_owned(), text)]);
         Ok(safetensors::serialize(views, Some(metadata))?)
     }
+}
+
+/// The layers whose weights are bytes.
+fn byte_layers(config: &ModelConfig) -> impl Iterator<Item = &String> {
+    config.quantization.iter().flat_map(|quantization| quantization.ranges.keys())
+}
+
+fn weight_of(layer: &String) -> String {
+    format!("{layer}.weight")
+}
+
+/// What a one counts in each output channel of a layer whose weights are bytes.
+fn unit_of(layer: &String) -> String {
+    format!("{layer}.weight_unit")
+}
+
+/// The numbers that the bytes of `view` stand for, `[outputs, ...]`, with the tensor `unit` of one number an output.
+fn numbers_of_bytes(file: &SafeTensors<'_>, view: &TensorView<'_>, unit: &str) -> Result<Vec<f32>, ModelError> {
+    let name = || unit.to_owned();
+    let units = file.tensor(unit).map_err(|_| ModelError::Missing { name: name() })?;
+    if units.dtype() != Dtype::F32 {
+        return Err(ModelError::WrongType { name: name(), actual: units.dtype() });
+    }
+    if units.shape() != &view.shape()[..1] {
+        let (actual, expected) = (units.shape().to_vec(), view.shape()[..1].to_vec());
+        return Err(ModelError::Misshapen { name: name(), actual, expected });
+    }
+    let each = view.shape()[1..].iter().product::<usize>().max(1);
+    let units = units.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    let rows = view.data().chunks_exact(each).zip(units);
+    Ok(rows.flat_map(|(row, unit)| row.iter().map(move |&b| f32::from(b as i8) * unit)).collect())
 }
 
 #[cfg(test)]
@@ -286,5 +339,30 @@ mod tests {
         assert!(Model::from_bytes(b"hello").is_err());
         let foreign = safetensors::serialize(Vec::<(&str, TensorView<'_>)>::new(), None).unwrap();
         assert!(matches!(Model::from_bytes(&foreign), Err(ModelError::NoDescription)));
+    }
+
+    #[test]
+    fn weights_as_bytes_come_back_to_half_a_step_and_keep_their_file() {
+        let layer = "stack.0.skip.0.pointwise";
+        let ranges = BTreeMap::from([(layer.to_owned(), 3.5)]);
+        let model = tiny().with_quantization(Some(Quantization { ranges })).unwrap();
+        let bytes = model.to_bytes(WeightFormat::F16).unwrap();
+        let once = Model::from_bytes(&bytes).unwrap();
+        assert_eq!(once.config(), model.config());
+        let name = format!("{layer}.weight");
+        let (before, after) = (model.tensor(&name).unwrap(), once.tensor(&name).unwrap());
+        for (before, after) in before.chunks_exact(8).zip(after.chunks_exact(8)) {
+            let largest = before.iter().fold(0.0_f32, |m, w| m.max(w.abs()));
+            assert!(before.iter().zip(after).all(|(b, a)| (a - b).abs() <= 0.5001 * largest / 127.0));
+        }
+        let again = Model::from_bytes(&once.to_bytes(WeightFormat::F16).unwrap()).unwrap();
+        let again = again.tensor(&name).unwrap();
+        assert!(again.iter().zip(after).all(|(a, b)| (a - b).abs() <= 1e-6 * b.abs()));
+    }
+
+    #[test]
+    fn bytes_for_a_layer_that_is_not_there_are_refused() {
+        let ranges = BTreeMap::from([("stack.0.elsewhere".to_owned(), 1.0)]);
+        assert!(matches!(tiny().with_quantization(Some(Quantization { ranges })), Err(ModelError::BadDescription(_))));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::config::ModelConfig;
 use super::file::{Model, ModelError};
-use super::graph::{BOUNDARY_GATE, Graph, Operation, Parameter, Role};
+use super::graph::{BOUNDARY_GATE, Graph, NodeId, Operation, Parameter, Role};
 use crate::ops;
 use candle_core::{Device, Result, Tensor, Var};
 use rand::{Rng, SeedableRng};
@@ -126,6 +126,19 @@ impl Network {
     /// # Errors
     /// Shapes that don't fit, and what the device reports.
     pub fn forward(&self, pictures: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
+        self.forward_seen(pictures, mode, |_, _| Ok(()))
+    }
+
+    /// As [`Self::forward`]; `see` is shown every node's value.
+    ///
+    /// # Errors
+    /// As [`Self::forward`], and those of `see`.
+    pub fn forward_seen(
+        &self,
+        pictures: &Tensor,
+        mode: Mode,
+        mut see: impl FnMut(NodeId, &Tensor) -> Result<()>,
+    ) -> Result<Vec<Tensor>> {
         let mut last_use = vec![0; self.graph.nodes.len()];
         for (id, node) in self.graph.nodes.iter().enumerate() {
             for &input in &node.inputs {
@@ -172,6 +185,7 @@ impl Network {
                 Operation::Concat => Tensor::cat(&inputs, 3)?,
                 Operation::Coordinates => add_coordinates(&inputs[0], inputs.get(1))?,
             };
+            see(id, &value)?;
             values[id] = Some(value);
             for &input in &node.inputs {
                 if last_use[input] == id {

@@ -1,6 +1,6 @@
 //! AVX-512: sixteen lanes, thirty-two registers, masked tails.
 
-use super::{BrainFloat, BrainFloatKernel, Kernel, Simd};
+use super::{BrainFloat, BrainFloatKernel, Bytes, BytesKernel, Kernel, Simd};
 use std::arch::x86_64::*;
 
 #[derive(Clone, Copy)]
@@ -17,6 +17,13 @@ pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
 /// As for [`run`]; the core must have AVX512-BF16 too.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
 pub unsafe fn run_brain_float<K: BrainFloatKernel>(kernel: K) -> K::Output {
+    unsafe { kernel.run(Avx512) }
+}
+
+/// # Safety
+/// As for [`run_brain_float`]; the core must have AVX512-VNNI too.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma,f16c")]
+pub unsafe fn run_bytes<K: BytesKernel>(kernel: K) -> K::Output {
     unsafe { kernel.run(Avx512) }
 }
 
@@ -131,5 +138,28 @@ impl BrainFloat for Avx512 {
     #[inline(always)]
     unsafe fn store_brain_float(self, to: *mut half::bf16, value: __m512) {
         unsafe { to.cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(value)) }
+    }
+}
+
+// SAFETY (whole block): the caller promises AVX512-VNNI and valid pointers by the contract of `Bytes`.
+impl Bytes for Avx512 {
+    #[inline(always)]
+    unsafe fn dot_bytes(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        unsafe {
+            let sums = _mm512_dpbusd_epi32(_mm512_castps_si512(c), _mm512_castps_si512(a), _mm512_castps_si512(b));
+            _mm512_castsi512_ps(sums)
+        }
+    }
+    #[inline(always)]
+    unsafe fn floats(self, integers: __m512) -> __m512 {
+        unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(integers)) }
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8, value: __m512) {
+        unsafe {
+            let integers = _mm512_add_epi32(_mm512_cvtps_epi32(value), _mm512_set1_epi32(128));
+            let bytes = _mm512_cvtusepi32_epi8(_mm512_max_epi32(integers, _mm512_setzero_si512()));
+            _mm_storeu_si128(to.cast(), bytes);
+        }
     }
 }

@@ -83,6 +83,22 @@ pub trait BrainFloat: Simd {
     unsafe fn store_brain_float(self, to: *mut half::bf16, value: Self::Vector);
 }
 
+/// Dot products of bytes, summed in 32-bit integers.
+///
+/// A vector of the operands holds `4 * LANES` bytes, lane `i` those from `4i` on; a vector of sums holds `LANES` integers.
+///
+/// # Safety
+/// As for [`Simd`]; [`dispatch_bytes`] sees to the instruction set.
+#[expect(clippy::missing_safety_doc, reason = "the contract is the trait's, the same for every method")]
+pub trait Bytes: BrainFloat {
+    /// `c[i]` plus the four products of `a[4i..]`, without sign, and `b[4i..]`, with sign.
+    unsafe fn dot_bytes(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Integers as single-precision numbers.
+    unsafe fn floats(self, integers: Self::Vector) -> Self::Vector;
+    /// Writes `LANES` bytes without sign: numbers rounded to the nearest, plus 128, cut to 0..=255.
+    unsafe fn store_bytes(self, to: *mut u8, value: Self::Vector);
+}
+
 /// An instruction set that kernels exist for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Isa {
@@ -129,6 +145,15 @@ impl Isa {
         match self {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => is_x86_feature_detected!("avx512bf16"),
+            _ => false,
+        }
+    }
+
+    /// Whether the core multiplies bytes by itself with this set, and bfloat16 numbers too.
+    pub fn has_bytes(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => self.has_brain_float() && is_x86_feature_detected!("avx512vnni"),
             _ => false,
         }
     }
@@ -214,6 +239,32 @@ pub fn dispatch_brain_float<K: BrainFloatKernel>(isa: Isa, kernel: K) -> K::Outp
             Isa::Avx512 => avx512::run_brain_float(kernel),
             Isa::Portable => kernel.run(portable::Portable),
             other => unreachable!("{} has no bfloat16", other.name()),
+        }
+    }
+}
+
+/// A computation that needs [`Bytes`]. Mark `run` and what it calls `#[inline(always)]`.
+pub trait BytesKernel {
+    type Output;
+
+    /// # Safety
+    /// As for [`Bytes`]: the core must have the instruction set of `S`.
+    unsafe fn run<S: Bytes>(self, simd: S) -> Self::Output;
+}
+
+/// As [`dispatch`], for sets that have products of bytes ([`Isa::has_bytes`]) and for the portable one, which does without.
+///
+/// # Panics
+/// If `isa` is another one.
+pub fn dispatch_bytes<K: BytesKernel>(isa: Isa, kernel: K) -> K::Output {
+    debug_assert!(isa.has_bytes() || isa == Isa::Portable);
+    // SAFETY: as in `dispatch`; the core has products of bytes by this function's contract.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => avx512::run_bytes(kernel),
+            Isa::Portable => kernel.run(portable::Portable),
+            other => unreachable!("{} has no products of bytes", other.name()),
         }
     }
 }
@@ -326,6 +377,51 @@ mod tests {
             for (i, (a, e)) in actual.iter().zip(&expected).enumerate() {
                 assert!((a - e).abs() <= 1e-4, "{} at {i}: {a} instead of {e}", isa.name());
             }
+        }
+    }
+
+    struct EveryBytesOperation<'a>(&'a [f32], &'a [u8]);
+
+    impl BytesKernel for EveryBytesOperation<'_> {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        unsafe fn run<S: Bytes>(self, s: S) -> Vec<f32> {
+            let mut bytes = vec![0_u8; 64];
+            let mut out = vec![0.0; 16];
+            // SAFETY: the slices hold 64 numbers and 128 bytes, at least what a vector needs.
+            unsafe {
+                for start in (0..64).step_by(S::LANES) {
+                    s.store_bytes(bytes.as_mut_ptr().add(start), s.load(self.0.as_ptr().add(start)));
+                }
+                for start in (0..16).step_by(S::LANES) {
+                    let a = s.load(bytes.as_ptr().add(4 * start).cast());
+                    let b = s.load(self.1.as_ptr().add(4 * start).cast());
+                    let sums = s.dot_bytes(a, b, s.dot_bytes(b, a, s.splat(0.0)));
+                    s.store(out.as_mut_ptr().add(start), s.floats(sums));
+                }
+            }
+            out.extend(bytes.into_iter().map(f32::from));
+            out
+        }
+    }
+
+    #[test]
+    fn products_of_bytes_are_those_of_integers() {
+        let numbers: Vec<f32> = (0..64).map(|i| (i * 29 % 64) as f32 * 5.3 - 160.0).collect();
+        let others: Vec<u8> = (0..128).map(|i| (i * 89 % 256) as u8).collect();
+        let byte = |i: usize| (numbers[i].round_ties_even() + 128.0).clamp(0.0, 255.0) as u8;
+        let product = |a: u8, b: u8| i32::from(a) * i32::from(b as i8);
+        let mut sets = vec![Isa::Portable];
+        sets.extend(Isa::available().into_iter().filter(|isa| isa.has_bytes()));
+        for isa in sets {
+            let actual = dispatch_bytes(isa, EveryBytesOperation(&numbers, &others));
+            for lane in 0..16 {
+                let sum = |i: usize| product(byte(i), others[i]) + product(others[i], byte(i));
+                let expected: i32 = (4 * lane..4 * lane + 4).map(sum).sum();
+                assert_eq!(actual[lane], expected as f32, "{} in lane {lane}", isa.name());
+            }
+            assert!((0..64).all(|i| actual[16 + i] == f32::from(byte(i))), "{}", isa.name());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Plain Rust, eight lanes: the reference for every other instruction set.
 
-use super::{BrainFloat, Simd};
+use super::{BrainFloat, Bytes, Simd};
 
 #[derive(Clone, Copy)]
 pub struct Portable;
@@ -113,6 +113,27 @@ impl BrainFloat for Portable {
     unsafe fn store_brain_float(self, to: *mut half::bf16, value: Self::Vector) {
         for (i, v) in value.into_iter().enumerate() {
             unsafe { to.add(i).write(half::bf16::from_f32(v)) }
+        }
+    }
+}
+
+impl Bytes for Portable {
+    #[inline(always)]
+    unsafe fn dot_bytes(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| {
+            let products = a[i].to_ne_bytes().into_iter().zip(b[i].to_ne_bytes());
+            let sum: i32 = products.map(|(a, b)| i32::from(a) * i32::from(b as i8)).sum();
+            f32::from_bits((c[i].to_bits() as i32 + sum) as u32)
+        })
+    }
+    #[inline(always)]
+    unsafe fn floats(self, integers: Self::Vector) -> Self::Vector {
+        integers.map(|v| v.to_bits() as i32 as f32)
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8, value: Self::Vector) {
+        for (i, v) in value.into_iter().enumerate() {
+            unsafe { to.add(i).write((v.round_ties_even() + 128.0).clamp(0.0, 255.0) as u8) }
         }
     }
 }

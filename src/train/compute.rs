@@ -120,6 +120,7 @@ mod tests {
             crop: CropConvention { scale: 1.0, box_side: Default::default() },
             decoding: crate::heatmap::Decoding::Centroid,
             calibration: Default::default(),
+            quantization: None,
             training: Default::default(),
         }
     }

@@ -4,7 +4,7 @@
 use super::{Factor, depthwise};
 use crate::engine::memory::LINE_BYTES;
 use crate::engine::plan::{Bias, Block, Cells, Product, Store};
-use crate::simd::{BrainFloat, BrainFloatKernel, Kernel, Simd};
+use crate::simd::{BrainFloat, BrainFloatKernel, Bytes, BytesKernel, Kernel, Simd};
 use std::ops::Range;
 
 /// Does the output cells `part` of `product`.
@@ -24,7 +24,7 @@ impl Kernel for RunProduct<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, s: S) {
         // SAFETY: by the contract of `Kernel`; the plan's maker sees to sizes.
-        unsafe { self.run_in::<S, super::Single>(s) }
+        unsafe { self.run_in::<S, super::Single, super::Single>(s) }
     }
 }
 
@@ -33,7 +33,16 @@ impl BrainFloatKernel for RunProduct<'_> {
     #[inline(always)]
     unsafe fn run<S: BrainFloat>(self, s: S) {
         // SAFETY: as above.
-        unsafe { self.run_in::<S, super::Brain<S>>(s) }
+        unsafe { self.run_in::<S, super::Brain<S>, super::Brain<S>>(s) }
+    }
+}
+
+impl BytesKernel for RunProduct<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: Bytes>(self, s: S) {
+        // SAFETY: as above.
+        unsafe { self.run_in::<S, super::Byte<S>, super::Brain<S>>(s) }
     }
 }
 
@@ -52,8 +61,9 @@ pub(in crate::engine) fn tile_cells(registers: usize, vectors: usize) -> usize {
 }
 
 impl RunProduct<'_> {
+    /// With factors `F` and factors `N` for the steps that read the results.
     #[inline(always)]
-    unsafe fn run_in<S: Simd, F: Factor<S>>(&self, s: S) {
+    unsafe fn run_in<S: Simd, F: Factor<S>, N: Factor<S>>(&self, s: S) {
         let chunk = self.product.chunk;
         let mut start = self.part.start;
         while start < self.part.end {
@@ -71,12 +81,12 @@ impl RunProduct<'_> {
                 }
                 for block in &self.product.blocks {
                     match (block.vectors, S::REGISTERS >= 32) {
-                        (1, true) => self.block::<S, F, 8, 1>(s, cells.clone(), block),
-                        (2, true) => self.block::<S, F, 8, 2>(s, cells.clone(), block),
-                        (3, true) => self.block::<S, F, 8, 3>(s, cells.clone(), block),
-                        (_, true) => self.block::<S, F, 6, 4>(s, cells.clone(), block),
-                        (1, false) => self.block::<S, F, 6, 1>(s, cells.clone(), block),
-                        (_, false) => self.block::<S, F, 6, 2>(s, cells.clone(), block),
+                        (1, true) => self.block::<S, F, N, 8, 1>(s, cells.clone(), block),
+                        (2, true) => self.block::<S, F, N, 8, 2>(s, cells.clone(), block),
+                        (3, true) => self.block::<S, F, N, 8, 3>(s, cells.clone(), block),
+                        (_, true) => self.block::<S, F, N, 6, 4>(s, cells.clone(), block),
+                        (1, false) => self.block::<S, F, N, 6, 1>(s, cells.clone(), block),
+                        (_, false) => self.block::<S, F, N, 6, 2>(s, cells.clone(), block),
                     }
                 }
             }
@@ -86,7 +96,7 @@ impl RunProduct<'_> {
 
     /// `M` cells at a time, all of `V` vectors of output channels.
     #[inline(always)]
-    unsafe fn block<S: Simd, F: Factor<S>, const M: usize, const V: usize>(
+    unsafe fn block<S: Simd, F: Factor<S>, N: Factor<S>, const M: usize, const V: usize>(
         &self,
         s: S,
         cells: Range<usize>,
@@ -100,11 +110,14 @@ impl RunProduct<'_> {
             while start < cells.end {
                 let count = M.min(cells.end - start);
                 let tile = Tile { tables: self.tables, memory: self.memory, start, count, first };
-                let mut sums = tile.start::<S, M, V>(s, &p.bias);
+                let mut sums = [[s.splat(0.0); V]; M];
+                if !F::SUMS_INTEGERS {
+                    sums = tile.start::<S, M, V>(s, &p.bias);
+                }
                 if p.prefetch {
                     p.terms.iter().for_each(|t| tile.prefetch::<S, M, V>(s, &t.cells, 4));
                     for store in p.inner.iter().chain(&p.stores) {
-                        tile.prefetch::<S, M, V>(s, &store.cells, if store.narrow { F::BYTES } else { 4 });
+                        tile.prefetch::<S, M, V>(s, &store.cells, if store.narrow { N::BYTES } else { 4 });
                     }
                 }
                 let mut weights = p.weights.pointer().add(block.weights);
@@ -123,12 +136,21 @@ impl RunProduct<'_> {
                         weights = weights.add(segment.groups * V * S::LANES * 4);
                     }
                 }
+                if let Some(units) = p.units.as_ref().filter(|_| F::SUMS_INTEGERS) {
+                    let bias = tile.start::<S, M, V>(s, &p.bias);
+                    for v in 0..V {
+                        let unit = s.load(units.pointer().cast::<f32>().add(first + v * S::LANES));
+                        for m in 0..M {
+                            sums[m][v] = s.mul_add(F::floats(s, sums[m][v]), unit, bias[m][v]);
+                        }
+                    }
+                }
                 let zero = s.splat(0.0);
                 if p.relu {
                     sums.iter_mut().flatten().for_each(|sum| *sum = s.max(*sum, zero));
                 }
                 for store in &p.inner {
-                    tile.store::<S, F, M, V>(s, store, &sums);
+                    tile.store::<S, N, M, V>(s, store, &sums);
                 }
                 for term in &p.terms {
                     let from: [*const u8; M] = tile.cells(&term.cells);
@@ -147,7 +169,7 @@ impl RunProduct<'_> {
                     sums.iter_mut().flatten().for_each(|sum| *sum = s.mul(*sum, scale));
                 }
                 for store in &p.stores {
-                    tile.store::<S, F, M, V>(s, store, &sums);
+                    tile.store::<S, N, M, V>(s, store, &sums);
                 }
                 start += count;
             }

@@ -1,9 +1,8 @@
-//! The two containers of a PyTorch checkpoint: a zip archive (since version 1.6), and before that pickles and raw
-//! numbers one after the other.
+//! The two containers of a PyTorch checkpoint: a zip archive (since version 1.6), and before that pickles and raw numbers
+//! one after the other.
 //!
 //! In: the file's bytes. Out: the tensors of its dictionary by name, in the file's order, and their values in single
-//! precision. The numbers of the file lie in it as they are, little-endian; nothing is copied before a tensor is asked
-//! for.
+//! precision. The numbers of the file lie in it as they are, little-endian; nothing is copied before a tensor is asked for.
 
 use super::pickle::{Pickle, Storage, Tensor, Value};
 use crate::model::ModelError;

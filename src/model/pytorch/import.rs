@@ -1,7 +1,7 @@
 //! The official checkpoints of the paper's network, as models.
 //!
-//! In: a checkpoint. Out: a model of the same names and weights, with the official crop and decoding. How many stacks
-//! and points there are is read off the tensors.
+//! In: a checkpoint. Out: a model of the same names and weights, with the official crop and decoding. How many stacks and
+//! points there are is read off the tensors.
 
 use super::checkpoint::{Checkpoint, CheckpointError};
 use super::names::COUNTER;
@@ -47,6 +47,7 @@ pub fn import_pytorch_bytes(bytes: &[u8]) -> Result<Model, CheckpointError> {
         crop: CROP,
         decoding: Decoding::Quarter,
         calibration: Calibration::default(),
+        quantization: None,
         training: serde_json::Map::new(),
     };
     let parameters = config.graph().parameters();

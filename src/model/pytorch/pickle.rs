@@ -1,10 +1,9 @@
 //! A restricted unpickler: dictionaries, sequences, texts, whole numbers and tensors, and nothing else.
 //!
 //! In: the bytes of a pickle of protocol 2 to 5, as PyTorch writes them. Out: values in an arena, tensors as places in
-//! storages that lie elsewhere in the file. Only the callables that PyTorch needs for tensors are known, by name, and
-//! what they do is done here; any other is refused, as is every instruction that could make an object of a class.
-//! Whatever the bytes are, reading ends after [`MAX_INSTRUCTIONS`], takes memory in proportion to the file, and never
-//! panics.
+//! storages that lie elsewhere in the file. Only the callables that PyTorch needs for tensors are known, by name, and what
+//! they do is done here; any other is refused, as is every instruction that could make an object of a class. Whatever the
+//! bytes are, reading ends after [`MAX_INSTRUCTIONS`], takes memory in proportion to the file, and never panics.
 
 use super::checkpoint::CheckpointError;
 use safetensors::tensor::Dtype;
@@ -202,8 +201,10 @@ impl<'a> Machine<'a> {
     fn pop(&mut self) -> Result<Id, CheckpointError> {
         // What lies below a mark is not to be had before the mark is.
         let floor = self.marks.last().copied().unwrap_or(0);
-        let value = if self.stack.len() > floor { self.stack.pop() } else { None };
-        value.ok_or_else(|| self.damaged("a value is missing"))
+        if self.stack.len() <= floor {
+            return Err(self.damaged("a value is missing"));
+        }
+        self.stack.pop().ok_or_else(|| self.damaged("a value is missing"))
     }
 
     /// The values above the last mark.
