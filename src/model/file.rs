@@ -200,8 +200,8 @@ impl Model {
     /// The bytes of the model file. The same model gives the same bytes.
     ///
     /// # Errors
-    /// [`ModelError::TooLarge`] for a weight that half precision can't hold, [`ModelError::NotSafetensors`] if the format
-    /// can't hold the tensors.
+    /// [`ModelError::TooLarge`] for a weight that half precision can't hold, [`ModelError::NotSafetensors`] if the
+    /// format can't hold the tensors.
     pub fn to_bytes(&self, format: WeightFormat) -> Result<Vec<u8>, ModelError> {
         let mut stored: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
         let units: HashMap<String, String> = byte_layers(&self.config).map(|l| (weight_of(l), unit_of(l))).collect();

@@ -1,7 +1,7 @@
 //! Gradients of the paper's whole network of one stack are PyTorch's.
 //!
-//! Reference: double precision in PyTorch, training mode, two pictures of 128 pixels; weights, pictures, targets and loss
-//! weights from a formula (`tests/reference/paper_gradients.py`).
+//! Reference: double precision in PyTorch, training mode, two pictures of 128 pixels; weights, pictures, targets and
+//! loss weights from a formula (`tests/reference/paper_gradients.py`).
 
 #[path = "../../tests/formula/mod.rs"]
 mod formula;

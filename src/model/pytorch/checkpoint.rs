@@ -141,8 +141,8 @@ impl<'a> Checkpoint<'a> {
     /// The values of a tensor, row-major.
     ///
     /// # Errors
-    /// [`ModelError::WrongType`] if they are not floating-point numbers; [`CheckpointError::Numbers`] if they are not all
-    /// in the file.
+    /// [`ModelError::WrongType`] if they are not floating-point numbers; [`CheckpointError::Numbers`] if they are not
+    /// all in the file.
     pub fn values(&self, name: &str, tensor: &Tensor) -> Result<Vec<f32>, CheckpointError> {
         let Tensor { storage: Storage { key, element, len }, offset, shape, strides } = tensor;
         let decode: fn(&[u8]) -> f32 = match element {
