@@ -29,12 +29,12 @@ use crate::model::{Kind, Model};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Detection {
     pub rect: Rect<FrameSpace>,
-    /// Height of the centre map's peak, cut to 0..=1.
+    /// How sure it is, 0..=1 (see [`targets::score`]).
     pub score: f32,
 }
 
 /// Lowest peak that is reported. Trackers that want to be surer compare [`Detection::score`] themselves.
-const LOWEST_SCORE: f32 = 0.3;
+const LOWEST_SCORE: f32 = 0.25;
 /// Boxes that overlap a surer one by more than this (intersection over union) are the same face.
 const SAME_FACE_OVERLAP: f32 = 0.3;
 /// Faces reported at most, the surest first.
@@ -96,10 +96,11 @@ impl Detector {
 fn decode(maps: &HeatmapView<'_>, scale: f32, out: &mut Vec<Detection>) {
     let at =
         |row: usize, column: usize, channel: usize| maps.values[(row * maps.width + column) * maps.channels + channel];
+    let lowest = targets::value_of_score(LOWEST_SCORE);
     for row in 0..maps.height {
         for column in 0..maps.width {
             let peak = at(row, column, targets::CENTER);
-            if peak < LOWEST_SCORE {
+            if peak < lowest {
                 continue;
             }
             let rows = row.saturating_sub(1)..(row + 2).min(maps.height);
@@ -124,7 +125,7 @@ fn decode(maps: &HeatmapView<'_>, scale: f32, out: &mut Vec<Detection>) {
                 rect.height / scale,
             );
             if rect.area() > 0.0 && rect.center().is_finite() {
-                out.push(Detection { rect, score: peak.min(1.0) });
+                out.push(Detection { rect, score: targets::score(peak) });
             }
         }
     }
@@ -159,6 +160,7 @@ mod tests {
         let mut weight = target.clone();
         let faces = [Rect::new(20.0, 30.0, 41.0, 50.0), Rect::new(120.0, 60.0, 12.0, 14.0)];
         targets::render(&faces, &[], (height, width), &mut target, &mut weight);
+        target.iter_mut().step_by(targets::CHANNELS).for_each(|v| *v = targets::value_of_score(0.98 * *v));
         let maps = HeatmapView { values: &target, height, width, channels: targets::CHANNELS };
         let mut found = Vec::new();
         decode(&maps, 0.5, &mut found);
@@ -174,14 +176,14 @@ mod tests {
     fn of_boxes_on_one_face_the_surest_stays() {
         let (height, width) = (24, 24);
         let mut values = vec![0.0; height * width * targets::CHANNELS];
-        for (row, column, peak) in [(10, 10, 0.9), (10, 12, 0.8), (3, 20, 0.5), (20, 3, 0.2)] {
+        for (row, column, peak) in [(10, 10, 0.9), (10, 12, 0.8), (3, 20, 0.5), (20, 3, 0.1)] {
             let cell = (row * width + column) * targets::CHANNELS;
-            values[cell..cell + 5].copy_from_slice(&[peak, 0.0, 0.0, 0.0, 0.0]);
+            values[cell..cell + 5].copy_from_slice(&[targets::value_of_score(peak), 0.0, 0.0, 0.0, 0.0]);
         }
         let maps = HeatmapView { values: &values, height, width, channels: targets::CHANNELS };
         let mut found = Vec::new();
         decode(&maps, 1.0, &mut found);
-        let scores: Vec<f32> = found.iter().map(|d| d.score).collect();
-        assert_eq!(scores, [0.9, 0.5]);
+        let scores: Vec<f32> = found.iter().map(|d| (10.0 * d.score).round()).collect();
+        assert_eq!(scores, [9.0, 5.0]);
     }
 }

@@ -1,12 +1,12 @@
 //! What the detector's maps hold.
 //!
-//! One cell is [`STRIDE`] input pixels. [`CENTER`]: a Gaussian about each face's centre, wider for larger faces.
-//! [`SIZE`] and the next: natural logarithms of the box's width and height over [`UNIT_PIXELS`]. [`OFFSET`] and the
+//! One cell is [`STRIDE`] input pixels. [`CENTER`]: the network's value gives the [`score`] of a face that is centred in
+//! the cell; its target is a Gaussian about each face's centre, wider for larger faces. [`SIZE`] and the next: natural logarithms of the box's width and height over [`UNIT_PIXELS`]. [`OFFSET`] and the
 //! next: from the cell to the box's centre, in cells, x then y. Size and offset count in the cells about the centre only.
 
 use crate::data::Batch;
 use crate::geometry::{CropSpace, Point, Rect};
-use crate::heatmap::{MapSize, render_point, weight_map};
+use crate::heatmap::{MapSize, render_point};
 use candle_core::{Result, Tensor};
 
 /// Maps.
@@ -30,6 +30,22 @@ const SIGMA_CELLS: (f32, f32) = (0.8, 2.5);
 const LEARNT_AROUND: f32 = 1.5;
 /// Weight of size and offset against the centre map.
 const BOX_WEIGHT: f64 = 1.0;
+/// Logit of the score where the network says 0. A network that knows nothing yet then finds nearly no face, and is not
+/// flooded by the many cells without one (the prior of RetinaNet: Lin et al., ICCV 2017, section 4.1).
+const LOGIT_AT_ZERO: f32 = -3.0;
+
+/// Height of the target from which on a cell is a face's centre; the highest cell of each has 1.
+const FACE_TARGET: f32 = 0.999;
+
+/// From the network's value in the centre map to a score in 0..=1.
+pub fn score(value: f32) -> f32 {
+    1.0 / (1.0 + (-(value + LOGIT_AT_ZERO)).exp())
+}
+
+/// The value of the centre map at which the score is `score`.
+pub(super) fn value_of_score(score: f32) -> f32 {
+    (score / (1.0 - score)).ln() - LOGIT_AT_ZERO
+}
 
 fn cell_from_input(p: Point<CropSpace>) -> (f32, f32) {
     let along = |v: f32| (v + 0.5) / STRIDE as f32 - 0.5;
@@ -67,8 +83,7 @@ pub fn render(
         let peak = Point::new(x.round(), y.round());
         render_point(peak, sigma, CENTER, &size, target);
     }
-    let map_weights = [1.0, 0.0, 0.0, 0.0, 0.0];
-    weight_map(target, &map_weights, &size, weight);
+    weight.iter_mut().step_by(CHANNELS).for_each(|w| *w = 1.0);
     let cells =
         |from: f32, to: f32, n: usize| from.ceil().max(0.0) as usize..((to.floor() + 1.0).max(0.0) as usize).min(n);
     for rect in ignored {
@@ -94,43 +109,77 @@ pub fn render(
     }
 }
 
-/// The Adaptive Wing loss on the centre map, and the mean absolute error of size and offset where they are known.
+/// The focal loss of CenterNet on the centre map (Zhou, Wang, Krahenbuhl: Objects as Points, 2019, equation 1: alpha 2,
+/// beta 4), a face; and the mean absolute error of size and offset where they are known. Adaptive Wing and any other
+/// distance to the Gaussian keep the peaks of small and doubtful faces low, since their exact cell is uncertain; here the
+/// cells beside the right one cost little.
 ///
 /// # Errors
 /// What the device reports.
-pub fn loss(prediction: &Tensor, target: &Tensor, weight: &Tensor, normalizer: f64) -> Result<Tensor> {
+pub fn loss(prediction: &Tensor, target: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let centers = |t: &Tensor| t.narrow(3, CENTER, 1)?.contiguous();
     let boxes = |t: &Tensor| t.narrow(3, SIZE, CHANNELS - SIZE)?.contiguous();
-    let center = crate::loss::adaptive_wing(&centers(prediction)?, &centers(target)?, &centers(weight)?, normalizer)?;
+    let center = focal(&centers(prediction)?, &centers(target)?, &centers(weight)?)?;
     let weight = boxes(weight)?;
     let count = weight.sum_all()?.to_scalar::<f32>()?.max(1.0);
     let difference = ((boxes(prediction)? - boxes(target)?)?.abs()? * weight)?.sum_all()?;
     center + (difference * (BOX_WEIGHT / f64::from(count)))?
 }
 
+fn focal(value: &Tensor, target: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let logit = (value + f64::from(LOGIT_AT_ZERO))?;
+    // ln(1 + e^x), without overflow.
+    let softplus = |x: &Tensor| x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?;
+    let (miss, alarm) = (softplus(&logit.neg()?)?, softplus(&logit)?);
+    let face = target.ge(FACE_TARGET)?.to_dtype(target.dtype())?;
+    let faces = (&face * weight)?.sum_all()?.to_scalar::<f32>()?.max(1.0);
+    // Scores as exponentials of what was just computed: p = e^-miss, 1 - p = e^-alarm.
+    let found = ((alarm.affine(-2.0, 0.0)?.exp()? * &miss)? * &face)?;
+    let free = (target.affine(-1.0, 1.0)?.powf(4.0)? * face.affine(-1.0, 1.0)?)?;
+    let invented = ((miss.affine(-2.0, 0.0)?.exp()? * alarm)? * free)?;
+    ((found + invented)? * weight)?.sum_all()? / f64::from(faces)
+}
+
 /// [`loss`] on plain numbers; its gradient with respect to `prediction` is left in `gradient`.
 pub fn loss_and_gradient(prediction: &[f32], batch: &Batch, gradient: &mut Vec<f32>) -> f64 {
-    let centers = |maps: &[f32]| maps.iter().skip(CENTER).step_by(CHANNELS).copied().collect::<Vec<f32>>();
-    let [p, y, w] = [prediction, &batch.target, &batch.weight].map(centers);
-    let mut of_centers = Vec::new();
-    let center = crate::loss::loss_and_gradient(&p, &y, &w, batch.normalizer, &mut of_centers);
-    let boxes =
-        |maps: &[f32]| maps.chunks_exact(CHANNELS).map(|cell| f64::from(cell[SIZE..].iter().sum::<f32>())).sum::<f64>();
-    let factor = BOX_WEIGHT / boxes(&batch.weight).max(1.0);
-    let mut difference = 0.0;
+    let (targets, weights) = (&batch.target, &batch.weight);
+    let cells = |maps| <[f32]>::chunks_exact(maps, CHANNELS);
+    let (mut faces, mut boxes) = (0.0, 0.0);
+    for (y, w) in cells(targets).zip(cells(weights)) {
+        faces += if y[CENTER] >= FACE_TARGET { f64::from(w[CENTER]) } else { 0.0 };
+        boxes += f64::from(w[SIZE..].iter().sum::<f32>());
+    }
+    let (per_face, per_box) = (1.0 / faces.max(1.0), BOX_WEIGHT / boxes.max(1.0));
+    let (mut center, mut difference) = (0.0, 0.0);
     gradient.resize(prediction.len(), 0.0);
-    let cells = prediction.chunks_exact(CHANNELS).zip(batch.target.chunks_exact(CHANNELS));
-    let cells = cells.zip(batch.weight.chunks_exact(CHANNELS)).zip(gradient.chunks_exact_mut(CHANNELS));
-    for ((((p, y), w), g), of_center) in cells.zip(of_centers) {
-        g[CENTER] = of_center;
+    for (((v, y), w), g) in
+        cells(prediction).zip(cells(targets)).zip(cells(weights)).zip(gradient.chunks_exact_mut(CHANNELS))
+    {
+        let logit = v[CENTER] + LOGIT_AT_ZERO;
+        let (miss, alarm) = (softplus(-logit), softplus(logit));
+        // The score and what it lacks to 1.
+        let (p, q) = ((-miss).exp(), (-alarm).exp());
+        let (value, slope) = if y[CENTER] >= FACE_TARGET {
+            (q * q * miss, -q * q * (2.0 * p * miss + q))
+        } else {
+            let free = (1.0 - y[CENTER]).powi(4);
+            (p * p * alarm * free, p * p * (2.0 * q * alarm + p) * free)
+        };
+        center += f64::from(value * w[CENTER]);
+        g[CENTER] = slope * w[CENTER] * per_face as f32;
         for c in SIZE..CHANNELS {
-            let d = p[c] - y[c];
+            let d = v[c] - y[c];
             difference += f64::from(d.abs() * w[c]);
             let sign = if d == 0.0 { 0.0 } else { d.signum() };
-            g[c] = sign * w[c] * factor as f32;
+            g[c] = sign * w[c] * per_box as f32;
         }
     }
-    center + difference * factor
+    center * per_face + difference * per_box
+}
+
+/// ln(1 + e^x), without overflow.
+fn softplus(x: f32) -> f32 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 #[cfg(test)]
@@ -142,23 +191,27 @@ mod tests {
     #[test]
     fn both_forms_of_the_loss_agree() {
         let shape = [2, 9, 7, CHANNELS];
-        let prediction = Var::from_tensor(&random(&shape, 1)).unwrap();
-        let target = random(&shape, 2).relu().unwrap();
+        let prediction = Var::from_tensor(&random(&shape, 1).affine(3.0, 2.0).unwrap()).unwrap();
+        // Cut to 0..=1, so that some cells are centres.
+        let target = random(&shape, 2).affine(2.0, 0.0).unwrap().clamp(0.0, 1.0).unwrap();
         let weight = random(&shape, 3).relu().unwrap();
         let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let expected = loss(&prediction, &target, &weight, 77.0).unwrap();
-        let batch = Batch { input: vec![], target: values(&target), weight: values(&weight), normalizer: 77.0, len: 2 };
+        let batch = Batch { input: vec![], target: values(&target), weight: values(&weight), normalizer: 1.0, len: 2 };
+        assert!(batch.target.iter().step_by(CHANNELS).any(|y| *y == 1.0));
+        let expected = loss(&prediction, &target, &weight).unwrap();
         let mut gradient = Vec::new();
         let actual = loss_and_gradient(&values(&prediction), &batch, &mut gradient);
         assert!((actual / f64::from(expected.to_scalar::<f32>().unwrap()) - 1.0).abs() < 1e-5);
         let gradients = expected.backward().unwrap();
         let expected = values(gradients.get(&prediction).unwrap());
         assert_eq!(gradient.len(), expected.len());
-        assert!(gradient.iter().zip(&expected).all(|(a, e)| (a - e).abs() < 1e-5));
+        for (a, e) in gradient.iter().zip(&expected) {
+            assert!((a - e).abs() < 1e-5 * (1.0 + e.abs()), "{a} {e}");
+        }
     }
 
     #[test]
-    fn ignored_places_count_nothing_and_faces_count_more() {
+    fn ignored_places_count_nothing() {
         let (height, width) = (12, 12);
         let mut target = vec![0.0; height * width * CHANNELS];
         let mut weight = target.clone();
@@ -170,8 +223,38 @@ mod tests {
             &mut weight,
         );
         let at = |row: usize, column: usize| weight[(row * width + column) * CHANNELS];
-        assert_eq!([at(2, 2), at(9, 9), at(11, 2)], [11.0, 0.0, 1.0]);
+        assert_eq!([at(2, 2), at(9, 9), at(11, 2)], [1.0, 0.0, 1.0]);
         assert_eq!(weight.iter().skip(SIZE).step_by(CHANNELS).filter(|w| **w == 1.0).count(), 9);
+    }
+
+    #[test]
+    fn scores_and_values_are_each_others_inverse() {
+        for wanted in [0.02, 0.3, 0.5, 0.97] {
+            assert!((score(value_of_score(wanted)) - wanted).abs() < 1e-6);
+        }
+        assert!(score(0.0) < 0.05);
+    }
+
+    /// The loss of one cell with this score and target; a cell that is a face's centre is added, since the loss is that
+    /// of a face.
+    fn loss_of(found_score: f32, cell_target: f32, cell_weight: f32) -> f32 {
+        let cells = |center: f32, other: f32| [&[center, 0.0, 0.0, 0.0, 0.0][..], &[other, 0.0, 0.0, 0.0, 0.0]].concat();
+        let tensor = |v: Vec<f32>| Tensor::from_vec(v, (1, 1, 2, CHANNELS), &candle_core::Device::Cpu).unwrap();
+        let prediction = tensor(cells(value_of_score(0.999_999), value_of_score(found_score)));
+        let loss = loss(&prediction, &tensor(cells(1.0, cell_target)), &tensor(cells(1.0, cell_weight))).unwrap();
+        loss.to_scalar::<f32>().unwrap()
+    }
+
+    #[test]
+    fn the_loss_is_the_published_formula() {
+        // (1 - y)^4 p^2 ln(1 - p) away from a face; half of (1 - p)^2 ln p at one of two faces.
+        for (p, y, expected) in
+            [(0.5_f32, 0.0_f32, 0.25 * std::f32::consts::LN_2), (0.2, 0.5, 0.0625 * 0.04 * -(0.8_f32.ln()))]
+        {
+            assert!((loss_of(p, y, 1.0) - expected).abs() < 1e-5, "{p} {y}");
+        }
+        assert!((loss_of(0.3, 1.0, 1.0) - 0.5 * 0.49 * -(0.3_f32.ln())).abs() < 1e-5);
+        assert!(loss_of(0.9, 0.0, 0.0) < 1e-5, "ignored");
     }
 
     #[test]

@@ -279,9 +279,9 @@ impl Task for DetectorTask {
         prediction: &Tensor,
         target: &Tensor,
         weight: &Tensor,
-        normalizer: f64,
+        _normalizer: f64,
     ) -> candle_core::Result<Tensor> {
-        targets::loss(prediction, target, weight, normalizer)
+        targets::loss(prediction, target, weight)
     }
 
     fn loss_and_gradient(&self, prediction: &[f32], batch: &Batch, gradient: &mut Vec<f32>) -> f64 {

@@ -22,7 +22,7 @@ pub const STAGED_SIDES: [f32; 8] = [40.0, 56.0, 80.0, 112.0, 160.0, 224.0, 320.0
 /// Bounds of the size classes of faces in scenes, in pixels of a frame of `FRAME_SIDE`; smaller ones are not counted.
 const SCENE_SIDES: [f32; 5] = [40.0, 60.0, 90.0, 150.0, FRAME_SIDE];
 /// Scores from which on a detection counts.
-pub const THRESHOLDS: [f32; 5] = [0.3, 0.4, 0.5, 0.6, 0.7];
+pub const THRESHOLDS: [f32; 5] = [0.25, 0.3, 0.4, 0.5, 0.6];
 /// Overlap (intersection over union) with the true box from which on a face is found.
 const FOUND_OVERLAP: f32 = 0.5;
 /// A detection that overlaps a marked face of any size by more than this is not counted as invented.

@@ -22,11 +22,14 @@ pub(crate) struct FakeFace {
     pub confidence: f32,
     /// Whether the detector sees it.
     pub is_detectable: bool,
+    /// How sure the detector is of it.
+    pub detection_score: f32,
 }
 
 impl FakeFace {
     pub(crate) fn at(x: f32, y: f32, side: f32) -> Self {
-        Self { center: Point::new(x, y), side, roll_rad: 0.0, width: 1.0, confidence: 1.0, is_detectable: true }
+        let center = Point::new(x, y);
+        Self { center, side, roll_rad: 0.0, width: 1.0, confidence: 1.0, is_detectable: true, detection_score: 0.9 }
     }
 
     pub(crate) fn head_box(&self) -> HeadBox {
@@ -124,7 +127,7 @@ impl FindFaces for FakeDetector {
         state.detector_calls += 1;
         self.found.clear();
         let seen = state.faces.iter().filter(|f| f.is_detectable);
-        self.found.extend(seen.map(|f| Detection { rect: f.rect(), score: 0.9 }));
+        self.found.extend(seen.map(|f| Detection { rect: f.rect(), score: f.detection_score }));
         Ok(&self.found)
     }
 }

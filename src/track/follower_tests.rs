@@ -142,6 +142,17 @@ fn a_score_between_the_thresholds_keeps_a_face_but_starts_none() {
 }
 
 #[test]
+fn what_the_detector_doubts_must_convince_the_landmark_network() {
+    let doubted = FakeFace { detection_score: CLEAR_DETECTION - 0.1, ..FakeFace::at(300.0, 200.0, 120.0) };
+    let confidence = 0.5 * (START_SCORE + SURE_SCORE);
+    let mut rig = Rig::new(1);
+    assert!(rig.show_for(1.0, &[FakeFace { confidence, ..doubted }]).is_empty());
+    assert_eq!(rig.show(&[FakeFace { confidence: SURE_SCORE + 0.05, ..doubted }]).len(), 1);
+    let mut rig = Rig::new(1);
+    assert_eq!(rig.show(&[FakeFace { confidence, detection_score: CLEAR_DETECTION, ..doubted }]).len(), 1);
+}
+
+#[test]
 fn a_face_in_doubt_is_followed_only_while_the_detector_sees_it() {
     let sure = FakeFace::at(300.0, 200.0, 120.0);
     let doubtful = FakeFace { confidence: 0.5 * (START_SCORE + SURE_SCORE), ..sure };
