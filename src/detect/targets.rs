@@ -238,7 +238,8 @@ mod tests {
     /// The loss of one cell with this score and target; a cell that is a face's centre is added, since the loss is that
     /// of a face.
     fn loss_of(found_score: f32, cell_target: f32, cell_weight: f32) -> f32 {
-        let cells = |center: f32, other: f32| [&[center, 0.0, 0.0, 0.0, 0.0][..], &[other, 0.0, 0.0, 0.0, 0.0]].concat();
+        let cells =
+            |center: f32, other: f32| [&[center, 0.0, 0.0, 0.0, 0.0][..], &[other, 0.0, 0.0, 0.0, 0.0]].concat();
         let tensor = |v: Vec<f32>| Tensor::from_vec(v, (1, 1, 2, CHANNELS), &candle_core::Device::Cpu).unwrap();
         let prediction = tensor(cells(value_of_score(0.999_999), value_of_score(found_score)));
         let loss = loss(&prediction, &tensor(cells(1.0, cell_target)), &tensor(cells(1.0, cell_weight))).unwrap();
