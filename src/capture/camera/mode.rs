@@ -40,7 +40,7 @@ impl PixelFormat {
 
 impl fmt::Display for PixelFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Yuyv => "YUYV",
             Self::Nv12 => "NV12",
             Self::Mjpeg => "MJPEG",
