@@ -133,7 +133,7 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     if let Some(path) = &arguments.start_from {
         trainer.start_from(&Model::load(path)?)?;
     }
-    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:30} {msg}")?);
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:20} {wide_msg}")?);
     let mut last_line: Option<Instant> = None;
     let ending = trainer.run(validator.as_deref_mut().map(|v| v as &mut dyn Validator), |p| {
         if bar.is_hidden() {
