@@ -37,8 +37,9 @@ impl ConvShape {
 
     /// Why the shape is impossible, if it is.
     pub(super) fn problem(&self) -> Option<String> {
-        if self.inputs > ZEROS.len() {
-            return Some(format!("{} input channels are more than {}", self.inputs, ZEROS.len()));
+        let channels = self.inputs.max(self.outputs);
+        if channels > ZEROS.len() {
+            return Some(format!("{channels} channels are more than {}", ZEROS.len()));
         }
         if self.stride == 0 || self.kernel == 0 || self.height.min(self.width) + 2 * self.padding < self.kernel {
             return Some(format!("{self:?} has no output"));
@@ -93,32 +94,39 @@ impl PackedWeights {
     /// If `weight` has another length.
     pub fn new(isa: Isa, weight: &[f32], outputs: usize, inputs: usize, kernel: usize) -> Self {
         assert_eq!(weight.len(), outputs * inputs * kernel * kernel);
-        let taps = kernel * kernel;
-        Self::pack(isa, outputs, taps * inputs, |row, output| {
-            weight[(output * inputs + row % inputs) * taps + row / inputs]
+        Self::pack(isa, outputs, inputs, kernel * kernel, |tap, input, output| {
+            weight[(output * inputs + input) * kernel * kernel + tap]
         })
     }
 
     /// The weights of the input gradient: inputs and outputs change places and the filter is turned about.
     fn transposed(isa: Isa, weight: &[f32], outputs: usize, inputs: usize, kernel: usize) -> Self {
-        let taps = kernel * kernel;
-        Self::pack(isa, inputs, taps * outputs, |row, input| {
-            weight[((row % outputs) * inputs + input) * taps + taps - 1 - row / outputs]
+        let last = kernel * kernel - 1;
+        Self::pack(isa, inputs, outputs, kernel * kernel, |tap, output, input| {
+            weight[(output * inputs + input) * kernel * kernel + last - tap]
         })
     }
 
-    fn pack(isa: Isa, outputs: usize, rows: usize, weight: impl Fn(usize, usize) -> f32) -> Self {
+    /// `weight` tells the one of a tap, an input and an output.
+    fn pack(isa: Isa, outputs: usize, inputs: usize, taps: usize, weight: impl Fn(usize, usize, usize) -> f32) -> Self {
         let lanes = dispatch(isa, Lanes);
         let blocks: Vec<usize> = blocks(outputs, lanes).collect();
-        let mut values = Vec::with_capacity(rows * blocks.iter().sum::<usize>() * lanes);
-        let mut first = 0;
+        let rows = taps * inputs;
+        let mut values = vec![0.0; rows * blocks.iter().sum::<usize>() * lanes];
+        let (mut rest, mut first) = (values.as_mut_slice(), 0);
         for vectors in &blocks {
-            for row in 0..rows {
-                for output in first..first + vectors * lanes {
-                    values.push(if output < outputs { weight(row, output) } else { 0.0 });
+            let length = vectors * lanes;
+            let (block, others) = rest.split_at_mut(rows * length);
+            let count = length.min(outputs - first);
+            for input in 0..inputs {
+                for tap in 0..taps {
+                    let to = &mut block[(tap * inputs + input) * length..][..count];
+                    for (i, to) in to.iter_mut().enumerate() {
+                        *to = weight(tap, input, first + i);
+                    }
                 }
             }
-            first += vectors * lanes;
+            (rest, first) = (others, first + length);
         }
         Self { isa, lanes, outputs, rows, blocks, values }
     }
@@ -199,17 +207,19 @@ pub fn run_parallel(
     let (height, width) = shape.output_size();
     let length = images * height * width * shape.outputs;
     let pixels = check(shape, images, x, packed, &epilogue, length);
-    let chunks = pixels.div_ceil(CHUNK_PIXELS);
+    let grain = MULTIPLICATIONS_WORTH_A_THREAD / (packed.rows * shape.outputs).max(1) + 1;
     // SAFETY: every pixel is written by exactly one part.
     unsafe {
         fill(out, length, |out| {
-            parallel::split(chunks, 2, |range| {
-                let pixels = range.start * CHUNK_PIXELS..(range.end * CHUNK_PIXELS).min(pixels);
+            parallel::split(pixels, grain, |pixels| {
                 dispatch(packed.isa, Forward { shape, x, packed, epilogue, out, pixels });
             });
         });
     }
 }
+
+/// Multiplications that are worth handing to another thread.
+const MULTIPLICATIONS_WORTH_A_THREAD: usize = 1 << 20;
 
 struct Forward<'a> {
     shape: &'a ConvShape,
