@@ -2,31 +2,11 @@
 //! threads runs the work in a smaller pool (`rayon::ThreadPool::install`), and nothing here goes around it.
 
 use rayon::prelude::*;
-use std::cell::Cell;
 use std::ops::Range;
-
-thread_local! {
-    /// Whether work that this thread begins stays on it.
-    static STAYS: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `work` so that nothing it does is split: the calling thread does all of it, without a hand-over to a pool of
-/// one thread, which would cost as much as a small network.
-pub fn on_this_thread<R>(work: impl FnOnce() -> R) -> R {
-    /// Sets back what was, also when `work` panics.
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            STAYS.set(self.0);
-        }
-    }
-    let _restore = Restore(STAYS.replace(true));
-    work()
-}
 
 /// How many threads work is split over.
 pub fn threads() -> usize {
-    if STAYS.get() { 1 } else { rayon::current_num_threads() }
+    rayon::current_num_threads()
 }
 
 /// Calls `body` for disjoint ranges that together cover `0..count`. Ranges are at least `grain` long (but for the last),
@@ -55,16 +35,6 @@ const PARTS_PER_THREAD: usize = 4;
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
-
-    #[test]
-    fn work_that_is_to_stay_on_its_thread_does() {
-        let here = std::thread::current().id();
-        on_this_thread(|| {
-            assert_eq!(threads(), 1);
-            split(1000, 1, |_| assert_eq!(std::thread::current().id(), here));
-        });
-        assert_eq!(threads(), rayon::current_num_threads());
-    }
 
     #[test]
     fn every_item_is_visited_once() {
