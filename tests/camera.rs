@@ -13,6 +13,7 @@ use rig::{Awing, MODES, Rig};
 use serde_json::Value;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::File;
+use std::io::BufReader;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -246,6 +247,10 @@ fn a_camera_in_use_is_refused_with_the_name_of_the_program_that_has_it() {
     let mut awing = rig.awing(TRACK);
     assert!(!awing.end().success());
     assert!(awing.said().contains("`sudo fuser -v /dev/video0` names it"), "{}", awing.said());
+    // Nobody asked for this one: the reason is told, and there is something to see.
+    let mut awing = rig.awing("--headless --json - --frames 2");
+    assert!(awing.end().success());
+    assert!(awing.said().contains("close that program; playing the built-in demo instead"), "{}", awing.said());
 }
 
 #[test]
@@ -280,6 +285,20 @@ fn a_driver_that_cannot_end_a_stream_does_not_end_the_program() {
     rig.set(0, &format!("{MODES}stall old\nstop-error {EIO}"));
     awing.wait_until("another start", |awing| awing.said().matches("delivers again").count() == 2);
     awing.interrupt();
+}
+
+#[test]
+fn a_recording_ends_whole_while_the_camera_is_unplugged() {
+    use image::AnimationDecoder;
+    let rig = Rig::with_camera("");
+    let mut awing = rig.awing(&format!("{TRACK} --save seen.gif"));
+    awing.wait_for_frames(10);
+    rig.unplug(0);
+    awing.wait_until_said("it was unplugged");
+    awing.interrupt();
+    let file = BufReader::new(File::open(rig.path("seen.gif")).unwrap());
+    let frames = image::codecs::gif::GifDecoder::new(file).unwrap().into_frames();
+    assert!(frames.map(Result::unwrap).count() >= 5);
 }
 
 /// Ctrl-C has to end the program within half a second; a busy machine gets a few tries.
@@ -414,7 +433,7 @@ fn fifty_rounds_of_unplugging_leak_nothing() {
 
 /// Whether the program has a camera of the rig open, plugged in or not.
 fn has_open(awing: &Awing, rig: &Rig) -> bool {
-    let folder = rig.node(0).parent().unwrap().parent().unwrap().to_owned();
+    let folder = rig.path("");
     let files = std::fs::read_dir(format!("/proc/{}/fd", awing.id())).unwrap();
     files.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(|path| path.starts_with(&folder)))
 }

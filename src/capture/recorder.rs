@@ -1,8 +1,8 @@
 //! Saving what is seen: an annotated video or picture.
 //!
 //! In: frames with their times. Out: an `.mp4` (or another video, through the program `ffmpeg`), an animated `.gif`
-//! (without it), a picture of the last frame, or, in a folder, a picture of each. The file appears under its name when it is finished; what a crash
-//! leaves lies beside it as `NAME.part.mp4`.
+//! (without it), a picture of the last frame, or, in a folder, a picture of each. The file appears under its name when
+//! it is finished; what a crash leaves lies beside it as `NAME.part.mp4`.
 
 use super::CaptureError;
 use crate::image::Frame;

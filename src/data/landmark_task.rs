@@ -1,4 +1,5 @@
-//! What a landmark network is trained on: augmented crops of faces, with one target map a landmark and the boundary map.
+//! What a landmark network is trained on: augmented crops of faces, with one target map a landmark and the boundary
+//! map.
 //!
 //! In: [`Sample`]s, drawn by the weight of their data set. Out: items of `input_size` pixels and `heatmap_size` cells a
 //! side with the maps of [`LandmarkTargets`]: one a landmark and, last, the boundary map. Fails when a picture can't be

@@ -1,8 +1,8 @@
 //! The targets of one face: a map a landmark, the boundary map behind them, and the weighted loss map of them all.
 //!
-//! In: landmarks in cells of the heatmap and how far each is trusted (0..=1). Out: target and weight of every cell, (row,
-//! column, map). A map's weight is its point's; a point that is unknown or lies off the map weighs nothing, and the
-//! boundary counts only where every point of its curves is known. Nothing here fails.
+//! In: landmarks in cells of the heatmap and how far each is trusted (0..=1). Out: target and weight of every cell,
+//! (row, column, map). A map's weight is its point's; a point that is unknown or lies off the map weighs nothing, and
+//! the boundary counts only where every point of its curves is known. Nothing here fails.
 
 use super::encode::{MapSize, draw_boundary, draw_gaussian, is_on_map, weight_map};
 use super::{render_boundary, render_point};
@@ -20,9 +20,9 @@ pub enum TargetStyle {
     /// About the exact position: decoding can read the fraction of a cell back.
     #[default]
     Continuous,
-    /// As the paper's official code draws them. A landmark at crop pixel (x, y) stands in cell (floor(x / 4),
-    /// floor(y / 4)), and its Gaussian ends 3 cells from there (7x7 cells). The boundary's splines go through these cells
-    /// and are drawn in whole cells; its levels are multiples of 1/255, and all that are not 0 weigh as foreground.
+    /// As the paper's official code draws them. A landmark at crop pixel (x, y) stands in cell (floor(x / 4), floor(y /
+    /// 4)), and its Gaussian ends 3 cells from there (7x7 cells). The boundary's splines go through these cells and are
+    /// drawn in whole cells; its levels are multiples of 1/255, and all that are not 0 weigh as foreground.
     Official,
 }
 
@@ -50,8 +50,8 @@ impl LandmarkTargets {
         MapSize { height: self.map_side, width: self.map_side, channels: self.scheme.points() + 1 }
     }
 
-    /// Draws the targets of landmarks at `cells`, trusted by `trust`, into `target` (zeros before), and their weights into
-    /// `weight`. Returns the sum of the map weights times the cells of a map: what the loss is divided by.
+    /// Draws the targets of landmarks at `cells`, trusted by `trust`, into `target` (zeros before), and their weights
+    /// into `weight`. Returns the sum of the map weights times the cells of a map: what the loss is divided by.
     ///
     /// # Panics
     /// If there are fewer landmarks than the scheme has, or a buffer has another size than the maps.

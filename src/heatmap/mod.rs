@@ -1,9 +1,9 @@
 //! Heatmaps: targets and weight maps (encode), sub-pixel positions with a confidence (decode).
 //!
 //! Maps of one picture lie side by side, (row, column, map). Positions are in [`crate::geometry::HeatmapSpace`]: an
-//! integer is the centre of a cell. Targets are Gaussians about the exact position, and decoding reads the fraction back;
-//! the paper's own ([`TargetStyle::Official`]) stand on whole cells. Nothing here fails; buffers of the wrong length are a
-//! defect of the caller and panic.
+//! integer is the centre of a cell. Targets are Gaussians about the exact position, and decoding reads the fraction
+//! back; the paper's own ([`TargetStyle::Official`]) stand on whole cells. Nothing here fails; buffers of the wrong
+//! length are a defect of the caller and panic.
 
 mod decode;
 mod encode;

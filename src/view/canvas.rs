@@ -1,8 +1,8 @@
 //! Where a frame lies on the canvas that a person sees, and the drawing of it.
 //!
 //! In: frames of any size. Out: a canvas, an RGB picture as large as the window (or as the file that is saved), in
-//! which the frame keeps its aspect ratio between black bars; mirrored if wished. [`Placement`] maps points of the frame
-//! to pixels of the canvas and back. Nothing fails; empty frames and canvases stay empty.
+//! which the frame keeps its aspect ratio between black bars; mirrored if wished. [`Placement`] maps points of the
+//! frame to pixels of the canvas and back. Nothing fails; empty frames and canvases stay empty.
 
 use crate::geometry::{CanvasSpace, FrameSpace, Point};
 use crate::image::Frame;

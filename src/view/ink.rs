@@ -1,9 +1,9 @@
 //! Anti-aliased strokes whose opacity changes along the way, with a soft dark rim that keeps them readable on any
 //! background.
 //!
-//! In: segments in pixels of the canvas. Out: their coverage, the largest where several overlap, so that joints of faint
-//! strokes show no dots; then the canvas with all of them in one colour. A filled path of a drawing library has one
-//! opacity, and strokes one after the other darken each other. What is not finite or far away is left out.
+//! In: segments in pixels of the canvas. Out: their coverage, the largest where several overlap, so that joints of
+//! faint strokes show no dots; then the canvas with all of them in one colour. A filled path of a drawing library has
+//! one opacity, and strokes one after the other darken each other. What is not finite or far away is left out.
 
 use super::canvas::cover;
 use crate::geometry::{CanvasSpace, Point};

@@ -1,7 +1,9 @@
-//! What a person sees: the picture on a canvas, faces and what the network sees drawn over it, panels of text, the window.
+//! What a person sees: the picture on a canvas, faces and what the network sees drawn over it, panels of text, the
+//! window.
 //!
 //! In: frames and faces in their pixels. Out: a canvas as large as the window, or as a picture that is saved, with
-//! everything drawn in its own pixels; keys as [`Command`]s. Only opening and feeding the window can fail ([`ViewError`]).
+//! everything drawn in its own pixels; keys as [`Command`]s. Only opening and feeding the window can fail
+//! ([`ViewError`]).
 
 mod canvas;
 mod ink;

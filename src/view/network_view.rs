@@ -1,8 +1,8 @@
 //! What the network sees of a face: the picture that it is given and the heatmaps that it answers with.
 //!
-//! In: a frame and the landmarks of a face in it. Out: a [`NetworkView`], made by running the landmark network once more with
-//! all its maps on the crop about these landmarks; and its drawing: landmark heatmaps in warm colours, the boundary
-//! map in cold ones, over the face in the picture or over the crop in an inset. What fails: inference.
+//! In: a frame and the landmarks of a face in it. Out: a [`NetworkView`], made by running the landmark network once
+//! more with all its maps on the crop about these landmarks; and its drawing: landmark heatmaps in warm colours, the
+//! boundary map in cold ones, over the face in the picture or over the crop in an inset. What fails: inference.
 
 use super::canvas::{Placement, cover};
 use crate::engine::{EngineError, Landmark, Landmarker, Outputs, Precision};
@@ -12,8 +12,8 @@ use crate::landmarks::Scheme;
 use crate::model::Model;
 use crate::track::{Face, HeadBox};
 
-/// Values of a map below this are not shown, from the other on in full. Between them the square is shown: peaks stand out,
-/// as they do in decoding, which cubes the maps.
+/// Values of a map below this are not shown, from the other on in full. Between them the square is shown: peaks stand
+/// out, as they do in decoding, which cubes the maps.
 const SHOWN: (f32, f32) = (0.12, 0.95);
 /// Opacity of a map shown in full.
 const OPACITY: f32 = 0.9;

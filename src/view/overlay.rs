@@ -1,8 +1,9 @@
 //! Landmarks, curves, boxes and numbers of faces over the picture.
 //!
-//! In: a canvas with a frame drawn on it, and faces in pixels of that frame. The drawing is made in pixels of the canvas, so
-//! that it is as sharp as the canvas is; its lines grow with the face, a dark rim keeps it readable on any background,
-//! and a landmark that is not sure is faint. Points beyond the canvas or not finite are left out; nothing fails.
+//! In: a canvas with a frame drawn on it, and faces in pixels of that frame. The drawing is made in pixels of the
+//! canvas, so that it is as sharp as the canvas is; its lines grow with the face, a dark rim keeps it readable on any
+//! background, and a landmark that is not sure is faint. Points beyond the canvas or not finite are left out; nothing
+//! fails.
 
 use super::canvas::Placement;
 use super::ink::{End, Ink};

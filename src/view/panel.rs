@@ -1,7 +1,8 @@
 //! Text over the picture: panels of lines, the table of keys, labels.
 //!
-//! In: a canvas, the height of the text in its pixels ([`text_size`]), and lines. Out: the canvas with them on dark panels
-//! with round corners, so that they can be read on any background. What would not fit is drawn smaller. Nothing fails.
+//! In: a canvas, the height of the text in its pixels ([`text_size`]), and lines. Out: the canvas with them on dark
+//! panels with round corners, so that they can be read on any background. What would not fit is drawn smaller. Nothing
+//! fails.
 
 use super::canvas::cover;
 use crate::image::Frame;
@@ -51,8 +52,8 @@ pub enum Place {
     Middle,
 }
 
-/// The height of text, in pixels, that suits the canvas; `scale` is 2 for a screen with twice as many pixels for the same
-/// size.
+/// The height of text, in pixels, that suits the canvas; `scale` is 2 for a screen with twice as many pixels for the
+/// same size.
 pub fn text_size(canvas: &Frame, scale: f32) -> f32 {
     let fitting = (canvas.width() as f32 * TEXT_OF_WIDTH).min(canvas.height() as f32 * TEXT_OF_HEIGHT);
     fitting.clamp(TEXT_PIXELS.0, TEXT_PIXELS.1.max(TEXT_PIXELS.1 * scale))

@@ -218,8 +218,8 @@ impl Window {
 }
 
 /// Xlib ends the process when the display goes away: another user's turn, a broken connection, a crash. From now on it
-/// calls `end` before, in the thread that has the window; what that returns is the exit status. Where windows don't come
-/// from Xlib, a display that goes away closes the window, and `end` is never called.
+/// calls `end` before, in the thread that has the window; what that returns is the exit status. Where windows don't
+/// come from Xlib, a display that goes away closes the window, and `end` is never called.
 #[cfg(all(unix, not(target_os = "macos")))]
 pub fn on_display_lost(end: impl Fn() -> i32 + Send + Sync + 'static) {
     x11::on_display_lost(Box::new(end));
@@ -275,8 +275,8 @@ mod x11 {
         let is_first = END.set(end).is_ok();
         // Without Xlib there is no display to be lost.
         if let (true, Ok(xlib)) = (is_first, Xlib::open()) {
-            // SAFETY: the function only stores the pointer; the handler has the signature that Xlib asks for. x11-dl never
-            // unloads the library.
+            // SAFETY: the function only stores the pointer; the handler has the signature that Xlib asks for. x11-dl
+            // never unloads the library.
             unsafe { (xlib.XSetIOErrorHandler)(Some(lost)) };
         }
     }
@@ -303,8 +303,8 @@ mod x11 {
 
         /// From the resolution that desktops set for the size of letters.
         pub fn scale(&self) -> f32 {
-            // SAFETY: the connection is open; the names end in 0; the answer is null or a text that ends in 0 and lives as
-            // long as the connection.
+            // SAFETY: the connection is open; the names end in 0; the answer is null or a text that ends in 0 and lives
+            // as long as the connection.
             let dpi = unsafe {
                 let value = (self.xlib.XGetDefault)(self.display.as_ptr(), c"Xft".as_ptr(), c"dpi".as_ptr());
                 (!value.is_null()).then(|| CStr::from_ptr(value).to_string_lossy().trim().parse::<f32>())

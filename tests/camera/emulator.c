@@ -106,7 +106,9 @@ static ssize_t (*real_readlink)(const char *, char *, size_t);
 static long (*real_syscall)(long, ...);
 static int (*real_poll)(struct pollfd *, nfds_t, int);
 
-__attribute__((constructor)) static void start(void) {
+// Other libraries call these functions before ours is made ready, so the first call does it.
+static void start(void) {
+  if (real_poll) return;
   root = getenv("EMULATED_CAMERAS");
   real_open = dlsym(RTLD_NEXT, "open");
   real_openat = dlsym(RTLD_NEXT, "openat");
@@ -515,6 +517,7 @@ static short look(struct handle *h, int64_t *until_ns) {
 }
 
 int poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
+  start();
   int64_t end_ns = timeout_ms < 0 ? INT64_MAX : now_ns(CLOCK_MONOTONIC) + timeout_ms * 1000000ll;
   for (;;) {
     pthread_mutex_lock(&lock);
@@ -536,6 +539,7 @@ int poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
 }
 
 long syscall(long number, ...) {
+  start();
   va_list list;
   long a[6];
   int result;
@@ -547,6 +551,7 @@ long syscall(long number, ...) {
 }
 
 int ioctl(int fd, unsigned long request, ...) {
+  start();
   va_list list;
   int result;
   va_start(list, request);
@@ -557,6 +562,7 @@ int ioctl(int fd, unsigned long request, ...) {
 }
 
 int open(const char *path, int flags, ...) {
+  start();
   va_list list;
   va_start(list, flags);
   mode_t mode = va_arg(list, mode_t);
@@ -568,6 +574,7 @@ int open(const char *path, int flags, ...) {
 int open64(const char *path, int flags, ...) __attribute__((alias("open")));
 
 int openat(int folder, const char *path, int flags, ...) {
+  start();
   va_list list;
   va_start(list, flags);
   mode_t mode = va_arg(list, mode_t);
@@ -579,6 +586,7 @@ int openat(int folder, const char *path, int flags, ...) {
 int openat64(int folder, const char *path, int flags, ...) __attribute__((alias("openat")));
 
 int close(int fd) {
+  start();
   pthread_mutex_lock(&lock);
   struct handle *h = root ? handle_of(fd) : NULL;
   if (h) {
@@ -592,6 +600,7 @@ int close(int fd) {
 }
 
 DIR *opendir(const char *path) {
+  start();
   char own[4096];
   if (!root || (strcmp(path, "/dev") && strcmp(path, "/dev/"))) return real_opendir(path);
   snprintf(own, sizeof own, "%s/dev", root);
@@ -599,6 +608,7 @@ DIR *opendir(const char *path) {
 }
 
 ssize_t readlink(const char *path, char *target, size_t size) {
+  start();
   char prefix[4096];
   ssize_t length = real_readlink(path, target, size);
   int own = root ? snprintf(prefix, sizeof prefix, "%s/dev/", root) : 0;

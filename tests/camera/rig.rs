@@ -166,8 +166,13 @@ impl Rig {
         rig
     }
 
+    /// A file in the folder in which the program runs.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     pub fn node(&self, number: u32) -> PathBuf {
-        self.folder.path().join(format!("dev/video{number}"))
+        self.path(&format!("dev/video{number}"))
     }
 
     /// Puts up a camera.

@@ -2,10 +2,10 @@
 
     python tests/reference/paper_gradients.py > tests/reference/paper_gradients.json
 
-The network of paper_network.py with weights from the formula, in training mode and double precision; two pictures of 128
-pixels; targets, weights (1 or 11) and pictures from the formula; the Adaptive Wing loss summed over all cells and divided by
-their number. For every parameter: the root mean square of its gradient and its values at three places. Needs NumPy and
-PyTorch.
+The network of paper_network.py with weights from the formula, in training mode and double precision; two pictures of
+128 pixels; targets, weights (1 or 11) and pictures from the formula; the Adaptive Wing loss summed over all cells and
+divided by their number. For every parameter: the root mean square of its gradient and its values at three places. Needs NumPy
+and PyTorch.
 """
 import json
 
@@ -41,6 +41,8 @@ if __name__ == "__main__":
     for name, parameter in network.named_parameters():
         flat = parameter.grad.flatten().numpy()
         places = np.sort(rng.choice(flat.size, min(3, flat.size), replace=False))
-        gradients[name] = [float(f"{np.sqrt((flat**2).mean()):.6g}"), places.tolist(), [float(f"{v:.6g}") for v in flat[places]]]
+        short = lambda v: float(f"{v:.6g}")
+        size = np.sqrt((flat**2).mean())
+        gradients[name] = [short(size), places.tolist(), [short(v) for v in flat[places]]]
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in gradients.items())
     print(f'{{"loss": {loss.item():.8g}, "gradients": {{\n{lines}\n}}}}')

@@ -1,7 +1,7 @@
 """The paper's network in PyTorch, with the official names, and weights and inputs from a formula.
 
-Written from the description of the official evaluation code, not taken from it. The other scripts here import it. Needs NumPy
-and PyTorch.
+Written from the description of the official evaluation code, not taken from it. The other scripts here import it. Needs
+NumPy and PyTorch.
 """
 import numpy as np
 import torch
@@ -18,10 +18,10 @@ class Block(nn.Module):
         for i in range(3):
             self.add_module(f"bn{i + 1}", nn.BatchNorm2d(widths[i]))
             self.add_module(f"conv{i + 1}", nn.Conv2d(widths[i], widths[i + 1], 3, padding=1, bias=False))
+        self.downsample = None
         if inputs != outputs:
-            self.downsample = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(), nn.Conv2d(inputs, outputs, 1, bias=False))
-        else:
-            self.downsample = None
+            projection = nn.Conv2d(inputs, outputs, 1, bias=False)
+            self.downsample = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU(), projection)
 
     def forward(self, x):
         one = self.conv1(functional.relu(self.bn1(x)))

@@ -2,8 +2,9 @@
 
     python tests/reference/paper_targets.py > tests/reference/paper_targets.json
 
-For 98, 68, 29 and 19 points: landmarks in pixels of a 256-pixel crop, and the value and the foreground (weight 11) of a few
-cells of the maps (flat positions in maps x rows x columns), most of them on the boundary map. Needs NumPy and SciPy.
+For 98, 68, 29 and 19 points: landmarks in pixels of a 256-pixel crop, and the value and the foreground (weight 11) of a
+few cells of the maps (flat positions in maps x rows x columns), most of them on the boundary map. Needs NumPy and
+SciPy.
 """
 import json
 
