@@ -1,8 +1,8 @@
 //! What the tracking thread and the main thread say to each other.
 //!
-//! The tracking thread puts what it sees where the main thread finds it, in exchange for the frame that was there before:
-//! the newest wins, nothing queues and nothing is copied. The main thread asks for changes by setting flags and by
-//! [`Wish`]es; the tracking thread says in [`Told`] what the person should know, also while no frame comes.
+//! The tracking thread puts what it sees where the main thread finds it, in exchange for the frame that was there
+//! before: the newest wins, nothing queues and nothing is copied. The main thread asks for changes by setting flags and
+//! by [`Wish`]es; the tracking thread says in [`Told`] what the person should know, also while no frame comes.
 
 use super::args::PrecisionChoice;
 use crate::image::Frame;

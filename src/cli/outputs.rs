@@ -1,5 +1,5 @@
-//! What `awing track` leaves behind: lines of JSON, a recording, what was recorded with a key, and, where nothing else was
-//! asked for, a picture that shows what was seen.
+//! What `awing track` leaves behind: lines of JSON, a recording, what was recorded with a key, and, where nothing else
+//! was asked for, a picture that shows what was seen.
 
 use super::args::TrackArguments;
 use super::json::JsonLines;
@@ -57,8 +57,8 @@ impl Outputs {
         self.keepsake = None;
     }
 
-    /// Begins a recording with these things drawn in, or ends the one that is going on. True: one is going on now; the text
-    /// is for the person.
+    /// Begins a recording with these things drawn in, or ends the one that is going on. True: one is going on now; the
+    /// text is for the person.
     pub(super) fn toggle_recording(&mut self, layers: Layers, frames_per_second: Option<f64>) -> (bool, String) {
         if let Some(take) = self.take.take() {
             let ended = match take.end() {

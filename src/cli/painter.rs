@@ -1,7 +1,7 @@
 //! Frames with their faces drawn in, as they are shown and saved.
 //!
-//! In: a frame, its faces and what the network sees of them, which stay as they are. Out: a canvas of any size with all of
-//! that drawn, in a buffer that is used again. Mirrored pictures have readable letters.
+//! In: a frame, its faces and what the network sees of them, which stay as they are. Out: a canvas of any size with all
+//! of that drawn, in a buffer that is used again. Mirrored pictures have readable letters.
 
 use crate::image::Frame;
 use crate::track::Face;

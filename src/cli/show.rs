@@ -1,7 +1,7 @@
 //! The window of `awing track`: what is seen, as it is seen, and the keys.
 //!
-//! In: the newest frame and its faces, whenever there is one. Out: wishes to the tracking thread, and pictures where the
-//! person asks for one. It runs on the main thread, as windows want it, and does nothing but show.
+//! In: the newest frame and its faces, whenever there is one. Out: wishes to the tracking thread, and pictures where
+//! the person asks for one. It runs on the main thread, as windows want it, and does nothing but show.
 
 use super::args::{PrecisionChoice, TrackArguments};
 use super::live::{Controls, Newest, Seen, Told, Wish};
@@ -41,6 +41,8 @@ pub(super) struct Show {
     /// As asked for; `None`: as suits the source.
     is_mirrored: Option<bool>,
     is_frozen: bool,
+    /// Nothing more will come.
+    is_over: bool,
     shows_information: bool,
     shows_help: bool,
     message: Option<(String, Instant)>,
@@ -95,14 +97,15 @@ impl Show {
             needs_paint: true,
             is_mirrored: arguments.is_mirrored(),
             is_frozen: false,
+            is_over: false,
             shows_information: true,
             shows_help: false,
             message: None,
         })
     }
 
-    /// Shows what is seen until the window is closed, a stop is asked for, or nothing more comes; with `stays`, the last
-    /// frame stays until the window is closed.
+    /// Shows what is seen until the window is closed, a stop is asked for, or nothing more comes; with `stays`, the
+    /// last frame stays until the window is closed.
     ///
     /// # Errors
     /// If the display fails.
@@ -129,7 +132,7 @@ impl Show {
                 self.obey(command);
             }
             // Looked at before the last frame is taken, so that it is not missed.
-            let is_over = is_over();
+            self.is_over = is_over();
             let has_come = newest.take(&mut next, PATIENCE);
             is_new = has_come && !self.is_frozen;
             if is_new {
@@ -137,7 +140,7 @@ impl Show {
                 self.viewing.is_fresh = false;
                 self.needs_paint = true;
             }
-            if is_over && !has_come && !stays {
+            if self.is_over && !has_come && !stays {
                 break;
             }
         }
@@ -253,8 +256,12 @@ impl Show {
         self.needs_paint = true;
     }
 
-    fn wish(&self, wish: Wish) {
-        self.controls.wishes().push(wish);
+    fn wish(&mut self, wish: Wish) {
+        if self.is_over {
+            self.say("this was the last picture".into());
+        } else {
+            self.controls.wishes().push(wish);
+        }
     }
 
     fn say(&mut self, message: String) {
@@ -330,7 +337,8 @@ impl Figures {
         self.detector_ms += seen.times.detect_ms;
         self.smoothing_ms += seen.times.smooth_ms;
         let passed = self.since.elapsed();
-        if passed < FIGURES_OVER && !self.text.is_empty() {
+        // A still picture has no rate.
+        if passed < FIGURES_OVER || seen.number == self.first_number {
             return;
         }
         let count = self.shown as f32;

@@ -1,8 +1,9 @@
 //! Pictures and recordings that a person takes with a key.
 //!
-//! In: what is seen. Out: `awing-0001.png` with `awing-0001.json` beside it, or `awing-0002.mp4` with `awing-0002.jsonl`,
-//! in the folder that awing runs in; the number is one that no such file has yet, so nothing is ever overwritten. Pictures
-//! are not mirrored, so that the positions in the lines of JSON are those of the picture's pixels.
+//! In: what is seen. Out: `awing-0001.png` with `awing-0001.json` beside it, or `awing-0002.mp4` with
+//! `awing-0002.jsonl`, in the folder that awing runs in; the number is one that no such file has yet, so nothing is
+//! ever overwritten. Pictures are not mirrored, so that the positions in the lines of JSON are those of the picture's
+//! pixels.
 
 use super::json::JsonLines;
 use super::live::Seen;

@@ -1,10 +1,10 @@
 //! `awing track`, and `awing` without a command: faces followed live.
 //!
-//! In: frames of a source. Out: a window, lines of JSON, an annotated video or picture, and about once a second a line on
-//! standard error that says what is seen and how fast.
+//! In: frames of a source. Out: a window, lines of JSON, an annotated video or picture, and about once a second a line
+//! on standard error that says what is seen and how fast.
 //!
-//! One thread reads and tracks, the main one shows and listens for Ctrl-C, so that neither a camera that falls silent nor
-//! a slow display holds anything up; a camera has a third thread of its own. Between them the newest frame wins.
+//! One thread reads and tracks, the main one shows and listens for Ctrl-C, so that neither a camera that falls silent
+//! nor a slow display holds anything up; a camera has a third thread of its own. Between them the newest frame wins.
 //! Whatever ends it (the source, the window, Ctrl-C, a display that goes away), what is written ends whole.
 
 use super::args::TrackArguments;
@@ -16,7 +16,7 @@ use crate::capture::{self, CaptureError, CaptureOptions, Source};
 use crate::track::Tracker;
 use anyhow::{Context, Result, bail};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -96,12 +96,26 @@ struct Session {
 }
 
 impl Session {
-    /// Waits for the end of tracking, or for a short while after a request to stop, and ends everything that is written.
+    /// Waits for the end of tracking, or for a short while after a request to stop, and ends everything that is
+    /// written.
     fn end(&self) -> Result<()> {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let tracked = thread.map_or(Ok(()), |thread| wait(thread, &self.is_done, &self.controls));
-        let finished = lock(&self.outputs).finish();
+        let finished = self.finish_outputs();
         tracked.and(finished)
+    }
+
+    /// Ends everything that is written, unless a reader that does not read holds it up.
+    fn finish_outputs(&self) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            match self.outputs.try_lock() {
+                Ok(mut outputs) => return outputs.finish(),
+                Err(TryLockError::Poisoned(outputs)) => return outputs.into_inner().finish(),
+                Err(TryLockError::WouldBlock) => thread::sleep(GLANCE),
+            }
+        }
+        bail!("what is written is not taken: another program has stopped reading it")
     }
 }
 
@@ -160,8 +174,8 @@ impl Session {
         thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// The first frame, which says how large the window is to be; an empty one if it takes long. `None`: there is nothing
-    /// to show.
+    /// The first frame, which says how large the window is to be; an empty one if it takes long. `None`: there is
+    /// nothing to show.
     fn first_frame(&self) -> Option<super::live::Seen> {
         let mut first = super::live::Seen::default();
         let start = Instant::now();

@@ -1,8 +1,8 @@
 //! The tracking thread of `awing track`.
 //!
 //! In: frames of a source, and the wishes of the person at the window. Out: faces, in everything that is written and to
-//! the window. Between two frames it does what was wished: another camera, another arithmetic, a recording. A source that
-//! falls silent holds up neither wishes nor the end.
+//! the window. Between two frames it does what was wished: another camera, another arithmetic, a recording. A source
+//! that falls silent holds up neither wishes nor the end.
 
 use super::args::PrecisionChoice;
 use super::live::{Controls, Newest, Seen, Wish};
@@ -139,8 +139,7 @@ impl Tracking {
     fn next_camera(&mut self, state: &mut State) -> String {
         let all = cameras();
         let here = if self.input == "camera" { all.first().copied() } else { number_of(&self.input) };
-        let others: Vec<u32> = all.into_iter().filter(|index| Some(*index) != here).collect();
-        let Some(next) = others.iter().find(|index| Some(**index) > here).or_else(|| others.first()) else {
+        let Some(next) = next_of(here, &all) else {
             return if here.is_some() { "there is no other camera" } else { "there is no camera" }.into();
         };
         let input = format!("camera:{next}");
@@ -228,6 +227,12 @@ fn number_of(input: &str) -> Option<u32> {
     input.strip_prefix("camera:")?.parse().ok()
 }
 
+/// The camera after `here`, all around; `None` if there is no other.
+fn next_of(here: Option<u32>, cameras: &[u32]) -> Option<u32> {
+    let others = || cameras.iter().copied().filter(|index| Some(*index) != here);
+    others().filter(|index| Some(*index) > here).min().or_else(|| others().min())
+}
+
 /// The cameras that there are; none where the system can't tell.
 fn cameras() -> Vec<u32> {
     #[cfg(feature = "camera")]
@@ -266,5 +271,20 @@ impl Pace {
         }
         // What comes too late does not hurry those that come after it.
         self.last = Some((due.max(now), time_s));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_camera_is_the_one_after_this_and_after_the_last_comes_the_first() {
+        assert_eq!(next_of(Some(0), &[4, 0, 2]), Some(2));
+        assert_eq!(next_of(Some(4), &[4, 0, 2]), Some(0));
+        assert_eq!(next_of(None, &[2, 4]), Some(2), "from a video or the demo");
+        assert_eq!(next_of(Some(2), &[2]), None);
+        assert_eq!(next_of(Some(7), &[2]), Some(2), "this one was unplugged");
+        assert_eq!(next_of(None, &[]), None);
     }
 }
