@@ -8,7 +8,6 @@ use super::{
 use crate::capture::CaptureOptions;
 use crate::engine::Precision;
 use crate::track::TrackerOptions;
-use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -117,7 +116,7 @@ pub(super) struct TrackerArguments {
     /// The face detector [default: the one in this program]
     #[arg(long, value_name = "PATH")]
     pub detector: Option<PathBuf>,
-    /// Where the networks run
+    /// Where the landmark network runs; `auto` is the CPU, where small networks are fastest
     #[arg(long, value_enum, default_value = "auto")]
     pub device: DeviceChoice,
     /// Busy threads at most [default: 1]
@@ -195,22 +194,17 @@ impl From<PrecisionChoice> for Precision {
 
 impl TrackerArguments {
     /// What the tracker is to do.
-    ///
-    /// # Errors
-    /// If it is to run where it can't.
-    pub(super) fn options(&self) -> Result<TrackerOptions> {
-        if !matches!(self.device, DeviceChoice::Auto | DeviceChoice::Cpu) {
-            bail!("faces are tracked on the CPU only in this version: leave out --device, or say --device cpu");
-        }
+    pub(super) fn options(&self) -> TrackerOptions {
         let defaults = TrackerOptions::default();
-        Ok(TrackerOptions {
+        TrackerOptions {
             faces: self.faces.unwrap_or(defaults.faces),
             smooth: defaults.smooth.filter(|_| !self.no_smooth),
             threads: self.threads.unwrap_or(defaults.threads),
             model: self.model.clone(),
             detector: self.detector.clone(),
             precision: self.precision.into(),
-        })
+            accelerator: self.device.named_accelerator(),
+        }
     }
 }
 
@@ -256,6 +250,7 @@ fn positive(text: &str) -> std::result::Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Accelerator;
     use clap::CommandFactory;
 
     fn parse(arguments: &str) -> std::result::Result<Arguments, clap::Error> {
@@ -283,9 +278,9 @@ mod tests {
     #[test]
     fn what_the_tracker_is_told_comes_from_the_arguments() {
         let options = |arguments: &str| parse(arguments).unwrap().track.tracker.options();
-        assert_eq!(options("").unwrap(), TrackerOptions::default());
+        assert_eq!(options(""), TrackerOptions::default());
         let told = "--faces 2 --threads 3 --no-smooth --precision f32 --model a.safetensors --detector b.safetensors";
-        let told = options(told).unwrap();
+        let told = options(told);
         let expected = TrackerOptions {
             faces: 2,
             smooth: None,
@@ -293,9 +288,10 @@ mod tests {
             model: Some("a.safetensors".into()),
             detector: Some("b.safetensors".into()),
             precision: Precision::F32,
+            accelerator: None,
         };
         assert_eq!(told, expected);
-        assert!(options("--device cuda").unwrap_err().to_string().contains("--device cpu"));
+        assert_eq!(options("--device cuda").accelerator, Some(Accelerator::Cuda));
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
         return bench_profile::run(arguments);
     }
     let stop = interrupt::listen()?;
-    let options = arguments.tracker.options()?;
+    let options = arguments.tracker.options();
     let threads = options.threads;
     let wanted = Some(options.faces).filter(|_| arguments.tracker.faces.is_some());
     let input = arguments.input.as_deref().unwrap_or("demo");

@@ -312,7 +312,7 @@ impl Display {
 /// Runs the command; `start` is when the program began.
 pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
     let stop = interrupt::listen()?;
-    let options = arguments.tracker.options()?;
+    let options = arguments.tracker.options();
     let input = arguments.input.as_deref().unwrap_or("camera");
     let source = capture::open(input, &arguments.camera.options(None))?;
     if !source.is_live() {

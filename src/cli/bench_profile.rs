@@ -9,7 +9,7 @@ use super::bench::Spread;
 use super::interrupt;
 use crate::engine::{Engine, EngineOptions, Outputs, StepProfile};
 use crate::model::{self, Kind, Model};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -47,7 +47,10 @@ struct Layer {
 /// Runs the command.
 pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     let stop = interrupt::listen()?;
-    let options = arguments.tracker.options()?;
+    let options = arguments.tracker.options();
+    if options.accelerator.is_some() {
+        bail!("layers are timed on the CPU only: leave out --device");
+    }
     let (name, model) = match &options.model {
         Some(path) => (path.display().to_string(), Model::load(path)?),
         None => ("the landmark model inside".into(), model::default_landmarks()?),

@@ -1,6 +1,7 @@
 //! `--device`: where candle computes.
 
-use anyhow::{Context, Result};
+use crate::engine::Accelerator;
+use anyhow::Result;
 use candle_core::Device;
 
 /// Where to compute.
@@ -20,14 +21,21 @@ impl DeviceChoice {
     pub fn open(self) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Auto if cfg!(feature = "cuda") => Ok(Device::new_cuda(0).unwrap_or(Device::Cpu)),
-            Self::Auto if cfg!(feature = "metal") => Ok(Device::new_metal(0).unwrap_or(Device::Cpu)),
+            Self::Auto if cfg!(feature = "cuda") => Ok(Accelerator::Cuda.open().unwrap_or(Device::Cpu)),
+            Self::Auto if cfg!(feature = "metal") => Ok(Accelerator::Metal.open().unwrap_or(Device::Cpu)),
             Self::Auto => Ok(Device::Cpu),
-            Self::Cuda => Device::new_cuda(0)
-                .context("no CUDA device: this needs an NVIDIA GPU with its driver, and a build with --features cuda"),
-            Self::Metal => {
-                Device::new_metal(0).context("no Metal device: this needs a Mac, and a build with --features metal")
-            }
+            Self::Cuda => Ok(Accelerator::Cuda.open()?),
+            Self::Metal => Ok(Accelerator::Metal.open()?),
+        }
+    }
+
+    /// The GPU, if one was named. Tracking leaves the choice to whoever gives the command: a small network is done on the
+    /// CPU before a GPU has started.
+    pub fn named_accelerator(self) -> Option<Accelerator> {
+        match self {
+            Self::Auto | Self::Cpu => None,
+            Self::Cuda => Some(Accelerator::Cuda),
+            Self::Metal => Some(Accelerator::Metal),
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
     let stop = interrupt::listen()?;
     let capture = arguments.camera.options(arguments.tracker.faces);
     let (input, source) = open(arguments.input.as_deref(), &capture)?;
-    let options = arguments.tracker.options()?;
+    let options = arguments.tracker.options();
     let controls = Arc::new(Controls {
         stop,
         is_shown: AtomicBool::new(!arguments.headless),

@@ -8,6 +8,7 @@ use super::args::PrecisionChoice;
 use super::live::{Controls, Newest, Seen, Wish};
 use super::outputs::Outputs;
 use super::status::Status;
+use crate::engine::Accelerator;
 use crate::capture::{self, CaptureError, CaptureOptions, Source, Waited};
 use crate::track::{OneEuro, Tracker, TrackerOptions};
 use anyhow::Result;
@@ -212,7 +213,11 @@ impl Tracking {
         };
         let mut told = self.controls.told();
         told.precision = self.precision;
-        told.computing = format!("{} on the CPU, {threads}", self.precision.name());
+        told.computing = match self.options.accelerator {
+            None => format!("{} on the CPU, {threads}", self.precision.name()),
+            Some(Accelerator::Cuda) => "f32 on an NVIDIA GPU".into(),
+            Some(Accelerator::Metal) => "f32 on an Apple GPU".into(),
+        };
     }
 }
 

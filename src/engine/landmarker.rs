@@ -1,11 +1,13 @@
 //! One face: a picture and where its face is in, landmarks out. Evaluation and tracking share it.
 
+use super::accelerator::DeviceNetwork;
 use super::{Engine, EngineError, EngineOptions, Outputs, Precision};
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame, heatmap_from_crop};
-use crate::heatmap::{Calibration, Decoding, Peak, decode};
+use crate::heatmap::{Calibration, Decoding, HeatmapView, Peak, decode};
 use crate::image::{Border, Frame, crop_into};
 use crate::landmarks::Scheme;
 use crate::model::{BoxSide, CropConvention, Model};
+use candle_core::Device;
 use std::time::Instant;
 
 /// A landmark in the frame.
@@ -24,9 +26,15 @@ pub struct LandmarkTimes {
     pub decode_ms: f32,
 }
 
+/// What carries out the network.
+enum Executor {
+    Compiled(Engine),
+    Device(DeviceNetwork),
+}
+
 /// A landmark model ready to run.
 pub struct Landmarker {
-    engine: Engine,
+    executor: Executor,
     decoding: Decoding,
     calibration: Calibration,
     points: usize,
@@ -38,7 +46,7 @@ pub struct Landmarker {
 }
 
 impl Landmarker {
-    /// Compiles a landmark model. With [`Outputs::All`], [`Self::engine`] has all maps after a prediction.
+    /// Compiles a landmark model. With [`Outputs::All`], [`Self::all_maps`] has them after a prediction.
     ///
     /// # Errors
     /// As [`Engine::compile`]; [`EngineError::Kind`] for a detector.
@@ -56,14 +64,29 @@ impl Landmarker {
         precision: Precision,
         threads: usize,
     ) -> Result<Self, EngineError> {
+        let size = model.config().input_size;
+        let options = EngineOptions { height: size, width: size, outputs, precision, threads };
+        Self::with_executor(model, || Ok(Executor::Compiled(Engine::compile(model, &options)?)))
+    }
+
+    /// Takes a landmark model to a GPU, or wherever candle computes, in single precision.
+    ///
+    /// # Errors
+    /// [`EngineError::Kind`] for a detector; [`EngineError::Device`].
+    pub fn on_device(model: &Model, device: &Device) -> Result<Self, EngineError> {
+        Self::with_executor(model, || Ok(Executor::Device(DeviceNetwork::new(model, device)?)))
+    }
+
+    fn with_executor(
+        model: &Model,
+        executor: impl FnOnce() -> Result<Executor, EngineError>,
+    ) -> Result<Self, EngineError> {
         let config = model.config();
         if config.kind != crate::model::Kind::Landmarks {
             return Err(EngineError::Kind { wanted: crate::model::Kind::Landmarks });
         }
-        let (height, width) = (config.input_size, config.input_size);
-        let engine = Engine::compile(model, &EngineOptions { height, width, outputs, precision, threads })?;
         Ok(Self {
-            engine,
+            executor: executor()?,
             decoding: config.decoding,
             calibration: config.calibration.clone(),
             points: config.points,
@@ -100,9 +123,13 @@ impl Landmarker {
         self.input_size
     }
 
-    /// The network and the maps of the last [`Self::predict`].
-    pub fn engine(&self) -> &Engine {
-        &self.engine
+    /// All maps of the last stack in the last [`Self::predict`], the boundary map last where there is one; `None` if the
+    /// model was not compiled with [`Outputs::All`].
+    pub fn all_maps(&self) -> Option<HeatmapView<'_>> {
+        match &self.executor {
+            Executor::Compiled(engine) => engine.stacks().last(),
+            Executor::Device(network) => Some(network.output()),
+        }
     }
 
     /// Of the last [`Self::predict`].
@@ -111,13 +138,32 @@ impl Landmarker {
     }
 
     /// The landmarks of the face in the crop.
-    pub fn predict(&mut self, frame: &Frame, crop_from_frame: &Similarity<CropSpace, FrameSpace>) -> &[Landmark] {
+    ///
+    /// # Errors
+    /// [`EngineError::Device`], on a GPU only.
+    pub fn predict(
+        &mut self,
+        frame: &Frame,
+        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
+    ) -> Result<&[Landmark], EngineError> {
         let start = Instant::now();
-        crop_into(frame, crop_from_frame, self.input_size, Border::Replicate, self.engine.input_mut());
+        let input = match &mut self.executor {
+            Executor::Compiled(engine) => engine.input_mut(),
+            Executor::Device(network) => network.input_mut(),
+        };
+        crop_into(frame, crop_from_frame, self.input_size, Border::Replicate, input);
         let cropped = Instant::now();
-        self.engine.run();
+        let maps = match &mut self.executor {
+            Executor::Compiled(engine) => {
+                engine.run();
+                engine.output()
+            }
+            Executor::Device(network) => {
+                network.run()?;
+                network.output()
+            }
+        };
         let inferred = Instant::now();
-        let maps = self.engine.output();
         decode(&maps, self.points, self.decoding, &self.calibration, &mut self.peaks);
         let crop_from_heatmap = heatmap_from_crop(maps.width, self.input_size).inverse();
         let frame_from_heatmap = crop_from_heatmap.then(&crop_from_frame.inverse());
@@ -133,6 +179,6 @@ impl Landmarker {
             network_ms: milliseconds(cropped, inferred),
             decode_ms: milliseconds(inferred, Instant::now()),
         };
-        &self.landmarks
+        Ok(&self.landmarks)
     }
 }

@@ -7,6 +7,7 @@
 //! where they lie (`compile`, `plan`), the weights in the order of the kernels (`fold`, `pack`). A run carries out the steps
 //! (`kernels`) without allocating anything.
 
+mod accelerator;
 mod compile;
 mod fold;
 mod fuse;
@@ -20,6 +21,7 @@ mod profile;
 mod tests;
 mod workers;
 
+pub use accelerator::Accelerator;
 pub use landmarker::{Landmark, LandmarkTimes, Landmarker};
 pub use profile::StepProfile;
 
@@ -42,6 +44,10 @@ pub enum EngineError {
     Kind { wanted: Kind },
     #[error("the layer {layer} can't be compiled: {reason}")]
     Unsupported { layer: String, reason: &'static str },
+    #[error("there is no such GPU, or none that can be used: this needs {remedy} ({source})")]
+    Accelerator { remedy: &'static str, source: candle_core::Error },
+    #[error("inference on the GPU failed: {0}")]
+    Device(#[from] candle_core::Error),
 }
 
 /// Which maps a compiled model computes.

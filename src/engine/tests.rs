@@ -1,8 +1,11 @@
 //! The compiled plan computes what the candle graph does, on every instruction set.
 
 use super::*;
+use crate::geometry::Rect;
+use crate::image::Frame;
 use crate::model::graph::{Operation, Parameter, Role};
 use crate::model::{Mode, ModelConfig, Network, Quantization, default_detector, default_landmarks};
+use crate::synth::Scene;
 use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -211,4 +214,23 @@ fn the_profile_names_every_step_once_and_counts_the_networks_multiplications() {
 fn a_size_that_does_not_fit_is_refused_with_the_multiple() {
     let error = Engine::compile(&edge(8, &[16, 32], 3, 1, false), &EngineOptions::new(64, 60)).err().unwrap();
     assert!(matches!(error, EngineError::Size { width: 60, height: 64, multiple: 8 }));
+}
+
+#[test]
+fn a_device_of_candle_finds_the_landmarks_that_the_compiled_engine_finds() {
+    let model = default_landmarks().unwrap();
+    let mut frame = Frame::new(320, 240);
+    let truth = Scene::demo(1, 1).draw(0.0, &mut frame);
+    let rect = Rect::around(truth[0].iter().copied()).unwrap();
+    let mut compiled = Landmarker::new(&model, Outputs::All, Precision::F32).unwrap();
+    let mut on_device = Landmarker::on_device(&model, &Device::Cpu).unwrap();
+    let crop_from_frame = compiled.crop_about(&rect, 0.1);
+    let expected = compiled.predict(&frame, &crop_from_frame).unwrap();
+    let actual = on_device.predict(&frame, &crop_from_frame).unwrap();
+    assert_eq!((actual.len(), expected.len()), (98, 98));
+    for (actual, expected) in actual.iter().zip(expected) {
+        assert!(actual.position.distance(expected.position) < 0.02, "{actual:?} is not {expected:?}");
+        assert!((actual.confidence - expected.confidence).abs() < 1e-3);
+    }
+    assert_eq!(compiled.all_maps().unwrap().channels, on_device.all_maps().unwrap().channels);
 }

@@ -159,7 +159,11 @@ impl FindLandmarks for FakeNetwork {
     }
 
     /// The face nearest to the middle of the crop; on a wall, points anywhere of little confidence.
-    fn find_landmarks(&mut self, _: &Frame, crop_from_frame: &Similarity<CropSpace, FrameSpace>) -> &[Landmark] {
+    fn find_landmarks(
+        &mut self,
+        _: &Frame,
+        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
+    ) -> Result<&[Landmark], TrackError> {
         let mut state = self.scene.state();
         state.landmark_calls += 1;
         let size = self.input_size() as f32;
@@ -180,7 +184,7 @@ impl FindLandmarks for FakeNetwork {
             },
             landmarks_of,
         );
-        &self.landmarks
+        Ok(&self.landmarks)
     }
 
     fn times(&self) -> LandmarkTimes {

@@ -161,9 +161,15 @@ impl Look {
     }
 
     /// Looks at the crop about `searched`. `head` stays what it was if the landmarks make no box.
-    fn at(&mut self, frame: &Frame, searched: &HeadBox, network: &mut impl FindLandmarks, scheme: Option<Scheme>) {
+    fn at(
+        &mut self,
+        frame: &Frame,
+        searched: &HeadBox,
+        network: &mut impl FindLandmarks,
+        scheme: Option<Scheme>,
+    ) -> Result<(), TrackError> {
         let crop_from_frame = searched.crop_from_frame(network.crop_scale(), network.input_size());
-        let landmarks = network.find_landmarks(frame, &crop_from_frame);
+        let landmarks = network.find_landmarks(frame, &crop_from_frame)?;
         self.landmarks.clear();
         self.landmarks.extend_from_slice(landmarks);
         self.times = network.times();
@@ -173,6 +179,7 @@ impl Look {
             self.score = score(&self.landmarks, scheme, searched, &head);
             self.head = head;
         }
+        Ok(())
     }
 }
 
@@ -264,7 +271,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         }
         self.time_s = time_s;
 
-        self.follow(frame, time_s);
+        self.follow(frame, time_s)?;
         self.end_doubles(time_s);
         self.times.landmarks_ms = milliseconds_since(start);
         self.tracks.retain(|t| match t.state {
@@ -288,7 +295,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     }
 
     /// Looks for every face where it was in the last frame.
-    fn follow(&mut self, frame: &Frame, time_s: f64) {
+    fn follow(&mut self, frame: &Frame, time_s: f64) -> Result<(), TrackError> {
         let scheme = self.options.scheme;
         let mut followed = self.followed();
         let is_place_free = followed < self.options.faces;
@@ -297,12 +304,18 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             State::Lost { frames, .. } => frames < FRAMES_LOOKED_FOR && is_place_free,
         };
         let Self { tracks, looks, networks, workers, .. } = self;
+        let failure = Mutex::new(None);
         workers.split(tracks.len(), 1, &|worker, range| {
             let mut network = lock(&networks[worker]);
             for (track, look) in tracks[range.clone()].iter().zip(&looks[range]).filter(|(t, _)| is_looked_for(t)) {
-                lock(look).at(frame, &track.head, &mut *network, scheme);
+                if let Err(error) = lock(look).at(frame, &track.head, &mut *network, scheme) {
+                    *lock(&failure) = Some(error);
+                }
             }
         });
+        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
         for (track, look) in tracks.iter_mut().zip(looks).filter(|(t, _)| is_looked_for(t)) {
             let look = look.get_mut().unwrap_or_else(PoisonError::into_inner);
             self.times.add(&look.times);
@@ -315,6 +328,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
                 track.go_on(look, time_s);
             }
         }
+        Ok(())
     }
 
     /// Of two tracks on one face one is wrong: the one that did not come from there, else the less sure, else the younger.
@@ -377,7 +391,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             if self.is_followed_at(&rect, SAME_FACE_IOU) {
                 continue;
             }
-            self.look_closer(frame, &rect);
+            self.look_closer(frame, &rect)?;
             if self.look.score < wanted || self.is_followed_at(&around(&self.look.landmarks), ONE_FACE_IOU) {
                 continue;
             }
@@ -395,16 +409,17 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     }
 
     /// The landmarks of a detected face: once to see how the head is turned, once more in a crop that is made for it.
-    fn look_closer(&mut self, frame: &Frame, rect: &Rect<FrameSpace>) {
+    fn look_closer(&mut self, frame: &Frame, rect: &Rect<FrameSpace>) -> Result<(), TrackError> {
         let network = self.networks[0].get_mut().unwrap_or_else(PoisonError::into_inner);
         let scheme = self.options.scheme;
-        self.look.at(frame, &HeadBox::upright(rect, network.box_side()), network, scheme);
+        self.look.at(frame, &HeadBox::upright(rect, network.box_side()), network, scheme)?;
         self.times.add(&self.look.times);
         if self.look.score > 0.0 {
             let searched = self.look.head;
-            self.look.at(frame, &searched, network, scheme);
+            self.look.at(frame, &searched, network, scheme)?;
             self.times.add(&self.look.times);
         }
+        Ok(())
     }
 
     /// Which of the lost faces was just found.

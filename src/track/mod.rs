@@ -93,7 +93,11 @@ pub(crate) trait FindLandmarks: Send {
     /// Pixels a side of the crop.
     fn input_size(&self) -> usize;
     /// The landmarks of the face that the crop shows, in pixels of the frame.
-    fn find_landmarks(&mut self, frame: &Frame, crop_from_frame: &Similarity<CropSpace, FrameSpace>) -> &[Landmark];
+    fn find_landmarks(
+        &mut self,
+        frame: &Frame,
+        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
+    ) -> Result<&[Landmark], TrackError>;
     /// Of the last call of [`Self::find_landmarks`].
     fn times(&self) -> LandmarkTimes;
 }

@@ -3,7 +3,7 @@
 use super::follower::{Follower, FollowerOptions};
 use super::{Face, FindFaces, FindLandmarks, OneEuro, StageTimes, TrackError};
 use crate::detect::{Detection, Detector};
-use crate::engine::{Landmark, LandmarkTimes, Landmarker, Outputs, Precision};
+use crate::engine::{Accelerator, Landmark, LandmarkTimes, Landmarker, Outputs, Precision};
 use crate::geometry::{CropSpace, FrameSpace, Similarity};
 use crate::image::Frame;
 use crate::landmarks::Scheme;
@@ -24,8 +24,10 @@ pub struct TrackerOptions {
     pub model: Option<PathBuf>,
     /// The detector's file; `None`: the one that comes with the library.
     pub detector: Option<PathBuf>,
-    /// The landmark network's arithmetic.
+    /// The landmark network's arithmetic on the CPU.
     pub precision: Precision,
+    /// The GPU that the landmark network runs on, in single precision; `None`: the CPU. The detector is always on the CPU.
+    pub accelerator: Option<Accelerator>,
 }
 
 impl Default for TrackerOptions {
@@ -38,6 +40,7 @@ impl Default for TrackerOptions {
             model: None,
             detector: None,
             precision: Precision::default(),
+            accelerator: None,
         }
     }
 }
@@ -55,7 +58,7 @@ impl Tracker {
     /// [`TrackError::Options`] if there is nothing to follow or no thread to do it; [`TrackError::Model`] and
     /// [`TrackError::Engine`] if a model can't be used.
     pub fn new(options: TrackerOptions) -> Result<Self, TrackError> {
-        let TrackerOptions { faces, smooth, threads, model, detector, precision } = options;
+        let TrackerOptions { faces, smooth, threads, model, detector, precision, accelerator } = options;
         if faces == 0 || threads == 0 {
             return Err(TrackError::Options { faces, threads });
         }
@@ -63,9 +66,12 @@ impl Tracker {
         let detector = detector.map_or_else(model::default_detector, |path| Model::load(&path))?;
         let detector = Detector::new(&detector)?;
         // One face is looked at with all threads, several with one each.
-        let networks = (0..threads.min(faces))
-            .map(|_| Landmarker::with_threads(&model, Outputs::Decoded, precision, threads))
-            .collect::<Result<Vec<_>, _>>()?;
+        let device = accelerator.map(Accelerator::open).transpose()?;
+        let network = || match &device {
+            Some(device) => Landmarker::on_device(&model, device),
+            None => Landmarker::with_threads(&model, Outputs::Decoded, precision, threads),
+        };
+        let networks = (0..threads.min(faces)).map(|_| network()).collect::<Result<Vec<_>, _>>()?;
         let scheme = Scheme::of_points(model.config().points);
         let follower = Follower::new(detector, networks, FollowerOptions { faces, smooth, scheme });
         Ok(Self { follower, start: Instant::now() })
@@ -142,8 +148,12 @@ impl FindLandmarks for Landmarker {
         self.input_size()
     }
 
-    fn find_landmarks(&mut self, frame: &Frame, crop_from_frame: &Similarity<CropSpace, FrameSpace>) -> &[Landmark] {
-        self.predict(frame, crop_from_frame)
+    fn find_landmarks(
+        &mut self,
+        frame: &Frame,
+        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
+    ) -> Result<&[Landmark], TrackError> {
+        Ok(self.predict(frame, crop_from_frame)?)
     }
 
     fn times(&self) -> LandmarkTimes {

@@ -97,14 +97,14 @@ impl NetworkViewer {
         let Some(head) = HeadBox::around(&self.landmarks, self.scheme, box_side) else { return Ok(false) };
         let size = self.landmarker.input_size();
         view.crop_from_frame = head.crop_from_frame(self.landmarker.crop_scale(), size);
-        self.landmarker.predict(frame, &view.crop_from_frame);
+        self.landmarker.predict(frame, &view.crop_from_frame)?;
 
         crop_into(frame, &view.crop_from_frame, size, Border::Replicate, &mut self.input);
         view.crop.resize(size, size);
         for (byte, value) in view.crop.rgb_mut().iter_mut().zip(&self.input) {
             *byte = (value * 255.0).round() as u8;
         }
-        let Some(maps) = self.landmarker.engine().stacks().last() else { return Ok(false) };
+        let Some(maps) = self.landmarker.all_maps() else { return Ok(false) };
         view.map_size = maps.width;
         let cells = maps.values.chunks_exact(maps.channels);
         view.heatmaps.clear();
