@@ -129,7 +129,7 @@ fn decode(maps: &HeatmapView<'_>, scale: f32, out: &mut Vec<Detection>) {
             }
         }
     }
-    out.sort_by(|a, b| b.score.total_cmp(&a.score));
+    out.sort_unstable_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept = 0;
     for i in 0..out.len() {
         let candidate = out[i];

@@ -219,7 +219,7 @@ fn a_size_that_does_not_fit_is_refused_with_the_multiple() {
 #[test]
 fn a_device_of_candle_finds_the_landmarks_that_the_compiled_engine_finds() {
     let model = default_landmarks().unwrap();
-    let mut frame = Frame::new(320, 240);
+    let mut frame = Frame::filled(320, 240, [0; 3]);
     let truth = Scene::demo(1, 1).draw(0.0, &mut frame);
     let rect = Rect::around(truth[0].iter().copied()).unwrap();
     let mut compiled = Landmarker::new(&model, Outputs::All, Precision::F32).unwrap();

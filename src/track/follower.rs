@@ -370,7 +370,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.detections.extend_from_slice(self.detector.find_faces(frame)?);
         self.times.detect_ms = milliseconds_since(start);
         // Large and sure ones first: they are most likely whom it is about.
-        self.detections.sort_by(|a, b| (b.score * b.rect.side()).total_cmp(&(a.score * a.rect.side())));
+        self.detections.sort_unstable_by(|a, b| (b.score * b.rect.side()).total_cmp(&(a.score * a.rect.side())));
 
         for track in self.tracks.iter_mut().filter(|t| t.is_followed()) {
             let rect = track.rect();
