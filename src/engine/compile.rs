@@ -8,6 +8,7 @@ use super::fold;
 use super::fuse::{Fused, Fusion, Residual};
 use super::memory::Memory;
 use super::pack::{Vectors, pack};
+use super::place::place;
 use super::plan::{
     Action, Arithmetic, Bias, CHANNEL_MULTIPLE, Cells, Depthwise, Map, MapId, Plan, Product, Segment, Step, Store, Term,
 };
@@ -86,7 +87,7 @@ pub(super) fn compile(model: &Model, target: &Target) -> Result<Plan, EngineErro
         compiler.write(node)?;
     }
     let Compiler { mut maps, tables, mut steps, constants, .. } = compiler;
-    let bytes = place(&mut maps, &steps);
+    let bytes = place(&mut maps, &mut steps);
     for step in &mut steps {
         step.for_each_cells(|cells| cells.start += maps[cells.map].start);
     }
@@ -95,48 +96,6 @@ pub(super) fn compile(model: &Model, target: &Target) -> Result<Plan, EngineErro
         memory.write(maps[map].start, &values);
     }
     Ok(Plan { steps, maps, tables, output, stacks, memory })
-}
-
-/// Gives every map its memory and returns how much that is. Maps of the same shape share memory when their lives don't
-/// overlap; of others they don't, so borders stay zero.
-fn place(maps: &mut [Map], steps: &[Step]) -> usize {
-    let mut last_use = vec![0; maps.len()];
-    for (i, step) in steps.iter().enumerate() {
-        let (read, written) = step.cells();
-        read.iter().chain(&written).for_each(|&map| last_use[map] = i);
-    }
-    let mut free: HashMap<[usize; 5], Vec<usize>> = HashMap::new();
-    let shape = |m: &Map| [m.height, m.width, m.pitch, m.border, m.bytes_each];
-    let mut placed = vec![false; maps.len()];
-    let mut bytes = 0;
-    let mut grow = |map: &Map| {
-        let start = bytes;
-        bytes += map.bytes();
-        start
-    };
-    for (id, map) in maps.iter_mut().enumerate().filter(|(_, m)| m.pinned) {
-        map.start = grow(map);
-        placed[id] = true;
-    }
-    for (i, step) in steps.iter().enumerate() {
-        let (mut touched, written) = step.cells();
-        touched.extend(&written);
-        for &id in &written {
-            if !placed[id] {
-                let map = &mut maps[id];
-                map.start = free.get_mut(&shape(map)).and_then(Vec::pop).unwrap_or_else(|| grow(map));
-                placed[id] = true;
-            }
-        }
-        touched.sort_unstable();
-        touched.dedup();
-        for id in touched {
-            if last_use[id] == i && !maps[id].pinned {
-                free.entry(shape(&maps[id])).or_default().push(maps[id].start);
-            }
-        }
-    }
-    bytes
 }
 
 /// How a value is kept.
@@ -366,7 +325,7 @@ impl Compiler<'_> {
                 {
                     return Err(self.unsupported(node, "the picture is read by dense convolutions only"));
                 }
-                self.steps.push(Step { name: "picture".into(), action: Action::Picture { to }, multiply_adds: 0 });
+                self.steps.push(Step { name: "picture".into(), action: Action::Picture { to }, multiply_adds: 0, clears: Vec::new() });
                 Ok(())
             }
             Operation::Coordinates => self.write_gate(node),
@@ -387,7 +346,7 @@ impl Compiler<'_> {
         let to = self.cells(to, (height, width), 1, 0, 0, 0);
         let coordinates = coordinate_planes(height, width).chunks_exact(3).map(|p| [p[0], p[1]]).collect();
         let action = Action::Gate { boundary, to, coordinates };
-        self.steps.push(Step { name: "gated coordinates".into(), action, multiply_adds: 0 });
+        self.steps.push(Step { name: "gated coordinates".into(), action, multiply_adds: 0, clears: Vec::new() });
         Ok(())
     }
 
@@ -491,7 +450,7 @@ impl Compiler<'_> {
                 prefetch: false,
             };
             let name = self.name(node).to_owned();
-            self.steps.push(Step { name, action: Action::Product(Box::new(product)), multiply_adds: 0 });
+            self.steps.push(Step { name, action: Action::Product(Box::new(product)), multiply_adds: 0, clears: Vec::new() });
         }
         Ok(())
     }
@@ -618,7 +577,7 @@ impl Compiler<'_> {
             chunk,
             prefetch: cells * outputs * 4 > NEAR_BYTES,
         };
-        self.steps.push(Step { name, action: Action::Product(Box::new(product)), multiply_adds });
+        self.steps.push(Step { name, action: Action::Product(Box::new(product)), multiply_adds, clears: Vec::new() });
         Ok(())
     }
 

@@ -38,6 +38,16 @@ impl Memory {
         unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), self.pointer_mut().add(at), values.len()) };
     }
 
+    /// Makes a range of bytes zero.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn clear(&mut self, range: std::ops::Range<usize>) {
+        assert!(range.start <= range.end && range.end <= self.bytes());
+        // SAFETY: the range lies in the memory, of which the borrow is exclusive.
+        unsafe { self.pointer_mut().add(range.start).write_bytes(0, range.len()) };
+    }
+
     pub fn bytes(&self) -> usize {
         self.0.len() * LINE_BYTES
     }

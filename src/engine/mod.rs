@@ -4,7 +4,7 @@
 //! (row, column, channel); maps that only help training (the boundary map) are left out.
 //!
 //! [`Engine::compile`] makes a plan of the network once: which operations one step does (`fuse`), which maps there are and
-//! where they lie (`compile`, `plan`), the weights in the order of the kernels (`fold`, `pack`). A run carries out the steps
+//! where they lie (`compile`, `place`, `plan`), the weights in the order of the kernels (`fold`, `pack`). A run carries out the steps
 //! (`kernels`) without allocating anything.
 
 mod accelerator;
@@ -15,6 +15,7 @@ mod kernels;
 mod landmarker;
 mod memory;
 mod pack;
+mod place;
 mod plan;
 mod profile;
 #[cfg(test)]
@@ -176,6 +177,9 @@ impl Engine {
     fn run_step(&mut self, step: usize) {
         let Self { isa, arithmetic, plan, workers, strips, strip_bytes, input } = self;
         let Plan { steps, maps, tables, memory, .. } = plan;
+        for &map in &steps[step].clears {
+            maps[map].for_each_gap(|gap| memory.clear(gap));
+        }
         let memory = Shared(memory.pointer_mut());
         let strips = Shared(strips.pointer_mut());
         let step = &steps[step];

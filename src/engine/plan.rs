@@ -86,6 +86,29 @@ impl Map {
         all.next_multiple_of(super::memory::LINE_BYTES) + super::memory::LINE_BYTES
     }
 
+    /// What it occupies, in bytes from the memory's start.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.start..self.start + self.bytes()
+    }
+
+    /// Maps of the same shape have the same cells in their borders.
+    pub fn shape(&self) -> [usize; 5] {
+        [self.height, self.width, self.pitch, self.border, self.bytes_each]
+    }
+
+    /// Calls `each` with every run of bytes, from the memory's start, that is not part of a cell: the border and what is
+    /// behind the end.
+    pub fn for_each_gap(&self, mut each: impl FnMut(std::ops::Range<usize>)) {
+        let inside = self.width * self.pitch_bytes();
+        let mut from = self.start;
+        for row in 0..self.height {
+            let cells = self.start + self.cell(row as isize, 0);
+            each(from..cells);
+            from = cells + inside;
+        }
+        each(from..self.range().end);
+    }
+
     /// Where the cell `(row, column)` is, from the map's start; the border has negative ones.
     pub fn cell(&self, row: isize, column: isize) -> usize {
         let border = self.border as isize;
@@ -233,6 +256,8 @@ pub(super) struct Step {
     pub action: Action,
     /// Multiplications of the convolutions.
     pub multiply_adds: u64,
+    /// Maps whose border other maps have written over, to be made zero before the step.
+    pub clears: Vec<MapId>,
 }
 
 impl Step {
