@@ -10,7 +10,8 @@ use super::memory::Memory;
 use super::pack::{Vectors, pack};
 use super::place::place;
 use super::plan::{
-    Action, Arithmetic, Bias, CHANNEL_MULTIPLE, Cells, Depthwise, Map, MapId, Plan, Product, Segment, Step, Store, Term,
+    Action, Affine, Arithmetic, Bias, CHANNEL_MULTIPLE, Cells, Depthwise, Map, MapId, Plan, Product, Segment, Step,
+    Store, Term,
 };
 use crate::model::graph::{Graph, NodeId, Operation};
 use crate::model::{LARGEST_BYTE, Model, coordinate_planes};
@@ -224,6 +225,12 @@ impl Compiler<'_> {
             }
         }
         for node in (0..self.graph.nodes.len()).rev() {
+            let part_is_whole = |&part: &NodeId| self.channels(part).is_multiple_of(CHANNEL_MULTIPLE);
+            if *self.operation(node) == Operation::Concat
+                && let Some(part) = self.graph.nodes[node].inputs.iter().copied().find(|part| !part_is_whole(part))
+            {
+                return Err(self.unsupported(part, "parts of a concatenation have a multiple of 16 channels"));
+            }
             if self.is_combined(node) && self.is_wanted(node) {
                 for &input in &self.graph.nodes[node].inputs {
                     self.need(input, Form::Single, 0);
@@ -325,7 +332,12 @@ impl Compiler<'_> {
                 {
                     return Err(self.unsupported(node, "the picture is read by dense convolutions only"));
                 }
-                self.steps.push(Step { name: "picture".into(), action: Action::Picture { to }, multiply_adds: 0, clears: Vec::new() });
+                self.steps.push(Step {
+                    name: "picture".into(),
+                    action: Action::Picture { to },
+                    multiply_adds: 0,
+                    clears: Vec::new(),
+                });
                 Ok(())
             }
             Operation::Coordinates => self.write_gate(node),
@@ -357,7 +369,7 @@ impl Compiler<'_> {
         for map in self.results.get(&value).cloned().unwrap_or_default() {
             let room = (self.maps[map].channels - channel).min(count);
             let cells = self.cells(map, self.size(value), 1, 0, 0, channel);
-            stores.push(Store { cells, room, affine: None, relu: false, narrow: false });
+            stores.push(Store { cells, room, affine: None, narrow: false });
         }
         for norm in self.norms_of(value).collect::<Vec<_>>() {
             stores.extend(self.forms(norm, Some(norm), channel, count));
@@ -374,18 +386,17 @@ impl Compiler<'_> {
             }
             let map = self.map(node, form);
             let cells = self.cells(map, self.size(node), 1, 0, 0, channel);
-            // Behind the map's last channel there is room for whole vectors.
-            let last = channel + count == self.maps[map].channels;
-            let room = if last { self.maps[map].pitch - channel } else { count };
-            let (affine, relu) = match norm.map(|n| self.operation(n)) {
+            // The parts of a map are whole vectors, and behind its last channel there is room for them.
+            let room = self.maps[map].pitch - channel;
+            let affine = match norm.map(|n| self.operation(n)) {
                 Some(Operation::BatchNorm { name, relu }) => {
                     let (scale, shift) = fold::norm(self.model, name);
                     let part = |all: &[f32]| self.target.vectors.fill_up(&all[channel..channel + count]);
-                    (Some((part(&scale), part(&shift))), *relu)
+                    Some(Affine { scale: part(&scale), shift: part(&shift), relu: *relu })
                 }
-                _ => (None, false),
+                _ => None,
             };
-            stores.push(Store { cells, room, affine, relu, narrow: form == Form::Factors });
+            stores.push(Store { cells, room, affine, narrow: form == Form::Factors });
         }
         stores
     }
@@ -450,7 +461,12 @@ impl Compiler<'_> {
                 prefetch: false,
             };
             let name = self.name(node).to_owned();
-            self.steps.push(Step { name, action: Action::Product(Box::new(product)), multiply_adds: 0, clears: Vec::new() });
+            self.steps.push(Step {
+                name,
+                action: Action::Product(Box::new(product)),
+                multiply_adds: 0,
+                clears: Vec::new(),
+            });
         }
         Ok(())
     }

@@ -15,9 +15,8 @@ pub(super) fn place(maps: &mut [Map], steps: &mut [Step]) -> usize {
     order.sort_by_key(|&id| (std::cmp::Reverse(maps[id].bytes()), id));
     let mut placed: Vec<MapId> = Vec::new();
     for &id in &order {
-        let apart = |&&other: &&MapId| {
-            !is_shared(&maps[id]) || !is_shared(&maps[other]) || overlap(&lives[id], &lives[other])
-        };
+        let apart =
+            |&&other: &&MapId| !is_shared(&maps[id]) || !is_shared(&maps[other]) || overlap(&lives[id], &lives[other]);
         let mut others: Vec<Range<usize>> = placed.iter().filter(apart).map(|&other| maps[other].range()).collect();
         others.sort_by_key(|range| range.start);
         let mut start = 0;
@@ -50,7 +49,7 @@ fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
 }
 
 fn lives(maps: usize, steps: &[Step]) -> Vec<Life> {
-    let mut lives = vec![usize::MAX..0; maps];
+    let mut lives = vec![Range { start: usize::MAX, end: 0 }; maps];
     for (i, step) in steps.iter().enumerate() {
         let (read, written) = step.cells();
         for map in read.into_iter().chain(written) {

@@ -140,14 +140,20 @@ pub(super) struct Segment {
     pub groups: usize,
 }
 
+/// A batch norm as numbers: times `scale`, plus `shift`, one a channel, then perhaps a ReLU.
+pub(super) struct Affine {
+    pub scale: Memory,
+    pub shift: Memory,
+    pub relu: bool,
+}
+
 /// Where results go.
 pub(super) struct Store {
     pub cells: Cells,
     /// Channels that may be written, from the first that the step computes.
     pub room: usize,
-    /// Times the first, plus the second, one number a channel, before it is written.
-    pub affine: Option<(Memory, Memory)>,
-    pub relu: bool,
+    /// What is done to the results before they are written.
+    pub affine: Option<Affine>,
     /// As a factor of matrix products rather than in single precision.
     pub narrow: bool,
 }
