@@ -5,7 +5,6 @@
 
 use awing::engine::{Engine, EngineOptions, Precision};
 use awing::model::{Mode, Model, ModelConfig, Network, default_detector, default_landmarks};
-use awing::ops::parallel::on_this_thread;
 use candle_core::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use std::error::Error;
@@ -48,11 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
             let forward = || network.forward(&picture, Mode::Evaluate).map(|maps| maps.len());
             group.bench_function(BenchmarkId::new("candle f32", threads), |b| {
-                if threads == 1 {
-                    on_this_thread(|| b.iter(forward));
-                } else {
-                    pool.install(|| b.iter(forward));
-                }
+                pool.install(|| b.iter(forward));
             });
         }
         group.finish();
