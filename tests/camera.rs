@@ -438,16 +438,18 @@ fn has_open(awing: &Awing, rig: &Rig) -> bool {
     files.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(|path| path.starts_with(&folder)))
 }
 
-fn measure(rig: &Rig, arguments: &str) -> Value {
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn measure(rig: &Rig, arguments: &str, time: Duration) -> Value {
     let mut awing = rig.awing(arguments);
-    assert!(awing.end().success(), "{}", awing.said());
+    assert!(awing.end_within(time).success(), "{}", awing.said());
     serde_json::from_str(&awing.written().join("\n")).unwrap()
 }
 
 #[test]
 fn the_live_bench_accounts_for_every_frame() {
     let rig = Rig::with_camera("");
-    let report = measure(&rig, "bench --live --json --frames 60");
+    let report = measure(&rig, "bench --live --json --frames 60", MINUTE);
     let count = |of: &Value| of.as_u64().unwrap();
     assert_eq!(count(&report["shown"]), 60);
     assert!(count(&report["shown_with_faces"]) >= 55, "{report}");
@@ -462,7 +464,7 @@ fn the_live_bench_accounts_for_every_frame() {
 #[test]
 fn a_short_soak_keeps_its_memory() {
     let rig = Rig::with_camera("");
-    let report = measure(&rig, "bench --soak --minutes 0.2 --json");
+    let report = measure(&rig, "bench --soak --minutes 0.2 --json", MINUTE);
     let memory = &report["memory_mb"];
     let (before, after) = (memory["after_warm_up"].as_f64().unwrap(), memory["most_later"].as_f64().unwrap());
     assert!(before > 1.0 && after - before < 5.0, "{report}");
@@ -489,8 +491,8 @@ fn figures_of_the_way_from_camera_to_screen() {
         println!("{}\n", awing.written().join("\n"));
     }
     rig.add(0, MODES);
-    let minutes = std::env::var("AWING_SOAK_MINUTES").unwrap_or_else(|_| "60".into());
-    let report = measure(&rig, &format!("bench --soak --minutes {minutes} --json"));
+    let minutes = std::env::var("AWING_SOAK_MINUTES").map_or(60, |text| text.parse().unwrap());
+    let report = measure(&rig, &format!("bench --soak --minutes {minutes} --json"), (minutes + 1) * MINUTE);
     println!("{report}");
     let memory = &report["memory_mb"];
     assert!(memory["most_later"].as_f64().unwrap() - memory["after_warm_up"].as_f64().unwrap() < 5.0, "{report}");

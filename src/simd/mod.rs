@@ -416,10 +416,10 @@ mod tests {
         sets.extend(Isa::available().into_iter().filter(|isa| isa.has_bytes()));
         for isa in sets {
             let actual = dispatch_bytes(isa, EveryBytesOperation(&numbers, &others));
-            for lane in 0..16 {
+            for (lane, actual) in actual[..16].iter().enumerate() {
                 let sum = |i: usize| product(byte(i), others[i]) + product(others[i], byte(i));
                 let expected: i32 = (4 * lane..4 * lane + 4).map(sum).sum();
-                assert_eq!(actual[lane], expected as f32, "{} in lane {lane}", isa.name());
+                assert_eq!(*actual, expected as f32, "{} in lane {lane}", isa.name());
             }
             assert!((0..64).all(|i| actual[16 + i] == f32::from(byte(i))), "{}", isa.name());
         }

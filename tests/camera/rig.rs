@@ -301,14 +301,19 @@ impl Awing {
         self.wait_until("frames", |awing| awing.frame_count() >= wanted);
     }
 
-    /// Waits for the end.
+    /// Waits for the end, which comes soon.
     pub fn end(&mut self) -> ExitStatus {
+        self.end_within(DEADLINE)
+    }
+
+    /// Waits for the end.
+    pub fn end_within(&mut self, deadline: Duration) -> ExitStatus {
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(start.elapsed() < DEADLINE, "it does not end; it said:\n{}", self.said());
+            assert!(start.elapsed() < deadline, "it does not end; it said:\n{}", self.said());
             thread::sleep(Duration::from_millis(2));
         };
         for lines in [&mut self.out, &mut self.err] {
