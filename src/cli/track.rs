@@ -11,7 +11,7 @@ use super::args::TrackArguments;
 use super::interrupt;
 use super::live::{Controls, Newest};
 use super::outputs::Outputs;
-use super::tracking::{Tracking, lock};
+use super::tracking::Tracking;
 use crate::capture::{self, CaptureError, CaptureOptions, Source};
 use crate::track::Tracker;
 use anyhow::{Context, Result, bail};
@@ -140,6 +140,7 @@ fn wait(tracking: JoinHandle<Result<()>>, is_done: &AtomicBool, controls: &Contr
 #[cfg(feature = "window")]
 fn show(arguments: &TrackArguments, is_slide_show: bool, session: &Arc<Session>) -> Result<()> {
     use super::show::Show;
+    use super::tracking::lock;
     let ending = session.clone();
     crate::view::on_display_lost(move || {
         ending.controls.stop.store(true, Ordering::Relaxed);
