@@ -92,8 +92,8 @@ impl Landmarker {
             points: config.points,
             input_size: config.input_size,
             crop: config.crop,
-            peaks: Vec::new(),
-            landmarks: Vec::new(),
+            peaks: Vec::with_capacity(config.points),
+            landmarks: Vec::with_capacity(config.points),
             times: LandmarkTimes::default(),
         })
     }
