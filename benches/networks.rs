@@ -1,12 +1,15 @@
-//! Whole networks in the compiled engine, beside the candle graph of the same weights in the same run.
+//! Whole networks in the compiled engine, beside stock candle and beside the candle graph with awing's own convolutions,
+//! all with the same weights in the same run.
 //!
 //! `cargo bench --bench networks`; a name after `--` picks some, `edge` or `paper-4` for example. Criterion's "elements"
 //! are multiplications and additions, so its Gelem/s are GFLOP/s. The networks of the paper have random weights.
 
 use awing::engine::{Engine, EngineOptions, Precision};
+use awing::model::graph::{Graph, Operation};
 use awing::model::{Mode, Model, ModelConfig, Network, default_detector, default_landmarks};
 use candle_core::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput};
+use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
 
@@ -16,6 +19,46 @@ fn paper(stacks: usize) -> Result<Model, Box<dyn Error>> {
         "points": 98, "outputs": 99, "crop": {"scale": 1.344}, "decoding": "quarter"
     }))?;
     Ok(Network::random(&config, 1, &Device::Cpu)?.to_model()?)
+}
+
+/// The graph in candle's own operations, channels first, with the batch norms as candle does them.
+fn stock(graph: &Graph, weights: &HashMap<String, Tensor>, picture: &Tensor) -> Result<Tensor, Box<dyn Error>> {
+    let mut values: Vec<Tensor> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let inputs: Vec<&Tensor> = node.inputs.iter().map(|&i| &values[i]).collect();
+        let channels = node.channels;
+        let of_channels = |name: &str, suffix: &str| weights[&format!("{name}.{suffix}")].reshape((1, channels, 1, 1));
+        let rectified = |x: Tensor, relu: bool| if relu { x.relu() } else { Ok(x) };
+        let value = match &node.operation {
+            Operation::Input => picture.clone(),
+            Operation::Convolution { name, kernel, stride, depthwise, bias } => {
+                let groups = if *depthwise { channels } else { 1 };
+                let y = inputs[0].conv2d(&weights[&format!("{name}.weight")], kernel / 2, *stride, 1, groups)?;
+                if *bias { y.broadcast_add(&of_channels(name, "bias")?)? } else { y }
+            }
+            Operation::BatchNorm { name, relu } => {
+                let of = |suffix: &str| of_channels(name, suffix);
+                let gain = (of("weight")? / (of("running_var")? + 1e-5)?.sqrt()?)?;
+                let shift = (of("bias")? - (of("running_mean")? * &gain)?)?;
+                rectified(inputs[0].broadcast_mul(&gain)?.broadcast_add(&shift)?, *relu)?
+            }
+            Operation::Add { relu } => rectified((inputs[0] + inputs[1])?, *relu)?,
+            Operation::Upsample => {
+                let (_, _, height, width) = inputs[0].dims4()?;
+                inputs[0].upsample_nearest2d(2 * height, 2 * width)?
+            }
+            Operation::AveragePool => inputs[0].avg_pool2d(2)?,
+            Operation::Concat => Tensor::cat(&inputs, 1)?,
+            // For the time alone: channels of zeros.
+            Operation::Coordinates => {
+                let (_, before, height, width) = inputs[0].dims4()?;
+                let added = Tensor::zeros((1, channels - before, height, width), picture.dtype(), picture.device())?;
+                Tensor::cat(&[inputs[0], &added], 1)?
+            }
+        };
+        values.push(value);
+    }
+    Ok(values.pop().ok_or("a network has an output")?)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -37,6 +80,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         let pixels: Vec<f32> = (0..height * width * 3).map(|i| (i * 31 % 255) as f32 / 255.0).collect();
         let network = Network::from_model(&model, &Device::Cpu)?;
         let picture = Tensor::from_slice(&pixels, (1, height, width, 3), &Device::Cpu)?;
+        let graph = model.config().graph();
+        let mut weights = HashMap::new();
+        for parameter in graph.parameters() {
+            let values = model.tensor(&parameter.name).ok_or("a model has every parameter")?;
+            weights.insert(parameter.name, Tensor::from_slice(values, parameter.shape, &Device::Cpu)?);
+        }
+        let planes = picture.permute((0, 3, 1, 2))?.contiguous()?;
         for threads in [1, 2] {
             for (title, precision) in [("engine f32", Precision::F32), ("engine f16", Precision::F16)] {
                 let options = EngineOptions { precision, threads, ..EngineOptions::new(height, width) };
@@ -48,6 +98,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             let forward = || network.forward(&picture, Mode::Evaluate).map(|maps| maps.len());
             group.bench_function(BenchmarkId::new("candle f32", threads), |b| {
                 pool.install(|| b.iter(forward));
+            });
+            group.bench_function(BenchmarkId::new("stock candle f32", threads), |b| {
+                pool.install(|| b.iter(|| stock(&graph, &weights, &planes).expect("stock candle runs the graph")));
             });
         }
         group.finish();
