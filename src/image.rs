@@ -6,6 +6,7 @@
 
 mod crop;
 
+pub(crate) use crop::Cropper;
 pub use crop::{Border, crop_into};
 
 use std::path::{Path, PathBuf};

@@ -4,43 +4,20 @@
 //! skipped: the tests need a C compiler, as Rust does, and no rights.
 #![cfg(all(target_os = "linux", feature = "camera"))]
 
+mod counting;
 #[path = "camera/rig.rs"]
 mod rig;
 
 use awing::capture::{self, CaptureOptions};
 use awing::image::Frame;
+use counting::allocations;
 use rig::{Awing, MODES, Rig};
 use serde_json::Value;
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::File;
 use std::io::BufReader;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const TRACK: &str = "--headless --json - --input camera:0";
-
-/// The system's allocator, counting.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is the system allocator's doing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 fn mean_distance(a: &[(f32, f32)], b: &[(f32, f32)]) -> f32 {
     let distances = a.iter().zip(b).map(|(a, b)| (a.0 - b.0).hypot(a.1 - b.1));
@@ -401,9 +378,9 @@ fn a_frame_that_is_no_jpeg_is_read_without_new_memory() {
     let mut frame = Frame::default();
     let mut read = |count: usize| (0..count).for_each(|_| assert!(camera.next(&mut frame).unwrap().is_some()));
     read(20);
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = allocations();
     read(60);
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0);
+    assert_eq!(allocations() - before, 0);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::accelerator::DeviceNetwork;
 use super::{Engine, EngineError, EngineOptions, Outputs, Precision};
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame, heatmap_from_crop};
 use crate::heatmap::{Calibration, Decoding, HeatmapView, Peak, decode};
-use crate::image::{Border, Frame, crop_into};
+use crate::image::{Border, Cropper, Frame};
 use crate::landmarks::Scheme;
 use crate::model::{BoxSide, CropConvention, Model};
 use candle_core::Device;
@@ -35,6 +35,7 @@ enum Executor {
 /// A landmark model ready to run.
 pub struct Landmarker {
     executor: Executor,
+    cropper: Cropper,
     decoding: Decoding,
     calibration: Calibration,
     points: usize,
@@ -87,6 +88,7 @@ impl Landmarker {
         }
         Ok(Self {
             executor: executor()?,
+            cropper: Cropper::new(),
             decoding: config.decoding,
             calibration: config.calibration.clone(),
             points: config.points,
@@ -137,6 +139,11 @@ impl Landmarker {
         self.times
     }
 
+    /// Takes the memory that crops of frames of `width` x `height` pixels need, which [`Self::predict`] takes otherwise.
+    pub fn reserve(&mut self, width: usize, height: usize) {
+        self.cropper.reserve(width, height);
+    }
+
     /// The landmarks of the face in the crop.
     ///
     /// # Errors
@@ -151,7 +158,7 @@ impl Landmarker {
             Executor::Compiled(engine) => engine.input_mut(),
             Executor::Device(network) => network.input_mut(),
         };
-        crop_into(frame, crop_from_frame, self.input_size, Border::Replicate, input);
+        self.cropper.crop_into(frame, crop_from_frame, self.input_size, Border::Replicate, input);
         let cropped = Instant::now();
         let maps = match &mut self.executor {
             Executor::Compiled(engine) => {

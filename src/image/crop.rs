@@ -33,7 +33,7 @@ const AVERAGED_BELOW_SCALE: f32 = 0.6;
 
 /// Samples the square crop of `crop_size` pixels a side that `crop_from_frame` describes into `out`:
 /// `crop_size * crop_size * 3` values in 0..=1, RGB interleaved. Used by training and tracking alike. It allocates only
-/// when it needs more room than ever before on the same thread.
+/// when it needs more room than ever before on the same thread; see [`Cropper`].
 ///
 /// # Panics
 /// If `out` has another length, or the frame is empty.
@@ -44,34 +44,68 @@ pub fn crop_into(
     border: Border,
     out: &mut [f32],
 ) {
-    crop_with(Isa::active(), frame, crop_from_frame, crop_size, border, out);
+    thread_local! {
+        static CROPPER: RefCell<Cropper> = const { RefCell::new(Cropper::new()) };
+    }
+    CROPPER.with_borrow_mut(|cropper| cropper.crop_into(frame, crop_from_frame, crop_size, border, out));
 }
 
-fn crop_with(
-    isa: Isa,
-    frame: &Frame,
-    crop_from_frame: &Similarity<CropSpace, FrameSpace>,
-    crop_size: usize,
-    border: Border,
-    out: &mut [f32],
-) {
-    assert_eq!(out.len(), crop_size * crop_size * 3, "a crop of {crop_size} pixels a side has three values a pixel");
-    assert!(frame.width > 0 && frame.height > 0, "an empty frame has no crop");
-    let frame_from_crop = crop_from_frame.inverse();
-    let side = block_side(crop_from_frame.scale());
-    if side == 1 {
-        let whole = Pixels { rgb: &frame.rgb, width: frame.width, height: frame.height, step: 3 };
-        sample(isa, &whole, &frame_from_crop, crop_size, border, out);
-        return;
+/// [`crop_into`] with room of its own for averaged blocks, so that it is known when memory is taken.
+pub(crate) struct Cropper {
+    sums: Vec<u16>,
+    means: Vec<u8>,
+}
+
+impl Cropper {
+    pub const fn new() -> Self {
+        Self { sums: Vec::new(), means: Vec::new() }
     }
-    thread_local! {
-        static AVERAGED: RefCell<(Vec<u16>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+
+    /// Takes the memory that any crop of a frame of `width` x `height` pixels needs.
+    pub fn reserve(&mut self, width: usize, height: usize) {
+        let (sums, means) = Blocks::most_room(width, height);
+        self.sums.reserve(sums.saturating_sub(self.sums.len()));
+        self.means.reserve(means.saturating_sub(self.means.len()));
     }
-    AVERAGED.with_borrow_mut(|(sums, means)| {
+
+    /// As the function of this name.
+    pub fn crop_into(
+        &mut self,
+        frame: &Frame,
+        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
+        crop_size: usize,
+        border: Border,
+        out: &mut [f32],
+    ) {
+        self.crop_with(Isa::active(), frame, crop_from_frame, crop_size, border, out);
+    }
+
+    fn crop_with(
+        &mut self,
+        isa: Isa,
+        frame: &Frame,
+        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
+        crop_size: usize,
+        border: Border,
+        out: &mut [f32],
+    ) {
+        assert_eq!(
+            out.len(),
+            crop_size * crop_size * 3,
+            "a crop of {crop_size} pixels a side has three values a pixel"
+        );
+        assert!(frame.width > 0 && frame.height > 0, "an empty frame has no crop");
+        let frame_from_crop = crop_from_frame.inverse();
+        let side = block_side(crop_from_frame.scale());
+        if side == 1 {
+            let whole = Pixels { rgb: &frame.rgb, width: frame.width, height: frame.height, step: 3 };
+            sample(isa, &whole, &frame_from_crop, crop_size, border, out);
+            return;
+        }
         let blocks = Blocks::under(frame, &frame_from_crop, crop_size, side);
-        let averaged = blocks.average(isa, frame, sums, means);
+        let averaged = blocks.average(isa, frame, &mut self.sums, &mut self.means);
         sample(isa, &averaged, &frame_from_crop.then(&blocks.blocks_from_frame()), crop_size, border, out);
-    });
+    }
 }
 
 /// The side of the blocks that are averaged at a scale of `scale` crop pixels per frame pixel.
@@ -184,7 +218,7 @@ mod tests {
                     let transform = crop_from_frame(Point::new(x, 118.7), side, angle, size);
                     let crop = |isa| {
                         let mut out = vec![f32::NAN; size * size * 3];
-                        crop_with(isa, &frame, &transform, size, border, &mut out);
+                        Cropper::new().crop_with(isa, &frame, &transform, size, border, &mut out);
                         out
                     };
                     let expected = crop(Isa::Portable);

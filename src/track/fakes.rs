@@ -158,6 +158,8 @@ impl FindLandmarks for FakeNetwork {
         128
     }
 
+    fn reserve(&mut self, _: usize, _: usize) {}
+
     /// The face nearest to the middle of the crop; on a wall, points anywhere of little confidence.
     fn find_landmarks(
         &mut self,

@@ -263,6 +263,9 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         }
         let start = Instant::now();
         self.times = StageTimes::default();
+        for network in &mut self.networks {
+            network.get_mut().unwrap_or_else(PoisonError::into_inner).reserve(width, height);
+        }
         if time_s < self.time_s {
             // The clock was turned back, or a recording began again: what was when no longer counts.
             self.detected_s = None;

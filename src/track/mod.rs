@@ -92,6 +92,8 @@ pub(crate) trait FindLandmarks: Send {
     fn crop_scale(&self) -> f32;
     /// Pixels a side of the crop.
     fn input_size(&self) -> usize;
+    /// Takes the memory for frames of `width` x `height` pixels, whichever thread comes to need it and when.
+    fn reserve(&mut self, width: usize, height: usize);
     /// The landmarks of the face that the crop shows, in pixels of the frame.
     fn find_landmarks(
         &mut self,

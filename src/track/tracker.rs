@@ -148,6 +148,10 @@ impl FindLandmarks for Landmarker {
         self.input_size()
     }
 
+    fn reserve(&mut self, width: usize, height: usize) {
+        self.reserve(width, height);
+    }
+
     fn find_landmarks(
         &mut self,
         frame: &Frame,

@@ -23,6 +23,12 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
+    /// The most sums and means that [`Self::average`] needs in a frame of `width` x `height` pixels: those of blocks of
+    /// two pixels a side, and of one block however wide.
+    pub(super) fn most_room(width: usize, height: usize) -> (usize, usize) {
+        ((width + MAX_SIDE as usize) * 3, (width + WIDEST_GAP) * (height / 2 + 1) * 3)
+    }
+
     pub(super) fn under(
         frame: &Frame,
         frame_from_crop: &Similarity<FrameSpace, CropSpace>,
