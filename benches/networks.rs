@@ -7,7 +7,8 @@
 use awing::engine::{Engine, EngineOptions, Precision};
 use awing::model::graph::{Graph, Operation};
 use awing::model::{Mode, Model, ModelConfig, Network, default_detector, default_landmarks};
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Module, ModuleT, Tensor};
+use candle_nn::{BatchNorm, Conv2d, Conv2dConfig};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use std::collections::HashMap;
 use std::error::Error;
@@ -21,26 +22,26 @@ fn paper(stacks: usize) -> Result<Model, Box<dyn Error>> {
     Ok(Network::random(&config, 1, &Device::Cpu)?.to_model()?)
 }
 
-/// The graph in candle's own operations, channels first, with the batch norms as candle does them.
+/// The graph in candle's own layers, channels first.
 fn stock(graph: &Graph, weights: &HashMap<String, Tensor>, picture: &Tensor) -> Result<Tensor, Box<dyn Error>> {
     let mut values: Vec<Tensor> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let inputs: Vec<&Tensor> = node.inputs.iter().map(|&i| &values[i]).collect();
         let channels = node.channels;
-        let of_channels = |name: &str, suffix: &str| weights[&format!("{name}.{suffix}")].reshape((1, channels, 1, 1));
+        let weight = |name: &str, suffix: &str| weights[&format!("{name}.{suffix}")].clone();
         let rectified = |x: Tensor, relu: bool| if relu { x.relu() } else { Ok(x) };
         let value = match &node.operation {
             Operation::Input => picture.clone(),
             Operation::Convolution { name, kernel, stride, depthwise, bias } => {
                 let groups = if *depthwise { channels } else { 1 };
-                let y = inputs[0].conv2d(&weights[&format!("{name}.weight")], kernel / 2, *stride, 1, groups)?;
-                if *bias { y.broadcast_add(&of_channels(name, "bias")?)? } else { y }
+                let config = Conv2dConfig { padding: kernel / 2, stride: *stride, groups, ..Conv2dConfig::default() };
+                Conv2d::new(weight(name, "weight"), bias.then(|| weight(name, "bias")), config).forward(inputs[0])?
             }
             Operation::BatchNorm { name, relu } => {
-                let of = |suffix: &str| of_channels(name, suffix);
-                let gain = (of("weight")? / (of("running_var")? + 1e-5)?.sqrt()?)?;
-                let shift = (of("bias")? - (of("running_mean")? * &gain)?)?;
-                rectified(inputs[0].broadcast_mul(&gain)?.broadcast_add(&shift)?, *relu)?
+                let of = |suffix: &str| weight(name, suffix);
+                let (mean, variance) = (of("running_mean"), of("running_var"));
+                let norm = BatchNorm::new(channels, mean, variance, of("weight"), of("bias"), 1e-5)?;
+                rectified(norm.forward_t(inputs[0], false)?, *relu)?
             }
             Operation::Add { relu } => rectified((inputs[0] + inputs[1])?, *relu)?,
             Operation::Upsample => {
