@@ -33,7 +33,7 @@ const AVERAGED_BELOW_SCALE: f32 = 0.6;
 
 /// Samples the square crop of `crop_size` pixels a side that `crop_from_frame` describes into `out`:
 /// `crop_size * crop_size * 3` values in 0..=1, RGB interleaved. Used by training and tracking alike. It allocates only
-/// when it needs more room than ever before on the same thread; see [`Cropper`].
+/// when it needs more room than ever before on the same thread.
 ///
 /// # Panics
 /// If `out` has another length, or the frame is empty.
