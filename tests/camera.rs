@@ -5,6 +5,8 @@
 #![cfg(all(target_os = "linux", feature = "camera"))]
 
 mod counting;
+#[cfg(feature = "window")]
+mod display;
 #[path = "camera/rig.rs"]
 mod rig;
 
@@ -213,6 +215,26 @@ fn a_camera_that_was_unplugged_is_used_again_when_it_is_back() {
 }
 
 #[test]
+fn a_camera_that_comes_back_under_another_number_is_told_from_others_by_its_name() {
+    let named = |name: &str| format!("name {name}\n{MODES}");
+    let rig = Rig::new();
+    rig.add(0, &named("Mine"));
+    rig.add(1, &named("Mine"));
+    let mut awing = rig.awing(TRACK);
+    awing.wait_for_frames(5);
+    rig.unplug(0);
+    awing.wait_until_said("it was unplugged");
+    rig.add(0, &named("Another"));
+    awing.wait_until_said("camera 0 (Mine): it was unplugged, and Another has its number");
+    // Not the one of the same name that was there all the time.
+    rig.set(2, &named("Mine"));
+    rig.plug_in(2);
+    awing.wait_for_frames(5);
+    assert!(awing.said().contains("camera 2 (Mine) delivers again"), "{}", awing.said());
+    awing.interrupt();
+}
+
+#[test]
 fn a_camera_in_use_is_refused_with_the_name_of_the_program_that_has_it() {
     let rig = Rig::with_camera("busy");
     let holder = File::open(rig.node(0)).unwrap();
@@ -278,63 +300,97 @@ fn a_recording_ends_whole_while_the_camera_is_unplugged() {
     assert!(frames.map(Result::unwrap).count() >= 5);
 }
 
-/// Ctrl-C has to end the program within half a second; a busy machine gets a few tries.
-fn assert_ends_at_once(make: impl Fn() -> (Rig, Awing)) {
+#[test]
+fn a_recording_that_is_not_written_holds_up_nothing() {
+    // In ffmpeg's place one that reads nothing until it may.
+    const SLOW: &str = "#!/bin/sh
+        [ \"$1\" = -version ] && exit
+        while [ ! -e may-read ]; do sleep 0.05; done
+        for last; do :; done
+        cat > \"${last#file:}\"";
+    let rig = Rig::with_camera("");
+    rig.add_program("ffmpeg", SLOW);
+    let mut awing = rig.awing(&format!("{TRACK} --save seen.mp4"));
+    awing.wait_for_frames(60);
+    File::create(rig.path("may-read")).unwrap();
+    awing.wait_for_frames(10);
+    awing.interrupt();
+    assert!(awing.said().contains("saved seen.mp4 (without "), "{}", awing.said());
+    let written = rig.path("seen.mp4").metadata().unwrap().len();
+    let frame = 3 * (rig::SIZE.0 * rig::SIZE.1) as u64;
+    assert!(written.is_multiple_of(frame) && written / frame >= 60, "{written} bytes");
+}
+
+/// The end has to come within half a second; a busy machine gets a few tries.
+fn assert_comes_soon(end: impl Fn() -> Duration) {
     const SOON: Duration = Duration::from_millis(500);
     let mut took = Vec::new();
     for _ in 0..5 {
-        let (_rig, mut awing) = make();
-        took.push(awing.interrupt());
+        took.push(end());
         if took.last().is_some_and(|took| *took < SOON) {
             return;
         }
     }
-    panic!("Ctrl-C took {took:?}");
+    panic!("the end took {took:?}");
 }
 
-#[test]
-fn ctrl_c_ends_it_at_once_while_frames_come() {
-    assert_ends_at_once(|| {
-        let rig = Rig::with_camera("");
-        let awing = rig.awing(TRACK);
-        awing.wait_for_frames(3);
-        (rig, awing)
-    });
+/// A moment in which a person may want it to end.
+struct Moment {
+    settings: &'static str,
+    wait: fn(&Rig, &Awing),
 }
 
-#[test]
-fn ctrl_c_ends_it_at_once_while_none_come() {
-    assert_ends_at_once(|| {
-        let rig = Rig::with_camera("");
-        let awing = rig.awing(TRACK);
-        awing.wait_for_frames(3);
-        rig.set(0, &format!("{MODES}stall"));
-        awing.wait_until_said("delivers nothing");
-        (rig, awing)
-    });
-}
-
-#[test]
-fn ctrl_c_ends_it_at_once_while_the_camera_is_unplugged() {
-    assert_ends_at_once(|| {
-        let rig = Rig::with_camera("");
-        let awing = rig.awing(TRACK);
-        awing.wait_for_frames(3);
-        rig.unplug(0);
-        awing.wait_until_said("no picture for");
-        (rig, awing)
-    });
-}
-
-#[test]
-fn ctrl_c_ends_it_at_once_while_the_driver_hangs() {
-    for call in ["format", "dequeue"] {
-        assert_ends_at_once(|| {
-            let rig = Rig::with_camera(&format!("hang {call}"));
-            let awing = rig.awing(TRACK);
+const MOMENTS: [Moment; 5] = [
+    Moment { settings: "", wait: |_, awing| awing.wait_for_frames(3) },
+    Moment {
+        settings: "",
+        wait: |rig, awing| {
+            awing.wait_for_frames(3);
+            rig.set(0, &format!("{MODES}stall"));
             awing.wait_until_said("delivers nothing");
-            (rig, awing)
+        },
+    },
+    Moment {
+        settings: "",
+        wait: |rig, awing| {
+            awing.wait_for_frames(3);
+            rig.unplug(0);
+            awing.wait_until_said("no picture for");
+        },
+    },
+    Moment { settings: "hang format", wait: |_, awing| awing.wait_until_said("delivers nothing") },
+    Moment { settings: "hang dequeue", wait: |_, awing| awing.wait_until_said("delivers nothing") },
+];
+
+#[test]
+fn ctrl_c_ends_it_at_once_whatever_the_camera_does() {
+    for Moment { settings, wait } in MOMENTS {
+        assert_comes_soon(|| {
+            let rig = Rig::with_camera(settings);
+            let mut awing = rig.awing(TRACK);
+            wait(&rig, &awing);
+            awing.interrupt()
         });
+    }
+}
+
+#[cfg(feature = "window")]
+mod in_a_window {
+    use super::display::Display;
+    use super::*;
+
+    #[test]
+    #[ignore = "needs Xvfb"]
+    fn closing_the_window_ends_it_at_once_whatever_the_camera_does() {
+        let display = Display::start();
+        for Moment { settings, wait } in MOMENTS {
+            assert_comes_soon(|| {
+                let rig = Rig::with_camera(settings);
+                let mut awing = rig.awing_in_window(&display.name, "--json - --input camera:0");
+                wait(&rig, &awing);
+                awing.end_by(|| assert_eq!(display.close_windows(), 1))
+            });
+        }
     }
 }
 
@@ -381,6 +437,16 @@ fn a_frame_that_is_no_jpeg_is_read_without_new_memory() {
     let before = allocations();
     read(60);
     assert_eq!(allocations() - before, 0);
+}
+
+#[test]
+fn the_rate_is_the_one_that_the_driver_promises() {
+    if runs_before_a_camera("the_rate_is_the_one_that_the_driver_promises", "mode YUYV 640 480 1001 30000") {
+        return;
+    }
+    let mut camera = capture::open("camera:0", &CaptureOptions::default()).unwrap();
+    assert!(camera.next(&mut Frame::default()).unwrap().is_some());
+    assert_eq!(camera.frames_per_second(), Some(30000.0 / 1001.0));
 }
 
 #[test]

@@ -2,6 +2,9 @@
 //!
 //! Nothing here needs a display, a camera or data. The ignored tests start an X server of their own (`Xvfb`).
 
+#[cfg(all(feature = "window", target_os = "linux"))]
+mod display;
+
 use image::AnimationDecoder;
 use serde_json::Value;
 use std::fs;
@@ -237,35 +240,8 @@ fn a_reader_that_has_seen_enough_ends_it_without_an_error() {
 
 #[cfg(all(feature = "window", target_os = "linux"))]
 mod in_a_window {
+    use super::display::Display;
     use super::*;
-
-    /// An X server of its own, ended when dropped.
-    struct Display {
-        server: std::process::Child,
-        name: String,
-    }
-
-    impl Display {
-        fn start() -> Self {
-            let mut command = Command::new("Xvfb");
-            // It writes its number to standard output when it is ready.
-            command
-                .args(["-displayfd", "1", "-screen", "0", "1280x800x24"])
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null());
-            let mut server = command.spawn().expect("Xvfb is installed (Debian, Ubuntu: sudo apt install xvfb)");
-            let mut number = String::new();
-            BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
-            Self { server, name: format!(":{}", number.trim()) }
-        }
-    }
-
-    impl Drop for Display {
-        fn drop(&mut self) {
-            let _ = self.server.kill();
-            let _ = self.server.wait();
-        }
-    }
 
     #[test]
     #[ignore = "needs Xvfb"]
@@ -302,5 +278,21 @@ mod in_a_window {
         assert!(output.status.success() && !said(&output).contains("--headless"), "{}", said(&output));
         assert!(lines(&fs::read(&json).unwrap()).len() >= 30);
         assert_eq!(names(folder.path()), ["lines.jsonl"]);
+    }
+
+    #[test]
+    #[ignore = "needs Xvfb"]
+    fn a_window_that_is_closed_leaves_everything_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let display = Display::start();
+        let (json, film) = (folder.path().join("lines.jsonl"), folder.path().join("film.gif"));
+        let mut command = awing(folder.path());
+        command.env("DISPLAY", &display.name).args([std::ffi::OsStr::new("--save"), film.as_os_str()]);
+        let child = started(command, &json, 30);
+        assert_eq!(display.close_windows(), 1);
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && said(&output).contains("saved "), "{}", said(&output));
+        assert!(lines(&fs::read(&json).unwrap()).len() >= 30 && is_whole_gif(&film));
+        assert_eq!(names(folder.path()), ["film.gif", "lines.jsonl"]);
     }
 }

@@ -7,7 +7,7 @@ use awing::synth::Scene;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -189,10 +189,19 @@ impl Rig {
         fs::rename(beside, path).unwrap();
     }
 
+    /// Puts up a program that is found before others of its name.
+    pub fn add_program(&self, name: &str, script: &str) {
+        let path = self.path("programs").join(name);
+        fs::create_dir_all(self.path("programs")).unwrap();
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     pub fn unplug(&self, number: u32) {
         fs::rename(self.node(number), self.folder.path().join("away")).unwrap();
     }
 
+    /// Puts back the camera that was unplugged, under any number.
     pub fn plug_in(&self, number: u32) {
         fs::rename(self.folder.path().join("away"), self.node(number)).unwrap();
     }
@@ -204,11 +213,14 @@ impl Rig {
 
     /// A program that will see these cameras and no display, in a folder of its own.
     pub fn command(&self, program: &Path) -> Command {
+        let usual = std::env::var_os("PATH").unwrap_or_default();
+        let programs = std::iter::once(self.path("programs")).chain(std::env::split_paths(&usual));
         let mut command = Command::new(program);
         command
             .current_dir(self.folder.path())
             .env("LD_PRELOAD", shared().join("emulator.so"))
             .env("EMULATED_CAMERAS", self.folder.path())
+            .env("PATH", std::env::join_paths(programs).unwrap())
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
             .stdin(Stdio::null());
@@ -216,14 +228,21 @@ impl Rig {
     }
 
     pub fn awing_logging(&self, log: &str, arguments: &str) -> Awing {
-        let mut child = self
-            .command(Path::new(env!("CARGO_BIN_EXE_awing")))
-            .args(arguments.split_whitespace())
-            .env("AWING_LOG", log)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_awing")));
+        command.env("AWING_LOG", log).args(arguments.split_whitespace());
+        Self::run(command)
+    }
+
+    /// Runs the program in a window on this display.
+    #[cfg(feature = "window")]
+    pub fn awing_in_window(&self, display: &str, arguments: &str) -> Awing {
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_awing")));
+        command.env("DISPLAY", display).args(arguments.split_whitespace());
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Awing {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         Awing { child, out: Lines::read(out), err: Lines::read(err) }
     }
@@ -326,8 +345,14 @@ impl Awing {
 
     /// Presses Ctrl-C; how long the end took.
     pub fn interrupt(&mut self) -> Duration {
+        let id = self.id().to_string();
+        self.end_by(|| assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success()))
+    }
+
+    /// Does something that ends it in order; how long that took.
+    pub fn end_by(&mut self, ending: impl FnOnce()) -> Duration {
         let start = Instant::now();
-        assert!(Command::new("kill").args(["-INT", &self.id().to_string()]).status().unwrap().success());
+        ending();
         assert!(self.end().success(), "{}", self.said());
         start.elapsed()
     }

@@ -5,7 +5,8 @@
 //! can't be decoded is dropped and counted.
 //!
 //! A camera that can't be opened at first is an error. One that fails later is tried again until it is back, and
-//! [`Source::trouble`] says so from the moment on at which it is known, within two seconds. Neither a silent camera nor a
+//! [`Source::trouble`] says so from the moment on at which it is known, within two seconds. It is known by its name, since
+//! the system may give it another number when it is plugged in again. Neither a silent camera nor a
 //! driver that never returns holds up whoever takes the frames, or the end of the program.
 
 mod decode;
@@ -20,9 +21,9 @@ mod v4l2;
 pub use mode::{Mode, PixelFormat, Rate};
 
 #[cfg(not(target_os = "linux"))]
-use self::native::{Device, first_node};
+use self::native::{Device, name_of, nodes};
 #[cfg(target_os = "linux")]
-use self::v4l2::{Device, first_node};
+use self::v4l2::{Device, name_of, nodes};
 use super::{CaptureError, CaptureOptions, Source, Tally, Waited};
 use crate::image::Frame;
 use decode::{Damage, Decoder};
@@ -91,6 +92,8 @@ struct State {
     /// The number of the camera, once known.
     index: Option<u32>,
     name: String,
+    /// The rate that its driver promises.
+    rate: Option<Rate>,
     /// The newest frame that nobody took, and when it was taken by the camera.
     newest: Option<(Frame, Instant)>,
     /// Frames to be filled again.
@@ -233,7 +236,7 @@ impl Source for Camera {
     }
 
     fn frames_per_second(&self) -> Option<f64> {
-        None
+        self.shared.lock().rate.map(Rate::per_second)
     }
 
     fn describe(&self) -> String {
@@ -257,16 +260,41 @@ impl Drop for Camera {
     }
 }
 
+/// A camera that has delivered, to be found again.
+struct Known {
+    index: u32,
+    name: String,
+    /// The numbers of the cameras beside it when it was lost.
+    others: Vec<u32>,
+}
+
+impl Known {
+    /// The number that it has now.
+    fn find(&self) -> io::Result<u32> {
+        let mut numbers = nodes()?;
+        numbers.retain(|number| !self.others.contains(number));
+        // Usually it is the same.
+        numbers.sort_by_key(|number| *number != self.index);
+        let is_back = |number: &u32| name_of(*number).is_ok_and(|name| name == self.name);
+        if let Some(number) = numbers.into_iter().find(is_back) {
+            return Ok(number);
+        }
+        let other = name_of(self.index)?;
+        Err(io::Error::other(format!("it was unplugged, and {other} has its number")))
+    }
+}
+
 /// The capture thread: opens the camera, hands out its frames, and opens it again whenever it fails.
-fn capture(index: Option<u32>, wish: &Wish, shared: &Shared) {
+fn capture(wished: Option<u32>, wish: &Wish, shared: &Shared) {
     let mut decoder = Decoder::default();
+    let mut known = None;
     while !shared.should_stop() {
         // Whatever panics below, a person who waits for a picture is to hear of it.
-        let ended = catch_unwind(AssertUnwindSafe(|| capture_once(index, wish, &mut decoder, shared)));
+        let ended = catch_unwind(AssertUnwindSafe(|| capture_once(wished, wish, &mut known, &mut decoder, shared)));
         let error = match ended {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error,
-            Err(_) => CaptureError::Camera { index: index.unwrap_or(0), reason: "its driver made awing fail".into() },
+            Err(_) => CaptureError::Camera { index: wished.unwrap_or(0), reason: "its driver made awing fail".into() },
         };
         let mut state = shared.lock();
         if !state.was_opened {
@@ -289,20 +317,37 @@ fn capture(index: Option<u32>, wish: &Wish, shared: &Shared) {
 }
 
 /// Opens the camera and hands out its frames until it fails, or it is time to stop.
-fn capture_once(wished: Option<u32>, wish: &Wish, decoder: &mut Decoder, shared: &Shared) -> Result<(), CaptureError> {
-    let known = wished.or(shared.lock().index);
-    let index = match known {
-        Some(index) => index,
-        // Where none can be used, the first tells why.
-        None => list()?.first().map(|camera| camera.index).or_else(first_node).ok_or(CaptureError::NoCamera)?,
+fn capture_once(
+    wished: Option<u32>,
+    wish: &Wish,
+    known: &mut Option<Known>,
+    decoder: &mut Decoder,
+    shared: &Shared,
+) -> Result<(), CaptureError> {
+    let was_there = known.is_some();
+    let failed = |index: u32| {
+        move |error: io::Error| CaptureError::Camera { index, reason: remedy::explain(index, &error, was_there) }
     };
-    let was_there = shared.lock().was_opened;
-    let failed = |error: io::Error| CaptureError::Camera { index, reason: remedy::explain(index, &error, was_there) };
-    let mut device = Device::open(index, wish).map_err(failed)?;
+    let index = match (&*known, wished) {
+        (Some(known), _) => known.find().map_err(failed(known.index))?,
+        (None, Some(wished)) => wished,
+        // Where none can be used, the first tells why.
+        (None, None) => {
+            let usable = list()?.first().map(|camera| camera.index);
+            let there = || nodes().ok().and_then(|nodes| nodes.first().copied());
+            usable.or_else(there).ok_or(CaptureError::NoCamera)?
+        }
+    };
+    let mut device = Device::open(index, wish).map_err(failed(index))?;
+    let name = device.name().to_owned();
     shared.change(|state| {
-        (state.index, state.name, state.was_opened) = (Some(index), device.name().to_owned(), true);
+        (state.index, state.name, state.rate) = (Some(index), name.clone(), device.rate());
+        state.was_opened = true;
     });
-    deliver(&mut device, decoder, shared).map_err(failed)
+    let known = known.insert(Known { index, name, others: Vec::new() });
+    let delivered = deliver(&mut device, decoder, shared);
+    known.others = nodes().unwrap_or_default().into_iter().filter(|other| *other != index).collect();
+    delivered.map_err(failed(index))
 }
 
 /// Hands out frames until the camera fails, delivers none for too long, or it is time to stop.

@@ -34,10 +34,19 @@ pub(super) fn list() -> io::Result<Vec<CameraDescription>> {
     Ok(cameras)
 }
 
-/// The camera to try where none can be used.
-pub(super) fn first_node() -> Option<u32> {
-    let all = guarded(|| nokhwa::query(ApiBackend::Auto)).ok()?;
-    all.iter().filter_map(|info| info.index().as_index().ok()).min()
+/// The numbers of all cameras, the least first.
+pub(super) fn nodes() -> io::Result<Vec<u32>> {
+    let all = guarded(|| nokhwa::query(ApiBackend::Auto))?;
+    let mut numbers: Vec<u32> = all.iter().filter_map(|info| info.index().as_index().ok()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The name of the camera with this number.
+pub(super) fn name_of(index: u32) -> io::Result<String> {
+    let all = guarded(|| nokhwa::query(ApiBackend::Auto))?;
+    let here = all.into_iter().find(|info| *info.index() == CameraIndex::Index(index));
+    here.map(|info| info.human_name()).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 fn modes(camera: &mut Camera, wish: &Wish) -> Vec<Mode> {
@@ -91,6 +100,7 @@ fn kind(error: &str) -> io::ErrorKind {
 pub(super) struct Device {
     name: String,
     layout: Layout,
+    rate: Rate,
     camera: Option<Camera>,
     /// The last frame, where nokhwa hands out a copy.
     frame: Vec<u8>,
@@ -115,7 +125,7 @@ impl Device {
             PixelFormat::Mjpeg => 0,
         };
         let layout = Layout { format: given.format, width, height, stride };
-        Ok(Self { name, layout, camera: Some(camera), frame: Vec::new() })
+        Ok(Self { name, layout, rate: given.rate, camera: Some(camera), frame: Vec::new() })
     }
 
     pub fn name(&self) -> &str {
@@ -124,6 +134,11 @@ impl Device {
 
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// As its driver promises it.
+    pub fn rate(&self) -> Option<Rate> {
+        Some(self.rate)
     }
 
     /// The next frame, however long it takes.

@@ -55,8 +55,8 @@ pub(super) fn list() -> io::Result<Vec<CameraDescription>> {
     Ok(cameras)
 }
 
-/// The numbers of all video nodes.
-fn nodes() -> io::Result<Vec<u32>> {
+/// The numbers of all video nodes, the least first.
+pub(super) fn nodes() -> io::Result<Vec<u32>> {
     let number = |name: &str| name.strip_prefix("video")?.parse().ok();
     let mut numbers: Vec<u32> =
         fs::read_dir("/dev")?.flatten().filter_map(|entry| number(entry.file_name().to_str()?)).collect();
@@ -64,9 +64,12 @@ fn nodes() -> io::Result<Vec<u32>> {
     Ok(numbers)
 }
 
-/// The node to try where no camera can be used: there may be one that is only busy or forbidden.
-pub(super) fn first_node() -> Option<u32> {
-    nodes().ok()?.first().copied()
+/// The name of the camera with this number.
+pub(super) fn name_of(index: u32) -> io::Result<String> {
+    match capability(&v4l::Device::new(index as usize)?.handle())? {
+        (name, true) => Ok(name),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    }
 }
 
 /// The name of a device, and whether it streams pictures.
@@ -126,6 +129,7 @@ fn in_range(wished: u32, (least, most, step): (u32, u32, u32)) -> u32 {
 pub(super) struct Device {
     name: String,
     layout: Layout,
+    rate: Option<Rate>,
     // Before the device: buffers go first.
     stream: Stream,
     _device: v4l::Device,
@@ -148,16 +152,19 @@ impl Device {
             let reason = format!("it offers {mode} but gives {} {}x{}", given.fourcc, given.width, given.height);
             return Err(io::Error::other(reason));
         }
-        // A driver without this call has one rate only.
-        let rate = Parameters::new(Fraction::new(mode.rate.seconds, mode.rate.frames));
-        if let Err(error) = device.set_params(&rate) {
-            tracing::debug!("camera {index} keeps its rate: {error}");
-        }
+        let rate = match device.set_params(&Parameters::new(Fraction::new(mode.rate.seconds, mode.rate.frames))) {
+            Ok(given) => Rate::new(given.interval.denominator, given.interval.numerator),
+            // A driver without this call has one rate only.
+            Err(error) => {
+                tracing::debug!("camera {index} keeps its rate: {error}");
+                Some(mode.rate)
+            }
+        };
         let (width, height) = (given.width as usize, given.height as usize);
         let layout = Layout { format: mode.format, width, height, stride: stride(mode.format, width, given.stride) };
         let stream = Stream::start(device.handle())?;
         tracing::info!("camera {index} ({name}): {mode}");
-        Ok(Self { name, layout, stream, _device: device })
+        Ok(Self { name, layout, rate, stream, _device: device })
     }
 
     pub fn name(&self) -> &str {
@@ -166,6 +173,11 @@ impl Device {
 
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// As its driver promises it.
+    pub fn rate(&self) -> Option<Rate> {
+        self.rate
     }
 
     /// The newest frame; `None` if none came within `patience`.
