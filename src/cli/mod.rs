@@ -20,6 +20,7 @@ mod live;
 mod outputs;
 mod painter;
 mod quantize;
+mod recording;
 #[cfg(feature = "window")]
 mod show;
 mod status;

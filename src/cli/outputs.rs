@@ -5,6 +5,7 @@ use super::args::TrackArguments;
 use super::json::JsonLines;
 use super::live::Seen;
 use super::painter::Painter;
+use super::recording::{Recorded, Recording};
 use super::takes::Take;
 use crate::capture::Recorder;
 use crate::image::Frame;
@@ -22,10 +23,13 @@ const KEEPSAKE_EVERY: Duration = Duration::from_secs(1);
 /// Everything that frames and faces are written to.
 pub(super) struct Outputs {
     json: Option<JsonLines>,
-    recorder: Option<(PathBuf, Recorder)>,
+    recording: Option<(PathBuf, Recording)>,
     take: Option<Take>,
+    /// Those that nothing is added to any more, until they are whole.
+    ending: Vec<Take>,
+    /// Why a recording that was begun with a key ended, until it is told.
+    failure: Option<String>,
     keepsake: Option<Keepsake>,
-    painter: Painter,
 }
 
 /// The last good frame.
@@ -43,12 +47,15 @@ impl Outputs {
     /// If a file can't be written.
     pub(super) fn create(arguments: &TrackArguments, frames_per_second: Option<f64>) -> Result<Self> {
         let json = arguments.json.as_deref().map(JsonLines::create).transpose()?;
-        let recorder = match &arguments.save {
-            Some(path) => Some((path.clone(), Recorder::create(path, frames_per_second)?)),
+        let recording = match &arguments.save {
+            Some(path) => {
+                let recorder = Recorder::create(path, frames_per_second)?;
+                Some((path.clone(), Recording::begin(recorder, Painter::default())?))
+            }
             None => None,
         };
-        let keepsake = (json.is_none() && recorder.is_none()).then(Keepsake::default);
-        Ok(Self { json, recorder, take: None, keepsake, painter: Painter::default() })
+        let keepsake = (json.is_none() && recording.is_none()).then(Keepsake::default);
+        Ok(Self { json, recording, take: None, ending: Vec::new(), failure: None, keepsake })
     }
 
     /// Somebody watches: no picture needs to show what was seen.
@@ -57,46 +64,58 @@ impl Outputs {
         self.keepsake = None;
     }
 
-    /// Begins a recording with these things drawn in, or ends the one that is going on. True: one is going on now; the
-    /// text is for the person.
-    pub(super) fn toggle_recording(&mut self, layers: Layers, frames_per_second: Option<f64>) -> (bool, String) {
-        if let Some(take) = self.take.take() {
-            let ended = match take.end() {
-                Ok(Some(video)) => format!("recorded {}", video.display()),
-                Ok(None) => "nothing was recorded: there was no frame".into(),
-                Err(error) => format!("{error:#}"),
-            };
-            return (false, ended);
+    /// Begins a recording with these things drawn in, or ends the one that is going on; the text is for the person.
+    pub(super) fn toggle_recording(&mut self, layers: Layers, frames_per_second: Option<f64>) -> String {
+        if let Some(mut take) = self.take.take() {
+            take.close();
+            self.ending.push(take);
+            return "ending the recording".into();
         }
         match Take::begin(layers, frames_per_second) {
             Ok(take) => {
                 self.take = Some(take);
-                (true, "recording; R ends it".into())
+                "recording; R ends it".into()
             }
-            Err(error) => (false, format!("{error:#}")),
+            Err(error) => format!("{error:#}"),
         }
     }
 
-    /// Writes what is seen to all. Where a recording that was begun with a key fails, it ends, and the text says why.
+    /// Since when there is a recording that was begun with a key.
+    pub(super) fn recording_since(&self) -> Option<Instant> {
+        self.take.as_ref().map(Take::since)
+    }
+
+    /// Writes what is seen to all. A frame of a source that `is_live` may be left out of recordings.
     ///
     /// # Errors
-    /// If something else can't be written.
-    pub(super) fn add(&mut self, seen: &Seen) -> Result<Option<String>> {
+    /// If something can't be written, but for a recording that was begun with a key: that one ends, and
+    /// [`Self::news`] says why.
+    pub(super) fn add(&mut self, seen: &Seen, is_live: bool) -> Result<()> {
         let Seen { frame, time_s, faces, times, .. } = seen;
         if let Some(json) = &mut self.json {
             json.write(*time_s, faces, times)?;
         }
-        if let Some((_, recorder)) = &mut self.recorder {
-            recorder.add(self.painter.paint_frame(frame, faces), *time_s)?;
+        if let Some((_, recording)) = &mut self.recording {
+            recording.add(seen, is_live)?;
         }
         if let Some(keepsake) = &mut self.keepsake {
             keepsake.consider(frame, faces);
         }
-        let failed = self.take.as_mut().and_then(|take| take.add(seen).err());
-        Ok(failed.map(|error| {
+        if let Some(take) = &mut self.take
+            && let Err(error) = take.add(seen, is_live)
+        {
             self.take = None;
-            format!("the recording ended: {error:#}")
-        }))
+            self.failure = Some(format!("the recording ended: {error:#}"));
+        }
+        Ok(())
+    }
+
+    /// What has become of recordings that were begun with a key, for the person.
+    pub(super) fn news(&mut self) -> Option<String> {
+        if let Some(over) = self.ending.iter().position(Take::is_over) {
+            return Some(self.ending.remove(over).finish().unwrap_or_else(|error| format!("{error:#}")));
+        }
+        self.failure.take()
     }
 
     /// Ends all files and says where they are.
@@ -104,19 +123,19 @@ impl Outputs {
     /// # Errors
     /// If one can't be ended.
     pub(super) fn finish(&mut self) -> Result<()> {
-        if let Some((path, recorder)) = self.recorder.take() {
-            let saved = recorder.finish()?;
-            if saved {
-                eprintln!("saved {}", path.display());
-            } else {
-                eprintln!("nothing to save: there was no frame");
+        if let Some((path, recording)) = self.recording.take() {
+            match recording.finish()? {
+                recorded @ Recorded { is_saved: true, .. } => {
+                    eprintln!("saved {}{}", path.display(), recorded.remark())
+                }
+                _ => eprintln!("nothing to save: there was no frame"),
             }
         }
-        if let Some(video) = self.take.take().map(Take::end).transpose()?.flatten() {
-            eprintln!("recorded {}", video.display());
+        for take in self.ending.drain(..).chain(self.take.take()) {
+            eprintln!("{}", take.finish()?);
         }
         if let Some(Keepsake { frame, faces, kept: Some(_) }) = self.keepsake.take() {
-            self.painter.paint_frame(&frame, &faces).save(Path::new(KEEPSAKE))?;
+            Painter::default().paint_frame(&frame, &faces).save(Path::new(KEEPSAKE))?;
             eprintln!("{KEEPSAKE} shows what was seen");
         }
         Ok(())

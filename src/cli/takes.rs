@@ -8,12 +8,14 @@
 use super::json::JsonLines;
 use super::live::Seen;
 use super::painter::Painter;
+use super::recording::Recording;
 use crate::capture::Recorder;
 use crate::view::Layers;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Pictures and recordings that one folder can hold.
 const MOST: u32 = 9999;
@@ -44,10 +46,10 @@ pub(super) fn take_picture(seen: &Seen, layers: Layers) -> Result<PathBuf> {
 /// A recording that is going on.
 pub(super) struct Take {
     video: PathBuf,
-    recorder: Recorder,
+    recording: Recording,
     lines: JsonLines,
     landmarks: PathBuf,
-    painter: Painter,
+    since: Instant,
 }
 
 impl Take {
@@ -58,38 +60,54 @@ impl Take {
     pub(super) fn begin(layers: Layers, frames_per_second: Option<f64>) -> Result<Self> {
         let landmarks = claim(Path::new(""), "jsonl")?;
         let video = landmarks.with_extension("mp4");
-        match Recorder::create(&video, frames_per_second) {
-            Ok(recorder) => {
-                let lines = JsonLines::create(&landmarks)?;
-                Ok(Self { video, recorder, lines, landmarks, painter: painter(layers) })
-            }
+        let begin = || {
+            let recorder = Recorder::create(&video, frames_per_second)?;
+            let lines = JsonLines::create(&landmarks)?;
+            Ok((Recording::begin(recorder, painter(layers))?, lines))
+        };
+        match begin() {
+            Ok((recording, lines)) => Ok(Self { video, recording, lines, landmarks, since: Instant::now() }),
             Err(error) => {
                 let _ = fs::remove_file(&landmarks);
-                Err(error.into())
+                Err(error)
             }
         }
     }
 
-    /// Adds what is seen.
+    /// Adds what is seen; the video may leave it out if `is_live`.
     ///
     /// # Errors
     /// If it can't be written.
-    pub(super) fn add(&mut self, seen: &Seen) -> Result<()> {
-        let Seen { frame, time_s, faces, times, .. } = seen;
-        self.lines.write(*time_s, faces, times)?;
-        Ok(self.recorder.add(self.painter.paint_frame(frame, faces), *time_s)?)
+    pub(super) fn add(&mut self, seen: &Seen, is_live: bool) -> Result<()> {
+        self.lines.write(seen.time_s, &seen.faces, &seen.times)?;
+        self.recording.add(seen, is_live)
     }
 
-    /// Ends the recording and returns the video's name; `None` if there was no frame.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Nothing more is to come: the video is ended, which takes a while.
+    pub(super) fn close(&mut self) {
+        self.recording.close();
+    }
+
+    /// Whether the video is ended, or failed.
+    pub(super) fn is_over(&self) -> bool {
+        self.recording.is_over()
+    }
+
+    /// Waits for the end of the video and says what it is.
     ///
     /// # Errors
     /// If the video can't be ended.
-    pub(super) fn end(self) -> Result<Option<PathBuf>> {
-        let is_saved = self.recorder.finish()?;
-        if !is_saved {
+    pub(super) fn finish(self) -> Result<String> {
+        let recorded = self.recording.finish()?;
+        if !recorded.is_saved {
             let _ = fs::remove_file(&self.landmarks);
+            return Ok("nothing was recorded: there was no frame".into());
         }
-        Ok(is_saved.then_some(self.video))
+        Ok(format!("recorded {}{}", self.video.display(), recorded.remark()))
     }
 }
 

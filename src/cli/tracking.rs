@@ -88,10 +88,7 @@ impl Tracking {
             state.seen.time_s = time_s + state.offset_s;
             self.track(&mut state.seen)?;
             status.count(&state.seen.faces, &state.seen.times, self.controls.is_shown());
-            if let Some(failed) = lock(&self.outputs).add(&state.seen)? {
-                let mut told = self.controls.told();
-                (told.recording_since, told.message) = (None, Some(failed));
-            }
+            lock(&self.outputs).add(&state.seen, self.source.is_live())?;
             let (number, time_s) = (state.seen.number, state.seen.time_s);
             self.newest.put(&mut state.seen);
             (state.seen.number, state.seen.time_s) = (number + 1, time_s);
@@ -119,6 +116,7 @@ impl Tracking {
         Ok(())
     }
 
+    /// Does what was wished, and tells what came of it and of earlier wishes.
     fn fulfil_wishes(&mut self, state: &mut State) {
         let wishes = std::mem::take(&mut *self.controls.wishes());
         for wish in wishes {
@@ -127,12 +125,18 @@ impl Tracking {
                 Wish::NextPrecision => self.next_precision(),
                 Wish::Record(layers) => {
                     let rate = self.source.frames_per_second();
-                    let (is_recording, message) = lock(&self.outputs).toggle_recording(layers, rate);
-                    self.controls.told().recording_since = is_recording.then(Instant::now);
-                    message
+                    lock(&self.outputs).toggle_recording(layers, rate)
                 }
             };
             self.controls.told().message = Some(message);
+        }
+        let mut outputs = lock(&self.outputs);
+        let (since, news) = (outputs.recording_since(), outputs.news());
+        drop(outputs);
+        let mut told = self.controls.told();
+        told.recording_since = since;
+        if news.is_some() {
+            told.message = news;
         }
     }
 
