@@ -17,7 +17,7 @@ use candle_core::{Device, Result, Tensor, Var};
 use criterion::{BenchmarkId, Criterion};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A recipe for each shipped network, and the pictures a call: as many as keep stock candle under a second.
 const NETWORKS: [(&str, &str, usize); 3] =
@@ -104,10 +104,13 @@ fn bench(criterion: &mut Criterion, title: &str, shape: &Shape, pictures: usize)
     Ok(())
 }
 
-/// The median of a finished bench in milliseconds, from criterion's folder.
-fn median_ms(title: &str, pass: &str, who: &str) -> Option<f64> {
+/// The median of a bench that has finished since `start` in milliseconds, from criterion's folder.
+fn median_ms(title: &str, pass: &str, who: &str, start: SystemTime) -> Option<f64> {
     let target = std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root("target"), PathBuf::from);
     let file = target.join("criterion").join(title).join(pass).join(who).join("new/estimates.json");
+    if file.metadata().ok()?.modified().ok()? < start {
+        return None;
+    }
     let estimates: serde_json::Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
     Some(estimates["median"]["point_estimate"].as_f64()? / 1e6)
 }
@@ -119,6 +122,7 @@ fn main() -> Result<()> {
         .measurement_time(Duration::from_millis(200))
         .configure_from_args();
     let mut titles = Vec::new();
+    let start = SystemTime::now();
     for (network, recipe, pictures) in NETWORKS {
         for shape in shapes(recipe)? {
             let title = shape.title(network);
@@ -132,7 +136,7 @@ fn main() -> Result<()> {
     for title in titles {
         let all = [("forward", "awing"), ("forward", "candle")];
         let all = all.into_iter().chain(["kernels", "candle", "operation"].map(|who| ("backward", who)));
-        let all: Option<Vec<f64>> = all.map(|(pass, who)| median_ms(&title, pass, who)).collect();
+        let all: Option<Vec<f64>> = all.map(|(pass, who)| median_ms(&title, pass, who, start)).collect();
         let Some(&[forward, candle_forward, kernels, candle_backward, operation]) = all.as_deref() else { continue };
         let cells = |ours: f64, theirs: f64| format!("{ours:.3} | {theirs:.2} | {:.1}", theirs / ours);
         let columns = [cells(forward, candle_forward), cells(kernels, candle_backward)];

@@ -65,11 +65,11 @@ impl Detector {
         Ok(Self { model: model.clone(), compiled: None, detections: Vec::new() })
     }
 
-    /// Finds the faces of a frame. The first call, and the first after the frame's size has changed, takes longer: the
-    /// network is compiled for the size.
+    /// Finds the faces of a frame. The first call, and the first after the frame's shape has changed, takes longer: the
+    /// network is compiled for the shape.
     ///
     /// # Errors
-    /// As [`Engine::run`]. A frame without pixels has no faces.
+    /// As [`Engine::compile`]. A frame without pixels has no faces.
     pub fn detect(&mut self, frame: &Frame) -> Result<&[Detection], EngineError> {
         self.detections.clear();
         if frame.width() == 0 || frame.height() == 0 {
@@ -81,8 +81,14 @@ impl Detector {
             let multiple = config.graph().coarsest_stride();
             let scaler = scale::Scaler::new(frame.width(), frame.height(), config.input_size, multiple);
             let (height, width) = scaler.canvas();
-            let engine = Engine::compile(&self.model, &EngineOptions::new(height, width))?;
-            self.compiled = Some(Compiled { engine, scaler });
+            match &mut self.compiled {
+                // Of the same shape.
+                Some(compiled) if compiled.scaler.canvas() == (height, width) => compiled.scaler = scaler,
+                _ => {
+                    let engine = Engine::compile(&self.model, &EngineOptions::new(height, width))?;
+                    self.compiled = Some(Compiled { engine, scaler });
+                }
+            }
         }
         let Some(Compiled { engine, scaler }) = &mut self.compiled else { return Ok(&self.detections) };
         scaler.scale(frame, engine.input_mut());

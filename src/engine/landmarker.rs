@@ -110,6 +110,11 @@ impl Landmarker {
         Scheme::of_points(self.points)
     }
 
+    /// How many landmarks it finds.
+    pub fn points(&self) -> usize {
+        self.points
+    }
+
     /// Side of the crop over that of the box around the landmarks.
     pub fn crop_scale(&self) -> f32 {
         self.crop.scale
@@ -147,12 +152,16 @@ impl Landmarker {
     /// The landmarks of the face in the crop.
     ///
     /// # Errors
-    /// [`EngineError::Device`], on a GPU only.
+    /// [`EngineError::EmptyFrame`]; [`EngineError::Device`], on a GPU only.
     pub fn predict(
         &mut self,
         frame: &Frame,
         crop_from_frame: &Similarity<CropSpace, FrameSpace>,
     ) -> Result<&[Landmark], EngineError> {
+        let (width, height) = (frame.width(), frame.height());
+        if width == 0 || height == 0 {
+            return Err(EngineError::EmptyFrame { width, height });
+        }
         let start = Instant::now();
         let input = match &mut self.executor {
             Executor::Compiled(engine) => engine.input_mut(),

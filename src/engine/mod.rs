@@ -43,6 +43,8 @@ pub enum EngineError {
     Size { width: usize, height: usize, multiple: usize },
     #[error("this is not a model of the kind that is needed here ({wanted:?})")]
     Kind { wanted: Kind },
+    #[error("the frame is empty: it has {width}x{height} pixels")]
+    EmptyFrame { width: usize, height: usize },
     #[error("the layer {layer} can't be compiled: {reason}")]
     Unsupported { layer: String, reason: &'static str },
     #[error("there is no such GPU, or none that can be used: this needs {remedy} ({source})")]
@@ -112,6 +114,8 @@ pub struct Engine {
     strips: Memory,
     strip_bytes: usize,
     input: Vec<f32>,
+    /// Multiplications of a step from which on it is shared.
+    shared_from: u64,
 }
 
 impl Engine {
@@ -159,7 +163,8 @@ impl Engine {
         let strip_bytes = plan.steps.iter().map(strip_bytes).max().unwrap_or(0);
         let strip_bytes = strip_bytes.next_multiple_of(memory::LINE_BYTES);
         let strips = Memory::new(strip_bytes * workers.count());
-        Ok(Self { isa, arithmetic, plan, workers, strips, strip_bytes, input: vec![0.0; height * width * 3] })
+        let input = vec![0.0; height * width * 3];
+        Ok(Self { isa, arithmetic, plan, workers, strips, strip_bytes, input, shared_from: SHARED_FROM })
     }
 
     /// Where the caller writes the picture.
@@ -175,7 +180,7 @@ impl Engine {
     }
 
     fn run_step(&mut self, step: usize) {
-        let Self { isa, arithmetic, plan, workers, strips, strip_bytes, input } = self;
+        let Self { isa, arithmetic, plan, workers, strips, strip_bytes, input, shared_from } = self;
         let Plan { steps, maps, tables, memory, .. } = plan;
         for &map in &steps[step].clears {
             maps[map].for_each_gap(|gap| memory.clear(gap));
@@ -200,7 +205,7 @@ impl Engine {
                 Arithmetic::Bytes => dispatch_bytes(*isa, run),
             }
         };
-        if workers.count() == 1 || step.multiply_adds < SHARED_FROM {
+        if workers.count() == 1 || step.multiply_adds < *shared_from {
             part(0, 0..product.cells);
         } else {
             let length = product.cells.div_ceil(workers.count() * PARTS_PER_THREAD);

@@ -58,7 +58,10 @@ fn picture(height: usize, width: usize) -> Vec<f32> {
 
 /// The maps of every stack, then those that decoding reads.
 fn run(model: &Model, options: &EngineOptions, isa: Isa, arithmetic: Arithmetic) -> Vec<Vec<f32>> {
-    let mut engine = Engine::compile_for(model, options, isa, arithmetic).unwrap();
+    maps_of(Engine::compile_for(model, options, isa, arithmetic).unwrap(), options)
+}
+
+fn maps_of(mut engine: Engine, options: &EngineOptions) -> Vec<Vec<f32>> {
     engine.input_mut().copy_from_slice(&picture(options.height, options.width));
     // The second run finds what the first has left behind.
     engine.run();
@@ -189,11 +192,20 @@ fn products_in_bytes_give_the_portable_maps() {
 
 #[test]
 fn threads_change_nothing() {
-    let model = paper(1);
-    let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(128, 128) };
-    let one = run(&model, &options, Isa::active(), Arithmetic::Single);
-    for threads in [2, 5] {
-        assert_eq!(run(&model, &EngineOptions { threads, ..options }, Isa::active(), Arithmetic::Single), one);
+    let isa = Isa::active();
+    let brain_float = isa.has_brain_float().then_some(Arithmetic::BrainFloat);
+    for (model, side) in [(paper(1), 128), (edge(16, &[48, 80], 5, 1, true), 64)] {
+        let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(side, side) };
+        for arithmetic in [Arithmetic::Single].into_iter().chain(brain_float) {
+            let one = run(&model, &options, isa, arithmetic);
+            for threads in [2, 5] {
+                let options = EngineOptions { threads, ..options };
+                let mut engine = Engine::compile_for(&model, &options, isa, arithmetic).unwrap();
+                // However short the steps are.
+                engine.shared_from = 0;
+                assert_eq!(maps_of(engine, &options), one, "{arithmetic:?}");
+            }
+        }
     }
 }
 

@@ -89,6 +89,7 @@ impl Workers {
         {
             let mut state = lock(&self.shared.state);
             self.shared.next.store(0, Ordering::Relaxed);
+            state.has_panicked = false;
             state.number += 1;
             state.job = Some(job);
         }
@@ -224,5 +225,10 @@ mod tests {
             workers.split(50, 1, &|_, range| assert!(range.start != 20, "this part fails, as it should"));
         }));
         assert!(result.is_err());
+        let done = AtomicUsize::new(0);
+        workers.split(50, 1, &|_, range| {
+            done.fetch_add(range.len(), Ordering::Relaxed);
+        });
+        assert_eq!(done.into_inner(), 50, "the next call works");
     }
 }

@@ -71,7 +71,8 @@ pub fn decode(
     calibration: &Calibration,
     out: &mut Vec<Peak>,
 ) {
-    assert!(points <= view.channels && view.values.len() == view.height * view.width * view.channels);
+    let length = view.height.checked_mul(view.width).and_then(|cells| cells.checked_mul(view.channels));
+    assert!(points <= view.channels && length == Some(view.values.len()));
     out.clear();
     out.resize(points, Peak { cell: Point::new(0.0, 0.0), value: f32::NEG_INFINITY, confidence: 0.0 });
     dispatch(Isa::active(), Maxima { view, out });

@@ -298,9 +298,8 @@ mod tests {
                 let packed = PackedWeights::new(isa, &weight, cout, cin, k);
                 let none = Epilogue::default();
                 let residual = new_vector(|out| dense::run_parallel(&shape, 2, &x, &packed, none, out));
-                let epilogue = Epilogue { bias: Some(&dy[..cout]), residual: Some(&residual), relu: true };
-                let mut out = vec![f32::NAN; residual.len()];
-                dense::run(&shape, 2, &x, &packed, epilogue, &mut out);
+                let epilogue = Epilogue { bias: Some(&dy[..cout]), residual: Some(&residual) };
+                let mut out = new_vector(|out| dense::run_parallel(&shape, 2, &x, &packed, epilogue, out));
                 out.extend(new_vector(|out| dense::input_gradient(isa, &shape, 2, &dy, &weight, Some(&x), out)));
                 out.extend(dense::weight_gradient(isa, &shape, 2, &x, &dy));
                 out

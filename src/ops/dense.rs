@@ -6,7 +6,7 @@
 //! gradient is the same product with flipped, transposed weights; the weight gradient is a sum of outer products over
 //! the pixels. All of it is written once over [`Simd`].
 //!
-//! [`PackedWeights`] and [`run`] work on plain slices, for inference; [`super::conv2d`] is the candle operation.
+//! All of these work on plain slices; [`super::conv2d`] is the candle operation.
 
 use super::{fill, parallel};
 use crate::simd::{Isa, Kernel, Simd, dispatch};
@@ -30,8 +30,15 @@ pub struct ConvShape {
 
 impl ConvShape {
     /// Rows and columns of the output.
+    ///
+    /// # Panics
+    /// If the filter is larger than the picture with its border, or the stride is 0.
     pub fn output_size(&self) -> (usize, usize) {
-        let along = |n: usize| (n + 2 * self.padding - self.kernel) / self.stride + 1;
+        let along = |n: usize| {
+            let padded = n + 2 * self.padding;
+            assert!(self.stride > 0 && padded >= self.kernel, "{self:?} is not possible");
+            (padded - self.kernel) / self.stride + 1
+        };
         (along(self.height), along(self.width))
     }
 
@@ -132,14 +139,13 @@ impl PackedWeights {
     }
 }
 
-/// What happens to a sum before it is written: plus bias, plus residual, then the ReLU.
+/// What happens to a sum before it is written: plus bias, plus residual.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
     /// One number an output channel.
     pub bias: Option<&'a [f32]>,
     /// Laid out as the output.
     pub residual: Option<&'a [f32]>,
-    pub relu: bool,
 }
 
 /// Where a kernel writes; ranges of different threads don't overlap.
@@ -155,22 +161,6 @@ impl Out {
     pub fn pointer(self) -> *mut f32 {
         self.0
     }
-}
-
-/// Convolves `images` pictures on the calling thread, without allocating.
-///
-/// # Panics
-/// If a slice has the wrong length for `shape`, or `packed` is of another.
-pub fn run(
-    shape: &ConvShape,
-    images: usize,
-    x: &[f32],
-    packed: &PackedWeights,
-    epilogue: Epilogue<'_>,
-    out: &mut [f32],
-) {
-    let pixels = check(shape, images, x, packed, &epilogue, out.len());
-    dispatch(packed.isa, Forward { shape, x, packed, epilogue, out: Out(out.as_mut_ptr()), pixels: 0..pixels });
 }
 
 fn check(
@@ -192,10 +182,10 @@ fn check(
     pixels
 }
 
-/// As [`run`], with the work split over the current thread pool; what `out` held before goes.
+/// Convolves `images` pictures on the current thread pool; what `out` held before goes.
 ///
 /// # Panics
-/// As [`run`].
+/// If a slice has the wrong length for `shape`, or `packed` is of another.
 pub fn run_parallel(
     shape: &ConvShape,
     images: usize,
@@ -344,9 +334,6 @@ impl Forward<'_> {
                         }
                         if let Some(residual) = self.epilogue.residual {
                             value = s.add(value, load(s, residual.as_ptr().add(at), left));
-                        }
-                        if self.epilogue.relu {
-                            value = s.max(value, s.splat(0.0));
                         }
                         let to = self.out.pointer().add(at);
                         if left == S::LANES { s.store(to, value) } else { s.store_partial(to, value, left) }

@@ -2,7 +2,7 @@
 //!
 //! Activations are f32 (image, row, column, channel), weights `[channels, 1, kernel, kernel]`. One vector holds
 //! neighbouring channels of one pixel; a few output pixels of a row are summed in registers at a time. [`Packed`] and
-//! [`run`] work on plain slices, for inference; [`depthwise_conv2d`] is the candle operation with gradients.
+//! [`run_parallel`] work on plain slices; [`depthwise_conv2d`] is the candle operation with gradients.
 
 use super::dense::Out;
 use super::parallel;
@@ -28,8 +28,15 @@ pub struct DepthwiseShape {
 
 impl DepthwiseShape {
     /// Rows and columns of the output.
+    ///
+    /// # Panics
+    /// If the filter is larger than the picture with its border, or the stride is 0.
     pub fn output_size(&self) -> (usize, usize) {
-        let along = |n: usize| (n + 2 * self.padding - self.kernel) / self.stride + 1;
+        let along = |n: usize| {
+            let padded = n + 2 * self.padding;
+            assert!(self.stride > 0 && padded >= self.kernel, "{self:?} is not possible");
+            (padded - self.kernel) / self.stride + 1
+        };
         (along(self.height), along(self.width))
     }
 }
@@ -56,29 +63,7 @@ impl Packed {
     }
 }
 
-/// Convolves one picture on the calling thread, without allocating; then adds `bias` and applies the ReLU.
-///
-/// # Panics
-/// If a slice has the wrong length for `shape`.
-pub fn run(
-    isa: Isa,
-    shape: &DepthwiseShape,
-    x: &[f32],
-    packed: &Packed,
-    bias: Option<&[f32]>,
-    relu: bool,
-    out: &mut [f32],
-) {
-    let (height, width) = shape.output_size();
-    assert_eq!(x.len(), shape.height * shape.width * shape.channels);
-    assert_eq!(packed.0.len(), shape.kernel * shape.kernel * shape.channels);
-    assert_eq!(out.len(), height * width * shape.channels);
-    assert!(bias.is_none_or(|b| b.len() == shape.channels));
-    let out = Out(out.as_mut_ptr());
-    dispatch(isa, Forward { shape, x, weight: &packed.0, bias, residual: None, relu, out, rows: 0..height });
-}
-
-/// `images` pictures on the current thread pool, plus `residual`, laid out as the output; what `out` held before goes.
+/// Convolves `images` pictures on the current thread pool, plus `residual`, laid out as the output; what `out` held before goes.
 ///
 /// # Panics
 /// If a slice has the wrong length for `shape`.
@@ -100,7 +85,7 @@ pub fn run_parallel(
     unsafe {
         fill(out, length, |out| {
             parallel::split(images * height, ROWS_WORTH_A_THREAD, |rows| {
-                let forward = Forward { shape, x, weight: &packed.0, bias: None, residual, relu: false, out, rows };
+                let forward = Forward { shape, x, weight: &packed.0, residual, out, rows };
                 dispatch(isa, forward);
             });
         });
@@ -114,10 +99,8 @@ struct Forward<'a> {
     shape: &'a DepthwiseShape,
     x: &'a [f32],
     weight: &'a [f32],
-    bias: Option<&'a [f32]>,
     /// Laid out as the output.
     residual: Option<&'a [f32]>,
-    relu: bool,
     out: Out,
     /// Output rows, counted through all pictures.
     rows: Range<usize>,
@@ -183,7 +166,7 @@ impl Forward<'_> {
                                 }
                             }
                             for (i, sum) in sums.into_iter().enumerate() {
-                                self.finish(s, out_row + (at + i) * channels + channel, channel, lanes, sum);
+                                self.finish(s, out_row + (at + i) * channels + channel, lanes, sum);
                             }
                             at += TILE;
                             continue;
@@ -204,7 +187,7 @@ impl Forward<'_> {
                                 sum = s.mul_add(value, w, sum);
                             }
                         }
-                        self.finish(s, out_row + at * channels + channel, channel, lanes, sum);
+                        self.finish(s, out_row + at * channels + channel, lanes, sum);
                         at += 1;
                     }
                 }
@@ -214,18 +197,12 @@ impl Forward<'_> {
     }
 
     #[inline(always)]
-    unsafe fn finish<S: Simd>(&self, s: S, at: usize, channel: usize, lanes: usize, sum: S::Vector) {
+    unsafe fn finish<S: Simd>(&self, s: S, at: usize, lanes: usize, sum: S::Vector) {
         // SAFETY: `at` is a cell of the output with `lanes` channels left.
         unsafe {
             let mut value = sum;
-            if let Some(bias) = self.bias {
-                value = s.add(value, load(s, bias.as_ptr().add(channel), lanes));
-            }
             if let Some(residual) = self.residual {
                 value = s.add(value, load(s, residual.as_ptr().add(at), lanes));
-            }
-            if self.relu {
-                value = s.max(value, s.splat(0.0));
             }
             let to = self.out.pointer().add(at);
             if lanes == S::LANES { s.store(to, value) } else { s.store_partial(to, value, lanes) }
@@ -649,7 +626,8 @@ mod tests {
             let dy = values(random(&[oh, ow, channels], 3));
             let all = |isa| {
                 let mut out = vec![f32::NAN; dy.len()];
-                run(isa, &shape, &x, &Packed::new(&weight, channels, kernel), Some(&dy[..channels]), true, &mut out);
+                let packed = Packed::new(&weight, channels, kernel);
+                run_parallel(isa, &shape, 1, &x, &packed, Some(&dy), &mut out);
                 out.extend(new_vector(|out| input_gradient(isa, &shape, 1, &dy, &weight, Some(&x), out)));
                 out.extend(weight_gradient(isa, &shape, 1, &x, &dy));
                 out

@@ -363,7 +363,8 @@ pub(crate) struct NormOf<'a> {
 pub(crate) fn normalize(isa: Isa, norm: &NormOf<'_>, beta: &[f32], x: &[f32], out: &mut Vec<f32>) {
     let NormOf { gamma, statistics, epsilon, relu, .. } = *norm;
     let channels = gamma.len();
-    assert!(x.len().is_multiple_of(channels) && beta.len() == channels && statistics.mean.len() == channels);
+    assert!(x.len().is_multiple_of(channels) && beta.len() == channels);
+    assert!(statistics.mean.len() == channels && statistics.variance.len() == channels);
     let scale: Vec<f32> = gamma.iter().zip(statistics.inverse_deviation(epsilon)).map(|(g, i)| g * i).collect();
     let shift: Vec<f32> = beta.iter().zip(&scale).zip(&statistics.mean).map(|((b, s), m)| b - s * m).collect();
     let lowest = if relu { 0.0 } else { f32::NEG_INFINITY };

@@ -4,6 +4,7 @@ use super::dense::Out;
 use super::{cpu_slice, fill, new_vector, on_cpu, parallel};
 use crate::simd::{Isa, Kernel, Simd, dispatch};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Numbers that are worth handing to another thread.
@@ -184,14 +185,15 @@ pub(crate) fn double(width: usize, channels: usize, x: &[f32], rows: usize, fact
             parallel::split(rows, ROWS_WORTH_A_THREAD, |range| {
                 for row in range {
                     // SAFETY: rows of different parts don't overlap.
-                    let to = std::slice::from_raw_parts_mut(out.pointer().add(4 * row * line), 4 * line);
+                    let to = out.pointer().add(4 * row * line).cast::<MaybeUninit<f32>>();
+                    let to = std::slice::from_raw_parts_mut(to, 4 * line);
                     let (upper, lower) = to.split_at_mut(2 * line);
                     let cells = x[row * line..(row + 1) * line].chunks_exact(channels);
                     for (cell, pair) in cells.zip(upper.chunks_exact_mut(2 * channels)) {
                         let (left, right) = pair.split_at_mut(channels);
                         for ((l, r), v) in left.iter_mut().zip(right).zip(cell) {
-                            *l = v * factor;
-                            *r = v * factor;
+                            l.write(v * factor);
+                            r.write(v * factor);
                         }
                     }
                     lower.copy_from_slice(upper);
@@ -211,12 +213,13 @@ pub(crate) fn halve(width: usize, channels: usize, x: &[f32], rows: usize, facto
             parallel::split(rows, ROWS_WORTH_A_THREAD, |range| {
                 for row in range {
                     // SAFETY: rows of different parts don't overlap.
-                    let to = std::slice::from_raw_parts_mut(out.pointer().add(row * line), line);
+                    let to = out.pointer().add(row * line).cast::<MaybeUninit<f32>>();
+                    let to = std::slice::from_raw_parts_mut(to, line);
                     let (upper, lower) = x[4 * row * line..4 * (row + 1) * line].split_at(2 * line);
                     let pairs = upper.chunks_exact(2 * channels).zip(lower.chunks_exact(2 * channels));
                     for (cell, (u, l)) in to.chunks_exact_mut(channels).zip(pairs) {
                         for (c, v) in cell.iter_mut().enumerate() {
-                            *v = (u[c] + u[c + channels] + l[c] + l[c + channels]) * factor;
+                            v.write((u[c] + u[c + channels] + l[c] + l[c + channels]) * factor);
                         }
                     }
                 }

@@ -42,10 +42,6 @@ impl Simd for Avx2 {
         unsafe { _mm256_maskload_ps(from, first(count)) }
     }
     #[inline(always)]
-    unsafe fn load_f16(self, from: *const half::f16) -> __m256 {
-        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
-    }
-    #[inline(always)]
     unsafe fn load_four_times(self, from: *const f32) -> __m256 {
         unsafe {
             let pairs = _mm256_castpd_ps(_mm256_broadcast_sd(&from.cast::<f64>().read_unaligned()));
@@ -93,10 +89,6 @@ impl Simd for Avx2 {
         unsafe { _mm256_max_ps(a, b) }
     }
     #[inline(always)]
-    unsafe fn min(self, a: __m256, b: __m256) -> __m256 {
-        unsafe { _mm256_min_ps(a, b) }
-    }
-    #[inline(always)]
     unsafe fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
         unsafe { _mm256_fmadd_ps(a, b, c) }
     }
@@ -107,14 +99,6 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn where_greater(self, a: __m256, b: __m256, value: __m256, otherwise: __m256) -> __m256 {
         unsafe { _mm256_blendv_ps(otherwise, value, _mm256_cmp_ps::<_CMP_GT_OQ>(a, b)) }
-    }
-    #[inline(always)]
-    unsafe fn sum(self, value: __m256) -> f32 {
-        unsafe {
-            let halves = _mm_add_ps(_mm256_castps256_ps128(value), _mm256_extractf128_ps::<1>(value));
-            let pairs = _mm_add_ps(halves, _mm_movehl_ps(halves, halves));
-            _mm_cvtss_f32(_mm_add_ss(pairs, _mm_shuffle_ps::<1>(pairs, pairs)))
-        }
     }
     #[inline(always)]
     unsafe fn prefetch(self, address: *const u8) {

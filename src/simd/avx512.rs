@@ -51,10 +51,6 @@ impl Simd for Avx512 {
         unsafe { _mm512_maskz_loadu_ps(first(count), from) }
     }
     #[inline(always)]
-    unsafe fn load_f16(self, from: *const half::f16) -> __m512 {
-        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
-    }
-    #[inline(always)]
     unsafe fn load_four_times(self, from: *const f32) -> __m512 {
         unsafe {
             let fours = _mm512_broadcast_f32x4(_mm_loadu_ps(from));
@@ -101,10 +97,6 @@ impl Simd for Avx512 {
         unsafe { _mm512_max_ps(a, b) }
     }
     #[inline(always)]
-    unsafe fn min(self, a: __m512, b: __m512) -> __m512 {
-        unsafe { _mm512_min_ps(a, b) }
-    }
-    #[inline(always)]
     unsafe fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
@@ -115,10 +107,6 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn where_greater(self, a: __m512, b: __m512, value: __m512, otherwise: __m512) -> __m512 {
         unsafe { _mm512_mask_mov_ps(otherwise, _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b), value) }
-    }
-    #[inline(always)]
-    unsafe fn sum(self, value: __m512) -> f32 {
-        unsafe { _mm512_reduce_add_ps(value) }
     }
     #[inline(always)]
     unsafe fn prefetch(self, address: *const u8) {

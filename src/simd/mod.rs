@@ -32,8 +32,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn load(self, from: *const f32) -> Self::Vector;
     /// The first `count <= LANES` numbers; the other lanes are 0 and their memory is not touched.
     unsafe fn load_partial(self, from: *const f32, count: usize) -> Self::Vector;
-    /// `LANES` half-precision numbers, widened.
-    unsafe fn load_f16(self, from: *const half::f16) -> Self::Vector;
     /// `LANES / 4` numbers, each in four lanes.
     unsafe fn load_four_times(self, from: *const f32) -> Self::Vector;
     /// Four bytes, as numbers, from each of `LANES / 4` places behind `from`.
@@ -47,7 +45,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    unsafe fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c` with one rounding where the instruction set has it.
     unsafe fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// The lanes of `value` where `gate > 0`, else 0: the gradient of a ReLU.
@@ -60,8 +57,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
         value: Self::Vector,
         otherwise: Self::Vector,
     ) -> Self::Vector;
-    /// The sum of all lanes.
-    unsafe fn sum(self, value: Self::Vector) -> f32;
     /// Tells the core that the line at `address`, any address, will be read soon; where it can't be told, nothing happens.
     #[inline(always)]
     unsafe fn prefetch(self, address: *const u8) {
@@ -113,38 +108,41 @@ pub enum Isa {
 }
 
 impl Isa {
+    /// All, the best first.
+    const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
+
     /// Every instruction set that the running core has, the best first. The portable one is always there.
-    pub fn available() -> Vec<Isa> {
-        let mut sets = Vec::new();
-        #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 =
-                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
-            if avx2
-                && is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl")
-            {
-                sets.push(Isa::Avx512);
+    pub fn available() -> Vec<Self> {
+        Self::ALL.into_iter().filter(|isa| isa.is_available()).collect()
+    }
+
+    /// Whether the running core has it. Detection is remembered, so this costs next to nothing.
+    pub fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                Self::Avx2.is_available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
             }
-            if avx2 {
-                sets.push(Isa::Avx2);
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
             }
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            Self::Portable => true,
+            _ => false,
         }
-        #[cfg(target_arch = "aarch64")]
-        if std::arch::is_aarch64_feature_detected!("neon") {
-            sets.push(Isa::Neon);
-        }
-        sets.push(Isa::Portable);
-        sets
     }
 
     /// Whether the core multiplies bfloat16 numbers by itself with this set.
     pub fn has_brain_float(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => is_x86_feature_detected!("avx512bf16"),
+            Isa::Avx512 => self.is_available() && is_x86_feature_detected!("avx512bf16"),
             _ => false,
         }
     }
@@ -199,10 +197,10 @@ pub trait Kernel {
 /// Runs `kernel` with the instructions of `isa`.
 ///
 /// # Panics
-/// If `isa` is not of this processor family; that the core has it is checked where `Isa` values are made.
+/// If the core does not have it.
 pub fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
-    debug_assert!(Isa::available().contains(&isa));
-    // SAFETY: `Isa::available` and `Isa::active` hand out only sets that the core has.
+    assert!(isa.is_available(), "this processor has no {}", isa.name());
+    // SAFETY: the core has the set.
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
@@ -231,8 +229,8 @@ pub trait BrainFloatKernel {
 /// # Panics
 /// If `isa` has none.
 pub fn dispatch_brain_float<K: BrainFloatKernel>(isa: Isa, kernel: K) -> K::Output {
-    debug_assert!(isa.has_brain_float() || isa == Isa::Portable);
-    // SAFETY: `Isa::available` and `Isa::active` hand out only sets that the core has, and bfloat16 was asked for.
+    assert!(isa.has_brain_float() || isa == Isa::Portable, "this processor has no bfloat16 with {}", isa.name());
+    // SAFETY: the core has the set, and bfloat16 with it.
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
@@ -257,8 +255,8 @@ pub trait BytesKernel {
 /// # Panics
 /// If `isa` is another one.
 pub fn dispatch_bytes<K: BytesKernel>(isa: Isa, kernel: K) -> K::Output {
-    debug_assert!(isa.has_bytes() || isa == Isa::Portable);
-    // SAFETY: as in `dispatch`; the core has products of bytes by this function's contract.
+    assert!(isa.has_bytes() || isa == Isa::Portable, "this processor has no products of bytes with {}", isa.name());
+    // SAFETY: the core has the set, and products of bytes with it.
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
@@ -291,11 +289,10 @@ mod tests {
                         s.sub(a, b),
                         s.mul(a, b),
                         s.max(a, b),
-                        s.min(a, b),
+                        s.max(s.splat(f32::NAN), b),
                         s.mul_add(a, b, s.splat(0.5)),
                         s.where_positive(a, b),
                         s.where_greater(a, b, s.splat(2.0), a),
-                        s.load_f16(self.1.as_ptr().add(start)),
                     ];
                     out.resize(out.len().max(values.len() * 32), 0.0);
                     for (i, v) in values.into_iter().enumerate() {
@@ -311,7 +308,8 @@ mod tests {
                     s.store_pixels(out.as_mut_ptr().add(at), s.mul(pixels, factors));
                 }
                 let partial = s.load_partial(self.0.as_ptr(), 3);
-                out.push(s.sum(partial));
+                out.extend([0.0; 16]);
+                s.store(out.as_mut_ptr().add(out.len() - 16), partial);
                 out.extend([9.0; 16]);
                 let at = out.len() - 16;
                 s.store_partial(out.as_mut_ptr().add(at), s.load(self.0.as_ptr()), 3);

@@ -33,12 +33,6 @@ impl Simd for Neon {
         unsafe { vld1q_f32(lanes.as_ptr()) }
     }
     #[inline(always)]
-    unsafe fn load_f16(self, from: *const half::f16) -> float32x4_t {
-        // The f16 vector types are not stable; the `half` crate converts with the core's own instruction where it can.
-        let lanes: [f32; 4] = std::array::from_fn(|i| unsafe { from.add(i).read() }.to_f32());
-        unsafe { vld1q_f32(lanes.as_ptr()) }
-    }
-    #[inline(always)]
     unsafe fn load_four_times(self, from: *const f32) -> float32x4_t {
         unsafe { vld1q_dup_f32(from) }
     }
@@ -82,11 +76,8 @@ impl Simd for Neon {
     }
     #[inline(always)]
     unsafe fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        unsafe { vmaxq_f32(a, b) }
-    }
-    #[inline(always)]
-    unsafe fn min(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        unsafe { vminq_f32(a, b) }
+        // The second operand where one is no number, as with the other sets.
+        unsafe { vbslq_f32(vcgtq_f32(a, b), a, b) }
     }
     #[inline(always)]
     unsafe fn mul_add(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
@@ -108,9 +99,5 @@ impl Simd for Neon {
         otherwise: float32x4_t,
     ) -> float32x4_t {
         unsafe { vbslq_f32(vcgtq_f32(a, b), value, otherwise) }
-    }
-    #[inline(always)]
-    unsafe fn sum(self, value: float32x4_t) -> f32 {
-        unsafe { vaddvq_f32(value) }
     }
 }

@@ -31,10 +31,6 @@ impl Simd for Portable {
         std::array::from_fn(|i| if i < count { unsafe { from.add(i).read() } } else { 0.0 })
     }
     #[inline(always)]
-    unsafe fn load_f16(self, from: *const half::f16) -> Self::Vector {
-        std::array::from_fn(|i| unsafe { from.add(i).read() }.to_f32())
-    }
-    #[inline(always)]
     unsafe fn load_four_times(self, from: *const f32) -> Self::Vector {
         std::array::from_fn(|i| unsafe { from.add(i / 4).read() })
     }
@@ -74,10 +70,6 @@ impl Simd for Portable {
         map2(a, b, |a, b| if a > b { a } else { b })
     }
     #[inline(always)]
-    unsafe fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
-        map2(a, b, |a, b| if a < b { a } else { b })
-    }
-    #[inline(always)]
     unsafe fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
@@ -94,10 +86,6 @@ impl Simd for Portable {
         otherwise: Self::Vector,
     ) -> Self::Vector {
         std::array::from_fn(|i| if a[i] > b[i] { value[i] } else { otherwise[i] })
-    }
-    #[inline(always)]
-    unsafe fn sum(self, value: Self::Vector) -> f32 {
-        value.iter().sum()
     }
 }
 

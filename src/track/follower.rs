@@ -12,6 +12,7 @@ use crate::engine::Workers;
 use crate::geometry::{FrameSpace, Point, Rect};
 use crate::image::Frame;
 use crate::landmarks::Scheme;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -31,6 +32,8 @@ const CLEAR_DETECTION: f32 = 0.4;
 const SURE_SCORE: f32 = 0.7;
 /// A face with less is lost. Below [`START_SCORE`], so that nothing flickers.
 const KEEP_SCORE: f32 = 0.38;
+/// A clock that runs back by no more than this, in seconds, is taken to stand still: frames can arrive a little out of order.
+const JITTER_S: f64 = 0.5;
 /// How often the detector is asked about a face in doubt, in seconds.
 const DOUBT_EVERY_S: f64 = 1.0;
 /// For so many frames a lost face is looked for where it was: a blink of the camera, a hand that passes.
@@ -127,6 +130,11 @@ impl Track {
         self.seen_s = time_s;
         self.score = look.score;
         std::mem::swap(&mut self.landmarks, &mut look.landmarks);
+    }
+
+    /// Lets the face go without looking for it where it was: what is there is no face, or another one.
+    fn give_up(&mut self, time_s: f64) {
+        self.state = State::Lost { since_s: time_s, frames: FRAMES_LOOKED_FOR };
     }
 
     fn lose(&mut self, time_s: f64) {
@@ -261,26 +269,30 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         if width == 0 || height == 0 {
             return Err(TrackError::EmptyFrame { width, height });
         }
+        if !time_s.is_finite() {
+            return Err(TrackError::Time { time_s });
+        }
         let start = Instant::now();
         self.times = StageTimes::default();
         for network in &mut self.networks {
             network.get_mut().unwrap_or_else(PoisonError::into_inner).reserve(width, height);
         }
-        if time_s < self.time_s {
+        let time_s = if time_s < self.time_s - JITTER_S {
             // The clock was turned back, or a recording began again: what was when no longer counts.
             self.detected_s = None;
             self.tracks.retain(Track::is_followed);
             self.tracks.iter_mut().for_each(|t| t.detected_s = time_s);
-        }
+            time_s
+        } else {
+            time_s.max(self.time_s)
+        };
         self.time_s = time_s;
 
+        self.end_surplus();
         self.follow(frame, time_s)?;
         self.end_doubles(time_s);
         self.times.landmarks_ms = milliseconds_since(start);
-        self.tracks.retain(|t| match t.state {
-            State::Followed => true,
-            State::Lost { since_s, .. } => time_s - since_s <= REMEMBERED_S,
-        });
+        self.forget(time_s);
         if self.should_detect(time_s) {
             self.detected_s = Some(time_s);
             self.detect(frame, time_s)?;
@@ -297,6 +309,37 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.tracks.iter().filter(|t| t.is_followed()).count()
     }
 
+    /// Lets go of the faces that are more than wanted, the smallest and least sure first.
+    fn end_surplus(&mut self) {
+        let worth = |track: &Track| track.score * track.head.side;
+        for _ in self.options.faces..self.followed() {
+            let followed = self.tracks.iter().enumerate().filter(|(_, track)| track.is_followed());
+            let least = followed.min_by(|(_, a), (_, b)| worth(a).total_cmp(&worth(b)));
+            if let Some((index, _)) = least {
+                self.tracks.remove(index);
+            }
+        }
+    }
+
+    /// Forgets faces that were lost long ago, and the first lost where there are more than could be followed.
+    fn forget(&mut self, time_s: f64) {
+        self.tracks.retain(|track| match track.state {
+            State::Followed => true,
+            State::Lost { since_s, .. } => time_s - since_s <= REMEMBERED_S,
+        });
+        let lost_since = |track: &Track| match track.state {
+            State::Followed => None,
+            State::Lost { since_s, .. } => Some(since_s),
+        };
+        let lost = self.tracks.len() - self.followed();
+        for _ in self.options.faces..lost {
+            let all = self.tracks.iter().enumerate().filter_map(|(index, track)| Some((index, lost_since(track)?)));
+            if let Some((index, _)) = all.min_by(|(_, a), (_, b)| a.total_cmp(b)) {
+                self.tracks.remove(index);
+            }
+        }
+    }
+
     /// Looks for every face where it was in the last frame.
     fn follow(&mut self, frame: &Frame, time_s: f64) -> Result<(), TrackError> {
         let scheme = self.options.scheme;
@@ -308,14 +351,20 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         };
         let Self { tracks, looks, networks, workers, .. } = self;
         let failure = Mutex::new(None);
-        workers.split(tracks.len(), 1, &|worker, range| {
+        let look = |worker: usize, range: Range<usize>| {
             let mut network = lock(&networks[worker]);
             for (track, look) in tracks[range.clone()].iter().zip(&looks[range]).filter(|(t, _)| is_looked_for(t)) {
                 if let Err(error) = lock(look).at(frame, &track.head, &mut *network, scheme) {
                     *lock(&failure) = Some(error);
                 }
             }
-        });
+        };
+        // A single face gets all threads for itself: the network shares its work then.
+        if tracks.iter().filter(|track| is_looked_for(track)).count() > 1 {
+            workers.split(tracks.len(), 1, &look);
+        } else {
+            look(0, 0..tracks.len());
+        }
         if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
@@ -349,7 +398,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
                 } else {
                     later
                 };
-                self.tracks[wrong].state = State::Lost { since_s: time_s, frames: FRAMES_LOOKED_FOR };
+                self.tracks[wrong].give_up(time_s);
             }
         }
     }
@@ -380,7 +429,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             if self.detections.iter().any(|d| d.rect.iou(&rect) > SAME_FACE_IOU) {
                 track.detected_s = time_s;
             } else if track.is_in_doubt(time_s) {
-                track.lose(time_s);
+                track.give_up(time_s);
             }
         }
 

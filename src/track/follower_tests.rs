@@ -169,6 +169,58 @@ fn a_face_in_doubt_is_followed_only_while_the_detector_sees_it() {
 }
 
 #[test]
+fn a_wall_that_the_detector_denies_is_looked_at_no_more_and_whoever_comes_there_later_is_new() {
+    let sure = FakeFace::at(300.0, 200.0, 120.0);
+    let wall = FakeFace { confidence: 0.5 * (START_SCORE + SURE_SCORE), is_detectable: false, ..sure };
+    let mut rig = Rig::new(1);
+    rig.show(&[sure]);
+    rig.show_for(DOUBT_EVERY_S + 0.1, &[wall]);
+    let calls = rig.scene.landmark_calls();
+    assert!(rig.show_for(3.0, &[wall]).is_empty());
+    assert_eq!(rig.scene.landmark_calls(), calls);
+    assert_eq!(ids(&rig.show(&[sure])), [2]);
+}
+
+#[test]
+fn with_fewer_wanted_the_largest_faces_stay() {
+    let faces = [100.0, 140.0, 80.0].map(|side| FakeFace::at(3.0 * side, 200.0, side));
+    let mut rig = Rig::new(3);
+    assert_eq!(rig.show(&faces).len(), 3);
+    rig.follower.options_mut().faces = 1;
+    let left = rig.show(&faces);
+    assert!(left.len() == 1 && left[0].rect.side() > 100.0, "{left:?}");
+    let calls = rig.scene.landmark_calls();
+    rig.show(&faces);
+    assert_eq!(rig.scene.landmark_calls(), calls + 1, "nobody looks at the others");
+}
+
+#[test]
+fn frames_a_little_out_of_order_change_nothing() {
+    let face = FakeFace::at(300.0, 200.0, 120.0);
+    let mut rig = Rig::new(1);
+    rig.show_for(1.0, &[face]);
+    let calls = rig.scene.detector_calls();
+    for step_s in [0.05, -0.03, 0.0, 0.05] {
+        rig.time_s += step_s - STEP_S;
+        assert_eq!(ids(&rig.show(&[face])), [1]);
+    }
+    assert_eq!(rig.scene.detector_calls(), calls);
+    let error = rig.follower.track(&rig.frame, f64::NAN).unwrap_err();
+    assert!(matches!(error, TrackError::Time { .. }), "{error}");
+    assert_eq!(ids(&rig.show(&[face])), [1]);
+}
+
+#[test]
+fn unrelated_pictures_of_one_time_do_not_pile_up() {
+    let mut rig = Rig::new(2);
+    for i in 0..50 {
+        rig.time_s = 1.0 - STEP_S;
+        rig.show(&[FakeFace::at(60.0 + 500.0 * (i % 2) as f32, 60.0 + 7.0 * i as f32, 20.0 + i as f32)]);
+    }
+    assert!(rig.follower.tracks.len() <= 4, "{} tracks", rig.follower.tracks.len());
+}
+
+#[test]
 fn a_face_that_leaves_the_frame_ends() {
     let mut rig = Rig::new(1);
     rig.show_for(0.5, &[FakeFace::at(500.0, 200.0, 120.0)]);

@@ -36,6 +36,8 @@ use crate::model::{BoxSide, ModelError};
 pub enum TrackError {
     #[error("the frame is empty: it has {width}x{height} pixels")]
     EmptyFrame { width: usize, height: usize },
+    #[error("a frame can't have been taken at {time_s} s")]
+    Time { time_s: f64 },
     #[error("at least one face and one thread are needed, not {faces} and {threads}")]
     Options { faces: usize, threads: usize },
     #[error(transparent)]

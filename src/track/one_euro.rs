@@ -2,7 +2,8 @@
 //! rises with speed: steady at rest, prompt in motion.
 //!
 //! In and out: points in pixels of the frame. Speed is counted in face sizes a second, so that a face moves alike
-//! whether it is near or far. A frame that is not later than the one before starts anew, and so does a long gap.
+//! whether it is near or far. A frame that is earlier than the one before starts anew, and so does a long gap; frames at
+//! the same time count as [`SHORTEST_GAP_S`] apart.
 
 use crate::geometry::{FrameSpace, Point};
 
@@ -25,6 +26,9 @@ impl Default for OneEuro {
 
 /// Nothing is known any more of where a point was so long ago, in seconds.
 const LONGEST_GAP_S: f64 = 0.5;
+
+/// Clocks can be coarser than frames are apart, in seconds.
+const SHORTEST_GAP_S: f64 = 0.004;
 
 /// One point's filter.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +61,7 @@ impl Smoother {
     pub(crate) fn smooth(&mut self, time_s: f64, face_size: f32, points: &mut [Point<FrameSpace>]) {
         let gap_s = self.time_s.map(|last| time_s - last);
         self.time_s = Some(time_s);
-        let goes_on = gap_s.filter(|gap| (0.0..=LONGEST_GAP_S).contains(gap) && *gap > 0.0);
+        let goes_on = gap_s.filter(|gap| (0.0..=LONGEST_GAP_S).contains(gap)).map(|gap| gap.max(SHORTEST_GAP_S));
         let (Some(gap_s), true) = (goes_on, self.states.len() == points.len()) else {
             self.states.clear();
             self.states.extend(points.iter().map(|&p| State { raw: p, smooth: p, speed: [0.0; 2] }));
@@ -155,14 +159,26 @@ mod tests {
     }
 
     #[test]
-    fn time_that_stands_still_runs_back_or_jumps_starts_anew() {
-        for time_s in [1.0, 0.5, 9.0, f64::NAN] {
+    fn time_that_runs_back_or_jumps_starts_anew() {
+        for time_s in [0.5, 9.0, f64::NAN] {
             let mut smoother = Smoother::new(OneEuro::default());
             smoother.smooth(1.0, FACE_SIZE, &mut [Point::new(0.0, 0.0)]);
             let mut points = [Point::new(7.0, 3.0)];
             smoother.smooth(time_s, FACE_SIZE, &mut points);
             assert_eq!(points, [Point::new(7.0, 3.0)], "at {time_s}");
         }
+    }
+
+    #[test]
+    fn time_that_stands_still_does_not() {
+        let after = |time_s: f64| {
+            let mut smoother = Smoother::new(OneEuro::default());
+            smoother.smooth(1.0, FACE_SIZE, &mut [Point::new(0.0, 0.0)]);
+            let mut points = [Point::new(0.5, 0.0)];
+            smoother.smooth(time_s, FACE_SIZE, &mut points);
+            points[0].x
+        };
+        assert!(after(1.0) < 0.45 && (after(1.0) - after(1.0 + SHORTEST_GAP_S)).abs() < 1e-6, "{}", after(1.0));
     }
 
     #[test]

@@ -58,20 +58,31 @@ impl Tracker {
     /// [`TrackError::Options`] if there is nothing to follow or no thread to do it; [`TrackError::Model`] and
     /// [`TrackError::Engine`] if a model can't be used.
     pub fn new(options: TrackerOptions) -> Result<Self, TrackError> {
-        let TrackerOptions { faces, smooth, threads, model, detector, precision, accelerator } = options;
+        let model = options.model.as_deref().map_or_else(model::default_landmarks, Model::load)?;
+        let detector = options.detector.as_deref().map_or_else(model::default_detector, Model::load)?;
+        Self::with_models(options, &model, &detector)
+    }
+
+    /// As [`Self::new`], with models that are in memory already; files that the options name are not read.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_models(options: TrackerOptions, model: &Model, detector: &Model) -> Result<Self, TrackError> {
+        let TrackerOptions { faces, smooth, threads, precision, accelerator, .. } = options;
         if faces == 0 || threads == 0 {
             return Err(TrackError::Options { faces, threads });
         }
-        let model = model.map_or_else(model::default_landmarks, |path| Model::load(&path))?;
-        let detector = detector.map_or_else(model::default_detector, |path| Model::load(&path))?;
-        let detector = Detector::new(&detector)?;
-        // One face is looked at with all threads, several with one each.
+        let detector = Detector::new(detector)?;
         let device = accelerator.map(Accelerator::open).transpose()?;
-        let network = || match &device {
-            Some(device) => Landmarker::on_device(&model, device),
-            None => Landmarker::with_threads(&model, Outputs::Decoded, precision, threads),
+        // One face is looked at with all threads, by the first network; several with one each.
+        let network = |number| match &device {
+            Some(device) => Landmarker::on_device(model, device),
+            None => {
+                let threads = if number == 0 { threads } else { 1 };
+                Landmarker::with_threads(model, Outputs::Decoded, precision, threads)
+            }
         };
-        let networks = (0..threads.min(faces)).map(|_| network()).collect::<Result<Vec<_>, _>>()?;
+        let networks = (0..threads.min(faces)).map(network).collect::<Result<Vec<_>, _>>()?;
         let scheme = Scheme::of_points(model.config().points);
         let follower = Follower::new(detector, networks, FollowerOptions { faces, smooth, scheme });
         Ok(Self { follower, start: Instant::now() })
@@ -87,11 +98,13 @@ impl Tracker {
     }
 
     /// The faces in a frame that was taken at `time_s`, in seconds of any clock: the frame's time in a recording, a
-    /// camera's time stamp. Times say how fast things move and when the detector is due; a clock that is turned back
-    /// does no harm.
+    /// camera's time stamp. Times say how fast things move and when the detector is due; frames a little out of order do
+    /// no harm, nor does a clock that is turned back. Pictures that have nothing to do with each other want a
+    /// [`Self::reset`] between them.
     ///
     /// # Errors
-    /// [`TrackError::EmptyFrame`]; [`TrackError::Engine`] if a network fails.
+    /// [`TrackError::EmptyFrame`]; [`TrackError::Time`] if `time_s` is no number; [`TrackError::Engine`] if a network
+    /// fails.
     pub fn track_at(&mut self, frame: &Frame, time_s: f64) -> Result<&[Face], TrackError> {
         self.follower.track(frame, time_s)
     }
@@ -113,7 +126,7 @@ impl Tracker {
         self.follower.reset();
     }
 
-    /// Follows at most so many faces from now on; at least 1.
+    /// Follows at most so many faces from now on, the largest; at least 1.
     pub fn set_faces(&mut self, faces: usize) {
         self.follower.options_mut().faces = faces.max(1);
     }
