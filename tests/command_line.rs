@@ -11,6 +11,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+#[cfg(unix)]
+use std::time::Duration;
 
 /// The program, in an own folder and without a display.
 fn awing(folder: &Path) -> Command {
@@ -30,6 +32,12 @@ fn said(output: &Output) -> String {
 
 fn lines(text: &[u8]) -> Vec<Value> {
     String::from_utf8_lossy(text).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[cfg(unix)]
+fn signal(name: &str, process: u32) {
+    let kill = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
+    assert!(kill.unwrap().success());
 }
 
 /// The names of the files in a folder.
@@ -205,7 +213,7 @@ fn started(mut command: Command, json: &Path, lines: usize) -> std::process::Chi
     let mut child = command.spawn().unwrap();
     while fs::read(json).map_or(0, |text| text.split(|b| *b == b'\n').count()) <= lines {
         assert!(child.try_wait().unwrap().is_none(), "it has ended");
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     child
 }
@@ -218,7 +226,7 @@ fn ctrl_c_ends_in_order_and_leaves_whole_files() {
     let mut command = awing(folder.path());
     command.args([std::ffi::OsStr::new("--headless"), std::ffi::OsStr::new("--save"), film.as_os_str()]);
     let child = started(command, &json, 5);
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    signal("INT", child.id());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     assert!(lines(&fs::read(&json).unwrap()).len() >= 5 && is_whole_gif(&film));
@@ -242,6 +250,7 @@ fn a_reader_that_has_seen_enough_ends_it_without_an_error() {
 mod in_a_window {
     use super::display::Display;
     use super::*;
+    use std::time::Instant;
 
     #[test]
     #[ignore = "needs Xvfb"]
@@ -273,7 +282,7 @@ mod in_a_window {
         let mut command = awing(folder.path());
         command.env("DISPLAY", &display.name);
         let child = started(command, &json, 30);
-        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        signal("INT", child.id());
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success() && !said(&output).contains("--headless"), "{}", said(&output));
         assert!(lines(&fs::read(&json).unwrap()).len() >= 30);
@@ -289,10 +298,79 @@ mod in_a_window {
         let mut command = awing(folder.path());
         command.env("DISPLAY", &display.name).args([std::ffi::OsStr::new("--save"), film.as_os_str()]);
         let child = started(command, &json, 30);
-        assert_eq!(display.close_windows(), 1);
+        display.close_window();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success() && said(&output).contains("saved "), "{}", said(&output));
         assert!(lines(&fs::read(&json).unwrap()).len() >= 30 && is_whole_gif(&film));
         assert_eq!(names(folder.path()), ["film.gif", "lines.jsonl"]);
+    }
+
+    /// Waits until there is a file.
+    fn wait_for(path: &Path) {
+        let start = Instant::now();
+        while !path.exists() {
+            assert!(start.elapsed() < Duration::from_secs(60), "{} never came", path.display());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    #[ignore = "needs Xvfb"]
+    fn keys_save_pictures_and_recordings_and_no_key_ends_it_but_those_that_quit() {
+        let folder = tempfile::tempdir().unwrap();
+        let display = Display::start();
+        let (json, programs) = (folder.path().join("lines.jsonl"), folder.path().join("programs"));
+        fs::create_dir(&programs).unwrap();
+        // In ffmpeg's place one that keeps the pictures as they are.
+        fs::write(programs.join("ffmpeg"), "#!/bin/sh\nfor last; do :; done\ncat > \"${last#file:}\"").unwrap();
+        fs::set_permissions(programs.join("ffmpeg"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let usual = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&usual))).unwrap();
+        let mut command = awing(folder.path());
+        command.env("DISPLAY", &display.name).env("PATH", path);
+        let child = started(command, &json, 5);
+        "hhilcbtexmsf2a".chars().for_each(|key| display.press(key));
+        display.press('p');
+        let picture = folder.path().join("awing-0001.png");
+        wait_for(&picture);
+        display.press('f');
+        display.press('r');
+        let landmarks = folder.path().join("awing-0002.jsonl");
+        wait_for(&landmarks);
+        while fs::metadata(&landmarks).unwrap().len() == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        display.press('r');
+        let video = folder.path().join("awing-0002.mp4");
+        wait_for(&video);
+        display.press('q');
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && !said(&output).contains("panicked"), "{}", said(&output));
+        let picture = image::open(picture).unwrap();
+        assert_eq!(lines(&fs::read(folder.path().join("awing-0001.json")).unwrap()).len(), 1);
+        assert!(!lines(&fs::read(landmarks).unwrap()).is_empty());
+        let frame = 3 * u64::from(picture.width() * picture.height());
+        let recorded = fs::metadata(video).unwrap().len();
+        assert!(recorded > 0 && recorded.is_multiple_of(frame), "{recorded} bytes");
+    }
+
+    #[test]
+    #[ignore = "needs Xvfb"]
+    fn ctrl_c_ends_it_in_front_of_a_display_that_does_not_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let display = Display::start();
+        let (json, film) = (folder.path().join("lines.jsonl"), folder.path().join("film.gif"));
+        let mut command = awing(folder.path());
+        command.env("DISPLAY", &display.name).args([std::ffi::OsStr::new("--save"), film.as_os_str()]);
+        let child = started(command, &json, 30);
+        signal("STOP", display.server.id());
+        // Until the connection is full.
+        std::thread::sleep(Duration::from_millis(500));
+        signal("INT", child.id());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        let told = "the display does not answer; everything that was written is whole";
+        assert!(said(&output).contains(told), "{}", said(&output));
+        assert!(is_whole_gif(&film));
     }
 }

@@ -8,6 +8,7 @@
 pub mod camera;
 pub mod convert;
 mod demo;
+mod ffmpeg;
 mod pictures;
 mod recorder;
 mod video;
@@ -112,6 +113,11 @@ pub trait Source: Send {
     /// What a person calls it.
     fn describe(&self) -> String;
 
+    /// The `N` of `camera:N`, for a camera; it can change while the camera is away.
+    fn camera_number(&self) -> Option<u32> {
+        None
+    }
+
     /// Whether frames come at their own pace and are lost if nobody takes them.
     fn is_live(&self) -> bool {
         false
@@ -135,6 +141,8 @@ pub struct CaptureOptions {
     pub size: Option<(u32, u32)>,
     /// Rate of a camera.
     pub frames_per_second: Option<u32>,
+    /// Whether a camera that can't be opened is no error, but tried until it can be.
+    pub keeps_trying: bool,
     /// Faces in the demo; 1 if not given.
     pub faces: Option<usize>,
 }

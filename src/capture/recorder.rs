@@ -5,6 +5,7 @@
 //! it is finished; what a crash leaves lies beside it as `NAME.part.mp4`.
 
 use super::CaptureError;
+use super::ffmpeg::{self, Complaints};
 use crate::image::Frame;
 use image::codecs::gif::{GifEncoder, Repeat};
 use std::fs::{self, File};
@@ -29,6 +30,7 @@ const GIF_TRAILER: u8 = 0x3b;
 /// Writes annotated frames to a file.
 pub struct Recorder {
     path: PathBuf,
+    frames_per_second: f64,
     sink: Sink,
 }
 
@@ -37,7 +39,7 @@ enum Sink {
     /// Pictures written so far.
     Folder(u64),
     /// The video begins with its first frame, which tells its size.
-    Waiting(Kind, f64),
+    Waiting(Kind),
     Video(Video),
     Gif(Gif),
 }
@@ -49,27 +51,27 @@ enum Kind {
 }
 
 impl Recorder {
-    /// A recorder for `path`; `frames_per_second` is the rate of the source, if it has one.
+    /// A recorder for `path`.
     ///
     /// # Errors
     /// [`CaptureError::Write`] if the name has no known ending or its folder is missing, [`CaptureError::NoFfmpeg`] if
     /// `ffmpeg` would be needed and is not there.
-    pub fn create(path: &Path, frames_per_second: Option<f64>) -> Result<Self, CaptureError> {
+    pub fn create(path: &Path) -> Result<Self, CaptureError> {
         let failed = |reason: String| CaptureError::Write { path: path.to_owned(), reason };
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
-        let rate = frames_per_second.filter(|r| r.is_finite() && *r > 0.0).unwrap_or(USUAL_RATE);
+        let recorder = |sink| Self { path: path.to_owned(), frames_per_second: USUAL_RATE, sink };
         if path.is_dir() {
-            return Ok(Self { path: path.to_owned(), sink: Sink::Folder(0) });
+            return Ok(recorder(Sink::Folder(0)));
         }
         let sink = match ending.as_str() {
             "png" | "jpg" | "jpeg" => Sink::Picture(Frame::default()),
-            "gif" => Sink::Waiting(Kind::Gif, rate.min(GIF_RATE)),
+            "gif" => Sink::Waiting(Kind::Gif),
             other if VIDEO_ENDINGS.contains(&other) => {
-                if !has_ffmpeg() {
+                if !ffmpeg::is_there() {
                     let otherwise = ". A .gif or a picture needs no ffmpeg";
                     return Err(CaptureError::NoFfmpeg { path: path.to_owned(), otherwise });
                 }
-                Sink::Waiting(Kind::Video, rate)
+                Sink::Waiting(Kind::Video)
             }
             _ => {
                 let videos = VIDEO_ENDINGS.join(", .");
@@ -81,27 +83,39 @@ impl Recorder {
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
             return Err(failed(format!("there is no folder {}", folder.display())));
         }
-        Ok(Self { path: path.to_owned(), sink })
+        Ok(recorder(sink))
     }
 
-    /// Adds a frame, seen at `time_s`.
+    /// The rate of the source; what is known when the first frame is added counts, or else 30.
+    pub fn set_frames_per_second(&mut self, rate: f64) {
+        if rate.is_finite() && rate > 0.0 {
+            self.frames_per_second = rate;
+        }
+    }
+
+    /// What a film is called until it is whole.
+    pub fn part(&self) -> Option<PathBuf> {
+        matches!(self.sink, Sink::Waiting(_) | Sink::Video(_) | Sink::Gif(_)).then(|| part_of(&self.path))
+    }
+
+    /// Adds the frame with this number (from 0), seen at `time_s`. Numbers may be left out.
     ///
     /// # Errors
     /// [`CaptureError::Write`].
-    pub fn add(&mut self, frame: &Frame, time_s: f64) -> Result<(), CaptureError> {
+    pub fn add(&mut self, frame: &Frame, number: u64, time_s: f64) -> Result<(), CaptureError> {
         let added = match &mut self.sink {
             Sink::Picture(last) => {
                 last.clone_from(frame);
                 Ok(())
             }
             Sink::Folder(count) => {
-                let picture = self.path.join(format!("frame_{count:06}.png"));
+                let picture = self.path.join(format!("frame_{number:06}.png"));
                 *count += 1;
                 return Ok(frame.save(&picture)?);
             }
-            Sink::Waiting(kind, rate) => match kind {
-                Kind::Video => Video::begin(&self.path, frame, *rate, time_s).map(Sink::Video),
-                Kind::Gif => Gif::begin(&self.path, frame, *rate, time_s).map(Sink::Gif),
+            Sink::Waiting(kind) => match kind {
+                Kind::Video => Video::begin(&self.path, frame, self.frames_per_second, time_s).map(Sink::Video),
+                Kind::Gif => Gif::begin(&self.path, frame, self.frames_per_second, time_s).map(Sink::Gif),
             }
             .and_then(|begun| {
                 self.sink = begun;
@@ -119,7 +133,7 @@ impl Recorder {
     pub fn finish(mut self) -> Result<bool, CaptureError> {
         let finished = match std::mem::replace(&mut self.sink, Sink::Folder(0)) {
             Sink::Picture(last) if last.width() > 0 => return Ok(last.save(&self.path).map(|()| true)?),
-            Sink::Picture(_) | Sink::Waiting(..) | Sink::Folder(0) => return Ok(false),
+            Sink::Picture(_) | Sink::Waiting(_) | Sink::Folder(0) => return Ok(false),
             Sink::Folder(_) => Ok(()),
             Sink::Video(video) => video.finish(&self.path),
             Sink::Gif(gif) => gif.finish(&self.path),
@@ -137,7 +151,7 @@ impl Sink {
         match self {
             Self::Video(video) => video.add(frame, time_s),
             Self::Gif(gif) => gif.add(frame, time_s),
-            Self::Picture(_) | Self::Folder(_) | Self::Waiting(..) => Ok(()),
+            Self::Picture(_) | Self::Folder(_) | Self::Waiting(_) => Ok(()),
         }
     }
 }
@@ -146,12 +160,6 @@ impl Sink {
 fn part_of(path: &Path) -> PathBuf {
     let ending = path.extension().unwrap_or_default().to_string_lossy();
     path.with_extension(format!("part.{ending}"))
-}
-
-fn has_ffmpeg() -> bool {
-    let mut ffmpeg = Command::new("ffmpeg");
-    ffmpeg.arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    ffmpeg.status().is_ok_and(|status| status.success())
 }
 
 /// Which of the evenly spaced frames of a recording a time falls on.
@@ -186,10 +194,13 @@ impl Clock {
 /// A video that a running `ffmpeg` writes.
 struct Video {
     ffmpeg: Child,
+    complaints: Complaints,
     pictures: Option<ChildStdin>,
     part: PathBuf,
     size: (usize, usize),
     clock: Clock,
+    /// The last frame, which is shown until the next.
+    shown: Frame,
 }
 
 impl Video {
@@ -221,12 +232,11 @@ impl Video {
         command.args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-an"]);
         command.arg("file:".to_owned() + &part.to_string_lossy());
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        // Ctrl-C is for us: we end the video in order.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        ffmpeg::shield_from_ctrl_c(&mut command);
         let mut ffmpeg = command.spawn()?;
-        let pictures = ffmpeg.stdin.take();
-        Ok(Self { ffmpeg, pictures, part, size, clock: Clock::new(time_s, rate) })
+        let (complaints, pictures) = (Complaints::of(&mut ffmpeg), ffmpeg.stdin.take());
+        let clock = Clock::new(time_s, rate);
+        Ok(Self { ffmpeg, complaints, pictures, part, size, clock, shown: frame.clone() })
     }
 
     fn add(&mut self, frame: &Frame, time_s: f64) -> io::Result<()> {
@@ -237,32 +247,36 @@ impl Video {
             resized = fitted(frame, self.size)?;
             &resized
         };
-        for _ in 0..self.clock.repeats(time_s) {
-            let written = self.pictures.as_mut().map(|p| p.write_all(frame.rgb()));
-            if !matches!(written, Some(Ok(()))) {
-                return Err(self.what_ffmpeg_said());
-            }
+        let repeats = self.clock.repeats(time_s);
+        for _ in 1..repeats {
+            self.write_shown()?;
+        }
+        if repeats > 0 {
+            self.shown.clone_from(frame);
+            self.write_shown()?;
         }
         Ok(())
+    }
+
+    fn write_shown(&mut self) -> io::Result<()> {
+        match self.pictures.as_mut().map(|pictures| pictures.write_all(self.shown.rgb())) {
+            Some(Ok(())) => Ok(()),
+            _ => Err(self.what_ffmpeg_said()),
+        }
     }
 
     /// Why it ended.
     fn what_ffmpeg_said(&mut self) -> io::Error {
         self.pictures = None;
-        let mut said = String::new();
-        if let Some(mut errors) = self.ffmpeg.stderr.take() {
-            // What can't be read is not said.
-            let _ = errors.read_to_string(&mut said);
-        }
-        io::Error::other(format!("ffmpeg ended: {}", said.lines().last().unwrap_or("it did not say why")))
+        let said = self.complaints.last().unwrap_or_else(|| "it did not say why".into());
+        let part = self.part.display();
+        io::Error::other(format!("ffmpeg ended: {said}; what was written, if anything, is in {part}"))
     }
 
     fn finish(mut self, path: &Path) -> io::Result<()> {
         self.pictures = None;
         let status = self.ffmpeg.wait()?;
         if !status.success() {
-            // It is of no use; that it can't be removed changes nothing.
-            let _ = fs::remove_file(&self.part);
             return Err(self.what_ffmpeg_said());
         }
         fs::rename(&self.part, path)?;
@@ -290,7 +304,7 @@ struct Gif {
 
 impl Gif {
     fn begin(path: &Path, frame: &Frame, rate: f64, time_s: f64) -> io::Result<Self> {
-        let part = part_of(path);
+        let (part, rate) = (part_of(path), rate.min(GIF_RATE));
         let mut encoder = GifEncoder::new_with_speed(BufWriter::new(File::create(&part)?), GIF_SPEED);
         encoder.set_repeat(Repeat::Infinite).map_err(io::Error::other)?;
         let size = (frame.width(), frame.height());
@@ -362,10 +376,11 @@ mod tests {
     use super::*;
     use image::AnimationDecoder;
 
-    fn record(path: &Path, frames: usize) -> Result<bool, CaptureError> {
-        let mut recorder = Recorder::create(path, Some(10.0))?;
+    fn record(path: &Path, frames: u64) -> Result<bool, CaptureError> {
+        let mut recorder = Recorder::create(path)?;
+        recorder.set_frames_per_second(10.0);
         for i in 0..frames {
-            recorder.add(&Frame::filled(33, 21, [20 * i as u8, 90, 200]), 5.0 + i as f64 * 0.1)?;
+            recorder.add(&Frame::filled(33, 21, [20 * i as u8, 90, 200]), i, 5.0 + i as f64 * 0.1)?;
         }
         recorder.finish()
     }
@@ -374,9 +389,10 @@ mod tests {
     fn a_gif_holds_every_frame_at_its_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("faces.gif");
-        let mut recorder = Recorder::create(&path, Some(10.0)).unwrap();
-        for time_s in [0.0, 0.1, 0.5, 0.501] {
-            recorder.add(&Frame::filled(32, 20, [(200.0 * time_s) as u8, 90, 200]), time_s).unwrap();
+        let mut recorder = Recorder::create(&path).unwrap();
+        recorder.set_frames_per_second(10.0);
+        for (number, time_s) in [0.0, 0.1, 0.5, 0.501].into_iter().enumerate() {
+            recorder.add(&Frame::filled(32, 20, [(200.0 * time_s) as u8, 90, 200]), number as u64, time_s).unwrap();
         }
         assert!(!path.exists(), "not before it is whole");
         assert!(recorder.finish().unwrap());
@@ -410,9 +426,9 @@ mod tests {
 
     #[test]
     fn a_name_that_says_no_format_and_a_missing_folder_are_refused_at_once() {
-        let error = Recorder::create(Path::new("faces.docx"), None).err().unwrap();
+        let error = Recorder::create(Path::new("faces.docx")).err().unwrap();
         assert!(format!("{error}").contains(".mp4"), "{error}");
-        let error = Recorder::create(Path::new("/nowhere/at/all.gif"), None).err().unwrap();
+        let error = Recorder::create(Path::new("/nowhere/at/all.gif")).err().unwrap();
         assert!(format!("{error}").contains("/nowhere/at"), "{error}");
     }
 

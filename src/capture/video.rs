@@ -1,15 +1,17 @@
 //! Videos, decoded by an `ffmpeg` process.
 
+use super::ffmpeg::Complaints;
 use super::y4m::Reader;
 use super::{CaptureError, Source};
 use crate::image::Frame;
-use std::io::{BufReader, Read};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 pub(super) struct Video {
     path: PathBuf,
     process: Child,
+    complaints: Complaints,
     reader: Reader<BufReader<ChildStdout>>,
 }
 
@@ -30,37 +32,28 @@ impl Video {
                 },
                 _ => CaptureError::Read { path: path.to_owned(), source: e },
             })?;
+        let mut complaints = Complaints::of(&mut process);
         let Some(output) = process.stdout.take() else {
             let source = std::io::Error::other("ffmpeg has no output");
             return Err(CaptureError::Read { path: path.to_owned(), source });
         };
         match Reader::new(BufReader::with_capacity(1 << 20, output), &path.display().to_string()) {
-            Ok(reader) => Ok(Self { path: path.to_owned(), process, reader }),
-            Err(error) => Err(what_it_said(&mut process)
-                .map_or(error, |message| CaptureError::Ffmpeg { path: path.to_owned(), message })),
+            Ok(reader) => Ok(Self { path: path.to_owned(), process, complaints, reader }),
+            Err(error) => Err(why(path, &mut process, &mut complaints).unwrap_or(error)),
         }
     }
 }
 
-/// Waits for the end of ffmpeg and returns the last line of its errors, if it wrote any.
-fn what_it_said(process: &mut Child) -> Option<String> {
-    let mut text = String::new();
-    if let Some(mut stderr) = process.stderr.take() {
-        let _ = stderr.read_to_string(&mut text);
-    }
+/// Waits for the end of ffmpeg; the error is its last complaint, if it had any.
+fn why(path: &Path, process: &mut Child, complaints: &mut Complaints) -> Option<CaptureError> {
     let _ = process.wait();
-    text.lines().rev().map(str::trim).find(|l| !l.is_empty()).map(str::to_owned)
+    complaints.last().map(|message| CaptureError::Ffmpeg { path: path.to_owned(), message })
 }
 
 impl Source for Video {
     fn next(&mut self, frame: &mut Frame) -> Result<Option<f64>, CaptureError> {
-        match self.reader.next(frame) {
-            Err(error) => Err(match what_it_said(&mut self.process) {
-                Some(message) => CaptureError::Ffmpeg { path: self.path.clone(), message },
-                None => error,
-            }),
-            ok => ok,
-        }
+        let Self { path, process, complaints, reader } = self;
+        reader.next(frame).map_err(|error| why(path, process, complaints).unwrap_or(error))
     }
 
     fn frames_per_second(&self) -> Option<f64> {

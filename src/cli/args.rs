@@ -93,7 +93,7 @@ pub(super) struct CameraArguments {
 impl CameraArguments {
     /// What a source is asked for.
     pub(super) fn options(&self, faces: Option<usize>) -> CaptureOptions {
-        CaptureOptions { size: self.size, frames_per_second: self.fps, faces }
+        CaptureOptions { size: self.size, frames_per_second: self.fps, keeps_trying: false, faces }
     }
 }
 
@@ -233,14 +233,14 @@ fn size(text: &str) -> std::result::Result<(u32, u32), String> {
     }
 }
 
-fn minutes(text: &str) -> std::result::Result<f64, String> {
+pub(super) fn minutes(text: &str) -> std::result::Result<f64, String> {
     match text.parse() {
         Ok(minutes) if minutes > 0.0 && minutes <= 1e6 => Ok(minutes),
         _ => Err("it has to be a number of minutes above 0".into()),
     }
 }
 
-fn positive(text: &str) -> std::result::Result<usize, String> {
+pub(super) fn positive(text: &str) -> std::result::Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err("it has to be a whole number above 0".into()),
@@ -307,7 +307,8 @@ mod tests {
     #[test]
     fn wishes_about_a_camera_reach_it() {
         let camera = parse("--input camera:2 --size 1280x720 --fps 60").unwrap().track.camera;
-        let options = CaptureOptions { size: Some((1280, 720)), frames_per_second: Some(60), faces: None };
+        let options =
+            CaptureOptions { size: Some((1280, 720)), frames_per_second: Some(60), ..CaptureOptions::default() };
         assert_eq!(camera.options(None), options);
         for arguments in ["--size 640", "--size 0x480", "--size axb", "--fps 0", "bench --soak --minutes 0"] {
             assert!(parse(arguments).is_err(), "{arguments}");

@@ -19,6 +19,8 @@ pub(super) struct Seen {
     pub number: u64,
     pub frame: Frame,
     pub time_s: f64,
+    /// The rate of its source, if it has one.
+    pub frames_per_second: Option<f64>,
     /// When the camera took it, or it was read.
     pub captured: Option<Instant>,
     pub faces: Vec<Face>,

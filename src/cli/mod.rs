@@ -31,7 +31,7 @@ mod train;
 
 use args::{Arguments, Command};
 use clap::Parser;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -61,11 +61,16 @@ pub fn main() -> ExitCode {
     };
     match result {
         Err(error) if !is_closed_pipe(&error) => {
-            eprintln!("awing: {}", told(&error));
+            say(&format!("awing: {}", told(&error)));
             ExitCode::FAILURE
         }
         _ => ExitCode::SUCCESS,
     }
+}
+
+/// Says something on standard error. That nobody reads it is no reason to end.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// An error and its causes in a line; many an error already says its cause.

@@ -5,7 +5,8 @@ use super::args::TrackArguments;
 use super::json::JsonLines;
 use super::live::Seen;
 use super::painter::Painter;
-use super::recording::{Recorded, Recording};
+use super::recording::Recording;
+use super::say;
 use super::takes::Take;
 use crate::capture::Recorder;
 use crate::image::Frame;
@@ -45,15 +46,16 @@ impl Outputs {
     ///
     /// # Errors
     /// If a file can't be written.
-    pub(super) fn create(arguments: &TrackArguments, frames_per_second: Option<f64>) -> Result<Self> {
-        let json = arguments.json.as_deref().map(JsonLines::create).transpose()?;
+    pub(super) fn create(arguments: &TrackArguments) -> Result<Self> {
         let recording = match &arguments.save {
             Some(path) => {
-                let recorder = Recorder::create(path, frames_per_second)?;
+                let recorder = Recorder::create(path)?;
                 Some((path.clone(), Recording::begin(recorder, Painter::default())?))
             }
             None => None,
         };
+        // At last: it begins by emptying a file.
+        let json = arguments.json.as_deref().map(JsonLines::create).transpose()?;
         let keepsake = (json.is_none() && recording.is_none()).then(Keepsake::default);
         Ok(Self { json, recording, take: None, ending: Vec::new(), failure: None, keepsake })
     }
@@ -65,13 +67,13 @@ impl Outputs {
     }
 
     /// Begins a recording with these things drawn in, or ends the one that is going on; the text is for the person.
-    pub(super) fn toggle_recording(&mut self, layers: Layers, frames_per_second: Option<f64>) -> String {
+    pub(super) fn toggle_recording(&mut self, layers: Layers) -> String {
         if let Some(mut take) = self.take.take() {
             take.close();
             self.ending.push(take);
             return "ending the recording".into();
         }
-        match Take::begin(layers, frames_per_second) {
+        match Take::begin(layers) {
             Ok(take) => {
                 self.take = Some(take);
                 "recording; R ends it".into()
@@ -85,27 +87,32 @@ impl Outputs {
         self.take.as_ref().map(Take::since)
     }
 
-    /// Writes what is seen to all. A frame of a source that `is_live` may be left out of recordings.
+    /// Writes what is seen to all. What recordings have no room for is left out unless they may wait.
     ///
     /// # Errors
     /// If something can't be written, but for a recording that was begun with a key: that one ends, and
     /// [`Self::news`] says why.
-    pub(super) fn add(&mut self, seen: &Seen, is_live: bool) -> Result<()> {
+    pub(super) fn add(&mut self, seen: &Seen, may_wait: impl Fn() -> bool) -> Result<()> {
         let Seen { frame, time_s, faces, times, .. } = seen;
         if let Some(json) = &mut self.json {
             json.write(*time_s, faces, times)?;
         }
-        if let Some((_, recording)) = &mut self.recording {
-            recording.add(seen, is_live)?;
+        if let Some((_, recording)) = &mut self.recording
+            && let Err(error) = recording.add(seen, &may_wait)
+        {
+            self.recording = None;
+            return Err(error);
         }
         if let Some(keepsake) = &mut self.keepsake {
             keepsake.consider(frame, faces);
         }
         if let Some(take) = &mut self.take
-            && let Err(error) = take.add(seen, is_live)
+            && let Err(error) = take.add(seen, &may_wait)
         {
             self.take = None;
-            self.failure = Some(format!("the recording ended: {error:#}"));
+            let failure = format!("the recording ended: {error:#}");
+            tracing::warn!("{failure}");
+            self.failure = Some(failure);
         }
         Ok(())
     }
@@ -113,32 +120,34 @@ impl Outputs {
     /// What has become of recordings that were begun with a key, for the person.
     pub(super) fn news(&mut self) -> Option<String> {
         if let Some(over) = self.ending.iter().position(Take::is_over) {
-            return Some(self.ending.remove(over).finish().unwrap_or_else(|error| format!("{error:#}")));
+            let ended = self.ending.remove(over).finish(&|| false);
+            return Some(ended.unwrap_or_else(|error| format!("{error:#}")));
         }
         self.failure.take()
     }
 
-    /// Ends all files and says where they are.
+    /// Ends all files and says where they are; while it `is_urgent`, it waits no longer than a few seconds.
     ///
     /// # Errors
-    /// If one can't be ended.
-    pub(super) fn finish(&mut self) -> Result<()> {
+    /// The first, if some can't be ended; all others are.
+    pub(super) fn finish(&mut self, is_urgent: &dyn Fn() -> bool) -> Result<()> {
+        let mut result = Ok(());
         if let Some((path, recording)) = self.recording.take() {
-            match recording.finish()? {
-                recorded @ Recorded { is_saved: true, .. } => {
-                    eprintln!("saved {}{}", path.display(), recorded.remark())
-                }
-                _ => eprintln!("nothing to save: there was no frame"),
-            }
+            result = recording.finish(is_urgent).map(|recorded| {
+                say(&match recorded.is_saved {
+                    true => format!("saved {}{}", path.display(), recorded.remark()),
+                    false => "nothing to save: there was no frame".into(),
+                });
+            });
         }
         for take in self.ending.drain(..).chain(self.take.take()) {
-            eprintln!("{}", take.finish()?);
+            result = result.and(take.finish(is_urgent).map(|ended| say(&ended)));
         }
         if let Some(Keepsake { frame, faces, kept: Some(_) }) = self.keepsake.take() {
-            Painter::default().paint_frame(&frame, &faces).save(Path::new(KEEPSAKE))?;
-            eprintln!("{KEEPSAKE} shows what was seen");
+            let saved = Painter::default().paint_frame(&frame, &faces).save(Path::new(KEEPSAKE));
+            result = result.and(saved.map(|()| say(&format!("{KEEPSAKE} shows what was seen"))).map_err(Into::into));
         }
-        Ok(())
+        result
     }
 }
 

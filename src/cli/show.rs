@@ -9,7 +9,7 @@ use super::painter::Painter;
 use super::takes;
 use crate::model::{self, Model};
 use crate::view::panel::{self, Line, Place};
-use crate::view::{Command, KEYS, NetworkView, NetworkViewer, ViewError, Window};
+use crate::view::{Command, KEYS, NetworkLayers, NetworkView, NetworkViewer, ViewError, Window};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_millis(15);
 /// How long a message stays.
 const MESSAGE_SHOWN: Duration = Duration::from_secs(4);
+/// How often the clock of a recording is drawn anew at least.
+const CLOCK_EVERY: Duration = Duration::from_millis(500);
 /// Over how long figures are averaged.
 const FIGURES_OVER: Duration = Duration::from_millis(500);
 /// The height of the figures' text over that of other text.
@@ -38,6 +40,8 @@ pub(super) struct Show {
     /// The picture's size when it was painted.
     size: (usize, usize),
     needs_paint: bool,
+    /// When it was painted.
+    painted: Instant,
     /// As asked for; `None`: as suits the source.
     is_mirrored: Option<bool>,
     is_frozen: bool,
@@ -95,6 +99,7 @@ impl Show {
             told: Told::default(),
             size: (0, 0),
             needs_paint: true,
+            painted: Instant::now(),
             is_mirrored: arguments.is_mirrored(),
             is_frozen: false,
             is_over: false,
@@ -116,10 +121,14 @@ impl Show {
             self.listen();
             if std::mem::take(&mut self.needs_paint) {
                 let start = Instant::now();
-                if self.painter.network.any() {
-                    self.viewing.look(&self.seen, self.told.precision)?;
+                if self.painter.network.any()
+                    && let Err(error) = self.viewing.look(&self.seen, self.told.precision)
+                {
+                    self.painter.network = NetworkLayers::default();
+                    self.say(format!("{error:#}"));
                 }
                 self.paint();
+                self.painted = start;
                 let painting_s = start.elapsed().as_secs_f32();
                 self.window.show(self.painter.painted())?;
                 if is_new {
@@ -165,6 +174,8 @@ impl Show {
             self.needs_paint = true;
         }
         self.needs_paint |= self.window.size() != self.size;
+        // Its clock goes on, also while the picture stands still.
+        self.needs_paint |= self.told.recording_since.is_some() && self.painted.elapsed() > CLOCK_EVERY;
     }
 
     fn paint(&mut self) {

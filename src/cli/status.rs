@@ -1,7 +1,7 @@
 //! What is seen and how fast, in a line on standard error about once a second.
 
+use super::say;
 use crate::track::{Face, StageTimes};
-use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 /// How often a line is printed.
@@ -9,7 +9,6 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Counts frames and says what it counted.
 pub(super) struct Status {
-    source: String,
     start: Instant,
     /// Frames altogether, and those with a face.
     frames: u64,
@@ -21,9 +20,9 @@ pub(super) struct Status {
 }
 
 impl Status {
-    pub(super) fn new(source: String) -> Self {
+    pub(super) fn new() -> Self {
         let now = Instant::now();
-        Self { source, start: now, frames: 0, with_faces: 0, last: now, recent: 0, recent_ms: 0.0 }
+        Self { start: now, frames: 0, with_faces: 0, last: now, recent: 0, recent_ms: 0.0 }
     }
 
     /// Counts a frame; says so once a second, unless the window shows it.
@@ -46,8 +45,8 @@ impl Status {
     }
 
     /// Says what there was altogether.
-    pub(super) fn finish(&self) {
-        let Self { source, frames, with_faces, .. } = self;
+    pub(super) fn finish(&self, source: &str) {
+        let Self { frames, with_faces, .. } = self;
         let rate = *frames as f64 / self.start.elapsed().as_secs_f64().max(1e-9);
         say(&format!("{source}: {frames} frames, a face in {with_faces}, {rate:.0} frames a second"));
     }
@@ -61,11 +60,6 @@ fn seen(faces: &[Face]) -> String {
         1 => format!("1 face ({})", each.join(", ")),
         n => format!("{n} faces ({})", each.join(", ")),
     }
-}
-
-/// That nobody reads standard error is no reason to end.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
 
 #[cfg(test)]

@@ -53,15 +53,15 @@ pub(super) struct Take {
 }
 
 impl Take {
-    /// Begins a recording with these things drawn in; `frames_per_second` is the source's rate, if it has one.
+    /// Begins a recording with these things drawn in.
     ///
     /// # Errors
     /// If there is no `ffmpeg`, or the folder can't be written to.
-    pub(super) fn begin(layers: Layers, frames_per_second: Option<f64>) -> Result<Self> {
+    pub(super) fn begin(layers: Layers) -> Result<Self> {
         let landmarks = claim(Path::new(""), "jsonl")?;
         let video = landmarks.with_extension("mp4");
         let begin = || {
-            let recorder = Recorder::create(&video, frames_per_second)?;
+            let recorder = Recorder::create(&video)?;
             let lines = JsonLines::create(&landmarks)?;
             Ok((Recording::begin(recorder, painter(layers))?, lines))
         };
@@ -74,13 +74,13 @@ impl Take {
         }
     }
 
-    /// Adds what is seen; the video may leave it out if `is_live`.
+    /// Adds what is seen; the video leaves it out if it has no room and may not wait.
     ///
     /// # Errors
     /// If it can't be written.
-    pub(super) fn add(&mut self, seen: &Seen, is_live: bool) -> Result<()> {
+    pub(super) fn add(&mut self, seen: &Seen, may_wait: impl Fn() -> bool) -> Result<()> {
         self.lines.write(seen.time_s, &seen.faces, &seen.times)?;
-        self.recording.add(seen, is_live)
+        self.recording.add(seen, may_wait)
     }
 
     pub(super) fn since(&self) -> Instant {
@@ -97,12 +97,12 @@ impl Take {
         self.recording.is_over()
     }
 
-    /// Waits for the end of the video and says what it is.
+    /// Waits for the end of the video and says what it is; while it `is_urgent`, for a few seconds at most.
     ///
     /// # Errors
     /// If the video can't be ended.
-    pub(super) fn finish(self) -> Result<String> {
-        let recorded = self.recording.finish()?;
+    pub(super) fn finish(self, is_urgent: &dyn Fn() -> bool) -> Result<String> {
+        let recorded = self.recording.finish(is_urgent)?;
         if !recorded.is_saved {
             let _ = fs::remove_file(&self.landmarks);
             return Ok("nothing was recorded: there was no frame".into());

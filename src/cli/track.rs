@@ -11,10 +11,12 @@ use super::args::TrackArguments;
 use super::interrupt;
 use super::live::{Controls, Newest};
 use super::outputs::Outputs;
+use super::say;
 use super::tracking::Tracking;
 use crate::capture::{self, CaptureError, CaptureOptions, Source};
 use crate::track::Tracker;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
@@ -41,9 +43,9 @@ pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
     });
     let is_slide_show = source.is_slide_show();
     let mut tracking = Tracking {
-        outputs: Arc::new(Mutex::new(Outputs::create(arguments, source.frames_per_second())?)),
-        newest: Arc::new(Newest::default()),
         tracker: Tracker::new(options.clone())?,
+        outputs: Arc::new(Mutex::new(Outputs::create(arguments)?)),
+        newest: Arc::new(Newest::default()),
         input,
         capture,
         source,
@@ -73,12 +75,16 @@ pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
     let session = Arc::new(Session {
         thread: Mutex::new(Some(thread)),
         is_done,
+        is_ending: AtomicBool::new(false),
         controls,
         outputs,
         #[cfg(feature = "window")]
         newest,
     });
-    let shown = if arguments.headless { Ok(()) } else { show(arguments, is_slide_show, &session) };
+    let show = || if arguments.headless { Ok(()) } else { show(arguments, is_slide_show, &session) };
+    let shown = catch_unwind(AssertUnwindSafe(show))
+        .unwrap_or_else(|_| Err(anyhow!("the window broke off: please report this")))
+        .inspect_err(|_| session.controls.stop.store(true, Ordering::Relaxed));
     let ended = session.end();
     ended.and(shown)
 }
@@ -89,6 +95,8 @@ struct Session {
     thread: Mutex<Option<JoinHandle<Result<()>>>>,
     /// Set just before the thread ends.
     is_done: Arc<AtomicBool>,
+    /// Whether somebody ends it already.
+    is_ending: AtomicBool,
     controls: Arc<Controls>,
     outputs: Arc<Mutex<Outputs>>,
     #[cfg(feature = "window")]
@@ -99,6 +107,7 @@ impl Session {
     /// Waits for the end of tracking, or for a short while after a request to stop, and ends everything that is
     /// written.
     fn end(&self) -> Result<()> {
+        self.is_ending.store(true, Ordering::Relaxed);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let tracked = thread.map_or(Ok(()), |thread| wait(thread, &self.is_done, &self.controls));
         let finished = self.finish_outputs();
@@ -108,10 +117,11 @@ impl Session {
     /// Ends everything that is written, unless a reader that does not read holds it up.
     fn finish_outputs(&self) -> Result<()> {
         let start = Instant::now();
+        let is_urgent = || self.controls.should_stop();
         while start.elapsed() < PATIENCE {
             match self.outputs.try_lock() {
-                Ok(mut outputs) => return outputs.finish(),
-                Err(TryLockError::Poisoned(outputs)) => return outputs.into_inner().finish(),
+                Ok(mut outputs) => return outputs.finish(&is_urgent),
+                Err(TryLockError::Poisoned(outputs)) => return outputs.into_inner().finish(&is_urgent),
                 Err(TryLockError::WouldBlock) => thread::sleep(GLANCE),
             }
         }
@@ -142,13 +152,10 @@ fn show(arguments: &TrackArguments, is_slide_show: bool, session: &Arc<Session>)
     use super::show::Show;
     use super::tracking::lock;
     let ending = session.clone();
-    crate::view::on_display_lost(move || {
-        ending.controls.stop.store(true, Ordering::Relaxed);
-        let files = if ending.end().is_ok() { "; everything that was written is whole" } else { "" };
-        eprintln!("awing: the display is gone{files}");
-        1
-    });
+    crate::view::on_display_lost(move || ending.end_without_display("the display is gone"));
     let Some(first) = session.first_frame() else { return Ok(()) };
+    let guard = session.clone();
+    thread::Builder::new().name("guard".into()).spawn(move || guard.end_if_the_display_hangs())?;
     match Show::open(first, arguments, &session.controls) {
         Ok(mut show) => {
             lock(&session.outputs).keep_no_picture();
@@ -175,6 +182,33 @@ impl Session {
         thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
+    /// Ends everything, while the main thread can't; returns the exit status.
+    fn end_without_display(&self, reason: &str) -> i32 {
+        self.controls.stop.store(true, Ordering::Relaxed);
+        let files = match self.end() {
+            Ok(()) => "everything that was written is whole".into(),
+            Err(error) => format!("{error:#}"),
+        };
+        say(&format!("awing: {reason}; {files}"));
+        1
+    }
+
+    /// Ends the program if it is asked to and the main thread does not do it: it may wait for a display that does not
+    /// answer, as behind a broken connection.
+    fn end_if_the_display_hangs(&self) {
+        let is_ending = || self.is_ending.load(Ordering::Relaxed);
+        while !self.controls.should_stop() && !is_ending() {
+            thread::sleep(GLANCE);
+        }
+        let asked = Instant::now();
+        while !is_ending() {
+            if asked.elapsed() > PATIENCE {
+                std::process::exit(self.end_without_display("the display does not answer"));
+            }
+            thread::sleep(GLANCE);
+        }
+    }
+
     /// The first frame, which says how large the window is to be; an empty one if it takes long. `None`: there is
     /// nothing to show.
     fn first_frame(&self) -> Option<super::live::Seen> {
@@ -191,7 +225,7 @@ impl Session {
 }
 
 fn go_on_without_window(reason: &str, controls: &Controls) {
-    eprintln!("awing: {reason}; going on without a window, as with --headless");
+    say(&format!("awing: {reason}; going on without a window, as with --headless"));
     controls.is_shown.store(false, Ordering::Relaxed);
 }
 
@@ -203,7 +237,7 @@ fn open(input: Option<&str>, options: &CaptureOptions) -> Result<(String, Box<dy
     match capture::open("camera", options) {
         Ok(camera) => Ok(("camera".into(), camera)),
         Err(reason) => {
-            eprintln!("awing: {}; playing the built-in demo instead", short(&reason));
+            say(&format!("awing: {}; playing the built-in demo instead", short(&reason)));
             Ok(("demo".into(), capture::open("demo", options)?))
         }
     }

@@ -10,6 +10,7 @@ use super::outputs::Outputs;
 use super::status::Status;
 use crate::capture::{self, CaptureError, CaptureOptions, Source, Waited};
 use crate::engine::Accelerator;
+use crate::image::Frame;
 use crate::track::{OneEuro, Tracker, TrackerOptions};
 use anyhow::Result;
 use clap::ValueEnum;
@@ -28,6 +29,9 @@ const GLANCE: Duration = Duration::from_millis(50);
 const PICTURE_SHOWN: Duration = Duration::from_secs(2);
 /// Longer gaps between the times of a recording are not waited for, in seconds.
 const LONGEST_GAP_S: f64 = 1.0;
+
+/// From the last frame of one source to the first of the next, in seconds.
+const SWITCH_S: f64 = 1.0 / 30.0;
 
 /// What the tracking thread works with.
 pub(super) struct Tracking {
@@ -51,7 +55,37 @@ struct State {
     /// What is added to the times of the source, so that they go on where those of the last one ended.
     offset_s: f64,
     /// The source before this one, until this one has delivered a frame.
-    before: Option<(String, Box<dyn Source>)>,
+    before: Option<Former>,
+    /// Whether the source has something to say for itself: it has just begun, or has just come back.
+    is_news: bool,
+}
+
+/// A source to go back to.
+enum Former {
+    /// What to open it as. It can't stay open: two cameras at once are too much for many a USB bus.
+    Camera(String),
+    Other {
+        input: String,
+        source: Box<dyn Source>,
+        offset_s: f64,
+    },
+}
+
+/// The source while one camera is closed and the next is not open yet.
+struct Closed;
+
+impl Source for Closed {
+    fn next(&mut self, _: &mut Frame) -> Result<Option<f64>, CaptureError> {
+        Ok(None)
+    }
+
+    fn frames_per_second(&self) -> Option<f64> {
+        None
+    }
+
+    fn describe(&self) -> String {
+        "no camera".into()
+    }
 }
 
 impl Tracking {
@@ -60,24 +94,29 @@ impl Tracking {
     /// # Errors
     /// If the source, a network or an output fails.
     pub(super) fn run(&mut self) -> Result<()> {
-        let mut state = State { seen: Seen::default(), pace: Pace::default(), offset_s: 0.0, before: None };
-        let mut status = Status::new(self.source.describe());
+        let mut state =
+            State { seen: Seen::default(), pace: Pace::default(), offset_s: 0.0, before: None, is_news: true };
+        let mut status = Status::new();
         while !self.is_enough(state.seen.number) && !self.controls.should_stop() {
-            self.fulfil_wishes(&mut state);
+            self.fulfil_wishes(&mut state)?;
             let time_s = match self.source.wait(&mut state.seen.frame, GLANCE) {
                 Ok(Waited::Frame(time_s)) => time_s,
                 Ok(Waited::Nothing) => {
                     self.controls.told().trouble = self.source.trouble();
+                    state.is_news = true;
                     continue;
                 }
                 Ok(Waited::End) => break,
                 Err(error) => {
-                    self.go_back(&mut state, error)?;
+                    let message = self.go_back(&mut state, error)?;
+                    self.controls.told().message = Some(message);
                     continue;
                 }
             };
             state.before = None;
-            self.controls.told().trouble = None;
+            if std::mem::take(&mut state.is_news) {
+                self.tell_source();
+            }
             if self.controls.is_shown() && !self.source.is_live() {
                 state.pace.wait_for(time_s, self.source.is_slide_show(), &self.controls);
             }
@@ -86,14 +125,16 @@ impl Tracking {
             }
             state.seen.captured = Some(self.source.arrived().unwrap_or_else(Instant::now));
             state.seen.time_s = time_s + state.offset_s;
+            state.seen.frames_per_second = self.source.frames_per_second();
             self.track(&mut state.seen)?;
             status.count(&state.seen.faces, &state.seen.times, self.controls.is_shown());
-            lock(&self.outputs).add(&state.seen, self.source.is_live())?;
+            let may_wait = || !self.source.is_live() && !self.controls.should_stop();
+            lock(&self.outputs).add(&state.seen, may_wait)?;
             let (number, time_s) = (state.seen.number, state.seen.time_s);
             self.newest.put(&mut state.seen);
             (state.seen.number, state.seen.time_s) = (number + 1, time_s);
         }
-        status.finish();
+        status.finish(&self.source.describe());
         Ok(())
     }
 
@@ -117,62 +158,76 @@ impl Tracking {
     }
 
     /// Does what was wished, and tells what came of it and of earlier wishes.
-    fn fulfil_wishes(&mut self, state: &mut State) {
+    fn fulfil_wishes(&mut self, state: &mut State) -> Result<()> {
         let wishes = std::mem::take(&mut *self.controls.wishes());
+        let mut messages = Vec::new();
         for wish in wishes {
-            let message = match wish {
-                Wish::NextCamera => self.next_camera(state),
+            messages.push(match wish {
+                Wish::NextCamera => self.next_camera(state)?,
                 Wish::NextPrecision => self.next_precision(),
-                Wish::Record(layers) => {
-                    let rate = self.source.frames_per_second();
-                    lock(&self.outputs).toggle_recording(layers, rate)
-                }
-            };
-            self.controls.told().message = Some(message);
+                Wish::Record(layers) => lock(&self.outputs).toggle_recording(layers),
+            });
         }
         let mut outputs = lock(&self.outputs);
-        let (since, news) = (outputs.recording_since(), outputs.news());
+        messages.extend(outputs.news());
+        let recording_since = outputs.recording_since();
         drop(outputs);
         let mut told = self.controls.told();
-        told.recording_since = since;
-        if news.is_some() {
-            told.message = news;
+        told.recording_since = recording_since;
+        if !messages.is_empty() {
+            told.message = Some(messages.join("; "));
         }
-    }
-
-    /// Goes on with the next camera; the text says what came of it.
-    fn next_camera(&mut self, state: &mut State) -> String {
-        let all = cameras();
-        let here = if self.input == "camera" { all.first().copied() } else { number_of(&self.input) };
-        let Some(next) = next_of(here, &all) else {
-            return if here.is_some() { "there is no other camera" } else { "there is no camera" }.into();
-        };
-        let input = format!("camera:{next}");
-        match capture::open(&input, &self.capture) {
-            Ok(source) => {
-                let before = std::mem::replace(&mut self.source, source);
-                // A camera that has shown nothing yet is not worth going back to.
-                let name = std::mem::replace(&mut self.input, input);
-                state.before.get_or_insert((name, before));
-                self.begin_again(state);
-                self.source.describe()
-            }
-            Err(error) => error.to_string(),
-        }
-    }
-
-    /// A source failed: goes on with the one before it.
-    fn go_back(&mut self, state: &mut State, error: CaptureError) -> Result<()> {
-        let Some((input, source)) = state.before.take() else { return Err(error.into()) };
-        (self.input, self.source) = (input, source);
-        self.begin_again(state);
-        self.controls.told().message = Some(error.to_string());
         Ok(())
     }
 
-    fn begin_again(&mut self, state: &mut State) {
-        state.offset_s = state.seen.time_s;
-        state.pace = Pace::default();
+    /// Goes on with the next camera; the text says what came of it.
+    fn next_camera(&mut self, state: &mut State) -> Result<String> {
+        let here = self.source.camera_number();
+        let all = match cameras() {
+            Ok(all) => all,
+            Err(error) => return Ok(error.to_string()),
+        };
+        let Some(next) = next_of(here, &all) else {
+            return Ok(if here.is_some() { "there is no other camera" } else { "there is no camera" }.into());
+        };
+        let input = format!("camera:{next}");
+        let before = std::mem::replace(&mut self.source, Box::new(Closed));
+        let former = match here {
+            Some(number) => {
+                drop(before);
+                Former::Camera(format!("camera:{number}"))
+            }
+            None => Former::Other { input: self.input.clone(), source: before, offset_s: state.offset_s },
+        };
+        // A camera that has shown nothing yet is not worth going back to.
+        state.before.get_or_insert(former);
+        match capture::open(&input, &self.capture) {
+            Ok(source) => {
+                (self.input, self.source) = (input, source);
+                self.begin_again(state, state.seen.time_s + SWITCH_S);
+                Ok(self.source.describe())
+            }
+            Err(error) => self.go_back(state, error),
+        }
+    }
+
+    /// A source failed: goes on with the one before it. The text says why.
+    fn go_back(&mut self, state: &mut State, error: CaptureError) -> Result<String> {
+        let offset_s;
+        (self.input, self.source, offset_s) = match state.before.take() {
+            Some(Former::Camera(input)) => {
+                let source = capture::open(&input, &CaptureOptions { keeps_trying: true, ..self.capture })?;
+                (input, source, state.seen.time_s + SWITCH_S)
+            }
+            Some(Former::Other { input, source, offset_s }) => (input, source, offset_s),
+            None => return Err(error.into()),
+        };
+        self.begin_again(state, offset_s);
+        Ok(error.to_string())
+    }
+
+    fn begin_again(&mut self, state: &mut State, offset_s: f64) {
+        (state.offset_s, state.pace, state.is_news) = (offset_s, Pace::default(), true);
         self.tracker.reset();
         self.tell_source();
     }
@@ -231,23 +286,18 @@ fn short_name(input: &str, described: String) -> String {
     path.file_name().filter(|_| path.exists()).map_or(described, |name| name.to_string_lossy().into_owned())
 }
 
-/// The `N` of `camera:N`.
-fn number_of(input: &str) -> Option<u32> {
-    input.strip_prefix("camera:")?.parse().ok()
-}
-
 /// The camera after `here`, all around; `None` if there is no other.
 fn next_of(here: Option<u32>, cameras: &[u32]) -> Option<u32> {
     let others = || cameras.iter().copied().filter(|index| Some(*index) != here);
     others().filter(|index| Some(*index) > here).min().or_else(|| others().min())
 }
 
-/// The cameras that there are; none where the system can't tell.
-fn cameras() -> Vec<u32> {
+/// The cameras that there are.
+fn cameras() -> Result<Vec<u32>, CaptureError> {
     #[cfg(feature = "camera")]
-    return capture::camera::list().map_or_else(|_| Vec::new(), |all| all.iter().map(|camera| camera.index).collect());
+    return Ok(capture::camera::list()?.iter().map(|camera| camera.index).collect());
     #[cfg(not(feature = "camera"))]
-    Vec::new()
+    Err(CaptureError::CameraLeftOut)
 }
 
 /// A thread that panicked while it wrote leaves what it wrote so far.

@@ -59,10 +59,24 @@ pub fn text_size(canvas: &Frame, scale: f32) -> f32 {
     fitting.clamp(TEXT_PIXELS.0, TEXT_PIXELS.1.max(TEXT_PIXELS.1 * scale))
 }
 
-/// Draws lines of text, the first one uppermost.
+/// Draws lines of text, the first one uppermost; what is too long for the canvas goes on in the next line.
 pub fn lines(canvas: &mut Frame, place: Place, size: f32, lines: &[Line]) {
-    let rows: Vec<[&Line; 1]> = lines.iter().map(|line| [line]).collect();
+    let room = canvas.width() as f32 - 2.0 * (MARGIN + PADDING) * size;
+    let wrapped: Vec<Line> = lines.iter().flat_map(|line| wrap(line, size, room)).collect();
+    let rows: Vec<[&Line; 1]> = wrapped.iter().map(|line| [line]).collect();
     table(canvas, place, size, &rows);
+}
+
+/// A line in pieces that are no wider than `room`, as far as it has spaces to break it at.
+fn wrap(line: &Line, size: f32, room: f32) -> Vec<Line> {
+    let mut pieces: Vec<String> = Vec::new();
+    for word in line.text.split(' ') {
+        match pieces.last_mut() {
+            Some(piece) if text::width(&format!("{piece} {word}"), size) <= room => *piece += &format!(" {word}"),
+            _ => pieces.push(word.to_owned()),
+        }
+    }
+    pieces.into_iter().map(|piece| Line::new(line.color, piece)).collect()
 }
 
 /// Draws rows of text whose columns are aligned.
@@ -167,6 +181,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_long_line_goes_on_in_the_next() {
+        let line = Line::new(ALARM, "you may not use /dev/video0; if your user is not in the group, say so");
+        let pieces = wrap(&line, 16.0, 200.0);
+        assert!(pieces.len() > 2 && pieces.iter().all(|piece| text::width(&piece.text, 16.0) <= 200.0), "{pieces:?}");
+        let texts: Vec<&str> = pieces.iter().map(|piece| piece.text.as_str()).collect();
+        assert_eq!(texts.join(" "), line.text);
+        assert_eq!(wrap(&line, 16.0, 1e4), [line]);
+        assert_eq!(wrap(&Line::new(PLAIN, "unbreakable"), 16.0, 1.0).len(), 1);
     }
 
     #[test]

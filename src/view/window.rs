@@ -218,7 +218,8 @@ impl Window {
 }
 
 /// Xlib ends the process when the display goes away: another user's turn, a broken connection, a crash. From now on it
-/// calls `end` before, in the thread that has the window; what that returns is the exit status. Where windows don't
+/// calls `end` before, in the thread that has the window; what that returns is the exit status. What the display merely
+/// refuses ends nothing any more. Where windows don't
 /// come from Xlib, a display that goes away closes the window, and `end` is never called.
 #[cfg(all(unix, not(target_os = "macos")))]
 pub fn on_display_lost(end: impl Fn() -> i32 + Send + Sync + 'static) {
@@ -263,7 +264,7 @@ mod x11 {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::ptr::NonNull;
     use std::sync::OnceLock;
-    use x11_dl::xlib::{Display, Xlib};
+    use x11_dl::xlib::{Display, XErrorEvent, Xlib};
 
     type End = Box<dyn Fn() -> i32 + Send + Sync>;
 
@@ -275,9 +276,12 @@ mod x11 {
         let is_first = END.set(end).is_ok();
         // Without Xlib there is no display to be lost.
         if let (true, Ok(xlib)) = (is_first, Xlib::open()) {
-            // SAFETY: the function only stores the pointer; the handler has the signature that Xlib asks for. x11-dl
+            // SAFETY: the functions only store the pointers; the handlers have the signatures that Xlib asks for. x11-dl
             // never unloads the library.
-            unsafe { (xlib.XSetIOErrorHandler)(Some(lost)) };
+            unsafe {
+                (xlib.XSetIOErrorHandler)(Some(lost));
+                (xlib.XSetErrorHandler)(Some(refused));
+            }
         }
     }
 
@@ -285,6 +289,14 @@ mod x11 {
     unsafe extern "C" fn lost(_: *mut Display) -> c_int {
         let end = || END.get().map_or(1, |end| end());
         std::process::exit(catch_unwind(AssertUnwindSafe(end)).unwrap_or(1))
+    }
+
+    /// The server refused something: Xlib's own handler would end the process here, without its files.
+    unsafe extern "C" fn refused(_: *mut Display, error: *mut XErrorEvent) -> c_int {
+        // SAFETY: Xlib hands out an event that lives as long as this call.
+        let (code, request) = unsafe { ((*error).error_code, (*error).request_code) };
+        tracing::debug!("the X server refused request {request} with error {code}");
+        0
     }
 
     /// A connection to the X server.

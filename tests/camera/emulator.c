@@ -9,6 +9,8 @@
 // Settings:
 //   name TEXT                        what the camera calls itself
 //   mode FOURCC WIDTH HEIGHT N D     a mode with N/D seconds a frame
+//   rates range                      any rate between the fastest and the slowest mode of a format and size
+//   rates unlisted                   the driver lists neither rates nor sizes
 //   metadata                         the node carries no pictures
 //   busy                             another program uses it
 //   denied                           the user may not use it
@@ -19,7 +21,8 @@
 //                                    `short`, of another `size` or `flagged` by the driver
 //
 // Redirected: opening of device nodes, listing of /dev, and links to the nodes. Answered: V4L2's ioctls, also through
-// `syscall`, and `poll`. As in a driver, a frame that finds no waiting buffer is lost and its number is skipped.
+// `syscall`, and `poll`. As in a driver, a node whose buffers are in use is busy for others, and a frame that finds no
+// waiting buffer is lost and its number is skipped.
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -56,7 +59,7 @@ struct settings {
   char name[32];
   struct mode modes[MODES];
   int mode_count;
-  bool metadata, busy, denied, stall, stall_old, hang_format, hang_dequeue;
+  bool rate_range, unlisted, metadata, busy, denied, stall, stall_old, hang_format, hang_dequeue;
   int stop_error;
   char damage[16];
   int damage_every;
@@ -173,6 +176,8 @@ static void read_settings(int node, struct settings *s) {
       strcpy(s->damage, kind);
     }
     sscanf(line, "stop-error %d", &s->stop_error);
+    s->rate_range |= !strcmp(line, "rates range");
+    s->unlisted |= !strcmp(line, "rates unlisted");
     s->metadata |= !strcmp(line, "metadata");
     s->busy |= !strcmp(line, "busy");
     s->denied |= !strcmp(line, "denied");
@@ -318,6 +323,7 @@ static int enumerate_formats(const struct settings *s, struct v4l2_fmtdesc *d) {
 
 static int enumerate_sizes(const struct settings *s, struct v4l2_frmsizeenum *d) {
   uint32_t wanted = d->index, found = 0;
+  if (s->unlisted) return fail(ENOTTY);
   for (int i = 0; i < s->mode_count; i++) {
     const struct mode *m = &s->modes[i];
     bool is_new = m->fourcc == d->pixel_format;
@@ -333,8 +339,26 @@ static int enumerate_sizes(const struct settings *s, struct v4l2_frmsizeenum *d)
   return fail(EINVAL);
 }
 
+static double seconds(struct v4l2_fract interval) {
+  return (double)interval.numerator / interval.denominator;
+}
+
 static int enumerate_intervals(const struct settings *s, struct v4l2_frmivalenum *d) {
   uint32_t wanted = d->index, found = 0;
+  if (s->unlisted) return fail(ENOTTY);
+  if (s->rate_range) {
+    struct v4l2_frmival_stepwise *range = &d->stepwise;
+    if (wanted > 0) return fail(EINVAL);
+    for (int i = 0; i < s->mode_count; i++) {
+      const struct mode *m = &s->modes[i];
+      if (m->fourcc != d->pixel_format || m->width != d->width || m->height != d->height) continue;
+      if (!found || seconds(m->interval) < seconds(range->min)) range->min = m->interval;
+      if (!found++ || seconds(m->interval) > seconds(range->max)) range->max = m->interval;
+    }
+    range->step = (struct v4l2_fract){1, 1};
+    d->type = V4L2_FRMIVAL_TYPE_CONTINUOUS;
+    return found ? 0 : fail(EINVAL);
+  }
   for (int i = 0; i < s->mode_count; i++) {
     const struct mode *m = &s->modes[i];
     if (m->fourcc == d->pixel_format && m->width == d->width && m->height == d->height && found++ == wanted) {
@@ -356,8 +380,15 @@ static void describe(const struct mode *m, struct v4l2_pix_format *p) {
   p->colorspace = V4L2_COLORSPACE_SRGB;
 }
 
+static bool is_busy(const struct handle *h, const struct settings *s) {
+  bool busy = s->busy;
+  for (int i = 0; i < HANDLES; i++)
+    busy |= handles[i].used && &handles[i] != h && handles[i].inode == h->inode && handles[i].buffer_count > 0;
+  return busy;
+}
+
 static int set_format(struct handle *h, const struct settings *s, struct v4l2_pix_format *p, bool is_try) {
-  if (!is_try && (s->busy || h->buffer_count > 0)) return fail(EBUSY);
+  if (!is_try && (is_busy(h, s) || h->buffer_count > 0)) return fail(EBUSY);
   int best = 0;
   int64_t best_distance = INT64_MAX;
   for (int i = 0; i < s->mode_count; i++) {
@@ -371,15 +402,16 @@ static int set_format(struct handle *h, const struct settings *s, struct v4l2_pi
 }
 
 static int set_interval(struct handle *h, const struct settings *s, struct v4l2_captureparm *p) {
-  if (s->busy || h->streaming) return fail(EBUSY);
-  double wanted = (double)p->timeperframe.numerator / p->timeperframe.denominator, best = 1e9;
+  if (is_busy(h, s) || h->streaming) return fail(EBUSY);
+  double wanted = seconds(p->timeperframe), best = 1e9;
   for (int i = 0; i < s->mode_count; i++) {
     const struct mode *m = &s->modes[i];
-    double distance = (double)m->interval.numerator / m->interval.denominator - wanted;
+    double distance = seconds(m->interval) - wanted;
     distance = distance < 0 ? -distance : distance;
     if (m->fourcc == h->mode.fourcc && m->width == h->mode.width && m->height == h->mode.height && distance < best)
       best = distance, h->mode.interval = m->interval;
   }
+  if (s->rate_range) h->mode.interval = p->timeperframe;
   p->timeperframe = h->mode.interval;
   p->capability = V4L2_CAP_TIMEPERFRAME;
   return 0;
@@ -390,7 +422,7 @@ static int request_buffers(struct handle *h, const struct settings *s, struct v4
   if (r->count == 0 && s->stop_error) return fail(s->stop_error);
   free_buffers(h);
   if (r->count == 0) return 0;
-  if (s->busy) return fail(EBUSY);
+  if (is_busy(h, s)) return fail(EBUSY);
   if (r->count > BUFFERS) r->count = BUFFERS;
   h->buffer_length = (size_of_image(&h->mode) + 4095) / 4096 * 4096;
   size_t size = (size_t)r->count * h->buffer_length;

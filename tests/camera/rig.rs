@@ -198,12 +198,20 @@ impl Rig {
     }
 
     pub fn unplug(&self, number: u32) {
-        fs::rename(self.node(number), self.folder.path().join("away")).unwrap();
+        fs::rename(self.node(number), self.away(number)).unwrap();
     }
 
-    /// Puts back the camera that was unplugged, under any number.
     pub fn plug_in(&self, number: u32) {
-        fs::rename(self.folder.path().join("away"), self.node(number)).unwrap();
+        self.plug_in_as(number, number);
+    }
+
+    /// Puts back a camera under another number than it had.
+    pub fn plug_in_as(&self, before: u32, number: u32) {
+        fs::rename(self.away(before), self.node(number)).unwrap();
+    }
+
+    fn away(&self, number: u32) -> PathBuf {
+        self.path(&format!("away{number}"))
     }
 
     /// Runs the program with these cameras.
@@ -237,7 +245,7 @@ impl Rig {
     #[cfg(feature = "window")]
     pub fn awing_in_window(&self, display: &str, arguments: &str) -> Awing {
         let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_awing")));
-        command.env("DISPLAY", display).args(arguments.split_whitespace());
+        command.env("DISPLAY", display).env("AWING_LOG", "info").args(arguments.split_whitespace());
         Self::run(command)
     }
 
@@ -343,16 +351,27 @@ impl Awing {
         status
     }
 
-    /// Presses Ctrl-C; how long the end took.
-    pub fn interrupt(&mut self) -> Duration {
-        let id = self.id().to_string();
-        self.end_by(|| assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success()))
+    pub fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
+        assert!(kill.unwrap().success());
     }
 
-    /// Does something that ends it in order; how long that took.
+    /// Presses Ctrl-C; how long the end took.
+    pub fn interrupt(&mut self) -> Duration {
+        let start = Instant::now();
+        self.signal("INT");
+        self.end_in_order(start)
+    }
+
+    /// Does something that ends it; how long that took.
+    #[cfg(feature = "window")]
     pub fn end_by(&mut self, ending: impl FnOnce()) -> Duration {
         let start = Instant::now();
         ending();
+        self.end_in_order(start)
+    }
+
+    fn end_in_order(&mut self, start: Instant) -> Duration {
         assert!(self.end().success(), "{}", self.said());
         start.elapsed()
     }

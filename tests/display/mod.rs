@@ -1,14 +1,18 @@
-//! An X server without a screen, and the person in front of it who closes a window.
+//! An X server without a screen, and the person in front of it.
 
-use std::ffi::{CString, c_long};
+use std::ffi::{CString, c_long, c_ulong};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::{mem, ptr, slice};
-use x11_dl::xlib::{ClientMessage, Xlib};
+use std::time::{Duration, Instant};
+use std::{mem, ptr, slice, thread};
+use x11_dl::xlib::{self, Xlib};
+
+/// After this long no window comes any more.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// An X server of its own, ended when dropped.
 pub struct Display {
-    server: Child,
+    pub server: Child,
     /// What `DISPLAY` has to say.
     pub name: String,
 }
@@ -24,36 +28,36 @@ impl Display {
         Self { server, name: format!(":{}", number.trim()) }
     }
 
-    /// Does what the button in a window's corner does: asks every window to close itself. How many there are.
-    pub fn close_windows(&self) -> usize {
-        let xlib = Xlib::open().unwrap();
-        let name = CString::new(self.name.as_str()).unwrap();
-        // SAFETY: Xlib's functions are called as its manual says, on a connection that was opened here and with
-        // pointers to values that outlive the calls; the list of windows has the length that comes with it.
-        unsafe {
-            let display = (xlib.XOpenDisplay)(name.as_ptr());
-            assert!(!display.is_null());
-            let atom = |name: &str| (xlib.XInternAtom)(display, CString::new(name).unwrap().as_ptr(), 0);
-            let (protocols, close) = (atom("WM_PROTOCOLS"), atom("WM_DELETE_WINDOW"));
-            let (mut root, mut parent, mut windows, mut count) = (0, 0, ptr::null_mut(), 0);
-            (xlib.XQueryTree)(
-                display,
-                (xlib.XDefaultRootWindow)(display),
-                &mut root,
-                &mut parent,
-                &mut windows,
-                &mut count,
-            );
-            let all = if count == 0 { &[][..] } else { slice::from_raw_parts(windows, count as usize) };
-            for &window in all {
-                let mut message: x11_dl::xlib::XClientMessageEvent = mem::zeroed();
-                (message.type_, message.window, message.format) = (ClientMessage, window, 32);
-                message.message_type = protocols;
-                message.data.set_long(0, close as c_long);
-                (xlib.XSendEvent)(display, window, 0, 0, &mut message.into());
-            }
-            (xlib.XCloseDisplay)(display);
-            count as usize
+    /// Does what the button in the window's corner does: asks it to close itself.
+    pub fn close_window(&self) {
+        let person = Person::sit_down(&self.name);
+        let (protocols, close) = (person.atom("WM_PROTOCOLS"), person.atom("WM_DELETE_WINDOW"));
+        let mut message = xlib::XClientMessageEvent {
+            type_: xlib::ClientMessage,
+            serial: 0,
+            send_event: 1,
+            display: person.display,
+            window: person.window,
+            message_type: protocols,
+            format: 32,
+            data: xlib::ClientMessageData::new(),
+        };
+        message.data.set_long(0, close as c_long);
+        person.send(message.into());
+    }
+
+    /// Presses a key and lets it go.
+    pub fn press(&self, key: char) {
+        let person = Person::sit_down(&self.name);
+        let symbol = c_ulong::from(u32::from(key));
+        // SAFETY: the connection is open.
+        let code = unsafe { (person.xlib.XKeysymToKeycode)(person.display, symbol) };
+        for type_ in [xlib::KeyPress, xlib::KeyRelease] {
+            // SAFETY: integers and a pointer that may be null.
+            let mut event: xlib::XKeyEvent = unsafe { mem::zeroed() };
+            (event.type_, event.display, event.window) = (type_, person.display, person.window);
+            (event.keycode, event.same_screen) = (code.into(), 1);
+            person.send(event.into());
         }
     }
 }
@@ -62,5 +66,68 @@ impl Drop for Display {
     fn drop(&mut self) {
         let _ = self.server.kill();
         let _ = self.server.wait();
+    }
+}
+
+/// A connection to the server, and the only window there.
+struct Person {
+    xlib: Xlib,
+    display: *mut xlib::Display,
+    window: xlib::Window,
+}
+
+impl Person {
+    /// Waits for the window.
+    fn sit_down(name: &str) -> Self {
+        let xlib = Xlib::open().unwrap();
+        let name = CString::new(name).unwrap();
+        // SAFETY: the name ends in 0.
+        let display = unsafe { (xlib.XOpenDisplay)(name.as_ptr()) };
+        assert!(!display.is_null());
+        let mut person = Self { xlib, display, window: 0 };
+        let start = Instant::now();
+        loop {
+            match person.windows().as_slice() {
+                [window] => {
+                    person.window = *window;
+                    return person;
+                }
+                windows => assert!(start.elapsed() < DEADLINE, "{} windows", windows.len()),
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn windows(&self) -> Vec<xlib::Window> {
+        let (mut root, mut parent, mut list, mut count) = (0, 0, ptr::null_mut(), 0);
+        // SAFETY: the connection is open; the list has the length that comes with it, and is freed once.
+        unsafe {
+            let all = (self.xlib.XDefaultRootWindow)(self.display);
+            (self.xlib.XQueryTree)(self.display, all, &mut root, &mut parent, &mut list, &mut count);
+            if list.is_null() {
+                return Vec::new();
+            }
+            let windows = slice::from_raw_parts(list, count as usize).to_vec();
+            (self.xlib.XFree)(list.cast());
+            windows
+        }
+    }
+
+    fn atom(&self, name: &str) -> xlib::Atom {
+        let name = CString::new(name).unwrap();
+        // SAFETY: the connection is open, and the name ends in 0.
+        unsafe { (self.xlib.XInternAtom)(self.display, name.as_ptr(), 0) }
+    }
+
+    fn send(&self, mut event: xlib::XEvent) {
+        // SAFETY: the connection is open, and the event lives as long as the call.
+        unsafe { (self.xlib.XSendEvent)(self.display, self.window, 0, 0, &mut event) };
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        // SAFETY: the connection is open and is not used again.
+        unsafe { (self.xlib.XCloseDisplay)(self.display) };
     }
 }

@@ -21,9 +21,9 @@ mod v4l2;
 pub use mode::{Mode, PixelFormat, Rate};
 
 #[cfg(not(target_os = "linux"))]
-use self::native::{Device, name_of, nodes};
+use self::native::{Device, list as list_all, name_of, nodes};
 #[cfg(target_os = "linux")]
-use self::v4l2::{Device, name_of, nodes};
+use self::v4l2::{Device, list as list_all, name_of, nodes};
 use super::{CaptureError, CaptureOptions, Source, Tally, Waited};
 use crate::image::Frame;
 use decode::{Damage, Decoder};
@@ -31,7 +31,7 @@ use mode::Wish;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 /// After this long without a frame the camera is in trouble. A person is told within two seconds.
@@ -41,6 +41,8 @@ const SILENT: &str = "it delivers nothing";
 const WARM_UP: Duration = Duration::from_secs(4);
 /// Time between two tries to open a camera that was lost.
 const RETRY_EVERY: Duration = Duration::from_millis(100);
+/// How long cameras may take to say what they can do.
+const LISTED_WITHIN: Duration = Duration::from_secs(2);
 /// How often the capture thread looks whether it is to end.
 const GLANCE: Duration = Duration::from_millis(50);
 /// How long [`Camera::open`] waits to hear that the camera can't be opened, and a dropped camera for its thread; a driver
@@ -60,13 +62,17 @@ pub struct CameraDescription {
 /// The cameras that can capture. Devices that only carry metadata, and those without a usable format, are left out.
 ///
 /// # Errors
-/// [`CaptureError::CameraList`] if the system can't list its cameras.
+/// [`CaptureError::CameraList`] if the system can't list its cameras, or a driver does not answer.
 pub fn list() -> Result<Vec<CameraDescription>, CaptureError> {
-    #[cfg(target_os = "linux")]
-    let cameras = v4l2::list();
+    // A person may take any time to answer.
     #[cfg(not(target_os = "linux"))]
-    let cameras = native::list();
-    cameras.map_err(CaptureError::CameraList)
+    native::permitted().map_err(CaptureError::CameraList)?;
+    let (answer, answered) = mpsc::channel();
+    // Whoever asked may have stopped to wait.
+    let list = move || drop(answer.send(list_all()));
+    std::thread::Builder::new().name("cameras".into()).spawn(list).map_err(CaptureError::CameraList)?;
+    let in_vain = |_| Err(io::Error::new(io::ErrorKind::TimedOut, "the driver of one does not answer"));
+    answered.recv_timeout(LISTED_WITHIN).unwrap_or_else(in_vain).map_err(CaptureError::CameraList)
 }
 
 /// A frame as the driver hands it out.
@@ -98,6 +104,7 @@ struct State {
     newest: Option<(Frame, Instant)>,
     /// Frames to be filled again.
     spare: Vec<Frame>,
+    /// Whether it was opened, so that what fails later is no error but tried again.
     was_opened: bool,
     /// Why the camera could not be opened at all.
     failed: Option<CaptureError>,
@@ -152,7 +159,8 @@ pub(super) struct Camera {
 impl Camera {
     /// Opens the camera with this number, or the first that can capture.
     pub fn open(index: Option<u32>, options: &CaptureOptions) -> Result<Self, CaptureError> {
-        let shared = Arc::new(Shared::default());
+        let state = State { was_opened: options.keeps_trying, ..State::default() };
+        let shared = Arc::new(Shared { state: Mutex::new(state), ..Shared::default() });
         let wish = Wish { size: options.size, frames_per_second: options.frames_per_second };
         let theirs = shared.clone();
         std::thread::Builder::new()
@@ -243,6 +251,10 @@ impl Source for Camera {
         self.shared.lock().describe()
     }
 
+    fn camera_number(&self) -> Option<u32> {
+        self.shared.lock().index
+    }
+
     fn is_live(&self) -> bool {
         true
     }
@@ -260,26 +272,28 @@ impl Drop for Camera {
     }
 }
 
-/// A camera that has delivered, to be found again.
+/// A camera that was opened, to be found again.
 struct Known {
     index: u32,
     name: String,
-    /// The numbers of the cameras beside it when it was lost.
+    /// The numbers of the cameras beside it when it was lost that have been there ever since.
     others: Vec<u32>,
 }
 
 impl Known {
     /// The number that it has now.
-    fn find(&self) -> io::Result<u32> {
-        let mut numbers = nodes()?;
-        numbers.retain(|number| !self.others.contains(number));
-        // Usually it is the same.
-        numbers.sort_by_key(|number| *number != self.index);
-        let is_back = |number: &u32| name_of(*number).is_ok_and(|name| name == self.name);
-        if let Some(number) = numbers.into_iter().find(is_back) {
+    fn find(&mut self) -> io::Result<u32> {
+        let numbers = nodes()?;
+        self.others.retain(|other| numbers.contains(other));
+        let here = name_of(self.index);
+        if here.as_ref().is_ok_and(|name| *name == self.name) {
+            return Ok(self.index);
+        }
+        let mut new = numbers.into_iter().filter(|number| *number != self.index && !self.others.contains(number));
+        if let Some(number) = new.find(|number| name_of(*number).is_ok_and(|name| name == self.name)) {
             return Ok(number);
         }
-        let other = name_of(self.index)?;
+        let other = here?;
         Err(io::Error::other(format!("it was unplugged, and {other} has its number")))
     }
 }
@@ -328,7 +342,7 @@ fn capture_once(
     let failed = |index: u32| {
         move |error: io::Error| CaptureError::Camera { index, reason: remedy::explain(index, &error, was_there) }
     };
-    let index = match (&*known, wished) {
+    let index = match (&mut *known, wished) {
         (Some(known), _) => known.find().map_err(failed(known.index))?,
         (None, Some(wished)) => wished,
         // Where none can be used, the first tells why.
@@ -338,11 +352,11 @@ fn capture_once(
             usable.or_else(there).ok_or(CaptureError::NoCamera)?
         }
     };
+    shared.change(|state| state.index = Some(index));
     let mut device = Device::open(index, wish).map_err(failed(index))?;
     let name = device.name().to_owned();
     shared.change(|state| {
-        (state.index, state.name, state.rate) = (Some(index), name.clone(), device.rate());
-        state.was_opened = true;
+        (state.name, state.rate, state.was_opened) = (name.clone(), Some(device.rate()), true);
     });
     let known = known.insert(Known { index, name, others: Vec::new() });
     let delivered = deliver(&mut device, decoder, shared);

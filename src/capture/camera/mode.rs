@@ -103,6 +103,20 @@ impl Wish {
     pub fn target_size(&self) -> (u32, u32) {
         self.size.unwrap_or(USUAL_SIZE)
     }
+
+    /// The rate to ask for where a camera offers any from `slowest` to `fastest`.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only V4L2 has ranges of rates"))]
+    pub fn target_rate(&self, slowest: Rate, fastest: Rate) -> Rate {
+        let wished = self.frames_per_second.map_or(FAST_ENOUGH, f64::from);
+        if wished >= fastest.per_second() {
+            fastest
+        } else if wished <= slowest.per_second() {
+            slowest
+        } else {
+            // Wishes are whole, and so is what is fast enough.
+            Rate { frames: wished as u32, seconds: 1 }
+        }
+    }
 }
 
 /// The mode that suits best; `None` if there is none.
@@ -192,6 +206,15 @@ mod tests {
         assert_eq!(chosen(Some((1280, 720)), Some(30)), modes[2]);
         assert_eq!(chosen(Some((1300, 700)), Some(5)), modes[3]);
         assert_eq!(chosen(None, Some(60)), modes[0], "the usual size, as near to the rate as it can");
+    }
+
+    #[test]
+    fn a_rate_in_a_range_is_the_wished_one_or_fast_enough() {
+        let (slowest, fastest) = (Rate { frames: 5, seconds: 1 }, Rate { frames: 120, seconds: 1 });
+        let target = |frames_per_second| Wish { size: None, frames_per_second }.target_rate(slowest, fastest);
+        assert_eq!(target(None), Rate { frames: 60, seconds: 1 });
+        assert_eq!(target(Some(25)), Rate { frames: 25, seconds: 1 });
+        assert_eq!((target(Some(1)), target(Some(500))), (slowest, fastest));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use nokhwa::{Camera, NokhwaError};
 use std::borrow::Cow;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const FORMATS: [FrameFormat; 3] = [FrameFormat::YUYV, FrameFormat::NV12, FrameFormat::MJPEG];
@@ -47,6 +48,25 @@ pub(super) fn name_of(index: u32) -> io::Result<String> {
     let all = guarded(|| nokhwa::query(ApiBackend::Auto))?;
     let here = all.into_iter().find(|info| *info.index() == CameraIndex::Index(index));
     here.map(|info| info.human_name()).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Asks the person whether we may use cameras, where the system wants that, and waits for the answer.
+pub(super) fn permitted() -> io::Result<()> {
+    if nokhwa::nokhwa_check() {
+        return Ok(());
+    }
+    let (answer, answered) = mpsc::channel();
+    // Whoever asked may be gone when the answer comes.
+    nokhwa::nokhwa_initialize(move |is_allowed| {
+        let _ = answer.send(is_allowed);
+    });
+    match answered.recv() {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => {
+            let remedy = "this program may not use any; allow it in the system's privacy settings";
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, remedy))
+        }
+    }
 }
 
 fn modes(camera: &mut Camera, wish: &Wish) -> Vec<Mode> {
@@ -109,6 +129,7 @@ pub(super) struct Device {
 impl Device {
     /// Opens the camera and starts its stream in the mode that suits best.
     pub fn open(index: u32, wish: &Wish) -> io::Result<Self> {
+        permitted()?;
         let request = RequestedFormat::with_formats(RequestedFormatType::None, &FORMATS);
         let mut camera = guarded(|| Camera::new(CameraIndex::Index(index), request))?;
         let mode = mode::choose(&modes(&mut camera, wish), wish)
@@ -137,8 +158,8 @@ impl Device {
     }
 
     /// As its driver promises it.
-    pub fn rate(&self) -> Option<Rate> {
-        Some(self.rate)
+    pub fn rate(&self) -> Rate {
+        self.rate
     }
 
     /// The next frame, however long it takes.

@@ -11,10 +11,12 @@
 use super::decode::Layout;
 use super::mode::{self, Mode, PixelFormat, Rate, Wish};
 use super::{CameraDescription, Raw, remedy};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::PollFlags;
 use nix::sys::mman::{MapFlags, ProtFlags};
 use nix::time::{ClockId, clock_gettime};
 use std::ffi::c_void;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, io, mem, ptr, slice};
@@ -29,6 +31,8 @@ use v4l::{Format, FourCC, Fraction, v4l2};
 
 /// Buffers shared with the driver: one is filled, one is full, one is being read, and one for luck.
 const BUFFERS: u32 = 4;
+/// Of a driver that does not say.
+const USUAL_RATE: Rate = Rate { frames: 30, seconds: 1 };
 const PAUSE: Duration = Duration::from_millis(5);
 /// A frame can't be older than this when it is handed out; a driver that says so has another clock.
 const OLDEST: Duration = Duration::from_secs(1);
@@ -39,7 +43,7 @@ const MMAP: u32 = v4l2_memory_V4L2_MEMORY_MMAP;
 pub(super) fn list() -> io::Result<Vec<CameraDescription>> {
     let mut cameras = Vec::new();
     for index in nodes()? {
-        let device = match v4l::Device::new(index as usize) {
+        let device = match open(index) {
             Ok(device) => device,
             Err(error) => {
                 tracing::warn!("camera {index} is left out: {}", remedy::explain(index, &error, false));
@@ -64,9 +68,18 @@ pub(super) fn nodes() -> io::Result<Vec<u32>> {
     Ok(numbers)
 }
 
+/// Opens a node for us alone: a program that we start would keep the camera from being let go.
+fn open(index: u32) -> io::Result<v4l::Device> {
+    let device = v4l::Device::new(index as usize)?;
+    // SAFETY: the device keeps its file open for longer than this borrows it.
+    let file = unsafe { BorrowedFd::borrow_raw(device.handle().fd()) };
+    fcntl(file, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(device)
+}
+
 /// The name of the camera with this number.
 pub(super) fn name_of(index: u32) -> io::Result<String> {
-    match capability(&v4l::Device::new(index as usize)?.handle())? {
+    match capability(&open(index)?.handle())? {
         (name, true) => Ok(name),
         _ => Err(io::ErrorKind::NotFound.into()),
     }
@@ -92,22 +105,8 @@ fn modes(device: &v4l::Device, wish: &Wish) -> Vec<Mode> {
     let mut modes: Vec<Mode> = Vec::new();
     for format in PixelFormat::ALL.into_iter().filter(offered) {
         let fourcc = FourCC::new(&format.fourcc());
-        for size in device.enum_framesizes(fourcc).unwrap_or_default() {
-            let (width, height) = match size.size {
-                FrameSizeEnum::Discrete(size) => (size.width, size.height),
-                FrameSizeEnum::Stepwise(range) => {
-                    let (width, height) = wish.target_size();
-                    let across = (range.min_width, range.max_width, range.step_width);
-                    let down = (range.min_height, range.max_height, range.step_height);
-                    (in_range(width, across), in_range(height, down))
-                }
-            };
-            for interval in device.enum_frameintervals(fourcc, width, height).unwrap_or_default() {
-                let shortest = match interval.interval {
-                    FrameIntervalEnum::Discrete(interval) => interval,
-                    FrameIntervalEnum::Stepwise(range) => range.min,
-                };
-                let Some(rate) = Rate::new(shortest.denominator, shortest.numerator) else { continue };
+        for (width, height) in sizes(device, fourcc, wish) {
+            for rate in rates(device, fourcc, (width, height), wish) {
                 let mode = Mode { format, width, height, rate };
                 if width > 0 && height > 0 && !modes.contains(&mode) {
                     modes.push(mode);
@@ -117,6 +116,39 @@ fn modes(device: &v4l::Device, wish: &Wish) -> Vec<Mode> {
     }
     modes.sort_by(|a, b| mode::compare(a, b, wish));
     modes
+}
+
+/// The sizes of a format; what the device is set to where its driver lists none.
+fn sizes(device: &v4l::Device, fourcc: FourCC, wish: &Wish) -> Vec<(u32, u32)> {
+    let listed = device.enum_framesizes(fourcc).unwrap_or_default();
+    if listed.is_empty() {
+        return device.format().map(|format| (format.width, format.height)).into_iter().collect();
+    }
+    let size = |size: FrameSizeEnum| match size {
+        FrameSizeEnum::Discrete(size) => (size.width, size.height),
+        FrameSizeEnum::Stepwise(range) => {
+            let (width, height) = wish.target_size();
+            let across = (range.min_width, range.max_width, range.step_width);
+            let down = (range.min_height, range.max_height, range.step_height);
+            (in_range(width, across), in_range(height, down))
+        }
+    };
+    listed.into_iter().map(|listed| size(listed.size)).collect()
+}
+
+/// The rates of a format and size; what the device is set to where its driver lists none.
+fn rates(device: &v4l::Device, fourcc: FourCC, (width, height): (u32, u32), wish: &Wish) -> Vec<Rate> {
+    let rate = |interval: Fraction| Rate::new(interval.denominator, interval.numerator);
+    let listed = device.enum_frameintervals(fourcc, width, height).unwrap_or_default();
+    if listed.is_empty() {
+        let set = device.params().ok().and_then(|params| rate(params.interval));
+        return vec![set.unwrap_or(USUAL_RATE)];
+    }
+    let rate = |listed: FrameIntervalEnum| match listed {
+        FrameIntervalEnum::Discrete(interval) => rate(interval),
+        FrameIntervalEnum::Stepwise(range) => Some(wish.target_rate(rate(range.max)?, rate(range.min)?)),
+    };
+    listed.into_iter().filter_map(|listed| rate(listed.interval)).collect()
 }
 
 /// The value in a range with steps that is next to `wished`.
@@ -129,7 +161,7 @@ fn in_range(wished: u32, (least, most, step): (u32, u32, u32)) -> u32 {
 pub(super) struct Device {
     name: String,
     layout: Layout,
-    rate: Option<Rate>,
+    rate: Rate,
     // Before the device: buffers go first.
     stream: Stream,
     _device: v4l::Device,
@@ -138,7 +170,7 @@ pub(super) struct Device {
 impl Device {
     /// Opens the device and starts its stream in the mode that suits best.
     pub fn open(index: u32, wish: &Wish) -> io::Result<Self> {
-        let device = v4l::Device::new(index as usize)?;
+        let device = open(index)?;
         let (name, is_camera) = capability(&device.handle())?;
         if !is_camera {
             return Err(io::Error::other("it carries no pictures; `awing cameras` lists those that do"));
@@ -153,11 +185,11 @@ impl Device {
             return Err(io::Error::other(reason));
         }
         let rate = match device.set_params(&Parameters::new(Fraction::new(mode.rate.seconds, mode.rate.frames))) {
-            Ok(given) => Rate::new(given.interval.denominator, given.interval.numerator),
+            Ok(given) => Rate::new(given.interval.denominator, given.interval.numerator).unwrap_or(mode.rate),
             // A driver without this call has one rate only.
             Err(error) => {
                 tracing::debug!("camera {index} keeps its rate: {error}");
-                Some(mode.rate)
+                mode.rate
             }
         };
         let (width, height) = (given.width as usize, given.height as usize);
@@ -176,7 +208,7 @@ impl Device {
     }
 
     /// As its driver promises it.
-    pub fn rate(&self) -> Option<Rate> {
+    pub fn rate(&self) -> Rate {
         self.rate
     }
 
