@@ -159,30 +159,28 @@ fn other_files_are_told_from_checkpoints() {
     }
 }
 
-fn few() -> Vec<Saved> {
-    let mut tensors = small();
-    tensors.truncate(7);
-    tensors
-}
-
 #[test]
 fn a_file_cut_off_anywhere_is_refused() {
     for write in WRITERS {
-        let bytes = write(&few(), Wrapping::StateDict);
-        for end in 0..bytes.len() {
+        let bytes = write(&small(), Wrapping::StateDict);
+        import_pytorch_bytes(&bytes).unwrap();
+        let last = bytes.len() - 300;
+        for end in (0..last).step_by(last / 1000 + 1).chain(last..bytes.len()) {
             import_pytorch_bytes(&bytes[..end]).unwrap_err();
         }
     }
 }
 
 #[test]
-fn no_damaged_byte_makes_a_panic_or_a_model() {
+fn no_damaged_byte_makes_a_panic() {
     for write in WRITERS {
-        let mut bytes = write(&few(), Wrapping::StateDict);
+        // Few, so that every byte can be damaged.
+        let mut bytes = write(&small()[..7], Wrapping::StateDict);
         for place in 0..bytes.len() {
             let right = bytes[place];
             for wrong in [0, 0xff, right ^ 1, right ^ 0x80, right.wrapping_add(1), b'.', b'(', b'u', b'R', b'0', b'r'] {
                 bytes[place] = wrong;
+                // Too few tensors for any network.
                 import_pytorch_bytes(&bytes).unwrap_err();
             }
             bytes[place] = right;

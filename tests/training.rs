@@ -134,11 +134,18 @@ fn killed_and_resumed_is_as_if_nothing_had_happened() {
 #[test]
 fn a_training_gets_better_and_pauses_when_its_time_is_up() {
     let place = Place::new(100_000, &[]);
-    let output = place.train("out", &place.validated(&["--minutes", "0.05"]));
-    succeeds(&output);
-    assert!(text(&output).contains("--resume"), "{}", text(&output));
-    let rows = awing::train::read_log(&place.path("out").join("log.csv")).unwrap();
-    let errors: Vec<f64> = rows.iter().filter_map(|r| r.validation).collect();
+    let mut errors: Vec<f64> = Vec::new();
+    // A busy machine gets more time.
+    for _ in 0..20 {
+        let output = place.train("out", &place.validated(&["--resume", "--minutes", "0.05"]));
+        succeeds(&output);
+        assert!(text(&output).contains("--resume"), "{}", text(&output));
+        let rows = awing::train::read_log(&place.path("out").join("log.csv")).unwrap();
+        errors = rows.iter().filter_map(|r| r.validation).collect();
+        if errors.len() > 1 {
+            break;
+        }
+    }
     assert!(errors.last() < errors.first(), "{errors:?}");
 }
 
@@ -186,7 +193,10 @@ fn a_damaged_checkpoint_is_named_and_left_alone() {
     let mut flipped = whole.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x40;
-    for damaged in [&whole[..whole.len() / 2], &whole[..10], b"", &flipped] {
+    let mut elsewhere = whole.clone();
+    let step = whole.windows(11).position(|text| text == br#"\"step\":20"#).expect("the description is text");
+    elsewhere[step + 9] = b'1';
+    for damaged in [&whole[..whole.len() / 2], &whole[..10], b"", &flipped, &elsewhere] {
         std::fs::write(&file, damaged).unwrap();
         let before = contents(&place.path("out"));
         let message = fails(&place.train("out", &["--resume"]));

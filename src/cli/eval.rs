@@ -2,6 +2,7 @@
 //! the calibration of a model's confidences. Tables or one JSON object on standard output.
 
 use super::args::PrecisionChoice;
+use super::say;
 use crate::data::{self, Format, Sample, Split};
 use crate::detect::{Detector, Photograph, read_photographs};
 use crate::engine::{Landmarker, Outputs};
@@ -11,10 +12,11 @@ use crate::eval::{
     compare, draw_curve, evaluate, evaluate_detector,
 };
 use crate::image::Frame;
-use crate::model::Model;
+use crate::model::{Model, WeightFormat};
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -148,8 +150,18 @@ pub fn run(arguments: EvalArguments) -> Result<()> {
     } else {
         measure_landmarks(&arguments)?
     };
-    print!("{text}");
-    Ok(())
+    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+}
+
+/// Whether a file can be written is better known before the work than after it.
+fn check_target(path: Option<&Path>) -> Result<()> {
+    let folder = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    match (path, folder) {
+        (Some(path), Some(folder)) if !folder.is_dir() => {
+            bail!("cannot write {}: there is no folder {}", path.display(), folder.display())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn landmark_model(arguments: &EvalArguments) -> Result<Model> {
@@ -172,6 +184,11 @@ fn samples(arguments: &EvalArguments) -> Result<Vec<Sample>> {
 fn measure_landmarks(arguments: &EvalArguments) -> Result<String> {
     if let Some(bad) = arguments.threshold.iter().find(|t| !(t.is_finite() && **t > 0.0)) {
         bail!("--threshold {bad}: a percentage over 0 is needed");
+    }
+    check_target(arguments.plot.as_deref())?;
+    check_target(arguments.predictions.as_deref())?;
+    if let Some(plot) = arguments.plot.as_deref().filter(|plot| image::ImageFormat::from_path(plot).is_err()) {
+        bail!("--plot {}: a name that ends in .png is needed", plot.display());
     }
     let mut landmarker = Landmarker::new(&landmark_model(arguments)?, Outputs::Decoded, arguments.precision.into())?;
     let mut detector = detector(arguments)?;
@@ -207,6 +224,7 @@ fn measure_detector(arguments: &EvalArguments) -> Result<String> {
 }
 
 fn write_calibrated(arguments: &EvalArguments, out: &Path) -> Result<String> {
+    check_target(Some(out))?;
     let model = landmark_model(arguments)?;
     let mut faceless = Vec::new();
     let path = arguments.faceless.as_deref().context("--calibrate needs --faceless")?;
@@ -220,7 +238,15 @@ fn write_calibrated(arguments: &EvalArguments, out: &Path) -> Result<String> {
     let bar = ProgressBar::new(samples.len() as u64);
     let (calibration, reliability) = calibrate(&model, &samples, &faceless, || bar.inc(1))?;
     bar.finish_and_clear();
-    model.with_calibration(calibration).save(out)?;
+    let model = model.with_calibration(calibration);
+    // Weights of single precision stay what they are.
+    let is_half = |bytes: &[u8]| Model::from_bytes(bytes).is_ok_and(|half| half == model);
+    let format = match model.to_bytes(WeightFormat::F16) {
+        Ok(bytes) if is_half(&bytes) => WeightFormat::F16,
+        _ => WeightFormat::F32,
+    };
+    model.save_as(out, format)?;
+    say(&format!("wrote {}", out.display()));
     Ok(if arguments.json { json(&reliability)? } else { reliability_table(&reliability) })
 }
 
@@ -272,6 +298,11 @@ fn landmark_table(evaluation: &Evaluation) -> String {
     let mut text = table("data set", &evaluation.summaries);
     if !evaluation.subsets.is_empty() {
         text += &format!("\n{}", table("subset", &evaluation.subsets));
+    }
+    let unmeasured: usize = evaluation.summaries.iter().filter(|s| s.name != "all").map(|s| s.unmeasured).sum();
+    if unmeasured > 0 {
+        text +=
+            &format!("\n{unmeasured} faces are counted but not measured: points that the norm needs are not known.\n");
     }
     text += match evaluation.counted {
         Counted::Known => "\nNME and FR in percent; NME, FR and AUC over all points.\n",

@@ -1,5 +1,6 @@
 //! Ctrl-C: the first asks to end in order, so that files are whole; the second ends at once.
 
+use super::say;
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +13,25 @@ const INTERRUPTED: i32 = 130;
 /// # Errors
 /// If the system does not let us listen, or someone listens already.
 pub(super) fn listen() -> Result<Arc<AtomicBool>> {
+    listen_and(|| {})
+}
+
+/// As [`listen`]; the first Ctrl-C is answered with a line on standard error.
+///
+/// # Errors
+/// As [`listen`].
+pub(super) fn listen_and_say(line: &'static str) -> Result<Arc<AtomicBool>> {
+    listen_and(move || say(line))
+}
+
+fn listen_and(answer: impl Fn() + Send + 'static) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
     let handler = move || {
         if asked.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED);
         }
+        answer();
     };
     ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")?;
     Ok(stop)

@@ -1,17 +1,18 @@
 //! `awing train`: a recipe and data in, a model file out.
 
+use super::args::{minutes, positive};
 use super::device::DeviceChoice;
+use super::{interrupt, say};
 use crate::data::{self, Format, LandmarkTask, LandmarkTaskOptions, Sample, Split, Task};
 use crate::detect::{DetectorTask, DetectorValidator, Photograph, read_photographs};
 use crate::eval::LandmarkValidator;
 use crate::landmarks::Scheme;
 use crate::model::{Kind, Model};
 use crate::train::{Ending, Progress, Recipe, TrainOptions, Trainer, Validator};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
@@ -31,17 +32,17 @@ pub struct TrainArguments {
     /// Go on with the training in --out.
     #[arg(long)]
     resume: bool,
-    /// Start from the weights of this model instead of random ones.
-    #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
+    /// Start from the weights of this model instead of random ones; a training that goes on has weights of its own.
+    #[arg(long, value_name = "MODEL")]
     start_from: Option<PathBuf>,
     /// Where to compute.
     #[arg(long, value_enum, default_value = "auto")]
     device: DeviceChoice,
     /// Threads for the network; the loader has one more of its own.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     threads: Option<usize>,
     /// Stop after so many minutes, with a checkpoint.
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", value_parser = minutes)]
     minutes: Option<f64>,
 }
 
@@ -106,20 +107,9 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
             (Arc::new(task), validator)
         }
     };
-    let limit = match arguments.minutes {
-        Some(m) if m.is_finite() && m > 0.0 => Some(Duration::from_secs_f64(m * 60.0)),
-        Some(m) => bail!("--minutes {m}: a number over 0 is needed"),
-        None => None,
-    };
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = stop.clone();
-    ctrlc::set_handler(move || {
-        if asked.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("\nstopping with a checkpoint after this step (Ctrl-C again: at once, without one)");
-    })
-    .context("cannot listen for Ctrl-C")?;
+    let limit = arguments.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
+    let told = "\nstopping with a checkpoint after this step (Ctrl-C again: at once, without one)";
+    let stop = interrupt::listen_and_say(told)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let options = TrainOptions {
         out: arguments.out.clone(),
@@ -130,7 +120,9 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         stop,
     };
     let mut trainer = Trainer::new(recipe, task, options)?;
-    if let Some(path) = &arguments.start_from {
+    if let Some(path) = &arguments.start_from
+        && trainer.step() == 0
+    {
         trainer.start_from(&Model::load(path)?)?;
     }
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:20} {wide_msg}")?);
@@ -138,7 +130,7 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     let ending = trainer.run(validator.as_deref_mut().map(|v| v as &mut dyn Validator), |p| {
         if bar.is_hidden() {
             if last_line.is_none_or(|last| last.elapsed() >= BETWEEN_LINES) {
-                eprintln!("{}", describe(p));
+                say(&describe(p));
                 last_line = Some(Instant::now());
             }
         } else {

@@ -7,7 +7,7 @@
 
 use super::augment::chance;
 use super::expression::move_brows;
-use super::{Augmentation, BatchShape, DataError, Donor, ItemMut, PictureCache, Sample, Task};
+use super::{Augmentation, BatchShape, CACHE_BYTES, DataError, Donor, ItemMut, PictureCache, Sample, Task};
 use crate::geometry::{HeatmapSpace, Point, heatmap_from_crop};
 use crate::heatmap::{LandmarkTargets, TargetStyle};
 use crate::landmarks::Scheme;
@@ -44,9 +44,6 @@ pub struct LandmarkTask {
     augmentation: Augmentation,
     options: LandmarkTaskOptions,
 }
-
-/// Memory for decoded pictures; what does not fit is decoded again each time.
-const CACHE_BYTES: usize = 2 << 30;
 
 /// Side of an occluding patch of another face, in sides of that face's landmark box.
 const PATCH_SIDE: std::ops::Range<f32> = 0.2..0.9;

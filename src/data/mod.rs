@@ -61,6 +61,9 @@ pub enum DataError {
     Worker,
 }
 
+/// Memory for a training's decoded pictures; what does not fit is decoded again each time.
+pub(crate) const CACHE_BYTES: usize = 2 << 30;
+
 /// The size of one training item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchShape {

@@ -41,6 +41,7 @@ pub fn read_photographs(path: &Path, split: Split) -> Result<Vec<Photograph>, Da
     let broken =
         |line: usize, message: String| DataError::Options(format!("{}, line {}: {message}", path.display(), line + 1));
     let find = |line: usize, name: &str| -> Result<PathBuf, DataError> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let mut folder = path.parent();
         while let Some(f) = folder {
             let candidate = f.join(name);
@@ -73,7 +74,9 @@ pub fn read_photographs(path: &Path, split: Split) -> Result<Vec<Photograph>, Da
             let image = find(i, &row.image)?;
             match (row.boxes, row.points5) {
                 (Some(boxes), _) => {
-                    Ok(Photograph::Scene { image, faces: boxes.into_iter().map(landmark_box_from_head_box).collect() })
+                    // WIDER FACE has a few without an area.
+                    let boxes = boxes.into_iter().filter(|[_, _, width, height]| *width > 0.0 && *height > 0.0);
+                    Ok(Photograph::Scene { image, faces: boxes.map(landmark_box_from_head_box).collect() })
                 }
                 (None, Some(points)) => Ok(Photograph::Face { image, face: landmark_box_from_five(points) }),
                 (None, None) => Err(broken(i, "neither boxes nor points5".into())),

@@ -10,7 +10,7 @@ use crate::heatmap::{MapSize, render_point};
 use candle_core::{Result, Tensor};
 
 /// Maps.
-pub const CHANNELS: usize = 5;
+pub const CHANNELS: usize = crate::model::DETECTOR_OUTPUTS;
 /// The map of centres.
 pub const CENTER: usize = 0;
 /// The first of the two size maps; the offset maps follow.

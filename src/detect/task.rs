@@ -4,7 +4,7 @@
 use super::compose::{View, spoil};
 use super::photographs::Photograph;
 use super::targets;
-use crate::data::{Augmentation, Batch, BatchShape, DataError, ItemMut, Task};
+use crate::data::{Augmentation, Batch, BatchShape, CACHE_BYTES, DataError, ItemMut, PictureCache, Task};
 use crate::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::image::Frame;
 use candle_core::Tensor;
@@ -12,7 +12,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Faces whose longer side is under this many input pixels can't be told from texture: nothing is said about them.
 const SMALLEST_PIXELS: f32 = 9.0;
@@ -34,23 +34,13 @@ pub struct DetectorTask {
     scenes: Vec<Picture>,
     faces: Vec<Picture>,
     backgrounds: Vec<Picture>,
+    pictures: PictureCache,
 }
 
 struct Picture {
     known: Photograph,
-    frame: OnceLock<Arc<Frame>>,
-}
-
-impl Picture {
-    fn open(&self) -> Result<Arc<Frame>, DataError> {
-        if let Some(frame) = self.frame.get() {
-            return Ok(frame.clone());
-        }
-        let (Photograph::Scene { image, .. } | Photograph::Face { image, .. } | Photograph::Background { image }) =
-            &self.known;
-        let frame = Arc::new(read(image)?);
-        Ok(self.frame.get_or_init(|| frame).clone())
-    }
+    /// In the cache.
+    number: usize,
 }
 
 fn read(image: &Path) -> Result<Frame, DataError> {
@@ -64,23 +54,24 @@ impl DetectorTask {
     /// [`DataError::Options`] if there is no face or no background among them, or the augmentation is impossible.
     pub fn new(photographs: Vec<Photograph>, size: usize, augmentation: Augmentation) -> Result<Self, DataError> {
         augmentation.check()?;
+        let pictures = PictureCache::new(photographs.len(), CACHE_BYTES);
         let (mut scenes, mut faces, mut backgrounds) = (Vec::new(), Vec::new(), Vec::new());
-        for known in photographs {
+        for (number, known) in photographs.into_iter().enumerate() {
             let list = match &known {
                 Photograph::Scene { .. } => &mut scenes,
                 Photograph::Face { .. } => &mut faces,
                 Photograph::Background { .. } => &mut backgrounds,
             };
-            list.push(Picture { known, frame: OnceLock::new() });
+            list.push(Picture { known, number });
         }
         for (list, what) in [(&scenes, "scenes with boxes"), (&faces, "single faces"), (&backgrounds, "backgrounds")] {
             if list.is_empty() {
                 return Err(DataError::Options(format!(
-                    "a detector learns from scenes with boxes, single faces and backgrounds; there are no {what} in --data"
+                    "a detector learns from scenes with boxes, single faces and backgrounds; there are no {what} here"
                 )));
             }
         }
-        Ok(Self { size, augmentation, scenes, faces, backgrounds })
+        Ok(Self { size, augmentation, scenes, faces, backgrounds, pictures })
     }
 
     /// Draws one item: the picture, the faces to be found and the places that are left open, in input pixels.
@@ -111,7 +102,12 @@ impl DetectorTask {
 
     fn choose<'a>(&self, rng: &mut ChaCha8Rng, list: &'a [Picture]) -> Result<(&'a Photograph, Arc<Frame>), DataError> {
         match list.choose(rng) {
-            Some(picture) => Ok((&picture.known, picture.open()?)),
+            Some(Picture { known, number }) => {
+                let (Photograph::Scene { image, .. }
+                | Photograph::Face { image, .. }
+                | Photograph::Background { image }) = known;
+                Ok((known, self.pictures.get_with(*number, || read(image))?))
+            }
             None => Err(DataError::Options("there is no picture to draw from".into())),
         }
     }

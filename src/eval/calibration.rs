@@ -70,7 +70,7 @@ pub fn calibrate(
     }
     let failed = |e: candle_core::Error| EvalError::Network(e.to_string());
     let config = model.config();
-    let scheme = Scheme::of_points(config.points).unwrap_or(Scheme::Wflw98);
+    let scheme = Scheme::of_points(config.points).ok_or(EvalError::Scheme { points: config.points })?;
     let mut crops = Crops::new(Network::from_model(model, &candle_core::Device::Cpu).map_err(failed)?, scheme);
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let augmentation = Augmentation::default();
@@ -99,7 +99,9 @@ pub fn calibrate(
         let angle_rad = rng.random_range(-0.5..0.5);
         crop_into(&frame, &crop_from_frame(center, side, angle_rad, size), size, Border::Replicate, &mut picture);
         augmentation.paint(&mut rng, size, size, &mut picture, |_| Ok(None))?;
-        crops.add(number / faceless.len() % 2, picture, None).map_err(failed)?;
+        // A picture is in one half only, if there are two.
+        let half = if faceless.len() > 1 { number % faceless.len() % 2 } else { number % 2 };
+        crops.add(half, picture, None).map_err(failed)?;
     }
     crops.run().map_err(failed)?;
     let [fitted, tested] = crops.outcomes;

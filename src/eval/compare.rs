@@ -71,6 +71,10 @@ pub fn compare(first: &Evaluation, second: &Evaluation) -> Result<Vec<Comparison
         let name = |face: &FaceResult| format!("{} ({})", face.image, face.dataset);
         return Err(CompareError::Face { number: i + 1, first: name(pairs[i].0), second: name(pairs[i].1) });
     }
+    let points = |face: &FaceResult| face.landmarks.len();
+    if pairs.iter().any(|(a, b)| !a.is_missed() && !b.is_missed() && points(a) != points(b)) {
+        return Err(CompareError::Options("the number of landmarks"));
+    }
     let over = |figure: String, value: &dyn Fn(&FaceResult) -> Option<f64>| {
         let values: Vec<(f64, f64)> = pairs.iter().filter_map(|(a, b)| Some((value(a)?, value(b)?))).collect();
         (!values.is_empty()).then(|| paired_bootstrap(figure, &values))

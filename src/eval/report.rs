@@ -29,8 +29,12 @@ pub enum EvalError {
     NoOwnBox(String),
     #[error("the network failed: {0}")]
     Network(String),
-    #[error("pictures without faces are needed here as well, a list of them (.txt)")]
+    #[error(
+        "pictures without faces are needed here as well: a list (.txt) of at least six of them, of which every sixth counts"
+    )]
     NoBackgrounds,
+    #[error("a model of {points} points can't be measured: faces are annotated with 98, 68, 29 or 19")]
+    Scheme { points: usize },
     #[error("none of the faces can be measured with this norm: the points that it needs are not known in this data")]
     NothingToMeasure,
 }
@@ -153,7 +157,7 @@ pub fn evaluate(
 ) -> Result<Evaluation, EvalError> {
     let mut faces = Vec::with_capacity(samples.len());
     let mut all_known = true;
-    let scheme = landmarker.scheme().unwrap_or(Scheme::Wflw98);
+    let scheme = landmarker.scheme().ok_or_else(|| EvalError::Scheme { points: landmarker.points() })?;
     for sample in samples {
         let sample = &sample.clone().in_scheme(scheme)?;
         let frame = sample.open()?;
@@ -246,7 +250,8 @@ fn summarize(name: &str, faces: &[&FaceResult], counted: Counted, thresholds: &[
     let over = if counted == Counted::Known { &known } else { &of68 };
     let is_measured = over.len() + missed > 0;
     let at = thresholds.iter().map(|&threshold| AtThreshold {
-        threshold_percent: 100.0 * threshold,
+        // 7 % is 0.07, but a hundred times that is a little more than 7.
+        threshold_percent: (1e8 * threshold).round() / 1e6,
         failure_rate_percent: is_measured.then(|| 100.0 * metrics::failure_rate(over, missed, threshold)),
         area_under_curve: is_measured.then(|| metrics::area_under_curve(over, missed, threshold)),
     });

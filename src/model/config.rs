@@ -95,9 +95,26 @@ pub struct ModelConfig {
     pub training: serde_json::Map<String, serde_json::Value>,
 }
 
+/// Maps of a detector: the centre, and offset and size of the face there, two each.
+pub const DETECTOR_OUTPUTS: usize = 5;
+/// Bounds of what a description can ask for, far beyond anything that is of use: a file of a few bytes must not be able to
+/// take all memory.
+const MOST_PIXELS: usize = 4096;
+pub(crate) const MOST_CHANNELS: usize = 4096;
+pub(crate) const MOST_REPEATS: usize = 64;
+
 impl ModelConfig {
     /// What is wrong with the description, if anything.
     pub fn check(&self) -> Result<(), String> {
+        if self.outputs > MOST_CHANNELS || self.input_size > MOST_PIXELS {
+            return Err(format!(
+                "{} maps and an input of {} pixels are more than {MOST_CHANNELS} and {MOST_PIXELS}",
+                self.outputs, self.input_size
+            ));
+        }
+        if self.kind == Kind::Detector && (self.outputs, self.points) != (DETECTOR_OUTPUTS, 0) {
+            return Err(format!("a detector has {DETECTOR_OUTPUTS} outputs and 0 points"));
+        }
         match &self.architecture {
             Architecture::Edge(edge) => edge.check()?,
             Architecture::Paper(paper) => paper.check()?,

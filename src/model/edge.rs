@@ -4,6 +4,7 @@
 //! The stem brings the picture to a quarter of its size; the hourglass goes down by strided blocks and up again by
 //! nearest neighbour, adding a skip block's output on every level.
 
+use super::config::{MOST_CHANNELS, MOST_REPEATS};
 use super::graph::{Graph, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,13 @@ pub struct EdgeConfig {
 impl EdgeConfig {
     /// What is wrong with the sizes, if anything.
     pub fn check(&self) -> Result<(), String> {
+        let repeats = [self.stacks, self.stem_blocks, self.middle_blocks, self.widths.len()];
+        if repeats.iter().chain(&self.up_blocks).any(|n| *n > MOST_REPEATS) {
+            return Err(format!("stacks, blocks and levels are {MOST_REPEATS} at most"));
+        }
+        if self.widths.iter().chain([&self.stem_channels]).any(|n| *n > MOST_CHANNELS) {
+            return Err(format!("stem_channels and widths are {MOST_CHANNELS} at most"));
+        }
         if self.widths.len() < 2 {
             return Err("widths needs two levels at least".into());
         }

@@ -47,6 +47,8 @@ pub enum ModelError {
     WrongType { name: String, actual: Dtype },
     #[error("tensor {name} holds a number that is not finite")]
     NotFinite { name: String },
+    #[error("tensor {name} holds a variance under 0")]
+    NegativeVariance { name: String },
     #[error("tensor {name} holds a number that is too large for half precision: store it in single precision")]
     TooLarge { name: String },
 }
@@ -75,7 +77,7 @@ impl Model {
     pub fn new(config: ModelConfig, tensors: HashMap<String, Vec<f32>>) -> Result<Self, ModelError> {
         config.check().map_err(ModelError::BadDescription)?;
         let parameters = config.graph().parameters();
-        for Parameter { name, shape, .. } in &parameters {
+        for Parameter { name, shape, role, .. } in &parameters {
             let values = tensors.get(name).ok_or_else(|| ModelError::Missing { name: name.clone() })?;
             if values.len() != shape.iter().product::<usize>() {
                 let (actual, expected) = (vec![values.len()], shape.clone());
@@ -83,6 +85,9 @@ impl Model {
             }
             if values.iter().any(|v| !v.is_finite()) {
                 return Err(ModelError::NotFinite { name: name.clone() });
+            }
+            if *role == Role::RunningVariance && values.iter().any(|v| *v < 0.0) {
+                return Err(ModelError::NegativeVariance { name: name.clone() });
             }
         }
         if tensors.len() > parameters.len() {
@@ -330,6 +335,30 @@ mod tests {
         tensors.insert("surplus".into(), vec![0.0]);
         let error = Model::new(model.config.clone(), tensors).unwrap_err();
         assert!(matches!(error, ModelError::Superfluous { name } if name == "surplus"));
+    }
+
+    #[test]
+    fn a_description_cannot_ask_for_the_impossible() {
+        let changed = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut config = serde_json::to_value(tiny().config).unwrap();
+            change(&mut config);
+            Model::new(serde_json::from_value(config).unwrap(), tiny().tensors).unwrap_err().to_string()
+        };
+        let huge = serde_json::json!(1_000_000_000_000_u64);
+        for key in ["stacks", "stem_blocks", "middle_blocks", "stem_channels"] {
+            let error = changed(&|config| config["architecture"]["edge"][key] = huge.clone());
+            assert!(error.contains("at most"), "{key}: {error}");
+        }
+        let error = changed(&|config| config["architecture"]["edge"]["widths"] = vec![8; 100_000].into());
+        assert!(error.contains("at most"), "{error}");
+        for key in ["input_size", "outputs"] {
+            assert!(changed(&|config| config[key] = huge.clone()).contains("more than"), "{key}");
+        }
+        assert!(changed(&|config| config["kind"] = "detector".into()).contains("5 outputs"));
+        let mut tensors = tiny().tensors;
+        tensors.get_mut("stem.0.norm.running_var").unwrap()[0] = -1.0;
+        let error = Model::new(tiny().config, tensors).unwrap_err();
+        assert!(matches!(error, ModelError::NegativeVariance { name } if name == "stem.0.norm.running_var"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod pytorch;
 mod quantization;
 
 pub use bundled::{default_detector, default_landmarks};
-pub use config::{Architecture, BoxSide, CropConvention, Kind, ModelConfig};
+pub use config::{Architecture, BoxSide, CropConvention, DETECTOR_OUTPUTS, Kind, ModelConfig};
 pub use edge::EdgeConfig;
 pub use file::{Model, ModelError, WeightFormat};
 pub use network::{Mode, Network};

@@ -148,6 +148,11 @@ impl Network {
         for &output in &self.graph.outputs {
             last_use[output] = usize::MAX;
         }
+        // What has gradients is kept by candle until the end, all maps of the network.
+        let of = |parameter: &Var| match mode {
+            Mode::Train => parameter.as_tensor().clone(),
+            Mode::Evaluate => parameter.as_detached_tensor(),
+        };
         let mut values: Vec<Option<Tensor>> = vec![None; self.graph.nodes.len()];
         for (id, node) in self.graph.nodes.iter().enumerate() {
             let inputs: Vec<Tensor> = node
@@ -158,23 +163,23 @@ impl Network {
             let value = match &node.operation {
                 Operation::Input => pictures.clone(),
                 Operation::Convolution { name, kernel, stride, depthwise, .. } => {
-                    let weight = self.required(name, "weight")?.as_tensor();
-                    let bias = self.tensor(name, "bias").map(Var::as_tensor);
+                    let weight = of(self.required(name, "weight")?);
+                    let bias = self.tensor(name, "bias").map(of);
                     let convolve = if *depthwise { ops::depthwise_conv2d } else { ops::conv2d };
-                    convolve(&inputs[0], weight, bias, *stride, kernel / 2)?
+                    convolve(&inputs[0], &weight, bias.as_ref(), *stride, kernel / 2)?
                 }
                 Operation::BatchNorm { name, relu } => {
-                    let mode = match mode {
+                    let norm_mode = match mode {
                         Mode::Train => ops::NormMode::Train { momentum: NORM_MOMENTUM },
                         Mode::Evaluate => ops::NormMode::Evaluate,
                     };
                     ops::batch_norm(
                         &inputs[0],
-                        self.required(name, "weight")?.as_tensor(),
-                        self.required(name, "bias")?.as_tensor(),
+                        &of(self.required(name, "weight")?),
+                        &of(self.required(name, "bias")?),
                         self.required(name, "running_mean")?,
                         self.required(name, "running_var")?,
-                        mode,
+                        norm_mode,
                         NORM_EPSILON,
                         *relu,
                     )?

@@ -3,6 +3,7 @@
 //! Structure and names follow the official evaluation code (class `FAN`; paper section 4 and its supplement), so that
 //! its checkpoints load by name. All convolutions but those named with a bias have none.
 
+use super::config::MOST_REPEATS;
 use super::graph::{Graph, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ pub struct PaperConfig {
 impl PaperConfig {
     /// What is wrong with the sizes, if anything.
     pub fn check(&self) -> Result<(), String> {
-        if self.stacks == 0 { Err("stacks is at least 1".into()) } else { Ok(()) }
+        if (1..=MOST_REPEATS).contains(&self.stacks) { Ok(()) } else { Err(format!("stacks are 1 to {MOST_REPEATS}")) }
     }
 
     /// The network with `outputs` maps a stack, the last of them the boundary map.

@@ -402,10 +402,8 @@ pub(super) fn draw(
     }
 
     // Brows.
-    for (from, order) in [(33, [0, 1, 2, 3, 4, 5, 6, 7, 8]), (42, [0, 1, 2, 3, 4, 7, 6, 5, 8])] {
-        let outline: Vec<_> = order.into_iter().map(|i| points[from + i]).collect();
-        let outline = if from == 42 { of(&[42, 43, 44, 45, 46, 47, 48, 49, 50]) } else { outline };
-        painter.blob(&outline, &Fill::Plain(shaded(*hair, 0.9), 0.88));
+    for brow in [33..=41, 42..=50] {
+        painter.blob(&points[brow], &Fill::Plain(shaded(*hair, 0.9), 0.88));
     }
 
     // Mouth: lips, the dark inside with teeth, the line between.

@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 const STATE_KEY: &str = "awing_training";
-/// Metadata that tells whether the tensors are those that were written.
+/// Metadata that tells whether description and tensors are those that were written.
 const CHECKSUM_KEY: &str = "awing_checksum";
 
-/// FNV-1a over the bytes of all tensors, in the order of the parameters.
+/// FNV-1a over the description and the bytes of all tensors, in the order of the parameters.
 #[derive(Clone, Copy)]
 struct Checksum(u64);
 
@@ -71,7 +71,9 @@ pub(super) fn save(
         stored.push((format!("first/{}", p.name), bytes(&state.moments[i].first)));
         stored.push((format!("second/{}", p.name), bytes(&state.moments[i].second)));
     }
+    let text = serde_json::to_string(&(position, recipe)).map_err(|e| failed(e.to_string()))?;
     let mut checksum = Checksum::new();
+    checksum.take(text.as_bytes());
     stored.iter().for_each(|(_, bytes)| checksum.take(bytes));
     let views = stored
         .iter()
@@ -80,7 +82,6 @@ pub(super) fn save(
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| failed(e.to_string()))?;
-    let text = serde_json::to_string(&(position, recipe)).map_err(|e| failed(e.to_string()))?;
     let metadata = HashMap::from([(STATE_KEY.to_owned(), text), (CHECKSUM_KEY.to_owned(), checksum.text())]);
     let whole = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))?;
     crate::files::write_whole(&file, &whole).map_err(|e| failed(e.to_string()))
@@ -102,6 +103,7 @@ pub(super) fn load(folder: &Path, recipe: &Recipe, parameters: &[Parameter]) -> 
     }
     let tensors = SafeTensors::deserialize(&whole).map_err(|e| failed(e.to_string()))?;
     let mut checksum = Checksum::new();
+    checksum.take(text.as_bytes());
     let mut read = |group: &str, p: &Parameter| -> Result<Vec<f32>, TrainError> {
         let name = format!("{group}/{}", p.name);
         let view = tensors.tensor(&name).map_err(|e| failed(e.to_string()))?;

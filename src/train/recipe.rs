@@ -109,6 +109,9 @@ impl Recipe {
             Kind::Detector if self.targets != TargetStyle::Continuous => {
                 return Err("a detector's targets are always continuous: leave out targets".into());
             }
+            Kind::Detector if !self.datasets.is_empty() => {
+                return Err("a detector draws its items from all its data: leave out datasets".into());
+            }
             Kind::Detector => {}
         }
         if self.sigma_cells <= 0.0 {

@@ -115,6 +115,9 @@ pub struct Trainer {
     rows: Vec<LogRow>,
 }
 
+/// What a training leaves behind.
+const MODEL_FILE: &str = "model.safetensors";
+
 impl Trainer {
     /// Prepares a training, a new one or one to go on with.
     ///
@@ -127,8 +130,16 @@ impl Trainer {
         let network = Network::random(&recipe.model, recipe.seed, &options.device)?;
         let parameters: Vec<Parameter> = network.parameters().iter().map(|(p, _)| p.clone()).collect();
         let there = checkpoint::path(&options.out).exists();
-        if there && !options.resume {
+        let model = options.out.join(MODEL_FILE);
+        if (there || model.exists()) && !options.resume {
             return Err(TrainError::Occupied(options.out));
+        }
+        if !there && model.exists() {
+            let reason = "it is gone, and without it a training can't go on; give --out another folder".into();
+            return Err(TrainError::Checkpoint { path: checkpoint::path(&options.out), reason });
+        }
+        if !there && options.resume {
+            tracing::warn!("there is no training in {} to go on with: a new one begins", options.out.display());
         }
         let (position, state, rows) = if there {
             let (position, state) = checkpoint::load(&options.out, &recipe, &parameters)?;
@@ -144,6 +155,11 @@ impl Trainer {
         let mut compute = Compute::new(network);
         compute.set(&state.values)?;
         Ok(Self { recipe, options, task, compute, parameters, position, state, rows })
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> u64 {
+        self.position.step
     }
 
     /// Starts a new training from the weights of a model instead of random ones.
@@ -209,7 +225,8 @@ impl Trainer {
             }
             let steps_per_second = (step - step_before) as f64 / started.elapsed().as_secs_f64().max(1e-9);
             let until_limit = self.options.limit.map(|limit| limit.saturating_sub(started.elapsed()));
-            let until_end = Duration::from_secs_f64((steps - step) as f64 / steps_per_second);
+            let until_end = Duration::try_from_secs_f64((steps - step) as f64 / steps_per_second);
+            let until_end = until_end.unwrap_or(Duration::MAX);
             let progress = Progress {
                 step,
                 steps,
@@ -306,7 +323,7 @@ impl Trainer {
 
     fn save(&self, measure: &str) -> Result<(), TrainError> {
         let Self { options, recipe, position, parameters, state, rows, .. } = self;
-        self.model()?.save(&options.out.join("model.safetensors"))?;
+        self.model()?.save(&options.out.join(MODEL_FILE))?;
         log::write(&options.out, rows)?;
         log::draw_curve(&options.out, rows, measure)?;
         checkpoint::save(&options.out, recipe, position, parameters, state)

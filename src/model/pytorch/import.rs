@@ -8,6 +8,7 @@ use super::names::COUNTER;
 use super::pickle::Tensor;
 use crate::heatmap::{Calibration, Decoding};
 use crate::landmarks::Scheme;
+use crate::model::config::MOST_REPEATS;
 use crate::model::graph::Parameter;
 use crate::model::{Architecture, BoxSide, CropConvention, Kind, Model, ModelConfig, ModelError, PaperConfig};
 use std::collections::HashMap;
@@ -50,6 +51,7 @@ pub fn import_pytorch_bytes(bytes: &[u8]) -> Result<Model, CheckpointError> {
         quantization: None,
         training: serde_json::Map::new(),
     };
+    config.check().map_err(ModelError::BadDescription)?;
     let parameters = config.graph().parameters();
     for Parameter { name, shape, .. } in &parameters {
         let tensor = by_name.get(name.as_str()).ok_or_else(|| ModelError::Missing { name: name.clone() })?;
@@ -72,14 +74,14 @@ pub fn import_pytorch_bytes(bytes: &[u8]) -> Result<Model, CheckpointError> {
     Ok(Model::new(config, tensors)?)
 }
 
-/// How many stacks, without a gap, have a tensor; at least one.
+/// How many stacks, without a gap, have a tensor; at least one, and no more than a network can have and one.
 fn stacks(tensors: &HashMap<&str, &Tensor>) -> usize {
     let belongs = |name: &str, stack: usize| {
         STACK_LAYERS.iter().any(|layer| {
             name.strip_prefix(layer).and_then(|rest| rest.split('.').next()) == Some(stack.to_string().as_str())
         })
     };
-    (0..).take_while(|&stack| tensors.keys().any(|name| belongs(name, stack))).count().max(1)
+    (0..=MOST_REPEATS).take_while(|&stack| tensors.keys().any(|name| belongs(name, stack))).count().max(1)
 }
 
 /// How many landmarks the first stack has maps of; 98 if it has no maps, whose absence is then reported.
