@@ -606,22 +606,39 @@ fn what_is_no_camera_is_refused_by_the_live_bench() {
     assert!(awing.said().contains("is no camera"), "{}", awing.said());
 }
 
-/// The figures of docs/live.md; alone on the machine: `cargo test --release --test camera -- --ignored --nocapture figures`.
-/// `AWING_SOAK_MINUTES` says how long the soak takes (default 60).
-#[test]
-#[ignore = "takes over an hour"]
-fn figures_of_the_way_from_camera_to_screen() {
-    let rig = Rig::of_real_video();
-    for (mode, frames) in [("YUYV 640 480 1 30", 600), ("MJPG 640 480 1 30", 600), ("YUYV 640 480 1 60", 1200)] {
+/// Modes of the figures in docs/live.md, and how many frames are measured.
+const MEASURED: [(&str, u32); 3] =
+    [("YUYV 640 480 1 30", 600), ("MJPG 640 480 1 30", 600), ("YUYV 640 480 1 60", 1200)];
+
+/// Prints the figures of each mode, with a program that `run` runs.
+fn print_figures(rig: &Rig, run: impl Fn(&str) -> Awing) {
+    for (mode, frames) in MEASURED {
         rig.add(0, &format!("name {mode}\nmode {mode}"));
-        let mut awing = rig.awing(&format!("bench --live --frames {frames}"));
+        let mut awing = run(&format!("bench --live --frames {frames}"));
         assert!(awing.end().success(), "{}", awing.said());
         println!("{}\n", awing.written().join("\n"));
     }
+}
+
+/// The figures of docs/live.md; alone on the machine: `cargo test --release --test camera -- --ignored --nocapture
+/// --test-threads 1 figures`. `AWING_SOAK_MINUTES` says how long the soak takes (default 60).
+#[test]
+#[ignore = "takes over an hour"]
+fn figures_of_the_way_from_camera_to_painting() {
+    let rig = Rig::of_real_video();
+    print_figures(&rig, |arguments| rig.awing(arguments));
     rig.add(0, MODES);
     let minutes = std::env::var("AWING_SOAK_MINUTES").map_or(60, |text| text.parse().unwrap());
     let report = measure(&rig, &format!("bench --soak --minutes {minutes} --json"), (minutes + 1) * MINUTE);
     println!("{report}");
     let memory = &report["memory_mb"];
     assert!(memory["most_later"].as_f64().unwrap() - memory["after_warm_up"].as_f64().unwrap() < 5.0, "{report}");
+}
+
+#[cfg(feature = "window")]
+#[test]
+#[ignore = "takes a minute and needs Xvfb"]
+fn figures_of_the_way_from_camera_to_screen() {
+    let (display, rig) = (display::Display::start(), Rig::of_real_video());
+    print_figures(&rig, |arguments| rig.awing_in_window(&display.name, arguments));
 }

@@ -141,15 +141,18 @@ impl From<BoxChoice> for BoxSource {
 }
 
 pub fn run(arguments: EvalArguments) -> Result<()> {
-    let text = if let Some(reports) = &arguments.compare {
-        compare_reports(reports, arguments.json)?
+    if let Some(reports) = &arguments.compare {
+        print(&compare_reports(reports, arguments.json)?)
     } else if arguments.detection {
-        measure_detector(&arguments)?
+        print(&measure_detector(&arguments)?)
     } else if let Some(out) = &arguments.calibrate {
-        write_calibrated(&arguments, out)?
+        print(&write_calibrated(&arguments, out)?)
     } else {
-        measure_landmarks(&arguments)?
-    };
+        measure_landmarks(&arguments)
+    }
+}
+
+fn print(text: &str) -> Result<()> {
     io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }
 
@@ -181,7 +184,7 @@ fn samples(arguments: &EvalArguments) -> Result<Vec<Sample>> {
     Ok(samples)
 }
 
-fn measure_landmarks(arguments: &EvalArguments) -> Result<String> {
+fn measure_landmarks(arguments: &EvalArguments) -> Result<()> {
     if let Some(bad) = arguments.threshold.iter().find(|t| !(t.is_finite() && **t > 0.0)) {
         bail!("--threshold {bad}: a percentage over 0 is needed");
     }
@@ -202,6 +205,8 @@ fn measure_landmarks(arguments: &EvalArguments) -> Result<String> {
     };
     let evaluation = evaluate(&mut landmarker, &mut find, &samples, &options, || bar.inc(1))?;
     bar.finish_and_clear();
+    // First, so that it is there whatever happens to the files.
+    let printed = print(&if arguments.json { json(&evaluation)? } else { landmark_table(&evaluation) });
     if let Some(path) = &arguments.plot {
         draw_curve(&evaluation, path)?;
     }
@@ -209,7 +214,7 @@ fn measure_landmarks(arguments: &EvalArguments) -> Result<String> {
         crate::files::write_whole(path, predictions(&evaluation.faces)?.as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(if arguments.json { json(&evaluation)? } else { landmark_table(&evaluation) })
+    printed
 }
 
 fn measure_detector(arguments: &EvalArguments) -> Result<String> {
