@@ -365,7 +365,7 @@ mod in_a_window {
         let child = started(command, &json, 30);
         signal("STOP", display.server.id());
         // Until the connection is full.
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(Duration::from_secs(1));
         signal("INT", child.id());
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
