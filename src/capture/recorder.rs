@@ -17,8 +17,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 const VIDEO_ENDINGS: [&str; 5] = ["mp4", "mkv", "mov", "webm", "avi"];
 /// Frames a second of a video whose source has no rate of its own.
 const USUAL_RATE: f64 = 30.0;
-/// Longer pauses of the source are not recorded at length, in seconds.
+/// Longer pauses of the source are not recorded at length, in seconds ...
 const LONGEST_PAUSE_S: f64 = 5.0;
+/// ... but where frames of it were left out.
+const LONGEST_GAP_S: f64 = 60.0;
 /// Frames a second of an animated GIF; most viewers slow down what is faster.
 const GIF_RATE: f64 = 20.0;
 /// How much the colours of a GIF may be simplified for speed, 1..=30.
@@ -119,9 +121,9 @@ impl Recorder {
             }
             .and_then(|begun| {
                 self.sink = begun;
-                self.sink.add_to_film(frame, time_s)
+                self.sink.add_to_film(frame, number, time_s)
             }),
-            Sink::Video(_) | Sink::Gif(_) => self.sink.add_to_film(frame, time_s),
+            Sink::Video(_) | Sink::Gif(_) => self.sink.add_to_film(frame, number, time_s),
         };
         added.map_err(|error| self.failed(&error))
     }
@@ -147,10 +149,10 @@ impl Recorder {
 }
 
 impl Sink {
-    fn add_to_film(&mut self, frame: &Frame, time_s: f64) -> io::Result<()> {
+    fn add_to_film(&mut self, frame: &Frame, number: u64, time_s: f64) -> io::Result<()> {
         match self {
-            Self::Video(video) => video.add(frame, time_s),
-            Self::Gif(gif) => gif.add(frame, time_s),
+            Self::Video(video) => video.add(frame, number, time_s),
+            Self::Gif(gif) => gif.add(frame, number, time_s),
             Self::Picture(_) | Self::Folder(_) | Self::Waiting(_) => Ok(()),
         }
     }
@@ -166,20 +168,23 @@ fn part_of(path: &Path) -> PathBuf {
 struct Clock {
     start_s: f64,
     last_s: f64,
+    last_number: Option<u64>,
     rate: f64,
     written: u64,
 }
 
 impl Clock {
     fn new(start_s: f64, rate: f64) -> Self {
-        Self { start_s, last_s: start_s, rate, written: 0 }
+        Self { start_s, last_s: start_s, last_number: None, rate, written: 0 }
     }
 
     /// How many times a frame of this time is to be written, so that the recording keeps time: 0 where frames come
-    /// faster than the recording's, more than 1 after a pause.
-    fn repeats(&mut self, time_s: f64) -> u64 {
+    /// faster than the recording's, more than 1 after a pause or frames that were left out.
+    fn repeats(&mut self, number: u64, time_s: f64) -> u64 {
         let pause_s = time_s - self.last_s;
-        if !(0.0..=LONGEST_PAUSE_S).contains(&pause_s) {
+        let is_next = self.last_number.replace(number).is_none_or(|last| number == last + 1);
+        let longest_s = if is_next { LONGEST_PAUSE_S } else { LONGEST_GAP_S };
+        if !(0.0..=longest_s).contains(&pause_s) {
             // The clock jumped: go on with the next frame.
             self.start_s = time_s - self.written as f64 / self.rate;
         }
@@ -228,6 +233,9 @@ impl Video {
             // Tracking needs the processor more than the file needs to be small, and the end is not waited for long.
             command.args(["-preset", "veryfast"]);
         }
+        if is_one_of(&["webm"]) {
+            command.args(["-deadline", "realtime", "-cpu-used", "8"]);
+        }
         // Most players want chroma at half the size, which wants even sides.
         command.args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-an"]);
         command.arg("file:".to_owned() + &part.to_string_lossy());
@@ -239,7 +247,7 @@ impl Video {
         Ok(Self { ffmpeg, complaints, pictures, part, size, clock, shown: frame.clone() })
     }
 
-    fn add(&mut self, frame: &Frame, time_s: f64) -> io::Result<()> {
+    fn add(&mut self, frame: &Frame, number: u64, time_s: f64) -> io::Result<()> {
         let resized;
         let frame = if (frame.width(), frame.height()) == self.size {
             frame
@@ -247,7 +255,7 @@ impl Video {
             resized = fitted(frame, self.size)?;
             &resized
         };
-        let repeats = self.clock.repeats(time_s);
+        let repeats = self.clock.repeats(number, time_s);
         for _ in 1..repeats {
             self.write_shown()?;
         }
@@ -311,8 +319,8 @@ impl Gif {
         Ok(Self { encoder, part, size, clock: Clock::new(time_s, rate), shown: None })
     }
 
-    fn add(&mut self, frame: &Frame, time_s: f64) -> io::Result<()> {
-        let repeats = self.clock.repeats(time_s);
+    fn add(&mut self, frame: &Frame, number: u64, time_s: f64) -> io::Result<()> {
+        let repeats = self.clock.repeats(number, time_s);
         if repeats == 0 {
             return Ok(());
         }
@@ -451,8 +459,10 @@ mod tests {
     #[test]
     fn a_recording_keeps_time_through_pauses_bursts_and_jumps() {
         let mut clock = Clock::new(2.0, 10.0);
-        let repeats: Vec<u64> = [2.0, 2.1, 2.12, 2.2, 2.6, 500.0, 500.1, 0.0, 0.1].map(|t| clock.repeats(t)).to_vec();
+        let times = [2.0, 2.1, 2.12, 2.2, 2.6, 500.0, 500.1, 0.0, 0.1];
+        let repeats: Vec<u64> = times.iter().zip(0..).map(|(t, number)| clock.repeats(number, *t)).collect();
         assert_eq!(repeats, [1, 1, 0, 1, 4, 1, 1, 1, 1]);
+        assert_eq!(clock.repeats(70, 6.1), 60, "what was left out is made up for");
     }
 
     #[test]

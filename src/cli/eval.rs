@@ -190,7 +190,8 @@ fn measure_landmarks(arguments: &EvalArguments) -> Result<()> {
     }
     check_target(arguments.plot.as_deref())?;
     check_target(arguments.predictions.as_deref())?;
-    if let Some(plot) = arguments.plot.as_deref().filter(|plot| image::ImageFormat::from_path(plot).is_err()) {
+    let is_png = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+    if let Some(plot) = arguments.plot.as_deref().filter(|plot| !is_png(plot)) {
         bail!("--plot {}: a name that ends in .png is needed", plot.display());
     }
     let mut landmarker = Landmarker::new(&landmark_model(arguments)?, Outputs::Decoded, arguments.precision.into())?;

@@ -3,6 +3,7 @@
 //! In: a model and a picture, or the network's input as a tensor. Out: the raw maps of every stack.
 
 use super::device::DeviceChoice;
+use super::say;
 use crate::detect::Detector;
 use crate::engine::{Engine, EngineOptions, Outputs, Precision};
 use crate::files::write_whole;
@@ -107,7 +108,7 @@ fn from_image(path: &Path, config: &ModelConfig) -> Result<Input> {
         Some(face) => (face.rect.center(), config.crop.side(&face.rect)),
         None => {
             if config.kind == Kind::Landmarks {
-                eprintln!("no face was found in {}: the middle of the picture is shown", path.display());
+                say(&format!("no face was found in {}: the middle of the picture is shown", path.display()));
             }
             let middle = Point::new(0.5 * (frame.width() as f32 - 1.0), 0.5 * (frame.height() as f32 - 1.0));
             (middle, frame.width().min(frame.height()) as f32)

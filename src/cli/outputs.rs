@@ -126,7 +126,7 @@ impl Outputs {
         self.failure.take()
     }
 
-    /// Ends all files and says where they are; while it `is_urgent`, it waits no longer than a few seconds.
+    /// Ends all files and says where they are; while it `is_urgent`, it does not wait for an encoder that has stopped.
     ///
     /// # Errors
     /// The first, if some can't be ended; all others are.

@@ -20,8 +20,8 @@ const MOST_WAITING: usize = 16;
 const GLANCE: Duration = Duration::from_millis(20);
 /// After this long the person who wants it to end is told what it waits for.
 const TOLD_AFTER: Duration = Duration::from_millis(300);
-/// A person who wants it to end does not have to wait for longer than this.
-const LONGEST_END: Duration = Duration::from_secs(5);
+/// A person who wants it to end does not have to wait for an encoder that takes nothing for longer than this.
+const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// A recording that is going on.
 pub(super) struct Recording {
@@ -114,24 +114,23 @@ impl Recording {
         self.writer.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Waits for the end of the file, and says what became of it; while it `is_urgent`, for a few seconds at most.
+    /// Waits for the end of the file, and says what became of it; while it `is_urgent`, no longer than the encoder goes on.
     ///
     /// # Errors
     /// If it can't be written or ended.
     pub(super) fn finish(mut self, is_urgent: &dyn Fn() -> bool) -> Result<Recorded> {
         self.close();
         let part = self.part.as_ref().map_or_else(|| "the file".into(), |part| part.display().to_string());
-        let mut urgent_since = None;
-        let mut is_told = false;
+        let start = Instant::now();
+        let (mut went_on, mut is_told) = (start, false);
         while !self.is_over() {
-            if is_urgent() {
-                let waited = urgent_since.get_or_insert_with(Instant::now).elapsed();
-                if waited > TOLD_AFTER && !std::mem::replace(&mut is_told, true) {
-                    say(&format!("awing: {part} is being ended; Ctrl-C again leaves it as it is"));
-                }
-                if waited > LONGEST_END {
-                    bail!("{part} could not be ended: whatever writes it has stopped");
-                }
+            if self.written.try_iter().count() > 0 || !is_urgent() {
+                went_on = Instant::now();
+            } else if start.elapsed() > TOLD_AFTER && !std::mem::replace(&mut is_told, true) {
+                say(&format!("awing: {part} is being ended; Ctrl-C again leaves it as it is"));
+            }
+            if went_on.elapsed() > LONGEST_REST {
+                bail!("{part} is left as it is: its encoder has stopped");
             }
             thread::sleep(GLANCE);
         }
@@ -170,7 +169,8 @@ impl Recorded {
     pub(super) fn remark(self) -> String {
         match self.left_out {
             0 => String::new(),
-            n => format!(" (without {n} frames, for which the encoder was too slow)"),
+            1 => " (without a frame that came too fast for the encoder)".into(),
+            n => format!(" (without {n} frames that came too fast for the encoder)"),
         }
     }
 }

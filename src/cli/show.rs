@@ -153,7 +153,6 @@ impl Show {
                 break;
             }
         }
-        self.controls.stop.store(true, Ordering::Relaxed);
         Ok(())
     }
 

@@ -97,7 +97,7 @@ impl Take {
         self.recording.is_over()
     }
 
-    /// Waits for the end of the video and says what it is; while it `is_urgent`, for a few seconds at most.
+    /// Waits for the end of the video and says what it is; while it `is_urgent`, no longer than the encoder goes on.
     ///
     /// # Errors
     /// If the video can't be ended.

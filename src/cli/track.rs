@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 const GLANCE: Duration = Duration::from_millis(50);
 /// How long it then waits for the frame that is being worked on. A camera may be silent for ever.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// How long drawing and showing a frame may take, with what a large network sees in it, until the display counts as dead.
+const LONGEST_FRAME: Duration = Duration::from_secs(3);
 
 /// Runs the command.
 pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
@@ -76,6 +78,7 @@ pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
         thread: Mutex::new(Some(thread)),
         is_done,
         is_ending: AtomicBool::new(false),
+        is_ended: Mutex::new(false),
         controls,
         outputs,
         #[cfg(feature = "window")]
@@ -97,6 +100,8 @@ struct Session {
     is_done: Arc<AtomicBool>,
     /// Whether somebody ends it already.
     is_ending: AtomicBool,
+    /// Held while it is ended; true once it is.
+    is_ended: Mutex<bool>,
     controls: Arc<Controls>,
     outputs: Arc<Mutex<Outputs>>,
     #[cfg(feature = "window")]
@@ -105,9 +110,13 @@ struct Session {
 
 impl Session {
     /// Waits for the end of tracking, or for a short while after a request to stop, and ends everything that is
-    /// written.
+    /// written. Whoever comes second waits for the first, who tells what went wrong.
     fn end(&self) -> Result<()> {
         self.is_ending.store(true, Ordering::Relaxed);
+        let mut is_ended = self.is_ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *is_ended, true) {
+            return Ok(());
+        }
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let tracked = thread.map_or(Ok(()), |thread| wait(thread, &self.is_done, &self.controls));
         let finished = self.finish_outputs();
@@ -202,7 +211,7 @@ impl Session {
         }
         let asked = Instant::now();
         while !is_ending() {
-            if asked.elapsed() > PATIENCE {
+            if asked.elapsed() > LONGEST_FRAME {
                 std::process::exit(self.end_without_display("the display does not answer"));
             }
             thread::sleep(GLANCE);

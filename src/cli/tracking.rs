@@ -102,8 +102,9 @@ impl Tracking {
             let time_s = match self.source.wait(&mut state.seen.frame, GLANCE) {
                 Ok(Waited::Frame(time_s)) => time_s,
                 Ok(Waited::Nothing) => {
-                    self.controls.told().trouble = self.source.trouble();
-                    state.is_news = true;
+                    let trouble = self.source.trouble();
+                    state.is_news |= trouble.is_some();
+                    self.controls.told().trouble = trouble;
                     continue;
                 }
                 Ok(Waited::End) => break,

@@ -34,6 +34,8 @@ const SURE_SCORE: f32 = 0.7;
 const KEEP_SCORE: f32 = 0.38;
 /// A clock that runs back by no more than this, in seconds, is taken to stand still: frames can arrive a little out of order.
 const JITTER_S: f64 = 0.5;
+/// So many frames in a row that are late tell that the clock was turned back by a little.
+const LATE_FRAMES: u32 = 5;
 /// How often the detector is asked about a face in doubt, in seconds.
 const DOUBT_EVERY_S: f64 = 1.0;
 /// For so many frames a lost face is looked for where it was: a blink of the camera, a hand that passes.
@@ -195,7 +197,7 @@ impl Look {
 pub(crate) struct Follower<D, L> {
     options: FollowerOptions,
     detector: D,
-    /// Equal ones, one for each thread that looks at faces.
+    /// Alike, one for each thread that looks at faces; the first may have threads of its own, for a single face.
     networks: Vec<Mutex<L>>,
     workers: Workers,
     tracks: Vec<Track>,
@@ -207,6 +209,8 @@ pub(crate) struct Follower<D, L> {
     faces: Vec<Face>,
     next_id: u64,
     time_s: f64,
+    /// Frames in a row that were taken before the last of all.
+    late_frames: u32,
     detected_s: Option<f64>,
     times: StageTimes,
 }
@@ -227,6 +231,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             faces: Vec::new(),
             next_id: 1,
             time_s: f64::NEG_INFINITY,
+            late_frames: 0,
             detected_s: None,
             times: StageTimes::default(),
         }
@@ -277,7 +282,9 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         for network in &mut self.networks {
             network.get_mut().unwrap_or_else(PoisonError::into_inner).reserve(width, height);
         }
-        let time_s = if time_s < self.time_s - JITTER_S {
+        self.late_frames = if time_s < self.time_s { self.late_frames + 1 } else { 0 };
+        let time_s = if time_s < self.time_s - JITTER_S || self.late_frames > LATE_FRAMES {
+            self.late_frames = 0;
             // The clock was turned back, or a recording began again: what was when no longer counts.
             self.detected_s = None;
             self.tracks.retain(Track::is_followed);

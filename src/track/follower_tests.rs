@@ -211,6 +211,23 @@ fn frames_a_little_out_of_order_change_nothing() {
 }
 
 #[test]
+fn a_short_clip_that_is_played_over_and_over_is_searched_for_newcomers() {
+    let face = FakeFace::at(150.0, 200.0, 80.0);
+    let mut rig = Rig::new(2);
+    let mut loop_for = |loops: usize, faces: &[FakeFace]| {
+        (0..loops)
+            .map(|_| {
+                rig.time_s = 0.0;
+                rig.show_for(0.4, faces)
+            })
+            .last()
+            .unwrap()
+    };
+    loop_for(3, &[face]);
+    assert_eq!(loop_for(6, &[face, FakeFace::at(450.0, 200.0, 80.0)]).len(), 2);
+}
+
+#[test]
 fn unrelated_pictures_of_one_time_do_not_pile_up() {
     let mut rig = Rig::new(2);
     for i in 0..50 {

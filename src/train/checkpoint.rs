@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 const STATE_KEY: &str = "awing_training";
 /// Metadata that tells whether description and tensors are those that were written.
-const CHECKSUM_KEY: &str = "awing_checksum";
+const CHECKSUM_KEY: &str = "awing_checksum_2";
 
 /// FNV-1a over the description and the bytes of all tensors, in the order of the parameters.
 #[derive(Clone, Copy)]
@@ -122,6 +122,9 @@ pub(super) fn load(folder: &Path, recipe: &Recipe, parameters: &[Parameter]) -> 
         state.moments.push(Moments { first: read("first", p)?, second: read("second", p)? });
     }
     let expected = metadata.metadata().as_ref().and_then(|m| m.get(CHECKSUM_KEY));
+    if expected.is_none() {
+        return Err(failed("it was written by another version of awing".into()));
+    }
     if expected != Some(&checksum.text()) {
         return Err(failed("its numbers are not those that were written: the file is damaged".into()));
     }

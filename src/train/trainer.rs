@@ -131,11 +131,11 @@ impl Trainer {
         let parameters: Vec<Parameter> = network.parameters().iter().map(|(p, _)| p.clone()).collect();
         let there = checkpoint::path(&options.out).exists();
         let model = options.out.join(MODEL_FILE);
-        if (there || model.exists()) && !options.resume {
+        if there && !options.resume {
             return Err(TrainError::Occupied(options.out));
         }
         if !there && model.exists() {
-            let reason = "it is gone, and without it a training can't go on; give --out another folder".into();
+            let reason = "there is a model beside it, but no checkpoint; give --out another folder".into();
             return Err(TrainError::Checkpoint { path: checkpoint::path(&options.out), reason });
         }
         if !there && options.resume {
@@ -203,6 +203,10 @@ impl Trainer {
         on_progress: &mut (dyn FnMut(&Progress) + Send),
     ) -> Result<Ending, TrainError> {
         let steps = self.recipe.schedule.steps;
+        if self.position.step == steps {
+            // The last session may have been killed between checkpoint and model.
+            self.model()?.save(&self.options.out.join(MODEL_FILE))?;
+        }
         let mut loader =
             Loader::new(self.task.clone(), self.recipe.batch_size, self.recipe.seed, self.position.step, 1)?;
         let (started, seconds_before, step_before) = (Instant::now(), self.position.seconds, self.position.step);
@@ -323,10 +327,13 @@ impl Trainer {
 
     fn save(&self, measure: &str) -> Result<(), TrainError> {
         let Self { options, recipe, position, parameters, state, rows, .. } = self;
-        self.model()?.save(&options.out.join(MODEL_FILE))?;
+        // Before anything is written: a training that has diverged leaves what was there.
+        let model = self.model()?;
         log::write(&options.out, rows)?;
         log::draw_curve(&options.out, rows, measure)?;
-        checkpoint::save(&options.out, recipe, position, parameters, state)
+        checkpoint::save(&options.out, recipe, position, parameters, state)?;
+        // At last, so that a model never lies there without a checkpoint.
+        Ok(model.save(&options.out.join(MODEL_FILE))?)
     }
 }
 

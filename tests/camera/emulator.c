@@ -15,7 +15,7 @@
 //   busy                             another program uses it
 //   denied                           the user may not use it
 //   stall [old]                      no frame comes, or only in streams that are older than the setting
-//   hang CALL                        `format` or `dequeue` never returns
+//   hang CALL                        `list`, `format` or `dequeue` never returns
 //   stop-error NUMBER                ending a stream fails with this error
 //   damage KIND EVERY                every so-many-th frame, from the first on, is `truncated`, `garbage`, `scrambled`,
 //                                    `short`, of another `size` or `flagged` by the driver
@@ -59,7 +59,7 @@ struct settings {
   char name[32];
   struct mode modes[MODES];
   int mode_count;
-  bool rate_range, unlisted, metadata, busy, denied, stall, stall_old, hang_format, hang_dequeue;
+  bool rate_range, unlisted, metadata, busy, denied, stall, stall_old, hang_list, hang_format, hang_dequeue;
   int stop_error;
   char damage[16];
   int damage_every;
@@ -170,6 +170,7 @@ static void read_settings(int node, struct settings *s) {
     } else if (!strncmp(line, "name ", 5)) {
       snprintf(s->name, sizeof s->name, "%.31s", line + 5);
     } else if (sscanf(line, "hang %15s", kind) == 1) {
+      s->hang_list |= !strcmp(kind, "list");
       s->hang_format |= !strcmp(kind, "format");
       s->hang_dequeue |= !strcmp(kind, "dequeue");
     } else if (sscanf(line, "damage %15s %d", kind, &s->damage_every) == 2) {
@@ -523,7 +524,7 @@ static bool control(int fd, unsigned long request, void *argument, int *result) 
   struct settings s;
   if (h) {
     read_settings(h->node, &s);
-    if ((request == VIDIOC_S_FMT && s.hang_format) || (request == VIDIOC_DQBUF && s.hang_dequeue)) {
+    if ((request == VIDIOC_ENUM_FMT && s.hang_list) || (request == VIDIOC_S_FMT && s.hang_format) || (request == VIDIOC_DQBUF && s.hang_dequeue)) {
       pthread_mutex_unlock(&lock);
       wait_for_ever();
     }

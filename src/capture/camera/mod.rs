@@ -21,9 +21,9 @@ mod v4l2;
 pub use mode::{Mode, PixelFormat, Rate};
 
 #[cfg(not(target_os = "linux"))]
-use self::native::{Device, list as list_all, name_of, nodes};
+use self::native::{Device, describe, name_of, nodes};
 #[cfg(target_os = "linux")]
-use self::v4l2::{Device, list as list_all, name_of, nodes};
+use self::v4l2::{Device, describe, name_of, nodes};
 use super::{CaptureError, CaptureOptions, Source, Tally, Waited};
 use crate::image::Frame;
 use decode::{Damage, Decoder};
@@ -59,20 +59,35 @@ pub struct CameraDescription {
     pub modes: Vec<Mode>,
 }
 
-/// The cameras that can capture. Devices that only carry metadata, and those without a usable format, are left out.
+/// The cameras that can capture. Devices that only carry metadata, those without a usable format, and those whose driver
+/// does not answer are left out.
 ///
 /// # Errors
-/// [`CaptureError::CameraList`] if the system can't list its cameras, or a driver does not answer.
+/// [`CaptureError::CameraList`] if the system can't list its cameras.
 pub fn list() -> Result<Vec<CameraDescription>, CaptureError> {
     // A person may take any time to answer.
     #[cfg(not(target_os = "linux"))]
     native::permitted().map_err(CaptureError::CameraList)?;
+    let mut waited_for = nodes().map_err(CaptureError::CameraList)?;
     let (answer, answered) = mpsc::channel();
-    // Whoever asked may have stopped to wait.
-    let list = move || drop(answer.send(list_all()));
-    std::thread::Builder::new().name("cameras".into()).spawn(list).map_err(CaptureError::CameraList)?;
-    let in_vain = |_| Err(io::Error::new(io::ErrorKind::TimedOut, "the driver of one does not answer"));
-    answered.recv_timeout(LISTED_WITHIN).unwrap_or_else(in_vain).map_err(CaptureError::CameraList)
+    for &index in &waited_for {
+        let answer = answer.clone();
+        // Whoever asked may have stopped to wait.
+        let ask = move || drop(answer.send((index, describe(index))));
+        std::thread::Builder::new().name("cameras".into()).spawn(ask).map_err(CaptureError::CameraList)?;
+    }
+    drop(answer);
+    let deadline = Instant::now() + LISTED_WITHIN;
+    let mut cameras = Vec::new();
+    while let Ok((index, camera)) = answered.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        waited_for.retain(|other| *other != index);
+        cameras.extend(camera);
+    }
+    for index in waited_for {
+        tracing::warn!("camera {index} is left out: its driver does not answer");
+    }
+    cameras.sort_by_key(|camera: &CameraDescription| camera.index);
+    Ok(cameras)
 }
 
 /// A frame as the driver hands it out.

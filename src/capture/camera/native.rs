@@ -19,20 +19,13 @@ use std::time::{Duration, Instant};
 
 const FORMATS: [FrameFormat; 3] = [FrameFormat::YUYV, FrameFormat::NV12, FrameFormat::MJPEG];
 
-/// The cameras that can capture in a format that is understood.
-pub(super) fn list() -> io::Result<Vec<CameraDescription>> {
-    let mut cameras = Vec::new();
-    for info in guarded(|| nokhwa::query(ApiBackend::Auto))? {
-        let CameraIndex::Index(index) = *info.index() else { continue };
-        let request = RequestedFormat::with_formats(RequestedFormatType::None, &FORMATS);
-        let Ok(mut camera) = guarded(|| Camera::new(CameraIndex::Index(index), request)) else { continue };
-        let modes = modes(&mut camera, &Wish::default());
-        if !modes.is_empty() {
-            cameras.push(CameraDescription { index, name: info.human_name(), modes });
-        }
-    }
-    cameras.sort_by_key(|camera| camera.index);
-    Ok(cameras)
+/// What the camera with this number is and can do; `None` if it has no format that is understood, or can't be opened.
+pub(super) fn describe(index: u32) -> Option<CameraDescription> {
+    let name = name_of(index).ok()?;
+    let request = RequestedFormat::with_formats(RequestedFormatType::None, &FORMATS);
+    let mut camera = guarded(|| Camera::new(CameraIndex::Index(index), request)).ok()?;
+    let modes = modes(&mut camera, &Wish::default());
+    (!modes.is_empty()).then_some(CameraDescription { index, name, modes })
 }
 
 /// The numbers of all cameras, the least first.

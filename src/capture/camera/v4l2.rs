@@ -39,24 +39,19 @@ const OLDEST: Duration = Duration::from_secs(1);
 const CAPTURE: u32 = v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE;
 const MMAP: u32 = v4l2_memory_V4L2_MEMORY_MMAP;
 
-/// The cameras that can capture; nodes that only carry metadata, or have no format that is understood, are left out.
-pub(super) fn list() -> io::Result<Vec<CameraDescription>> {
-    let mut cameras = Vec::new();
-    for index in nodes()? {
-        let device = match open(index) {
-            Ok(device) => device,
-            Err(error) => {
-                tracing::warn!("camera {index} is left out: {}", remedy::explain(index, &error, false));
-                continue;
-            }
-        };
-        let Ok((name, true)) = capability(&device.handle()) else { continue };
-        let modes = modes(&device, &Wish::default());
-        if !modes.is_empty() {
-            cameras.push(CameraDescription { index, name, modes });
+/// What the camera with this number is and can do; `None` for a node that only carries metadata, that has no format that is
+/// understood, or that can't be opened.
+pub(super) fn describe(index: u32) -> Option<CameraDescription> {
+    let device = match open(index) {
+        Ok(device) => device,
+        Err(error) => {
+            tracing::warn!("camera {index} is left out: {}", remedy::explain(index, &error, false));
+            return None;
         }
-    }
-    Ok(cameras)
+    };
+    let (name, is_camera) = capability(&device.handle()).ok()?;
+    let modes = if is_camera { modes(&device, &Wish::default()) } else { Vec::new() };
+    (!modes.is_empty()).then_some(CameraDescription { index, name, modes })
 }
 
 /// The numbers of all video nodes, the least first.
