@@ -27,6 +27,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// How long it then waits for the frame that is being worked on. A camera may be silent for ever.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// How long drawing and showing a frame may take, with what a large network sees in it, until the display counts as dead.
+#[cfg(feature = "window")]
 const LONGEST_FRAME: Duration = Duration::from_secs(3);
 
 /// Runs the command.
