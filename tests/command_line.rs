@@ -252,25 +252,42 @@ mod in_a_window {
     use super::*;
     use std::time::Instant;
 
+    /// The program in a window, writing lines and a film.
+    struct Filming {
+        folder: tempfile::TempDir,
+        child: std::process::Child,
+    }
+
+    impl Filming {
+        fn start(display: &Display) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let mut command = awing(folder.path());
+            command.env("DISPLAY", &display.name).args(["--save", "film.gif"]);
+            let child = started(command, &folder.path().join("lines.jsonl"), 30);
+            Self { folder, child }
+        }
+
+        /// Waits for the end, after which everything has to be whole.
+        fn end_whole(self) -> Output {
+            let output = self.child.wait_with_output().unwrap();
+            let folder = self.folder.path();
+            assert_eq!(names(folder), ["film.gif", "lines.jsonl"], "{}", said(&output));
+            assert!(lines(&fs::read(folder.join("lines.jsonl")).unwrap()).len() >= 30);
+            assert!(is_whole_gif(&folder.join("film.gif")));
+            output
+        }
+    }
+
     #[test]
     #[ignore = "needs Xvfb"]
     fn when_the_display_goes_away_everything_that_was_written_is_whole() {
-        let folder = tempfile::tempdir().unwrap();
         let display = Display::start();
-        let (json, film) = (folder.path().join("lines.jsonl"), folder.path().join("film.gif"));
-        let mut command = awing(folder.path());
-        command.env("DISPLAY", &display.name).args([std::ffi::OsStr::new("--save"), film.as_os_str()]);
-        let child = started(command, &json, 30);
+        let run = Filming::start(&display);
         drop(display);
-        let output = child.wait_with_output().unwrap();
+        let output = run.end_whole();
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-        assert!(
-            said(&output).contains("the display is gone; everything that was written is whole"),
-            "{}",
-            said(&output)
-        );
-        assert!(lines(&fs::read(&json).unwrap()).len() >= 30 && is_whole_gif(&film));
-        assert_eq!(names(folder.path()), ["film.gif", "lines.jsonl"]);
+        let told = "the display is gone; everything that was written is whole";
+        assert!(said(&output).contains(told), "{}", said(&output));
     }
 
     #[test]
@@ -292,17 +309,11 @@ mod in_a_window {
     #[test]
     #[ignore = "needs Xvfb"]
     fn a_window_that_is_closed_leaves_everything_whole() {
-        let folder = tempfile::tempdir().unwrap();
         let display = Display::start();
-        let (json, film) = (folder.path().join("lines.jsonl"), folder.path().join("film.gif"));
-        let mut command = awing(folder.path());
-        command.env("DISPLAY", &display.name).args([std::ffi::OsStr::new("--save"), film.as_os_str()]);
-        let child = started(command, &json, 30);
+        let run = Filming::start(&display);
         display.close_window();
-        let output = child.wait_with_output().unwrap();
+        let output = run.end_whole();
         assert!(output.status.success() && said(&output).contains("saved "), "{}", said(&output));
-        assert!(lines(&fs::read(&json).unwrap()).len() >= 30 && is_whole_gif(&film));
-        assert_eq!(names(folder.path()), ["film.gif", "lines.jsonl"]);
     }
 
     /// Waits until there is a file.
@@ -357,20 +368,15 @@ mod in_a_window {
     #[test]
     #[ignore = "needs Xvfb"]
     fn ctrl_c_ends_it_in_front_of_a_display_that_does_not_answer() {
-        let folder = tempfile::tempdir().unwrap();
         let display = Display::start();
-        let (json, film) = (folder.path().join("lines.jsonl"), folder.path().join("film.gif"));
-        let mut command = awing(folder.path());
-        command.env("DISPLAY", &display.name).args([std::ffi::OsStr::new("--save"), film.as_os_str()]);
-        let child = started(command, &json, 30);
+        let run = Filming::start(&display);
         signal("STOP", display.server.id());
         // Until the connection is full.
         std::thread::sleep(Duration::from_secs(1));
-        signal("INT", child.id());
-        let output = child.wait_with_output().unwrap();
+        signal("INT", run.child.id());
+        let output = run.end_whole();
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
         let told = "the display does not answer; everything that was written is whole";
         assert!(said(&output).contains(told), "{}", said(&output));
-        assert!(is_whole_gif(&film));
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! All of these work on plain slices; [`super::conv2d`] is the candle operation.
 
-use super::{fill, parallel};
+use super::{fill, output_size, parallel};
 use crate::simd::{Isa, Kernel, Simd, dispatch};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -34,12 +34,8 @@ impl ConvShape {
     /// # Panics
     /// If the filter is larger than the picture with its border, or the stride is 0.
     pub fn output_size(&self) -> (usize, usize) {
-        let along = |n: usize| {
-            let padded = n + 2 * self.padding;
-            assert!(self.stride > 0 && padded >= self.kernel, "{self:?} is not possible");
-            (padded - self.kernel) / self.stride + 1
-        };
-        (along(self.height), along(self.width))
+        let Self { height, width, kernel, stride, padding, .. } = *self;
+        output_size((height, width), kernel, stride, padding)
     }
 
     /// Why the shape is impossible, if it is.

@@ -6,7 +6,7 @@
 
 use super::dense::Out;
 use super::parallel;
-use super::{cpu_slice, fill, new_vector, on_cpu};
+use super::{cpu_slice, fill, new_vector, on_cpu, output_size};
 use crate::simd::{Isa, Kernel, Simd, dispatch};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
@@ -32,12 +32,8 @@ impl DepthwiseShape {
     /// # Panics
     /// If the filter is larger than the picture with its border, or the stride is 0.
     pub fn output_size(&self) -> (usize, usize) {
-        let along = |n: usize| {
-            let padded = n + 2 * self.padding;
-            assert!(self.stride > 0 && padded >= self.kernel, "{self:?} is not possible");
-            (padded - self.kernel) / self.stride + 1
-        };
-        (along(self.height), along(self.width))
+        let Self { height, width, kernel, stride, padding, .. } = *self;
+        output_size((height, width), kernel, stride, padding)
     }
 }
 

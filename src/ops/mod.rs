@@ -48,6 +48,22 @@ unsafe fn fill(out: &mut Vec<f32>, length: usize, write: impl FnOnce(dense::Out)
     unsafe { out.set_len(length) };
 }
 
+/// Rows and columns of what a filter gives.
+///
+/// # Panics
+/// If the filter is larger than the picture with its border, or the stride is 0.
+fn output_size((height, width): (usize, usize), kernel: usize, stride: usize, padding: usize) -> (usize, usize) {
+    let along = |n: usize| {
+        let padded = n + 2 * padding;
+        assert!(
+            stride > 0 && padded >= kernel,
+            "a filter of {kernel} pixels does not fit {n} with {padding} beside them"
+        );
+        (padded - kernel) / stride + 1
+    };
+    (along(height), along(width))
+}
+
 /// What `compute` leaves in a new vector.
 fn new_vector(compute: impl FnOnce(&mut Vec<f32>)) -> Vec<f32> {
     let mut out = Vec::new();
