@@ -168,6 +168,11 @@ fn a_file_cut_off_anywhere_is_refused() {
         for end in (0..last).step_by(last / 1000 + 1).chain(last..bytes.len()) {
             import_pytorch_bytes(&bytes[..end]).unwrap_err();
         }
+        // And at every byte of one that is short.
+        let bytes = write(&small()[..7], Wrapping::StateDict);
+        for end in 0..bytes.len() {
+            import_pytorch_bytes(&bytes[..end]).unwrap_err();
+        }
     }
 }
 

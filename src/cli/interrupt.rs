@@ -13,25 +13,23 @@ const INTERRUPTED: i32 = 130;
 /// # Errors
 /// If the system does not let us listen, or someone listens already.
 pub(super) fn listen() -> Result<Arc<AtomicBool>> {
-    listen_and(|| {})
+    listen_and_answer(None)
 }
 
-/// As [`listen`]; the first Ctrl-C is answered with a line on standard error.
+/// As [`listen`]; the first Ctrl-C is answered with this line on standard error, if any.
 ///
 /// # Errors
 /// As [`listen`].
-pub(super) fn listen_and_say(line: &'static str) -> Result<Arc<AtomicBool>> {
-    listen_and(move || say(line))
-}
-
-fn listen_and(answer: impl Fn() + Send + 'static) -> Result<Arc<AtomicBool>> {
+pub(super) fn listen_and_answer(line: Option<&'static str>) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
     let handler = move || {
         if asked.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED);
         }
-        answer();
+        if let Some(line) = line {
+            say(line);
+        }
     };
     ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")?;
     Ok(stop)

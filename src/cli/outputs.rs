@@ -121,7 +121,10 @@ impl Outputs {
     pub(super) fn news(&mut self) -> Option<String> {
         if let Some(over) = self.ending.iter().position(Take::is_over) {
             let ended = self.ending.remove(over).finish(&|| false);
-            return Some(ended.unwrap_or_else(|error| format!("{error:#}")));
+            return Some(ended.unwrap_or_else(|error| {
+                tracing::warn!("{error:#}");
+                format!("{error:#}")
+            }));
         }
         self.failure.take()
     }

@@ -108,8 +108,8 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         }
     };
     let limit = arguments.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
-    let told = "\nstopping with a checkpoint after this step (Ctrl-C again: at once, without one)";
-    let stop = interrupt::listen_and_say(told)?;
+    let answer = "\nstopping with a checkpoint after this step (Ctrl-C again: at once, without one)";
+    let stop = interrupt::listen_and_answer(Some(answer))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let options = TrainOptions {
         out: arguments.out.clone(),

@@ -2,9 +2,9 @@
 //!
 //! One object a line: `image` (a path: absolute, or relative to the file's folder or one of the folders above it),
 //! `points` (pairs [x, y], pixels of the picture turned as its EXIF orientation says, an integer is the centre of a pixel),
-//! and optionally `weight` (a number in 0..=1 for each point, otherwise 1), `dataset` (otherwise the file's stem), `subject`, `box` ([x, y, width, height],
-//! the data set's own face box), `subsets` (names), `width` and `height` of the picture. The number of points tells the
-//! scheme: 98 is WFLW, 29 COFW, 19 AFLW. Other keys are ignored, empty lines too.
+//! and optionally `weight` (a number in 0..=1 for each point, otherwise 1), `dataset` (otherwise the file's stem),
+//! `subject`, `box` ([x, y, width, height], the data set's own face box), `subsets` (names), `width` and `height` of the
+//! picture. The number of points tells the scheme: 98 is WFLW, 29 COFW, 19 AFLW. Other keys are ignored, empty lines too.
 
 use super::folders::PictureFolders;
 use super::{DataError, Origin, Sample};

@@ -3,6 +3,7 @@
 use super::optimizer::Moments;
 use super::recipe::Recipe;
 use super::trainer::TrainError;
+use crate::files::Staged;
 use crate::model::graph::Parameter;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
@@ -55,13 +56,14 @@ fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-pub(super) fn save(
+/// Writes a checkpoint beside that of `folder`.
+pub(super) fn stage(
     folder: &Path,
     recipe: &Recipe,
     position: &Position,
     parameters: &[Parameter],
     state: &State,
-) -> Result<(), TrainError> {
+) -> Result<Staged, TrainError> {
     let file = path(folder);
     let failed = |reason: String| TrainError::Write { path: file.clone(), reason };
     let mut stored = Vec::new();
@@ -84,7 +86,7 @@ pub(super) fn save(
         .map_err(|e| failed(e.to_string()))?;
     let metadata = HashMap::from([(STATE_KEY.to_owned(), text), (CHECKSUM_KEY.to_owned(), checksum.text())]);
     let whole = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))?;
-    crate::files::write_whole(&file, &whole).map_err(|e| failed(e.to_string()))
+    Staged::write(&file, &whole).map_err(|e| failed(e.to_string()))
 }
 
 /// Reads the checkpoint of `folder`.

@@ -6,8 +6,9 @@ use super::log::{self, LogRow};
 use super::optimizer::{Moments, global_norm, update};
 use super::recipe::Recipe;
 use crate::data::{Batch, DataError, Loader, Task};
+use crate::files::Staged;
 use crate::model::graph::Parameter;
-use crate::model::{Model, ModelError, Network};
+use crate::model::{Model, ModelError, Network, WeightFormat};
 use candle_core::Device;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -327,13 +328,17 @@ impl Trainer {
 
     fn save(&self, measure: &str) -> Result<(), TrainError> {
         let Self { options, recipe, position, parameters, state, rows, .. } = self;
-        // Before anything is written: a training that has diverged leaves what was there.
-        let model = self.model()?;
+        let written = |path: PathBuf| move |e: std::io::Error| TrainError::Write { path, reason: e.to_string() };
+        let model_path = options.out.join(MODEL_FILE);
+        // The large ones first and beside their places: a training that has diverged, or a full disk, leaves what was there.
+        let model = self.model()?.to_bytes(WeightFormat::default())?;
+        let model = Staged::write(&model_path, &model).map_err(written(model_path.clone()))?;
+        let checkpoint = checkpoint::stage(&options.out, recipe, position, parameters, state)?;
         log::write(&options.out, rows)?;
         log::draw_curve(&options.out, rows, measure)?;
-        checkpoint::save(&options.out, recipe, position, parameters, state)?;
+        checkpoint.place().map_err(written(checkpoint::path(&options.out)))?;
         // At last, so that a model never lies there without a checkpoint.
-        Ok(model.save(&options.out.join(MODEL_FILE))?)
+        model.place().map_err(written(model_path))
     }
 }
 
