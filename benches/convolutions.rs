@@ -8,10 +8,10 @@
 //! part; both are compared with stock candle's `backward`. `CANDLE_NUM_THREADS=1` keeps candle's own threads for that
 //! bookkeeping from disturbing both sides; its convolutions use rayon's two threads all the same.
 
-use awing::model::graph::Operation;
-use awing::ops::dense::{self, ConvShape};
-use awing::ops::depthwise::{self, DepthwiseShape};
-use awing::simd::Isa;
+use awing::internals::Isa;
+use awing::internals::Operation;
+use awing::internals::ops::dense::{self, ConvShape};
+use awing::internals::ops::depthwise::{self, DepthwiseShape};
 use awing::train::Recipe;
 use candle_core::{Device, Result, Tensor, Var};
 use criterion::{BenchmarkId, Criterion};
@@ -50,7 +50,7 @@ fn root(path: &str) -> PathBuf {
 fn shapes(recipe: &str) -> Result<BTreeSet<Shape>> {
     let recipe = Recipe::load(&root(&format!("recipes/{recipe}.toml"))).map_err(candle_core::Error::wrap)?;
     let graph = recipe.model.graph();
-    let shape = |node: &awing::model::graph::Node| {
+    let shape = |node: &awing::internals::Node| {
         let Operation::Convolution { kernel, stride, depthwise, .. } = node.operation else { return None };
         let input = &graph.nodes[node.inputs[0]];
         let side = recipe.model.input_size / input.stride;
@@ -69,7 +69,7 @@ fn bench(criterion: &mut Criterion, title: &str, shape: &Shape, pictures: usize)
     let x = Var::randn(0.0_f32, 1.0, (pictures, side, side, inputs), &device)?;
     let nchw = Var::from_tensor(&x.permute((0, 3, 1, 2))?.contiguous()?)?;
     let ours = || {
-        let convolve = if depthwise { awing::ops::depthwise_conv2d } else { awing::ops::conv2d };
+        let convolve = if depthwise { awing::internals::ops::depthwise_conv2d } else { awing::internals::ops::conv2d };
         convolve(&x, &weight, Some(&bias), stride, kernel / 2)
     };
     let theirs = || {

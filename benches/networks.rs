@@ -4,9 +4,11 @@
 //! `cargo bench --bench networks`; a name after `--` picks some, `edge` or `paper-4` for example. Criterion's "elements"
 //! are multiplications and additions, so its Gelem/s are GFLOP/s. The networks of the paper have random weights.
 
-use awing::engine::{Engine, EngineOptions, Precision};
-use awing::model::graph::{Graph, Operation};
-use awing::model::{Mode, Model, ModelConfig, Network, default_detector, default_landmarks};
+use awing::Model;
+use awing::Precision;
+use awing::internals::{Engine, EngineOptions};
+use awing::internals::{Graph, Operation};
+use awing::internals::{Mode, ModelConfig, Network, default_detector, default_landmarks};
 use candle_core::{Device, Module, ModuleT, Tensor};
 use candle_nn::{BatchNorm, Conv2d, Conv2dConfig};
 use criterion::{BenchmarkId, Criterion, Throughput};

@@ -4,7 +4,7 @@
 //! benches/pytorch_step.py. Both do a few steps in turn, many times, and the medians are compared with those of PyTorch's
 //! fastest variant. Data loading takes no part. Not criterion: it cannot take turns with another process.
 
-use awing::data::{Batch, BatchShape, DataError, ItemMut, Task};
+use awing::internals::{Batch, BatchShape, DataError, ItemMut, Task};
 use awing::train::{Recipe, TrainOptions, Trainer};
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;

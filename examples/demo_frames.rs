@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release --example demo_frames -- FRAMES [FACES]`; the frames have 640x480 pixels.
 
-use awing::capture::{CaptureOptions, open};
-use awing::image::Frame;
+use awing::Frame;
+use awing::internals::capture::{CaptureOptions, open};
 use std::io::Write;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -3,7 +3,7 @@
 //! `cargo run --release --example untrained -- recipes/paper-wflw.toml paper.safetensors`, then
 //! `awing bench --profile --model paper.safetensors`.
 
-use awing::model::Network;
+use awing::internals::Network;
 use awing::train::Recipe;
 use candle_core::Device;
 use std::path::Path;

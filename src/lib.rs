@@ -2,31 +2,32 @@
 //!
 //! `awing` finds faces in pictures and video and puts 98 landmarks (the WFLW scheme) on each. The landmarks are read
 //! off heatmaps that a small hourglass network predicts; it is trained with the Adaptive Wing loss (Wang, Bo, Fuxin,
-//! ICCV 2019). See `ARCHITECTURE.md` for the rooms of the house and how data flows through them.
+//! ICCV 2019). See `ARCHITECTURE.md` for the layers and rooms of the crate and how data flows through them.
+
+// Layers above use what a layer alone does not.
+#![cfg_attr(not(feature = "program"), allow(dead_code, unused_imports))]
 
 // Some tests inside share files with those outside, which call the library by its name.
 #[cfg(test)]
 extern crate self as awing;
 
-pub mod capture;
-pub mod cli;
-pub mod data;
-pub mod detect;
-pub mod engine;
-pub mod eval;
-pub mod files;
-pub mod geometry;
-pub mod heatmap;
-pub mod image;
-pub mod landmarks;
-pub mod loss;
-pub mod model;
-pub mod ops;
-pub mod plot;
-pub mod quantize;
-pub mod simd;
-pub mod synth;
-pub mod text;
-pub mod track;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
+#[cfg(feature = "program")]
+mod program;
+mod runtime;
+#[cfg(feature = "train")]
 pub mod train;
-pub mod view;
+
+#[cfg(feature = "program")]
+#[doc(hidden)]
+pub use program::cli::main as run_program;
+pub use runtime::detect::Detection;
+pub use runtime::engine::{Backend, EngineError, Executor, Landmark, Precision};
+pub use runtime::geometry::{FrameSpace, Point, Rect};
+pub use runtime::heatmap::HeatmapView;
+pub use runtime::image::{Frame, ImageError};
+pub use runtime::landmarks::Scheme;
+pub use runtime::model::{Model, ModelError};
+pub use runtime::track::{Face, Models, OneEuro, StageTimes, TrackError, Tracker, TrackerOptions};

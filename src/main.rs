@@ -1,5 +1,5 @@
 //! The `awing` program; everything is in the library.
 
 fn main() -> std::process::ExitCode {
-    awing::cli::main()
+    awing::run_program()
 }

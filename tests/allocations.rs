@@ -2,9 +2,9 @@
 
 mod counting;
 
-use awing::image::Frame;
-use awing::synth::Scene;
-use awing::track::{Tracker, TrackerOptions};
+use awing::Frame;
+use awing::internals::Scene;
+use awing::{Tracker, TrackerOptions};
 use counting::allocations;
 
 const FRAMES_PER_SECOND: f64 = 30.0;

@@ -10,8 +10,8 @@ mod display;
 #[path = "camera/rig.rs"]
 mod rig;
 
-use awing::capture::{self, CaptureOptions};
-use awing::image::Frame;
+use awing::Frame;
+use awing::internals::capture::{self, CaptureOptions};
 use counting::allocations;
 use rig::{Awing, MODES, Rig};
 use serde_json::Value;

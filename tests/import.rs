@@ -3,8 +3,10 @@
 mod checkpoint;
 mod formula;
 
-use awing::model::graph::Role;
-use awing::model::{CheckpointError, Model, ModelConfig, ModelError, import_pytorch_bytes};
+use awing::internals::ModelConfig;
+use awing::internals::Role;
+use awing::train::{CheckpointError, import_pytorch_bytes};
+use awing::{Model, ModelError};
 use checkpoint::{Pickle, Saved, Wrapping, old, zip, zip_of};
 use formula::paper;
 
@@ -214,6 +216,6 @@ fn a_short_pickle_cannot_ask_for_much_memory_or_time() {
 #[test]
 fn an_imported_model_is_a_model_like_any_other() {
     let model = import_pytorch_bytes(&zip(&small(), Wrapping::Bare)).unwrap();
-    let bytes = model.to_bytes(awing::model::WeightFormat::F16).unwrap();
+    let bytes = model.to_bytes(awing::internals::WeightFormat::F16).unwrap();
     assert_eq!(Model::from_bytes(&bytes).unwrap(), model);
 }

@@ -6,8 +6,9 @@
 
 mod formula;
 
-use awing::engine::{Engine, EngineOptions, Outputs, Precision};
-use awing::model::{Mode, Network};
+use awing::Precision;
+use awing::internals::{Engine, EngineOptions, Outputs};
+use awing::internals::{Mode, Network};
 use candle_core::{Device, Tensor};
 use formula::{paper, uniform};
 

@@ -1,9 +1,9 @@
 //! `awing eval` on generated faces in the layouts of the published data sets.
 
-use awing::geometry::{FrameSpace, Point};
-use awing::image::Frame;
-use awing::landmarks::WFLW98_OF_IBUG68;
-use awing::synth::Scene;
+use awing::Frame;
+use awing::internals::Scene;
+use awing::internals::WFLW98_OF_IBUG68;
+use awing::{FrameSpace, Point};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;

@@ -6,7 +6,7 @@
 #[path = "formula/uniform.rs"]
 mod formula;
 
-use awing::ops::{self, NormMode};
+use awing::internals::ops::{self, NormMode};
 use candle_core::{Device, Tensor, Var};
 use formula::uniform;
 use std::collections::HashMap;

@@ -1,9 +1,9 @@
 //! `--threads N` is a promise: never are more than N threads busy.
 #![cfg(target_os = "linux")]
 
-use awing::image::Frame;
-use awing::synth::Scene;
-use awing::track::{Tracker, TrackerOptions};
+use awing::Frame;
+use awing::internals::Scene;
+use awing::{Tracker, TrackerOptions};
 use std::collections::HashMap;
 
 /// How long each thread of the process has run so far, in nanoseconds.

@@ -4,7 +4,7 @@
 
 mod training_set;
 
-use awing::model::Model;
+use awing::Model;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -140,7 +140,7 @@ fn a_training_gets_better_and_pauses_when_its_time_is_up() {
         let output = place.train("out", &place.validated(&["--resume", "--minutes", "0.05"]));
         succeeds(&output);
         assert!(text(&output).contains("--resume"), "{}", text(&output));
-        let rows = awing::train::read_log(&place.path("out").join("log.csv")).unwrap();
+        let rows = awing::internals::read_log(&place.path("out").join("log.csv")).unwrap();
         errors = rows.iter().filter_map(|r| r.validation).collect();
         if errors.len() > 1 {
             break;

@@ -2,8 +2,8 @@
 //!
 //! A [`Rig`] is a folder that the preloaded `emulator.c` takes for `/dev`; an [`Awing`] is the real program run with it.
 
-use awing::image::Frame;
-use awing::synth::Scene;
+use awing::Frame;
+use awing::internals::Scene;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

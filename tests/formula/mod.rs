@@ -3,8 +3,9 @@
 
 mod uniform;
 
-use awing::model::graph::{Parameter, Role};
-use awing::model::{Model, ModelConfig};
+use awing::Model;
+use awing::internals::ModelConfig;
+use awing::internals::{Parameter, Role};
 pub use uniform::uniform;
 
 fn values(parameter: &Parameter) -> Vec<f32> {

@@ -1,7 +1,7 @@
 //! A data set of a few drawn faces and a recipe that learns it in seconds.
 
-use awing::image::Frame;
-use awing::synth::Scene;
+use awing::Frame;
+use awing::internals::Scene;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

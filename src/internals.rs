@@ -1,0 +1,14 @@
+//! Private rooms, opened to this package's own benches, integration tests and developers' examples. Nothing here is a
+//! promise to anybody else.
+
+pub use crate::program::capture;
+pub use crate::program::synth::Scene;
+pub use crate::runtime::engine::{Engine, EngineOptions, Outputs};
+pub use crate::runtime::landmarks::WFLW98_OF_IBUG68;
+pub use crate::runtime::model::graph::{Graph, Node, Operation, Parameter, Role};
+pub use crate::runtime::model::{ModelConfig, WeightFormat, default_detector, default_landmarks};
+pub use crate::runtime::simd::Isa;
+pub use crate::train::data::{Batch, BatchShape, DataError, ItemMut, Task};
+pub use crate::train::network::{Mode, Network};
+pub use crate::train::ops;
+pub use crate::train::trainer::read_log;

@@ -1,0 +1,475 @@
+//! Saving what is seen: an annotated video or picture.
+//!
+//! In: frames with their times. Out: an `.mp4` (or another video, through the program `ffmpeg`), an animated `.gif`
+//! (without it), a picture of the last frame, or, in a folder, a picture of each. The file appears under its name when
+//! it is finished; what a crash leaves lies beside it as `NAME.part.mp4`.
+
+use super::CaptureError;
+use super::ffmpeg::{self, Complaints};
+use crate::runtime::image::Frame;
+use image::codecs::gif::{GifEncoder, Repeat};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+/// Videos that `ffmpeg` writes, by the ending of their name.
+const VIDEO_ENDINGS: [&str; 5] = ["mp4", "mkv", "mov", "webm", "avi"];
+/// Frames a second of a video whose source has no rate of its own.
+const USUAL_RATE: f64 = 30.0;
+/// Longer pauses of the source are not recorded at length, in seconds ...
+const LONGEST_PAUSE_S: f64 = 5.0;
+/// ... but where frames of it were left out.
+const LONGEST_GAP_S: f64 = 60.0;
+/// Frames a second of an animated GIF; most viewers slow down what is faster.
+const GIF_RATE: f64 = 20.0;
+/// How much the colours of a GIF may be simplified for speed, 1..=30.
+const GIF_SPEED: i32 = 30;
+
+/// The last byte of a GIF.
+const GIF_TRAILER: u8 = 0x3b;
+
+/// Writes annotated frames to a file.
+pub struct Recorder {
+    path: PathBuf,
+    frames_per_second: f64,
+    sink: Sink,
+}
+
+enum Sink {
+    Picture(Frame),
+    /// Pictures written so far.
+    Folder(u64),
+    /// The video begins with its first frame, which tells its size.
+    Waiting(Kind),
+    Video(Video),
+    Gif(Gif),
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Video,
+    Gif,
+}
+
+impl Recorder {
+    /// A recorder for `path`.
+    ///
+    /// # Errors
+    /// [`CaptureError::Write`] if the name has no known ending or its folder is missing, [`CaptureError::NoFfmpeg`] if
+    /// `ffmpeg` would be needed and is not there.
+    pub fn create(path: &Path) -> Result<Self, CaptureError> {
+        let failed = |reason: String| CaptureError::Write { path: path.to_owned(), reason };
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
+        let recorder = |sink| Self { path: path.to_owned(), frames_per_second: USUAL_RATE, sink };
+        if path.is_dir() {
+            return Ok(recorder(Sink::Folder(0)));
+        }
+        let sink = match ending.as_str() {
+            "png" | "jpg" | "jpeg" => Sink::Picture(Frame::default()),
+            "gif" => Sink::Waiting(Kind::Gif),
+            other if VIDEO_ENDINGS.contains(&other) => {
+                if !ffmpeg::is_there() {
+                    let otherwise = ". A .gif or a picture needs no ffmpeg";
+                    return Err(CaptureError::NoFfmpeg { path: path.to_owned(), otherwise });
+                }
+                Sink::Waiting(Kind::Video)
+            }
+            _ => {
+                let videos = VIDEO_ENDINGS.join(", .");
+                return Err(failed(format!(
+                    "it is no folder, and its name does not end in .{videos}, .gif, .png or .jpg"
+                )));
+            }
+        };
+        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
+            return Err(failed(format!("there is no folder {}", folder.display())));
+        }
+        Ok(recorder(sink))
+    }
+
+    /// The rate of the source; what is known when the first frame is added counts, or else 30.
+    pub fn set_frames_per_second(&mut self, rate: f64) {
+        if rate.is_finite() && rate > 0.0 {
+            self.frames_per_second = rate;
+        }
+    }
+
+    /// What a film is called until it is whole.
+    pub fn part(&self) -> Option<PathBuf> {
+        matches!(self.sink, Sink::Waiting(_) | Sink::Video(_) | Sink::Gif(_)).then(|| part_of(&self.path))
+    }
+
+    /// Adds the frame with this number (from 0), seen at `time_s`. Numbers may be left out.
+    ///
+    /// # Errors
+    /// [`CaptureError::Write`].
+    pub fn add(&mut self, frame: &Frame, number: u64, time_s: f64) -> Result<(), CaptureError> {
+        let added = match &mut self.sink {
+            Sink::Picture(last) => {
+                last.clone_from(frame);
+                Ok(())
+            }
+            Sink::Folder(count) => {
+                let picture = self.path.join(format!("frame_{number:06}.png"));
+                *count += 1;
+                return Ok(frame.save(&picture)?);
+            }
+            Sink::Waiting(kind) => match kind {
+                Kind::Video => Video::begin(&self.path, frame, self.frames_per_second, time_s).map(Sink::Video),
+                Kind::Gif => Gif::begin(&self.path, frame, self.frames_per_second, time_s).map(Sink::Gif),
+            }
+            .and_then(|begun| {
+                self.sink = begun;
+                self.sink.add_to_film(frame, number, time_s)
+            }),
+            Sink::Video(_) | Sink::Gif(_) => self.sink.add_to_film(frame, number, time_s),
+        };
+        added.map_err(|error| self.failed(&error))
+    }
+
+    /// Ends the file and gives it its name; false if there was no frame to save.
+    ///
+    /// # Errors
+    /// [`CaptureError::Write`] if what was written can't be kept.
+    pub fn finish(mut self) -> Result<bool, CaptureError> {
+        let finished = match std::mem::replace(&mut self.sink, Sink::Folder(0)) {
+            Sink::Picture(last) if last.width() > 0 => return Ok(last.save(&self.path).map(|()| true)?),
+            Sink::Picture(_) | Sink::Waiting(_) | Sink::Folder(0) => return Ok(false),
+            Sink::Folder(_) => Ok(()),
+            Sink::Video(video) => video.finish(&self.path),
+            Sink::Gif(gif) => gif.finish(&self.path),
+        };
+        finished.map(|()| true).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &io::Error) -> CaptureError {
+        CaptureError::Write { path: self.path.clone(), reason: error.to_string() }
+    }
+}
+
+impl Sink {
+    fn add_to_film(&mut self, frame: &Frame, number: u64, time_s: f64) -> io::Result<()> {
+        match self {
+            Self::Video(video) => video.add(frame, number, time_s),
+            Self::Gif(gif) => gif.add(frame, number, time_s),
+            Self::Picture(_) | Self::Folder(_) | Self::Waiting(_) => Ok(()),
+        }
+    }
+}
+
+/// `video.mp4` while it is written: `video.part.mp4`.
+fn part_of(path: &Path) -> PathBuf {
+    let ending = path.extension().unwrap_or_default().to_string_lossy();
+    path.with_extension(format!("part.{ending}"))
+}
+
+/// Which of the evenly spaced frames of a recording a time falls on.
+struct Clock {
+    start_s: f64,
+    last_s: f64,
+    last_number: Option<u64>,
+    rate: f64,
+    written: u64,
+}
+
+impl Clock {
+    fn new(start_s: f64, rate: f64) -> Self {
+        Self { start_s, last_s: start_s, last_number: None, rate, written: 0 }
+    }
+
+    /// How many times a frame of this time is to be written, so that the recording keeps time: 0 where frames come
+    /// faster than the recording's, more than 1 after a pause or frames that were left out.
+    fn repeats(&mut self, number: u64, time_s: f64) -> u64 {
+        let pause_s = time_s - self.last_s;
+        let is_next = self.last_number.replace(number).is_none_or(|last| number == last + 1);
+        let longest_s = if is_next { LONGEST_PAUSE_S } else { LONGEST_GAP_S };
+        if !(0.0..=longest_s).contains(&pause_s) {
+            // The clock jumped: go on with the next frame.
+            self.start_s = time_s - self.written as f64 / self.rate;
+        }
+        self.last_s = time_s;
+        let due = ((time_s - self.start_s) * self.rate).round() as u64 + 1;
+        let repeats = due.saturating_sub(self.written);
+        self.written += repeats;
+        repeats
+    }
+}
+
+/// A video that a running `ffmpeg` writes.
+struct Video {
+    ffmpeg: Child,
+    complaints: Complaints,
+    pictures: Option<ChildStdin>,
+    part: PathBuf,
+    size: (usize, usize),
+    clock: Clock,
+    /// The last frame, which is shown until the next.
+    shown: Frame,
+}
+
+impl Video {
+    fn begin(path: &Path, frame: &Frame, rate: f64, time_s: f64) -> io::Result<Self> {
+        let part = part_of(path);
+        let size = (frame.width(), frame.height());
+        let mut command = Command::new("ffmpeg");
+        command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]);
+        command.args(["-f", "rawvideo", "-pixel_format", "rgb24"]);
+        command.args([
+            "-video_size",
+            &format!("{}x{}", size.0, size.1),
+            "-framerate",
+            &format!("{rate}"),
+            "-i",
+            "pipe:0",
+        ]);
+        let is_one_of =
+            |endings: &[&str]| endings.iter().any(|e| path.extension().is_some_and(|p| p.eq_ignore_ascii_case(e)));
+        if is_one_of(&["mp4", "mov"]) {
+            // In pieces of a second, so that what is written can be played even if ffmpeg is killed.
+            command.args(["-movflags", "+frag_keyframe+empty_moov", "-force_key_frames", "expr:gte(t,n_forced)"]);
+        }
+        if is_one_of(&["mp4", "mov", "mkv"]) {
+            // Tracking needs the processor more than the file needs to be small, and the end is not waited for long.
+            command.args(["-preset", "veryfast"]);
+        }
+        if is_one_of(&["webm"]) {
+            command.args(["-deadline", "realtime", "-cpu-used", "8"]);
+        }
+        // Most players want chroma at half the size, which wants even sides.
+        command.args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-an"]);
+        command.arg("file:".to_owned() + &part.to_string_lossy());
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        ffmpeg::shield_from_ctrl_c(&mut command);
+        let mut ffmpeg = command.spawn()?;
+        let (complaints, pictures) = (Complaints::of(&mut ffmpeg), ffmpeg.stdin.take());
+        let clock = Clock::new(time_s, rate);
+        Ok(Self { ffmpeg, complaints, pictures, part, size, clock, shown: frame.clone() })
+    }
+
+    fn add(&mut self, frame: &Frame, number: u64, time_s: f64) -> io::Result<()> {
+        let resized;
+        let frame = if (frame.width(), frame.height()) == self.size {
+            frame
+        } else {
+            resized = fitted(frame, self.size)?;
+            &resized
+        };
+        let repeats = self.clock.repeats(number, time_s);
+        for _ in 1..repeats {
+            self.write_shown()?;
+        }
+        if repeats > 0 {
+            self.shown.clone_from(frame);
+            self.write_shown()?;
+        }
+        Ok(())
+    }
+
+    fn write_shown(&mut self) -> io::Result<()> {
+        match self.pictures.as_mut().map(|pictures| pictures.write_all(self.shown.rgb())) {
+            Some(Ok(())) => Ok(()),
+            _ => Err(self.what_ffmpeg_said()),
+        }
+    }
+
+    /// Why it ended.
+    fn what_ffmpeg_said(&mut self) -> io::Error {
+        self.pictures = None;
+        let said = self.complaints.last().unwrap_or_else(|| "it did not say why".into());
+        let part = self.part.display();
+        io::Error::other(format!("ffmpeg ended: {said}; what was written, if anything, is in {part}"))
+    }
+
+    fn finish(mut self, path: &Path) -> io::Result<()> {
+        self.pictures = None;
+        let status = self.ffmpeg.wait()?;
+        if !status.success() {
+            return Err(self.what_ffmpeg_said());
+        }
+        fs::rename(&self.part, path)?;
+        Ok(())
+    }
+}
+
+impl Drop for Video {
+    /// A recorder that is dropped in an error still lets `ffmpeg` end the file beside the target.
+    fn drop(&mut self) {
+        self.pictures = None;
+        let _ = self.ffmpeg.wait();
+    }
+}
+
+/// An animated GIF.
+struct Gif {
+    encoder: GifEncoder<BufWriter<File>>,
+    part: PathBuf,
+    size: (usize, usize),
+    clock: Clock,
+    /// The frame that is shown until the next, and how long so far.
+    shown: Option<(image::RgbaImage, u64)>,
+}
+
+impl Gif {
+    fn begin(path: &Path, frame: &Frame, rate: f64, time_s: f64) -> io::Result<Self> {
+        let (part, rate) = (part_of(path), rate.min(GIF_RATE));
+        let mut encoder = GifEncoder::new_with_speed(BufWriter::new(File::create(&part)?), GIF_SPEED);
+        encoder.set_repeat(Repeat::Infinite).map_err(io::Error::other)?;
+        let size = (frame.width(), frame.height());
+        Ok(Self { encoder, part, size, clock: Clock::new(time_s, rate), shown: None })
+    }
+
+    fn add(&mut self, frame: &Frame, number: u64, time_s: f64) -> io::Result<()> {
+        let repeats = self.clock.repeats(number, time_s);
+        if repeats == 0 {
+            return Ok(());
+        }
+        // After a pause the frame before it is shown longer.
+        if let Some((_, long)) = &mut self.shown {
+            *long += repeats - 1;
+        }
+        self.write_shown()?;
+        let frame = if (frame.width(), frame.height()) == self.size { frame } else { &fitted(frame, self.size)? };
+        let rgba = frame.rgb().chunks_exact(3).flat_map(|p| [p[0], p[1], p[2], 255]).collect();
+        let picture = image::RgbaImage::from_raw(self.size.0 as u32, self.size.1 as u32, rgba);
+        self.shown = picture.map(|p| (p, 1));
+        Ok(())
+    }
+
+    fn write_shown(&mut self) -> io::Result<()> {
+        if let Some((picture, long)) = self.shown.take() {
+            let milliseconds = (1000.0 * long as f64 / self.clock.rate).round() as u32;
+            let delay = image::Delay::from_numer_denom_ms(milliseconds, 1);
+            let shown = image::Frame::from_parts(picture, 0, 0, delay);
+            self.encoder.encode_frame(shown).map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, path: &Path) -> io::Result<()> {
+        self.write_shown()?;
+        let Self { encoder, part, .. } = self;
+        drop(encoder);
+        // The encoder ends the file when it is dropped and can't tell whether that worked.
+        let mut file = File::open(&part)?;
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        if last != [GIF_TRAILER] {
+            return Err(io::Error::other("it could not be ended: is the disk full?"));
+        }
+        file.sync_all()?;
+        fs::rename(&part, path)?;
+        Ok(())
+    }
+}
+
+/// The frame scaled into the size of the recording, black around it.
+fn fitted(frame: &Frame, (width, height): (usize, usize)) -> io::Result<Frame> {
+    let scale = (width as f32 / frame.width() as f32).min(height as f32 / frame.height() as f32);
+    let of = |length: usize, most: usize| ((length as f32 * scale).round() as u32).clamp(1, most as u32);
+    let (w, h) = (of(frame.width(), width), of(frame.height(), height));
+    let view =
+        image::ImageBuffer::<image::Rgb<u8>, _>::from_raw(frame.width() as u32, frame.height() as u32, frame.rgb())
+            .ok_or_else(|| io::Error::other("an empty frame can't be saved"))?;
+    let small = image::imageops::thumbnail(&view, w, h);
+    let mut canvas = image::RgbImage::new(width as u32, height as u32);
+    let (left, top) = ((width as i64 - i64::from(w)) / 2, (height as i64 - i64::from(h)) / 2);
+    image::imageops::replace(&mut canvas, &small, left, top);
+    Frame::from_rgb(width, height, canvas.into_raw()).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::AnimationDecoder;
+
+    fn record(path: &Path, frames: u64) -> Result<bool, CaptureError> {
+        let mut recorder = Recorder::create(path)?;
+        recorder.set_frames_per_second(10.0);
+        for i in 0..frames {
+            recorder.add(&Frame::filled(33, 21, [20 * i as u8, 90, 200]), i, 5.0 + i as f64 * 0.1)?;
+        }
+        recorder.finish()
+    }
+
+    #[test]
+    fn a_gif_holds_every_frame_at_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("faces.gif");
+        let mut recorder = Recorder::create(&path).unwrap();
+        recorder.set_frames_per_second(10.0);
+        for (number, time_s) in [0.0, 0.1, 0.5, 0.501].into_iter().enumerate() {
+            recorder.add(&Frame::filled(32, 20, [(200.0 * time_s) as u8, 90, 200]), number as u64, time_s).unwrap();
+        }
+        assert!(!path.exists(), "not before it is whole");
+        assert!(recorder.finish().unwrap());
+        let decoder = image::codecs::gif::GifDecoder::new(std::io::BufReader::new(File::open(&path).unwrap())).unwrap();
+        let frames = decoder.into_frames().collect_frames().unwrap();
+        let delays: Vec<_> = frames.iter().map(|f| f.delay().numer_denom_ms().0).collect();
+        assert_eq!(delays, [100, 400, 100], "one that came too early is left out");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_picture_is_of_the_last_frame_and_a_folder_gets_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last.png");
+        assert!(record(&path, 3).unwrap());
+        assert_eq!(Frame::open(&path).unwrap(), Frame::filled(33, 21, [40, 90, 200]));
+        let each = folder.path().join("each");
+        fs::create_dir(&each).unwrap();
+        assert!(record(&each, 3).unwrap());
+        assert_eq!(Frame::open(&each.join("frame_000002.png")).unwrap(), Frame::filled(33, 21, [40, 90, 200]));
+    }
+
+    #[test]
+    fn without_a_frame_there_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.png", "a.gif"] {
+            assert!(!record(&folder.path().join(name), 0).unwrap());
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_name_that_says_no_format_and_a_missing_folder_are_refused_at_once() {
+        let error = Recorder::create(Path::new("faces.docx")).err().unwrap();
+        assert!(format!("{error}").contains(".mp4"), "{error}");
+        let error = Recorder::create(Path::new("/nowhere/at/all.gif")).err().unwrap();
+        assert!(format!("{error}").contains("/nowhere/at"), "{error}");
+    }
+
+    #[test]
+    fn a_video_is_whole_where_ffmpeg_is_there_and_refused_with_advice_where_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("faces.mp4");
+        match record(&path, 12) {
+            Ok(saved) => {
+                assert!(saved);
+                // A finished MP4 has its index.
+                let bytes = fs::read(&path).unwrap();
+                assert!(bytes.windows(4).any(|w| w == b"moov"));
+                assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+            }
+            Err(error) => assert!(format!("{error}").contains(".gif"), "{error}"),
+        }
+    }
+
+    #[test]
+    fn a_recording_keeps_time_through_pauses_bursts_and_jumps() {
+        let mut clock = Clock::new(2.0, 10.0);
+        let times = [2.0, 2.1, 2.12, 2.2, 2.6, 500.0, 500.1, 0.0, 0.1];
+        let repeats: Vec<u64> = times.iter().zip(0..).map(|(t, number)| clock.repeats(number, *t)).collect();
+        assert_eq!(repeats, [1, 1, 0, 1, 4, 1, 1, 1, 1]);
+        assert_eq!(clock.repeats(70, 6.1), 60, "what was left out is made up for");
+    }
+
+    #[test]
+    fn a_frame_of_another_size_is_fitted_in() {
+        let wide = fitted(&Frame::filled(200, 50, [9, 8, 7]), (100, 100)).unwrap();
+        assert_eq!((wide.width(), wide.height()), (100, 100));
+        assert_eq!(wide.rgb()[(50 * 100 + 50) * 3..][..3], [9, 8, 7]);
+        assert_eq!(wide.rgb()[..3], [0, 0, 0]);
+    }
+}

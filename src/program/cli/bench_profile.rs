@@ -1,0 +1,136 @@
+//! `awing bench --profile`: how long every layer of a network takes.
+//!
+//! In: a model, of landmarks or a detector. Out, on standard output: the median of every step of the compiled plan, what
+//! share of the whole that is and how many multiplications and additions it does in the time, then median and 95th
+//! percentile of whole runs; as a table or as one JSON object. The picture is noise: the time does not depend on it.
+
+use super::args::BenchArguments;
+use super::bench::Spread;
+use super::interrupt;
+use crate::runtime::engine::{Engine, EngineOptions, Outputs, StepProfile};
+use crate::runtime::model::{Kind, Model};
+use anyhow::{Context, Result, bail};
+use rand::{Rng, SeedableRng};
+use serde::Serialize;
+use std::io::{self, Write};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// The layers are timed in at most so many runs.
+const PROFILED_RUNS: u64 = 200;
+
+#[derive(Serialize)]
+struct Report {
+    model: String,
+    /// The measure on validation data that the model's file records: for landmarks the error, in %.
+    recorded_validation: Option<f64>,
+    width: usize,
+    height: usize,
+    precision: &'static str,
+    threads: usize,
+    million_multiply_adds: f64,
+    /// Of whole runs.
+    ms: Spread,
+    runs: usize,
+    weights_mb: f64,
+    working_memory_mb: f64,
+    layers: Vec<Layer>,
+}
+
+#[derive(Serialize)]
+struct Layer {
+    layers: String,
+    ms: f64,
+    gflops: f64,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
+    let stop = interrupt::listen()?;
+    let setup = arguments.tracker.setup();
+    if setup.gpu.is_some() {
+        bail!("layers are timed on the CPU only: leave out --device");
+    }
+    let (name, model) = setup.landmark_model()?;
+    let options = &setup.options;
+    let (width, height) = input_size(&model);
+    let threads = options.threads;
+    let engine_options =
+        EngineOptions { height, width, outputs: Outputs::Decoded, precision: options.precision, threads };
+    let mut engine = Engine::compile(&model, &engine_options)?;
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    engine.input_mut().fill_with(|| random.random());
+
+    let mut times_ms = Vec::new();
+    let warm_up = arguments.frames / 4 + 1;
+    for run in 0..arguments.frames + warm_up {
+        let start = Instant::now();
+        engine.run();
+        if run >= warm_up {
+            times_ms.push(start.elapsed().as_secs_f32() * 1000.0);
+        }
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    let layers = engine.profile(arguments.frames.min(PROFILED_RUNS) as usize);
+    let (weights, working_memory) = engine.memory_bytes();
+    let report = Report {
+        model: name,
+        recorded_validation: model.config().training.get("validation").and_then(serde_json::Value::as_f64),
+        width,
+        height,
+        precision: arguments.tracker.precision.name(),
+        threads,
+        million_multiply_adds: model.config().graph().multiply_adds(height, width) as f64 / 1e6,
+        runs: times_ms.len(),
+        ms: Spread::of(times_ms).context("stopped before the first run was measured")?,
+        weights_mb: weights as f64 / 1e6,
+        working_memory_mb: working_memory as f64 / 1e6,
+        layers: layers.into_iter().map(|StepProfile { layers, ms, gflops }| Layer { layers, ms, gflops }).collect(),
+    };
+    let text = if arguments.json { format!("{}\n", serde_json::to_string(&report)?) } else { table(&report) };
+    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+}
+
+/// Width and height of the network's input in pixels; a detector's for a frame of 640x480.
+fn input_size(model: &Model) -> (usize, usize) {
+    let config = model.config();
+    match config.kind {
+        Kind::Landmarks => (config.input_size, config.input_size),
+        Kind::Detector => {
+            let multiple = config.graph().coarsest_stride();
+            let fit = |pixels: usize| pixels.next_multiple_of(multiple);
+            (fit(config.input_size), fit(config.input_size * 480 / 640))
+        }
+    }
+}
+
+fn table(report: &Report) -> String {
+    let Report { model, width, height, precision, threads, runs, layers, ms, .. } = report;
+    let widest = layers.iter().map(|l| l.layers.len()).max().unwrap_or(0);
+    let sum: f64 = layers.iter().map(|l| l.ms).sum();
+    let mut text = format!(
+        "{model}: {width}x{height}, {precision}, {threads} thread{}\n\n{:<widest$}       ms      %  GFLOP/s\n",
+        if *threads == 1 { "" } else { "s" },
+        "layers"
+    );
+    for Layer { layers, ms, gflops } in layers {
+        text += &format!("{layers:<widest$} {ms:>8.4} {:>6.1} {gflops:>8.0}\n", 100.0 * ms / sum);
+    }
+    text += &format!(
+        "{:<widest$} {sum:>8.4}  100.0\n\nwhole runs ({runs}): median {:.4} ms, 95 % {:.4} ms; {:.1} million multiply-adds, {:.0} GFLOP/s\n\
+         {:.1} MB of weights, {:.1} MB of working memory\n",
+        "sum",
+        ms.median,
+        ms.p95,
+        report.million_multiply_adds,
+        2.0 * report.million_multiply_adds / f64::from(ms.median),
+        report.weights_mb,
+        report.working_memory_mb,
+    );
+    if let Some(error) = report.recorded_validation {
+        text += &format!("{error:.3}: the validation measure that the model file records\n");
+    }
+    text
+}

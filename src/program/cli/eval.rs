@@ -1,0 +1,365 @@
+//! `awing eval`: a landmark model over annotated faces, a detector over photographs, one evaluation against another, and
+//! the calibration of a model's confidences. Tables or one JSON object on standard output.
+
+use super::args::PrecisionChoice;
+use super::say;
+use crate::runtime::detect::Detector;
+use crate::runtime::engine::{Landmarker, Outputs};
+use crate::runtime::image::Frame;
+use crate::runtime::model::{Model, WeightFormat};
+use crate::train::data::{self, Format, Sample, Split};
+use crate::train::detector::{Photograph, read_photographs};
+use crate::train::eval::metrics::{Counted, Norm};
+use crate::train::eval::{
+    BoxSource, Comparison, DetectionEvaluation, EvalOptions, Evaluation, FaceResult, Reliability, Summary, calibrate,
+    compare, draw_curve, evaluate, evaluate_detector,
+};
+use anyhow::{Context, Result, bail};
+use indicatif::ProgressBar;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args)]
+pub struct EvalArguments {
+    /// The landmark model; without it the one inside awing.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Arithmetic of the landmark network.
+    #[arg(long, value_enum, default_value = "f16")]
+    precision: PrecisionChoice,
+    /// The detector for `--box detector` and `--detection`; without it the one inside awing.
+    #[arg(long, value_name = "FILE")]
+    detector: Option<PathBuf>,
+    /// Where the crop comes from.
+    #[arg(long = "box", value_enum, default_value = "truth")]
+    box_source: BoxChoice,
+    /// Annotated faces, a file or a folder; may be given several times.
+    #[arg(long, required_unless_present = "compare", num_args = 1.., value_name = "PATH")]
+    data: Vec<PathBuf>,
+    /// What --data is.
+    #[arg(long, value_enum, default_value = "auto")]
+    format: FormatChoice,
+    /// What errors are divided by.
+    #[arg(long, value_enum, default_value = "inter-ocular")]
+    norm: NormChoice,
+    /// Bounds of failures and of the area under the error curve, in percent of the norm.
+    #[arg(long, num_args = 1.., default_values_t = [8.0, 10.0], value_name = "PERCENT")]
+    threshold: Vec<f64>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Draw the cumulative error curve.
+    #[arg(long, value_name = "FILE.png")]
+    plot: Option<PathBuf>,
+    /// Write the predicted landmarks, one JSON line a face.
+    #[arg(long, value_name = "FILE.jsonl")]
+    predictions: Option<PathBuf>,
+    /// Compare two reports that --json printed: the differences, second minus first, with 95 % confidence intervals.
+    #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = ["data", "detection", "calibrate"])]
+    compare: Option<Vec<PathBuf>>,
+    /// Measure the detector instead: recall by the size of the face, and faces found where there are none. --data then
+    /// is what a detector is trained on: scenes with boxes, single faces, and a list of pictures without faces.
+    #[arg(long, conflicts_with_all = ["model", "plot", "predictions", "calibrate"])]
+    detection: bool,
+    /// Measure what the maxima of the model's heatmaps say about its points, and write the model with confidences that
+    /// mean it. Needs --faceless.
+    #[arg(long, value_name = "MODEL", requires = "faceless", conflicts_with_all = ["plot", "predictions"])]
+    calibrate: Option<PathBuf>,
+    /// A list of pictures without faces, for --calibrate.
+    #[arg(long, value_name = "FILE.txt", requires = "calibrate")]
+    faceless: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum FormatChoice {
+    /// Whatever it looks like.
+    Auto,
+    /// JSON lines.
+    Jsonl,
+    /// A list of WFLW, or its folder.
+    Wflw,
+    /// The folder of 300-W.
+    #[value(name = "300w")]
+    W300,
+    /// A folder of pictures and .pts files.
+    Pts,
+}
+
+impl From<FormatChoice> for Format {
+    fn from(choice: FormatChoice) -> Self {
+        match choice {
+            FormatChoice::Auto => Format::Auto,
+            FormatChoice::Jsonl => Format::Jsonl,
+            FormatChoice::Wflw => Format::Wflw,
+            FormatChoice::W300 => Format::W300,
+            FormatChoice::Pts => Format::Pts,
+        }
+    }
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum NormChoice {
+    /// Distance of the outer eye corners.
+    InterOcular,
+    /// Distance of the eyes' middles.
+    InterPupil,
+    /// Distance of the pupils.
+    Pupil,
+    /// Square root of the area of the landmarks' box; of AFLW's own box.
+    Box,
+}
+
+impl From<NormChoice> for Norm {
+    fn from(choice: NormChoice) -> Self {
+        match choice {
+            NormChoice::InterOcular => Norm::InterOcular,
+            NormChoice::InterPupil => Norm::InterPupil,
+            NormChoice::Pupil => Norm::Pupil,
+            NormChoice::Box => Norm::Box,
+        }
+    }
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum BoxChoice {
+    /// The box around the true landmarks, times the model's margin.
+    Truth,
+    /// The detected face that overlaps the true box best; a miss is a failure.
+    Detector,
+    /// The data set's own box, times the model's margin.
+    Dataset,
+}
+
+impl From<BoxChoice> for BoxSource {
+    fn from(choice: BoxChoice) -> Self {
+        match choice {
+            BoxChoice::Truth => BoxSource::Truth,
+            BoxChoice::Detector => BoxSource::Detector,
+            BoxChoice::Dataset => BoxSource::Dataset,
+        }
+    }
+}
+
+pub fn run(arguments: EvalArguments) -> Result<()> {
+    if let Some(reports) = &arguments.compare {
+        print(&compare_reports(reports, arguments.json)?)
+    } else if arguments.detection {
+        print(&measure_detector(&arguments)?)
+    } else if let Some(out) = &arguments.calibrate {
+        print(&write_calibrated(&arguments, out)?)
+    } else {
+        measure_landmarks(&arguments)
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+}
+
+/// Whether a file can be written is better known before the work than after it.
+fn check_target(path: Option<&Path>) -> Result<()> {
+    let folder = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    match (path, folder) {
+        (Some(path), Some(folder)) if !folder.is_dir() => {
+            bail!("cannot write {}: there is no folder {}", path.display(), folder.display())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn landmark_model(arguments: &EvalArguments) -> Result<Model> {
+    Ok(arguments.model.as_deref().map_or_else(crate::runtime::model::default_landmarks, Model::load)?)
+}
+
+fn detector(arguments: &EvalArguments) -> Result<Detector> {
+    let model = arguments.detector.as_deref().map_or_else(crate::runtime::model::default_detector, Model::load)?;
+    Ok(Detector::new(&model)?)
+}
+
+fn samples(arguments: &EvalArguments) -> Result<Vec<Sample>> {
+    let mut samples = Vec::new();
+    for path in &arguments.data {
+        samples.extend(data::open(path, arguments.format.into(), Split::Test)?);
+    }
+    Ok(samples)
+}
+
+fn measure_landmarks(arguments: &EvalArguments) -> Result<()> {
+    if let Some(bad) = arguments.threshold.iter().find(|t| !(t.is_finite() && **t > 0.0)) {
+        bail!("--threshold {bad}: a percentage over 0 is needed");
+    }
+    check_target(arguments.plot.as_deref())?;
+    check_target(arguments.predictions.as_deref())?;
+    let is_png = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+    if let Some(plot) = arguments.plot.as_deref().filter(|plot| !is_png(plot)) {
+        bail!("--plot {}: a name that ends in .png is needed", plot.display());
+    }
+    let mut landmarker = Landmarker::new(&landmark_model(arguments)?, Outputs::Decoded, arguments.precision.into())?;
+    let mut detector = detector(arguments)?;
+    let mut find = |frame: &Frame| Ok(detector.detect(frame)?.iter().map(|d| d.rect).collect());
+    let samples = samples(arguments)?;
+    let bar = ProgressBar::new(samples.len() as u64);
+    let options = EvalOptions {
+        norm: arguments.norm.into(),
+        thresholds: arguments.threshold.iter().map(|percent| percent / 100.0).collect(),
+        box_source: arguments.box_source.into(),
+    };
+    let evaluation = evaluate(&mut landmarker, &mut find, &samples, &options, || bar.inc(1))?;
+    bar.finish_and_clear();
+    // First, so that it is there whatever happens to the files.
+    let printed = print(&if arguments.json { json(&evaluation)? } else { landmark_table(&evaluation) });
+    if let Some(path) = &arguments.plot {
+        draw_curve(&evaluation, path)?;
+    }
+    if let Some(path) = &arguments.predictions {
+        crate::runtime::files::write_whole(path, predictions(&evaluation.faces)?.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    printed
+}
+
+fn measure_detector(arguments: &EvalArguments) -> Result<String> {
+    let mut photographs = Vec::new();
+    for path in &arguments.data {
+        photographs.extend(read_photographs(path, Split::Test)?);
+    }
+    let bar = ProgressBar::new(photographs.len() as u64);
+    let evaluation = evaluate_detector(&mut detector(arguments)?, &photographs, || bar.inc(1))?;
+    bar.finish_and_clear();
+    Ok(if arguments.json { json(&evaluation)? } else { detection_table(&evaluation) })
+}
+
+fn write_calibrated(arguments: &EvalArguments, out: &Path) -> Result<String> {
+    check_target(Some(out))?;
+    let model = landmark_model(arguments)?;
+    let mut faceless = Vec::new();
+    let path = arguments.faceless.as_deref().context("--calibrate needs --faceless")?;
+    for photograph in read_photographs(path, Split::Test)? {
+        match photograph {
+            Photograph::Background { image } => faceless.push(image),
+            _ => bail!("--faceless {}: a .txt list of pictures without faces is needed", path.display()),
+        }
+    }
+    let samples = samples(arguments)?;
+    let bar = ProgressBar::new(samples.len() as u64);
+    let (calibration, reliability) = calibrate(&model, &samples, &faceless, || bar.inc(1))?;
+    bar.finish_and_clear();
+    let model = model.with_calibration(calibration);
+    // Weights of single precision stay what they are.
+    let is_half = |bytes: &[u8]| Model::from_bytes(bytes).is_ok_and(|half| half == model);
+    let format = match model.to_bytes(WeightFormat::F16) {
+        Ok(bytes) if is_half(&bytes) => WeightFormat::F16,
+        _ => WeightFormat::F32,
+    };
+    model.save_as(out, format)?;
+    say(&format!("wrote {}", out.display()));
+    Ok(if arguments.json { json(&reliability)? } else { reliability_table(&reliability) })
+}
+
+fn compare_reports(reports: &[PathBuf], as_json: bool) -> Result<String> {
+    let read = |path: &PathBuf| -> Result<Evaluation> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is no report of `awing eval --json`", path.display()))
+    };
+    let [first, second] = reports else { bail!("--compare needs two reports") };
+    let comparisons = compare(&read(first)?, &read(second)?)
+        .with_context(|| format!("cannot compare {} with {}", first.display(), second.display()))?;
+    Ok(if as_json { json(&comparisons)? } else { comparison_table(&comparisons) })
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    Ok(serde_json::to_string(value)? + "\n")
+}
+
+fn predictions(faces: &[FaceResult]) -> Result<String> {
+    let mut text = String::new();
+    for face in faces {
+        let line = serde_json::json!({"image": face.image, "landmarks": face.landmarks, "score": face.score});
+        writeln!(text, "{line}")?;
+    }
+    Ok(text)
+}
+
+fn landmark_table(evaluation: &Evaluation) -> String {
+    let number = |value: Option<f64>, digits: usize| value.map_or("-".into(), |v| format!("{v:.digits$}"));
+    let table = |title: &str, summaries: &[Summary]| {
+        let Some(first) = summaries.first() else { return String::new() };
+        let mut text = format!("{title:<14} {:>6} {:>7} {:>8} {:>8}", "faces", "missed", "NME", "NME 68");
+        for at in &first.at {
+            text +=
+                &format!(" {:>7} {:>7}", format!("FR{}", at.threshold_percent), format!("AUC{}", at.threshold_percent));
+        }
+        text.push('\n');
+        for s in summaries {
+            let (nme, nme68) = (number(s.nme_percent, 3), number(s.nme68_percent, 3));
+            text += &format!("{:<14} {:>6} {:>7} {nme:>8} {nme68:>8}", s.name, s.faces, s.missed);
+            for at in &s.at {
+                let (failures, area) = (number(at.failure_rate_percent, 2), number(at.area_under_curve, 4));
+                text += &format!(" {failures:>7} {area:>7}");
+            }
+            text.push('\n');
+        }
+        text
+    };
+    let mut text = table("data set", &evaluation.summaries);
+    if !evaluation.subsets.is_empty() {
+        text += &format!("\n{}", table("subset", &evaluation.subsets));
+    }
+    let unmeasured: usize = evaluation.summaries.iter().filter(|s| s.name != "all").map(|s| s.unmeasured).sum();
+    if unmeasured > 0 {
+        text +=
+            &format!("\n{unmeasured} faces are counted but not measured: points that the norm needs are not known.\n");
+    }
+    text += match evaluation.counted {
+        Counted::Known => "\nNME and FR in percent; NME, FR and AUC over all points.\n",
+        Counted::Ibug68 => "\nNME and FR in percent; NME over all known points, FR and AUC over the 68 of iBUG.\n",
+    };
+    text
+}
+
+fn detection_table(evaluation: &DetectionEvaluation) -> String {
+    let row = |text: &mut String, name: &str, side: &str, count: &str, values: &mut dyn Iterator<Item = String>| {
+        let _ = writeln!(text, "{name:<16} {side:>8} {count:>8}{}", values.collect::<String>());
+    };
+    let mut text = String::new();
+    let head = |unit: &'static str| move |t: &f32| format!(" {:>8}", format!("{unit}>{t}"));
+    row(&mut text, "faces", "side, px", "number", &mut evaluation.thresholds.iter().map(head("% ")));
+    for r in &evaluation.recall {
+        let (from, to) = r.side_px;
+        let side = if from == to { format!("{from}") } else { format!("{from}-{to}") };
+        let values = &mut r.found_percent.iter().map(|v| format!(" {v:>8.1}"));
+        row(&mut text, &r.kind, &side, &r.faces.to_string(), values);
+    }
+    let _ = writeln!(text, "mean overlap of found boxes with the true ones: {:.3}\n", evaluation.mean_overlap);
+    row(&mut text, "invented faces", "", "pictures", &mut evaluation.thresholds.iter().map(head("/100 ")));
+    for r in &evaluation.invented {
+        let values = &mut r.per_100_pictures.iter().map(|v| format!(" {v:>8.1}"));
+        row(&mut text, &r.kind, "", &r.pictures.to_string(), values);
+    }
+    text
+}
+
+fn reliability_table(rows: &[Reliability]) -> String {
+    let mut text = format!("{:<10} {:>8} {:>10} {:>7}\n", "confidence", "points", "mean", "right");
+    for r in rows {
+        let range = format!("{:.1}-{:.1}", r.from, r.to);
+        let _ = writeln!(text, "{range:<10} {:>8} {:>10.3} {:>7.3}", r.points, r.confidence, r.right);
+    }
+    text
+}
+
+fn comparison_table(comparisons: &[Comparison]) -> String {
+    let mut text =
+        format!("{:<22} {:>6} {:>9} {:>9} {:>11}  95 % interval\n", "figure", "faces", "first", "second", "difference");
+    for c in comparisons {
+        let (low, high) = c.interval;
+        let verdict = if c.is_clear() { "" } else { "  (could be chance)" };
+        let _ = writeln!(
+            text,
+            "{:<22} {:>6} {:>9.4} {:>9.4} {:>+11.4}  {low:+.4} .. {high:+.4}{verdict}",
+            c.figure, c.faces, c.first, c.second, c.difference
+        );
+    }
+    text
+}

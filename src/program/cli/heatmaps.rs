@@ -1,0 +1,190 @@
+//! `awing heatmaps`: a window into a network, for debugging, teaching and parity checks.
+//!
+//! In: a model and a picture, or the network's input as a tensor. Out: the raw maps of every stack.
+
+use super::device::DeviceChoice;
+use super::say;
+use crate::program::view::sheet;
+use crate::runtime::detect::Detector;
+use crate::runtime::engine::{Engine, EngineOptions, Outputs, Precision};
+use crate::runtime::files::write_whole;
+use crate::runtime::geometry::{Point, crop_from_frame};
+use crate::runtime::heatmap::HeatmapView;
+use crate::runtime::image::{Border, Frame, crop_into};
+use crate::runtime::model::{Kind, Model, ModelConfig, default_detector};
+use crate::train::network::{Mode, Network};
+use anyhow::{Context, Result, bail};
+use candle_core::{Device, Tensor};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args)]
+pub(super) struct HeatmapsArguments {
+    /// The model
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// A picture: the face that the detector is surest of, cropped as tracking crops it. Without a face, and for a
+    /// detector, the largest square about the picture's middle
+    #[arg(long, value_name = "FILE", required_unless_present = "tensor", conflicts_with = "tensor")]
+    image: Option<PathBuf>,
+    /// The input as it is: a tensor `input` of 1 x 3 x height x width single-precision numbers in 0..=1
+    #[arg(long, value_name = "FILE.safetensors")]
+    tensor: Option<PathBuf>,
+    /// Where the maps go: `stack0`, `stack1`, ... of 1 x maps x height x width single-precision numbers
+    #[arg(long, value_name = "FILE.safetensors")]
+    out: PathBuf,
+    /// Draw them, too
+    #[arg(long, value_name = "FILE.png")]
+    plot: Option<PathBuf>,
+    /// Where candle computes; the compiled engine runs on the CPU
+    #[arg(long, value_enum, default_value = "auto")]
+    device: DeviceChoice,
+    /// Which executor computes them, in single precision
+    #[arg(long, value_enum, default_value = "candle")]
+    engine: EngineChoice,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
+enum EngineChoice {
+    /// The compiled engine, as in tracking.
+    Compiled,
+    /// The network as it is trained.
+    Candle,
+}
+
+/// What a network sees: (row, column, RGB) in 0..=1.
+struct Input {
+    values: Vec<f32>,
+    height: usize,
+    width: usize,
+}
+
+/// The maps of one stack, (row, column, map).
+struct Maps {
+    values: Vec<f32>,
+    height: usize,
+    width: usize,
+    channels: usize,
+}
+
+impl Maps {
+    fn view(&self) -> HeatmapView<'_> {
+        HeatmapView { values: &self.values, height: self.height, width: self.width, channels: self.channels }
+    }
+}
+
+pub(super) fn run(arguments: &HeatmapsArguments) -> Result<()> {
+    let model = Model::load(&arguments.model)?;
+    let input = match (&arguments.image, &arguments.tensor) {
+        (Some(image), _) => from_image(image, model.config())?,
+        (None, Some(tensor)) => from_tensor(tensor).with_context(|| format!("{}", tensor.display()))?,
+        (None, None) => bail!("give --image or --tensor"),
+    };
+    let stacks = match arguments.engine {
+        EngineChoice::Compiled => {
+            if !matches!(arguments.device, DeviceChoice::Auto | DeviceChoice::Cpu) {
+                bail!("the compiled engine runs on the CPU only: leave out --device, or say --engine candle");
+            }
+            compiled(&model, &input)?
+        }
+        EngineChoice::Candle => candle(&model, &input, &arguments.device.open()?)?,
+    };
+    save(&stacks, &arguments.out)?;
+    if let Some(path) = &arguments.plot {
+        let views: Vec<_> = stacks.iter().map(Maps::view).collect();
+        sheet(&input.values, input.height, input.width, &views, model.config().points).save(path)?;
+    }
+    Ok(())
+}
+
+fn from_image(path: &Path, config: &ModelConfig) -> Result<Input> {
+    let frame = Frame::open(path)?;
+    if frame.width() == 0 || frame.height() == 0 {
+        bail!("{} has no pixels", path.display());
+    }
+    let faces = match config.kind {
+        Kind::Landmarks => Detector::new(&default_detector()?)?.detect(&frame)?.to_vec(),
+        Kind::Detector => Vec::new(),
+    };
+    let (center, side) = match faces.first() {
+        Some(face) => (face.rect.center(), config.crop.side(&face.rect)),
+        None => {
+            if config.kind == Kind::Landmarks {
+                say(&format!("no face was found in {}: the middle of the picture is shown", path.display()));
+            }
+            let middle = Point::new(0.5 * (frame.width() as f32 - 1.0), 0.5 * (frame.height() as f32 - 1.0));
+            (middle, frame.width().min(frame.height()) as f32)
+        }
+    };
+    let size = config.input_size;
+    let mut values = vec![0.0; size * size * 3];
+    crop_into(&frame, &crop_from_frame(center, side, 0.0, size), size, Border::Replicate, &mut values);
+    Ok(Input { values, height: size, width: size })
+}
+
+fn from_tensor(path: &Path) -> Result<Input> {
+    let bytes = std::fs::read(path)?;
+    let file = SafeTensors::deserialize(&bytes)?;
+    let tensor = file.tensor("input")?;
+    let &[1, 3, height, width] = tensor.shape() else {
+        bail!("`input` has the shape {:?}, it should be 1 x 3 x height x width", tensor.shape());
+    };
+    if tensor.dtype() != Dtype::F32 {
+        bail!("`input` is of type {:?}, it should be F32", tensor.dtype());
+    }
+    let planes: Vec<f32> = tensor.data().as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+    if let Some(value) = planes.iter().find(|v| !(0.0..=1.0).contains(*v)) {
+        bail!("`input` holds {value}: values lie in 0..=1");
+    }
+    let cells = height * width;
+    let values = (0..cells).flat_map(|cell| [planes[cell], planes[cells + cell], planes[2 * cells + cell]]).collect();
+    Ok(Input { values, height, width })
+}
+
+fn compiled(model: &Model, input: &Input) -> Result<Vec<Maps>> {
+    let options = EngineOptions {
+        outputs: Outputs::All,
+        precision: Precision::F32,
+        ..EngineOptions::new(input.height, input.width)
+    };
+    let mut engine = Engine::compile(model, &options)?;
+    engine.input_mut().copy_from_slice(&input.values);
+    engine.run();
+    let own = |maps: HeatmapView<'_>| Maps {
+        values: maps.values.to_vec(),
+        height: maps.height,
+        width: maps.width,
+        channels: maps.channels,
+    };
+    Ok(engine.stacks().map(own).collect())
+}
+
+fn candle(model: &Model, input: &Input, device: &Device) -> Result<Vec<Maps>> {
+    let &Input { ref values, height, width } = input;
+    let multiple = model.config().graph().coarsest_stride();
+    if height == 0 || width == 0 || !height.is_multiple_of(multiple) || !width.is_multiple_of(multiple) {
+        bail!("an input of {width}x{height} pixels does not fit: both sides have to be multiples of {multiple}");
+    }
+    let pictures = Tensor::from_slice(values, (1, height, width, 3), device)?;
+    let stacks = Network::from_model(model, device)?.forward(&pictures, Mode::Evaluate)?;
+    let own = |maps: &Tensor| {
+        let (_, height, width, channels) = maps.dims4()?;
+        Ok(Maps { values: maps.flatten_all()?.to_vec1()?, height, width, channels })
+    };
+    stacks.iter().map(own).collect()
+}
+
+fn save(stacks: &[Maps], path: &Path) -> Result<()> {
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    for (i, maps) in stacks.iter().enumerate() {
+        let plane = |channel: usize| maps.values.iter().skip(channel).step_by(maps.channels);
+        let bytes = (0..maps.channels).flat_map(plane).flat_map(|v| v.to_le_bytes()).collect();
+        tensors.push((format!("stack{i}"), vec![1, maps.channels, maps.height, maps.width], bytes));
+    }
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let bytes = safetensors::serialize(views, None)?;
+    write_whole(path, &bytes).with_context(|| format!("cannot write {}", path.display()))
+}

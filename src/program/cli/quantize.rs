@@ -1,0 +1,141 @@
+//! `awing quantize`: a landmark model whose products are done in bytes, or one in half precision again.
+
+use super::bench::Spread;
+use crate::runtime::engine::{Engine, EngineOptions, Landmarker, Outputs, Precision};
+use crate::runtime::model::{Kind, Model, WeightFormat};
+use crate::runtime::simd::Isa;
+use crate::train::data::{self, Format, Sample, Split, crop_for_eval};
+use crate::train::eval::metrics::Norm;
+use crate::train::eval::{BoxSource, EvalOptions, evaluate};
+use crate::train::quantize::quantize;
+use anyhow::{Context, Result, bail};
+use indicatif::ProgressBar;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+#[derive(clap::Args)]
+pub(super) struct QuantizeArguments {
+    /// The landmark model
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// What the weights become
+    #[arg(long, value_enum)]
+    to: Target,
+    /// Annotated faces: int8 is made for what the layers' numbers reach on them
+    #[arg(long, value_name = "FILE.jsonl")]
+    calibrate: PathBuf,
+    /// How many of them are used, evenly spread
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    faces: u64,
+    /// Annotated faces to measure the error on, before and after [default: those to calibrate with]
+    #[arg(long, value_name = "FILE.jsonl")]
+    validation: Option<PathBuf>,
+    /// Where to write the model
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Target {
+    /// Half precision, as training writes it.
+    F16,
+    /// Bytes in the products behind depthwise convolutions, half precision elsewhere.
+    Int8,
+}
+
+/// The models are timed in turn, so many times each ...
+const ROUNDS: usize = 6;
+/// ... with so many runs of the network, because one model's weights drive the others' out of the caches.
+const RUNS_A_ROUND: usize = 60;
+
+pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
+    let model = Model::load(&arguments.model)?;
+    if model.config().kind != Kind::Landmarks {
+        bail!("{} is a detector: only landmark models are quantized", arguments.model.display());
+    }
+    let faces = data::open(&arguments.calibrate, Format::Auto, Split::Test)?;
+    let (precision, quantized) = match arguments.to {
+        Target::F16 => (Precision::F16, model.clone().with_quantization(None)?),
+        Target::Int8 => (Precision::Int8, quantize(&model, &crops(&model, &faces, arguments.faces as usize)?)?),
+    };
+    let bytes = quantized.to_bytes(WeightFormat::F16)?;
+    // What is measured is what is written.
+    let quantized = Model::from_bytes(&bytes)?;
+    let faces = match &arguments.validation {
+        Some(path) => data::open(path, Format::Auto, Split::Test)?,
+        None => faces,
+    };
+    let before = error_percent(&model, Precision::F16, &faces)?;
+    let after = error_percent(&quantized, precision, &faces)?;
+    let [single, half, now] = times_ms(&[(&model, Precision::F32), (&model, Precision::F16), (&quantized, precision)])?;
+    let old = std::fs::metadata(&arguments.model).map_or(0, |file| file.len());
+    crate::runtime::files::write_whole(&arguments.out, &bytes)
+        .with_context(|| format!("cannot write {}", arguments.out.display()))?;
+
+    let measured = arguments.validation.as_deref().unwrap_or(&arguments.calibrate);
+    println!("wrote {}", arguments.out.display());
+    println!(
+        "error   {before:.3} % before, {after:.3} % after ({:+.2} % of it), {} faces of {}",
+        100.0 * (after / before - 1.0),
+        faces.len(),
+        name(measured)
+    );
+    println!("size    {:.3} MB before, {:.3} MB after", old as f64 / 1e6, bytes.len() as f64 / 1e6);
+    println!(
+        "time    {single:.3} ms in f32, {half:.3} ms in f16 before, {now:.3} ms after: {:.2} times as fast as f32",
+        single / now
+    );
+    if precision == Precision::Int8 && !Isa::active().has_bytes() {
+        println!("This core has no AVX512-VNNI and AVX512-BF16: it computes in f16, which int8 files allow, too.");
+    }
+    Ok(())
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Crops of `count` of the faces, evenly spread, one after the other.
+fn crops(model: &Model, faces: &[Sample], count: usize) -> Result<Vec<f32>> {
+    let count = count.min(faces.len());
+    let config = model.config();
+    let mut crops = Vec::with_capacity(count * config.input_size * config.input_size * 3);
+    for i in 0..count {
+        let face = &faces[i * faces.len() / count];
+        crops.extend(crop_for_eval(face, &face.open()?, &config.crop, config.input_size)?.0);
+    }
+    Ok(crops)
+}
+
+/// Mean error over all known points, in percent of the distance of the outer eye corners.
+fn error_percent(model: &Model, precision: Precision, faces: &[Sample]) -> Result<f64> {
+    let mut landmarker = Landmarker::new(model, Outputs::Decoded, precision)?;
+    let options = EvalOptions { norm: Norm::InterOcular, thresholds: vec![0.1], box_source: BoxSource::Truth };
+    let bar = ProgressBar::new(faces.len() as u64);
+    let evaluation = evaluate(&mut landmarker, &mut |_| Ok(Vec::new()), faces, &options, || bar.inc(1))?;
+    bar.finish_and_clear();
+    let all = evaluation.summaries.last().and_then(|summary| summary.nme_percent);
+    all.context("none of the faces can be measured")
+}
+
+/// The median time of a run of each.
+fn times_ms<const N: usize>(models: &[(&Model, Precision); N]) -> Result<[f32; N]> {
+    let mut engines = Vec::with_capacity(N);
+    for (model, precision) in models {
+        let size = model.config().input_size;
+        engines
+            .push(Engine::compile(model, &EngineOptions { precision: *precision, ..EngineOptions::new(size, size) })?);
+    }
+    let mut times = vec![Vec::new(); N];
+    for _ in 0..ROUNDS {
+        for (engine, times) in engines.iter_mut().zip(&mut times) {
+            for _ in 0..RUNS_A_ROUND {
+                let start = Instant::now();
+                engine.run();
+                times.push(start.elapsed().as_secs_f32() * 1000.0);
+            }
+        }
+    }
+    let mut times = times.into_iter();
+    Ok(std::array::from_fn(|_| times.next().and_then(Spread::of).map_or(0.0, |spread| spread.median)))
+}

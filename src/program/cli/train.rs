@@ -1,0 +1,149 @@
+//! `awing train`: a recipe and data in, a model file out.
+
+use super::args::{minutes, positive};
+use super::device::DeviceChoice;
+use super::{interrupt, say};
+use crate::runtime::landmarks::Scheme;
+use crate::runtime::model::{Kind, Model};
+use crate::train::data::{self, Format, LandmarkTask, LandmarkTaskOptions, Sample, Split, Task};
+use crate::train::detector::{DetectorTask, DetectorValidator, Photograph, read_photographs};
+use crate::train::eval::LandmarkValidator;
+use crate::train::trainer::{Ending, Progress, Recipe, TrainOptions, Trainer, Validator};
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[derive(clap::Args)]
+pub struct TrainArguments {
+    /// Annotated faces to train on; may be given several times.
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    data: Vec<PathBuf>,
+    /// Annotated faces to validate on; may be given several times.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    validation: Vec<PathBuf>,
+    /// How to train (see recipes/).
+    #[arg(long, value_name = "FILE.toml")]
+    recipe: PathBuf,
+    /// Folder for the model, the log, the curve and the checkpoint.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Go on with the training in --out.
+    #[arg(long)]
+    resume: bool,
+    /// Start from the weights of this model instead of random ones; a training that goes on has weights of its own.
+    #[arg(long, value_name = "MODEL")]
+    start_from: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "auto")]
+    device: DeviceChoice,
+    /// Threads for the network; the loader has one more of its own.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    threads: Option<usize>,
+    /// Stop after so many minutes, with a checkpoint.
+    #[arg(long, value_name = "M", value_parser = minutes)]
+    minutes: Option<f64>,
+}
+
+/// Between two lines of progress where there is no terminal to draw a bar in.
+const BETWEEN_LINES: Duration = Duration::from_secs(30);
+
+fn describe(p: &Progress) -> String {
+    let validation = p.validation.map(|v| format!(", validation {v:.3}")).unwrap_or_default();
+    let left = indicatif::FormattedDuration(p.time_left);
+    let Progress { step, steps, images_per_second, loss, .. } = p;
+    format!("step {step} of {steps}, {images_per_second:.0} images/s, loss {loss:.4}{validation}, {left} left")
+}
+
+pub fn run(arguments: TrainArguments) -> Result<()> {
+    let recipe = Recipe::load(&arguments.recipe)?;
+    let read = |paths: &[PathBuf], split: Split| -> Result<Vec<Sample>> {
+        let mut samples = Vec::new();
+        for path in paths {
+            samples.extend(data::open(path, Format::Auto, split)?);
+        }
+        Ok(samples)
+    };
+    let (task, mut validator): (Arc<dyn Task>, Option<Box<dyn Validator>>) = match recipe.model.kind {
+        Kind::Landmarks => {
+            let scheme = Scheme::of_points(recipe.model.points).context("the model's points are of no known scheme")?;
+            let options = LandmarkTaskOptions {
+                scheme,
+                input_size: recipe.model.input_size,
+                heatmap_size: recipe.model.heatmap_size(),
+                crop: recipe.model.crop,
+                sigma_cells: recipe.sigma_cells,
+                targets: recipe.targets,
+            };
+            let samples = read(&arguments.data, Split::Train)?;
+            let task = LandmarkTask::new(samples, &recipe.datasets, recipe.augmentation.clone(), options)?;
+            let validator: Option<Box<dyn Validator>> = if arguments.validation.is_empty() {
+                None
+            } else {
+                let validator = LandmarkValidator::new(read(&arguments.validation, Split::Test)?, &recipe.model)
+                    .map_err(|e| anyhow::anyhow!("cannot prepare the validation: {e}"))?;
+                Some(Box::new(validator))
+            };
+            (Arc::new(task), validator)
+        }
+        Kind::Detector => {
+            let read = |paths: &[PathBuf], split: Split| -> Result<Vec<Photograph>> {
+                let mut photographs = Vec::new();
+                for path in paths {
+                    photographs.extend(read_photographs(path, split)?);
+                }
+                Ok(photographs)
+            };
+            let size = recipe.model.input_size;
+            let task = DetectorTask::new(read(&arguments.data, Split::Train)?, size, recipe.augmentation.clone())?;
+            let validator: Option<Box<dyn Validator>> = if arguments.validation.is_empty() {
+                None
+            } else {
+                let held_out = read(&arguments.validation, Split::Test)?;
+                let held_out = DetectorTask::new(held_out, size, recipe.augmentation.clone())?;
+                Some(Box::new(DetectorValidator::new(&held_out)?))
+            };
+            (Arc::new(task), validator)
+        }
+    };
+    let limit = arguments.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
+    let answer = "\nstopping with a checkpoint after this step (Ctrl-C again: at once, without one)";
+    let stop = interrupt::listen_and_answer(Some(answer))?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let options = TrainOptions {
+        out: arguments.out.clone(),
+        resume: arguments.resume,
+        device: arguments.device.open()?,
+        threads: arguments.threads.unwrap_or(cores),
+        limit,
+        stop,
+    };
+    let mut trainer = Trainer::new(recipe, task, options)?;
+    if let Some(path) = &arguments.start_from
+        && trainer.step() == 0
+    {
+        trainer.start_from(&Model::load(path)?)?;
+    }
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:20} {wide_msg}")?);
+    let mut last_line: Option<Instant> = None;
+    let ending = trainer.run(validator.as_deref_mut().map(|v| v as &mut dyn Validator), |p| {
+        if bar.is_hidden() {
+            if last_line.is_none_or(|last| last.elapsed() >= BETWEEN_LINES) {
+                say(&describe(p));
+                last_line = Some(Instant::now());
+            }
+        } else {
+            bar.set_length(p.steps);
+            bar.set_position(p.step);
+            bar.set_message(describe(p));
+        }
+    })?;
+    bar.abandon();
+    let model = arguments.out.join("model.safetensors");
+    match ending {
+        Ending::Finished => println!("trained: {}", model.display()),
+        Ending::Paused => println!("paused; go on with --resume. The model so far: {}", model.display()),
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Procedural faces with exact landmarks: the demo, tests and benches need no outside data.
+//!
+//! A [`Scene`] draws moving, blinking, talking faces into a frame and says where their 98 landmarks are, in the frame's
+//! pixels. The same seed and time give the same picture.
+
+mod face;
+mod paint;
+
+use crate::runtime::geometry::{FrameSpace, Point};
+use crate::runtime::image::Frame;
+use crate::runtime::landmarks::WFLW_POINTS;
+use face::{Expression, Head, Identity};
+use paint::Painter;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// People in front of a wall.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    people: Vec<Person>,
+}
+
+#[derive(Clone, Debug)]
+struct Person {
+    identity: Identity,
+    /// Where in the picture, 0..=1 across.
+    place: f32,
+    /// Half the width of the face over the picture's shorter side.
+    size: f32,
+    /// So that no two move alike.
+    phase: f32,
+}
+
+impl Scene {
+    /// The demo: so many people (at least one), side by side.
+    pub fn demo(seed: u64, faces: usize) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let count = faces.max(1);
+        let people = (0..count).map(|i| Person {
+            identity: Identity::random(&mut rng),
+            place: (i as f32 + 0.5) / count as f32,
+            size: (0.215 / (count as f32).sqrt()) * rng.random_range(0.95..1.05),
+            phase: i as f32 * 2.1 + rng.random_range(0.0..0.5),
+        });
+        Self { people: people.collect() }
+    }
+
+    /// Draws the scene at `time_s` into the frame, whose size decides its own, and returns each face's landmarks.
+    pub fn draw(&self, time_s: f64, frame: &mut Frame) -> Vec<[Point<FrameSpace>; WFLW_POINTS]> {
+        let Some(mut painter) = Painter::new(frame.width(), frame.height()) else { return Vec::new() };
+        painter.wall();
+        let (width, height) = (frame.width() as f32, frame.height() as f32);
+        let shorter = width.min(height);
+        let landmarks = self.people.iter().map(|person| {
+            let t = time_s as f32 + 7.0 * person.phase;
+            let scale = person.size * shorter * (1.0 + 0.05 * (0.31 * t).sin());
+            let head = Head {
+                center: (
+                    width * person.place + 0.14 * shorter * person.size * 4.0 * (0.43 * t).sin(),
+                    0.46 * height + 0.03 * shorter * (0.57 * t).sin(),
+                ),
+                scale,
+                yaw_rad: 0.34 * (0.53 * t).sin(),
+                pitch_rad: 0.13 * (0.71 * t + 1.0).sin(),
+                roll_rad: 0.16 * (0.37 * t + 0.5).sin(),
+            };
+            face::draw(&mut painter, &person.identity, &head, &Expression::at(t))
+        });
+        let landmarks = landmarks.collect();
+        painter.copy_to(frame);
+        landmarks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::geometry::Rect;
+
+    #[test]
+    fn the_same_time_is_the_same_picture() {
+        let scene = Scene::demo(1, 2);
+        let (mut a, mut b) = (Frame::filled(320, 240, [0; 3]), Frame::filled(320, 240, [9; 3]));
+        assert_eq!(scene.draw(3.3, &mut a), scene.draw(3.3, &mut b));
+        assert_eq!(a, b);
+        scene.draw(4.0, &mut b);
+        assert_ne!(a, b);
+    }
+
+    #[test]
+    fn open_eyes_are_dark_at_the_pupils_and_the_face_is_lighter_than_them() {
+        let scene = Scene::demo(1, 1);
+        let mut frame = Frame::filled(640, 480, [0; 3]);
+        let mut open = 0;
+        for i in 0..10 {
+            let landmarks = scene.draw(f64::from(i) * 0.9, &mut frame)[0];
+            let shade = |p: Point<FrameSpace>| {
+                let at = (p.y.round() as usize * 640 + p.x.round() as usize) * 3;
+                frame.rgb()[at..at + 3].iter().map(|v| u32::from(*v)).sum::<u32>()
+            };
+            let lids = landmarks[62].distance(landmarks[66]);
+            if lids > 0.2 * landmarks[60].distance(landmarks[64]) {
+                open += 1;
+                // Between nose and cheek there is nothing but skin.
+                let cheek = landmarks[57].midpoint(landmarks[66]);
+                for pupil in [96, 97] {
+                    assert!(shade(landmarks[pupil]) + 100 < shade(cheek), "at {i}");
+                }
+            }
+        }
+        assert!(open >= 5);
+    }
+
+    #[test]
+    fn every_landmark_of_the_demo_lies_in_the_frame_and_in_its_place() {
+        let scene = Scene::demo(7, 2);
+        let mut frame = Frame::filled(640, 480, [0; 3]);
+        for i in 0..40 {
+            for face in scene.draw(f64::from(i) * 0.5, &mut frame) {
+                let all = Rect::around(face).unwrap();
+                assert!(all.x > 0.0 && all.y > 0.0 && all.x + all.width < 640.0 && all.y + all.height < 480.0);
+                assert!(face[60].x < face[64].x && face[64].x < face[68].x && face[68].x < face[72].x);
+                assert!(face[16].y > face[85].y && face[85].y > face[57].y && face[57].y > face[51].y);
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What a person sees: the picture on a canvas, faces and what the network sees drawn over it, panels of text, the
+//! window.
+//!
+//! In: frames and faces in their pixels. Out: a canvas as large as the window, or as a picture that is saved, with
+//! everything drawn in its own pixels; keys as [`Command`]s. Only opening and feeding the window can fail
+//! ([`ViewError`]).
+
+mod canvas;
+mod ink;
+mod network_view;
+mod overlay;
+pub mod panel;
+mod sheet;
+#[cfg(feature = "window")]
+mod window;
+
+pub use canvas::{Placement, Scaler};
+pub use network_view::{NetworkLayers, NetworkView, NetworkViewer, draw_insets, draw_maps};
+pub use overlay::{Layers, Overlay, OverlayFace};
+pub use sheet::sheet;
+#[cfg(feature = "window")]
+pub use window::{Command, KEYS, Window, on_display_lost};
+
+/// What can go wrong with the window.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    #[error("there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)")]
+    NoDisplay,
+    #[error("the window can't be opened: {0}")]
+    Window(String),
+}

@@ -1,0 +1,204 @@
+//! Text over the picture: panels of lines, the table of keys, labels.
+//!
+//! In: a canvas, the height of the text in its pixels ([`text_size`]), and lines. Out: the canvas with them on dark
+//! panels with round corners, so that they can be read on any background. What would not fit is drawn smaller. Nothing
+//! fails.
+
+use super::canvas::cover;
+use crate::runtime::image::Frame;
+use crate::train::text;
+
+/// Height of the text over the canvas' width and height, and its bounds in pixels.
+const TEXT_OF_WIDTH: f32 = 1.0 / 44.0;
+const TEXT_OF_HEIGHT: f32 = 1.0 / 30.0;
+const TEXT_PIXELS: (f32, f32) = (10.0, 19.0);
+/// From line to line, and the space around the lines, over the height of the text.
+const LINE: f32 = 1.35;
+const PADDING: f32 = 0.6;
+/// Between a panel and the border of the canvas, over the height of the text.
+const MARGIN: f32 = 0.5;
+/// Between the columns of a table, over the height of the text.
+const GUTTER: f32 = 1.2;
+const BACKGROUND: [u8; 3] = [12, 14, 18];
+const OPACITY: f32 = 0.74;
+
+/// Plain text.
+pub const PLAIN: [u8; 3] = [238, 240, 243];
+/// Text that matters less.
+pub const QUIET: [u8; 3] = [168, 176, 186];
+/// Text that wants to be seen.
+pub const ALARM: [u8; 3] = [255, 190, 80];
+/// That something is being recorded.
+pub const RECORDING: [u8; 3] = [255, 96, 88];
+
+/// A line of a panel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    pub text: String,
+    pub color: [u8; 3],
+}
+
+impl Line {
+    pub fn new(color: [u8; 3], text: impl Into<String>) -> Self {
+        Self { text: text.into(), color }
+    }
+}
+
+/// Where a panel lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    UpperLeft,
+    LowerLeft,
+    Middle,
+}
+
+/// The height of text, in pixels, that suits the canvas; `scale` is 2 for a screen with twice as many pixels for the
+/// same size.
+pub fn text_size(canvas: &Frame, scale: f32) -> f32 {
+    let fitting = (canvas.width() as f32 * TEXT_OF_WIDTH).min(canvas.height() as f32 * TEXT_OF_HEIGHT);
+    fitting.clamp(TEXT_PIXELS.0, TEXT_PIXELS.1.max(TEXT_PIXELS.1 * scale))
+}
+
+/// Draws lines of text, the first one uppermost; what is too long for the canvas goes on in the next line.
+pub fn lines(canvas: &mut Frame, place: Place, size: f32, lines: &[Line]) {
+    let room = canvas.width() as f32 - 2.0 * (MARGIN + PADDING) * size;
+    let wrapped: Vec<Line> = lines.iter().flat_map(|line| wrap(line, size, room)).collect();
+    let rows: Vec<[&Line; 1]> = wrapped.iter().map(|line| [line]).collect();
+    table(canvas, place, size, &rows);
+}
+
+/// A line in pieces that are no wider than `room`, as far as it has spaces to break it at.
+fn wrap(line: &Line, size: f32, room: f32) -> Vec<Line> {
+    let mut pieces: Vec<String> = Vec::new();
+    for word in line.text.split(' ') {
+        match pieces.last_mut() {
+            Some(piece) if text::width(&format!("{piece} {word}"), size) <= room => *piece += &format!(" {word}"),
+            _ => pieces.push(word.to_owned()),
+        }
+    }
+    pieces.into_iter().map(|piece| Line::new(line.color, piece)).collect()
+}
+
+/// Draws rows of text whose columns are aligned.
+pub fn table<const COLUMNS: usize>(canvas: &mut Frame, place: Place, size: f32, rows: &[[&Line; COLUMNS]]) {
+    if rows.is_empty() || canvas.width() == 0 || canvas.height() == 0 {
+        return;
+    }
+    let (canvas_width, canvas_height) = (canvas.width() as f32, canvas.height() as f32);
+    let extent = |size: f32| {
+        let widths: [f32; COLUMNS] = std::array::from_fn(|column| {
+            rows.iter().map(|row| text::width(&row[column].text, size)).fold(0.0, f32::max)
+        });
+        let width = widths.iter().sum::<f32>() + (GUTTER * (COLUMNS - 1) as f32 + 2.0 * PADDING) * size;
+        (widths, width, (rows.len() as f32 * LINE + 2.0 * PADDING) * size)
+    };
+    let (_, width, height) = extent(size);
+    let room = |whole: f32| (whole - 2.0 * MARGIN * size).max(1.0);
+    let size = size * (room(canvas_width) / width).min(room(canvas_height) / height).min(1.0);
+    let (widths, width, height) = extent(size);
+    let margin = MARGIN * size;
+    let (left, top) = match place {
+        Place::UpperLeft => (margin, margin),
+        Place::LowerLeft => (margin, canvas_height - margin - height),
+        Place::Middle => (0.5 * (canvas_width - width), 0.5 * (canvas_height - height)),
+    };
+    background(canvas, [left, top, left + width, top + height], 0.5 * size);
+    for (i, row) in rows.iter().enumerate() {
+        let y = top + (PADDING + i as f32 * LINE) * size;
+        let mut x = left + PADDING * size;
+        for (line, width) in row.iter().zip(widths) {
+            text::draw(canvas, x, y, size, line.color, &line.text);
+            x += width + GUTTER * size;
+        }
+    }
+}
+
+/// Draws a short text on a small panel that stands on (`left`, `bottom`), or as near as it fits on the canvas.
+pub fn label(canvas: &mut Frame, (left, bottom): (f32, f32), size: f32, color: [u8; 3], label: &str) {
+    if !(left.is_finite() && bottom.is_finite()) {
+        return;
+    }
+    let (width, height) = (text::width(label, size) + PADDING * size, 1.25 * size);
+    let x = left.min(canvas.width() as f32 - width).max(0.0);
+    let y = (bottom - height - 0.3 * size).min(canvas.height() as f32 - height).max(0.0);
+    background(canvas, [x, y, x + width, y + height], 0.3 * size);
+    text::draw(canvas, x + 0.5 * PADDING * size, y + 0.1 * size, size, color, label);
+}
+
+/// Darkens a rectangle (left, top, right, bottom) with round corners.
+fn background(canvas: &mut Frame, [left, top, right, bottom]: [f32; 4], radius: f32) {
+    let canvas_width = canvas.width();
+    let columns = left.max(0.0) as usize..(right.max(0.0).ceil() as usize).min(canvas_width);
+    let rows = top.max(0.0) as usize..(bottom.max(0.0).ceil() as usize).min(canvas.height());
+    for y in rows {
+        let row = &mut canvas.rgb_mut().as_chunks_mut::<3>().0[y * canvas_width..][..canvas_width];
+        for (x, pixel) in columns.clone().zip(&mut row[columns.clone()]) {
+            // Distance to the rectangle without its round corners.
+            let (px, py) = (x as f32 + 0.5, y as f32 + 0.5);
+            let dx = (left + radius - px).max(px - (right - radius)).max(0.0);
+            let dy = (top + radius - py).max(py - (bottom - radius)).max(0.0);
+            cover(pixel, BACKGROUND, OPACITY * (radius + 0.5 - dx.hypot(dy)).clamp(0.0, 1.0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contrast(background: u8) -> f32 {
+        let mut canvas = Frame::filled(640, 480, [background; 3]);
+        let size = text_size(&canvas, 1.0);
+        lines(&mut canvas, Place::UpperLeft, size, &[Line::new(PLAIN, "IIIIII"), Line::new(PLAIN, "IIIIII")]);
+        let inside: Vec<f32> = (0..60)
+            .flat_map(|y| (12..40).map(move |x| (y, x)))
+            .map(|(y, x)| f32::from(canvas.rgb()[(y * 640 + x) * 3]))
+            .collect();
+        let (low, high) = inside.iter().fold((255.0_f32, 0.0_f32), |(low, high), v| (low.min(*v), high.max(*v)));
+        (high + 12.75) / (low + 12.75)
+    }
+
+    #[test]
+    fn text_stands_out_from_white_grey_and_black() {
+        for background in [0, 128, 255] {
+            assert!(contrast(background) > 2.4, "{background}: {}", contrast(background));
+        }
+    }
+
+    #[test]
+    fn a_panel_fits_on_any_canvas() {
+        let row = [Line::new(PLAIN, "a key"), Line::new(PLAIN, "what it does, at some length")];
+        let rows = vec![[&row[0], &row[1]]; 18];
+        for (width, height) in [(320, 240), (160, 1000), (1920, 100), (3, 3), (1, 1), (0, 0)] {
+            for place in [Place::UpperLeft, Place::LowerLeft, Place::Middle] {
+                let mut canvas = Frame::filled(width, height, [255; 3]);
+                let size = text_size(&canvas, 1.0);
+                table(&mut canvas, place, size, &rows);
+                label(&mut canvas, (-50.0, 1e6), size, PLAIN, "7");
+                if width > 100 && place == Place::Middle {
+                    let corner = &canvas.rgb()[..3];
+                    assert_eq!(corner, [255; 3], "there is a margin");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_line_goes_on_in_the_next() {
+        let line = Line::new(ALARM, "you may not use /dev/video0; if your user is not in the group, say so");
+        let pieces = wrap(&line, 16.0, 200.0);
+        assert!(pieces.len() > 2 && pieces.iter().all(|piece| text::width(&piece.text, 16.0) <= 200.0), "{pieces:?}");
+        let texts: Vec<&str> = pieces.iter().map(|piece| piece.text.as_str()).collect();
+        assert_eq!(texts.join(" "), line.text);
+        assert_eq!(wrap(&line, 16.0, 1e4), [line]);
+        assert_eq!(wrap(&Line::new(PLAIN, "unbreakable"), 16.0, 1.0).len(), 1);
+    }
+
+    #[test]
+    fn text_grows_with_the_window_and_with_the_screens_scale() {
+        let size = |width, height, scale| text_size(&Frame::filled(width, height, [0; 3]), scale);
+        assert_eq!(size(320, 240, 1.0), TEXT_PIXELS.0);
+        assert!(size(640, 480, 1.0) > size(320, 240, 1.0) && size(640, 480, 1.0) < size(1920, 1080, 1.0));
+        assert!((size(1280, 960, 2.0) - 2.0 * size(640, 480, 1.0)).abs() < 1.0);
+    }
+}

@@ -1,0 +1,367 @@
+//! The live window.
+//!
+//! In: canvases of the window's size. Out: what the person wants ([`Command`]). Without a display opening is an error,
+//! never a panic; [`on_display_lost`] is for a display that goes away while the window is open.
+
+use super::ViewError;
+use crate::runtime::image::Frame;
+use minifb::{InputCallback, Key, ScaleMode, WindowOptions};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The smallest window that is opened, in pixels.
+const SMALLEST: (usize, usize) = (320, 240);
+/// The largest that is opened of its own accord, at scale 1.
+const LARGEST: (f32, f32) = (1280.0, 800.0);
+/// Signals of a held key come at shorter intervals than this. A release can get lost with the keyboard's focus.
+const KEY_REPEATS_WITHIN: Duration = Duration::from_secs(1);
+/// How often the canvas is put on the screen although nothing changed: what was covered is not restored by itself.
+const RESTORE_EVERY: Duration = Duration::from_millis(100);
+
+/// What a key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    Quit,
+    Help,
+    /// The panel of figures.
+    Information,
+    /// Dots on the landmarks.
+    Points,
+    Curves,
+    Boxes,
+    /// The landmark heatmaps over the face.
+    Heatmaps,
+    /// The boundary map over the face.
+    Boundary,
+    /// The network's input in an inset.
+    Crop,
+    /// The picture as in a mirror, or as the camera sees it.
+    Mirror,
+    Smoothing,
+    /// The picture stands still.
+    Freeze,
+    /// A picture of what is seen, and its landmarks.
+    Snapshot,
+    /// A video of what is seen, and its landmarks; ended by the next.
+    Record,
+    /// So many faces at most.
+    Faces(usize),
+    NextCamera,
+    /// The network's next arithmetic.
+    Precision,
+}
+
+/// A key, its name and what it does.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyBinding {
+    key: Key,
+    pub command: Command,
+    pub name: &'static str,
+    pub action: &'static str,
+}
+
+const fn bind(key: Key, command: Command, name: &'static str, action: &'static str) -> KeyBinding {
+    KeyBinding { key, command, name, action }
+}
+
+/// All keys but the digits, in the order in which help lists them.
+pub const KEYS: [KeyBinding; 17] = [
+    bind(Key::H, Command::Help, "H", "this help"),
+    bind(Key::I, Command::Information, "I", "frame rate and times"),
+    bind(Key::L, Command::Points, "L", "landmarks"),
+    bind(Key::C, Command::Curves, "C", "curves"),
+    bind(Key::B, Command::Boxes, "B", "box and number"),
+    bind(Key::T, Command::Heatmaps, "T", "heatmaps"),
+    bind(Key::E, Command::Boundary, "E", "boundary map (edges)"),
+    bind(Key::X, Command::Crop, "X", "the network's input"),
+    bind(Key::M, Command::Mirror, "M", "mirror"),
+    bind(Key::S, Command::Smoothing, "S", "smoothing"),
+    bind(Key::F, Command::Freeze, "F", "freeze the picture"),
+    bind(Key::P, Command::Snapshot, "P", "save picture and landmarks"),
+    bind(Key::R, Command::Record, "R", "record video and landmarks"),
+    bind(Key::N, Command::NextCamera, "N", "next camera"),
+    bind(Key::A, Command::Precision, "A", "arithmetic"),
+    bind(Key::Key1, Command::Faces(1), "1-9", "faces at most"),
+    bind(Key::Q, Command::Quit, "Q, Esc", "quit"),
+];
+
+const DIGITS: [Key; 9] =
+    [Key::Key1, Key::Key2, Key::Key3, Key::Key4, Key::Key5, Key::Key6, Key::Key7, Key::Key8, Key::Key9];
+
+fn command_of(key: Key) -> Option<Command> {
+    let key = if key == Key::Escape { Key::Q } else { key };
+    let digit = DIGITS.iter().position(|k| *k == key).map(|i| Command::Faces(i + 1));
+    digit.or_else(|| KEYS.iter().find(|binding| binding.key == key).map(|binding| binding.command))
+}
+
+/// Keys that were pressed, and which are held.
+#[derive(Default)]
+struct Keyboard {
+    pressed: Vec<Key>,
+    held: Vec<(Key, Instant)>,
+}
+
+impl Keyboard {
+    fn signal(&mut self, key: Key, is_down: bool, now: Instant) {
+        let last = self.held.iter().position(|(k, _)| *k == key).map(|i| self.held.swap_remove(i).1);
+        if is_down {
+            self.held.push((key, now));
+            if last.is_none_or(|last| now - last > KEY_REPEATS_WITHIN) {
+                self.pressed.push(key);
+            }
+        }
+    }
+}
+
+/// Hears every key, also one that is pressed and let go between two looks.
+struct Listener(Arc<Mutex<Keyboard>>);
+
+impl InputCallback for Listener {
+    fn add_char(&mut self, _: u32) {}
+
+    fn set_key_state(&mut self, key: Key, is_down: bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).signal(key, is_down, Instant::now());
+    }
+}
+
+/// An open window.
+pub struct Window {
+    window: minifb::Window,
+    keyboard: Arc<Mutex<Keyboard>>,
+    scale: f32,
+    pixels: Vec<u32>,
+    /// Of `pixels`.
+    size: (usize, usize),
+    shown: Instant,
+}
+
+impl Window {
+    /// Opens a window for frames of `frame` pixels (width, height), `scale` times as large, if the screen has room.
+    /// Without a wish the scale is the screen's.
+    ///
+    /// # Errors
+    /// [`ViewError::NoDisplay`], or what the display system reports.
+    pub fn open(title: &str, frame: (usize, usize), scale: Option<f32>) -> Result<Self, ViewError> {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+        if cfg!(all(unix, not(target_os = "macos"))) && !is_set("DISPLAY") && !is_set("WAYLAND_DISPLAY") {
+            return Err(ViewError::NoDisplay);
+        }
+        let screen = Screen::open();
+        let scale = scale.unwrap_or_else(|| screen.scale());
+        let (width, height) = (frame.0.max(1) as f32, frame.1.max(1) as f32);
+        let fitting = scale * (LARGEST.0 / width).min(LARGEST.1 / height).min(1.0);
+        let size = |side: f32, least: usize| ((side * fitting).round() as usize).max(least);
+        let options = WindowOptions { resize: true, scale_mode: ScaleMode::Stretch, ..WindowOptions::default() };
+        let open = || minifb::Window::new(title, size(width, SMALLEST.0), size(height, SMALLEST.1), options);
+        let mut window = match catch_unwind(AssertUnwindSafe(open)) {
+            Ok(Ok(window)) => window,
+            Ok(Err(error)) => return Err(ViewError::Window(error.to_string())),
+            Err(_) => return Err(ViewError::Window("the display refused the connection".into())),
+        };
+        // Not before: some X servers begin anew when the last connection is closed, and refuse new ones meanwhile.
+        drop(screen);
+        // Whoever feeds it keeps the time.
+        window.set_target_fps(0);
+        let keyboard = Arc::<Mutex<Keyboard>>::default();
+        window.set_input_callback(Box::new(Listener(keyboard.clone())));
+        Ok(Self { window, keyboard, scale, pixels: Vec::new(), size: (0, 0), shown: Instant::now() })
+    }
+
+    /// Width and height of what can be seen, in pixels; at least 1.
+    pub fn size(&self) -> (usize, usize) {
+        let (width, height) = self.window.get_size();
+        (width.max(1), height.max(1))
+    }
+
+    /// 2 on a screen with twice as many pixels for the same size.
+    pub fn scale(&self) -> f32 {
+        self.scale
+    }
+
+    /// Puts a canvas on the screen.
+    ///
+    /// # Errors
+    /// [`ViewError::Window`].
+    pub fn show(&mut self, canvas: &Frame) -> Result<(), ViewError> {
+        self.pixels.clear();
+        let pixels = canvas.rgb().as_chunks::<3>().0.iter();
+        self.pixels.extend(pixels.map(|&[r, g, b]| u32::from_be_bytes([0, r, g, b])));
+        self.size = (canvas.width(), canvas.height());
+        self.put()
+    }
+
+    /// Keeps the window alive while there is nothing new to show.
+    ///
+    /// # Errors
+    /// [`ViewError::Window`].
+    pub fn keep(&mut self) -> Result<(), ViewError> {
+        if !self.pixels.is_empty() && self.shown.elapsed() > RESTORE_EVERY {
+            return self.put();
+        }
+        self.window.update();
+        Ok(())
+    }
+
+    fn put(&mut self) -> Result<(), ViewError> {
+        self.shown = Instant::now();
+        let (width, height) = self.size;
+        self.window.update_with_buffer(&self.pixels, width, height).map_err(|e| ViewError::Window(e.to_string()))
+    }
+
+    /// What was asked for since the last call.
+    pub fn commands(&mut self) -> Vec<Command> {
+        let pressed = std::mem::take(&mut self.keyboard.lock().unwrap_or_else(PoisonError::into_inner).pressed);
+        let closed = (!self.window.is_open()).then_some(Command::Quit);
+        closed.into_iter().chain(pressed.into_iter().filter_map(command_of)).collect()
+    }
+}
+
+/// Xlib ends the process when the display goes away: another user's turn, a broken connection, a crash. From now on it
+/// calls `end` before, in the thread that has the window; what that returns is the exit status. What the display merely
+/// refuses ends nothing any more. Where windows don't
+/// come from Xlib, a display that goes away closes the window, and `end` is never called.
+#[cfg(all(unix, not(target_os = "macos")))]
+pub fn on_display_lost(end: impl Fn() -> i32 + Send + Sync + 'static) {
+    x11::on_display_lost(Box::new(end));
+}
+
+#[cfg(not(all(unix, not(target_os = "macos"))))]
+pub fn on_display_lost(_: impl Fn() -> i32 + Send + Sync + 'static) {}
+
+/// What can be asked about the screen before a window is open.
+struct Screen {
+    #[cfg(all(unix, not(target_os = "macos")))]
+    connection: Option<x11::Connection>,
+}
+
+impl Screen {
+    fn open() -> Self {
+        Self {
+            // Wayland enlarges windows by itself.
+            #[cfg(all(unix, not(target_os = "macos")))]
+            connection: if std::env::var_os("WAYLAND_DISPLAY").is_some_and(|v| !v.is_empty()) {
+                None
+            } else {
+                x11::Connection::open()
+            },
+        }
+    }
+
+    /// How many pixels it has for one of a usual screen, as the desktop says.
+    fn scale(&self) -> f32 {
+        #[cfg(all(unix, not(target_os = "macos")))]
+        if let Some(connection) = &self.connection {
+            return connection.scale();
+        }
+        1.0
+    }
+}
+
+#[cfg(all(unix, not(target_os = "macos")))]
+mod x11 {
+    use std::ffi::{CStr, c_int};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::ptr::NonNull;
+    use std::sync::OnceLock;
+    use x11_dl::xlib::{Display, XErrorEvent, Xlib};
+
+    type End = Box<dyn Fn() -> i32 + Send + Sync>;
+
+    static END: OnceLock<End> = OnceLock::new();
+    /// Dots an inch of a usual screen.
+    const USUAL_DPI: f32 = 96.0;
+
+    pub fn on_display_lost(end: End) {
+        let is_first = END.set(end).is_ok();
+        // Without Xlib there is no display to be lost.
+        if let (true, Ok(xlib)) = (is_first, Xlib::open()) {
+            // SAFETY: the functions only store the pointers; the handlers have the signatures that Xlib asks for. x11-dl
+            // never unloads the library.
+            unsafe {
+                (xlib.XSetIOErrorHandler)(Some(lost));
+                (xlib.XSetErrorHandler)(Some(refused));
+            }
+        }
+    }
+
+    /// Never returns: Xlib's connection can't be used any more.
+    unsafe extern "C" fn lost(_: *mut Display) -> c_int {
+        let end = || END.get().map_or(1, |end| end());
+        std::process::exit(catch_unwind(AssertUnwindSafe(end)).unwrap_or(1))
+    }
+
+    /// The server refused something: Xlib's own handler would end the process here, without its files.
+    unsafe extern "C" fn refused(_: *mut Display, error: *mut XErrorEvent) -> c_int {
+        // SAFETY: Xlib hands out an event that lives as long as this call.
+        let (code, request) = unsafe { ((*error).error_code, (*error).request_code) };
+        tracing::debug!("the X server refused request {request} with error {code}");
+        0
+    }
+
+    /// A connection to the X server.
+    pub struct Connection {
+        xlib: Xlib,
+        display: NonNull<Display>,
+    }
+
+    impl Connection {
+        pub fn open() -> Option<Self> {
+            let xlib = Xlib::open().ok()?;
+            // SAFETY: null asks for the display that the environment names; the answer is null or a connection.
+            let display = NonNull::new(unsafe { (xlib.XOpenDisplay)(std::ptr::null()) })?;
+            Some(Self { xlib, display })
+        }
+
+        /// From the resolution that desktops set for the size of letters.
+        pub fn scale(&self) -> f32 {
+            // SAFETY: the connection is open; the names end in 0; the answer is null or a text that ends in 0 and lives
+            // as long as the connection.
+            let dpi = unsafe {
+                let value = (self.xlib.XGetDefault)(self.display.as_ptr(), c"Xft".as_ptr(), c"dpi".as_ptr());
+                (!value.is_null()).then(|| CStr::from_ptr(value).to_string_lossy().trim().parse::<f32>())
+            };
+            dpi.and_then(Result::ok).map_or(1.0, |dpi| (dpi / USUAL_DPI).clamp(1.0, 4.0))
+        }
+    }
+
+    impl Drop for Connection {
+        fn drop(&mut self) {
+            // SAFETY: the connection is open and is not used again.
+            unsafe { (self.xlib.XCloseDisplay)(self.display.as_ptr()) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_one_meaning() {
+        for (i, binding) in KEYS.iter().enumerate() {
+            assert_eq!(command_of(binding.key), Some(binding.command));
+            assert!(KEYS[..i].iter().all(|other| other.key != binding.key), "{}", binding.name);
+        }
+        assert_eq!(command_of(Key::Key9), Some(Command::Faces(9)));
+        assert_eq!(command_of(Key::F12), None);
+    }
+
+    #[test]
+    fn a_held_key_counts_once_and_a_short_press_is_not_missed() {
+        let mut keyboard = Keyboard::default();
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        for (key, is_down, ms) in
+            [(Key::L, true, 0), (Key::L, true, 500), (Key::L, true, 530), (Key::L, false, 560), (Key::L, true, 600)]
+        {
+            keyboard.signal(key, is_down, at(ms));
+        }
+        keyboard.signal(Key::C, true, at(601));
+        keyboard.signal(Key::C, false, at(602));
+        assert_eq!(keyboard.pressed, [Key::L, Key::L, Key::C]);
+        // Its release got lost.
+        keyboard.signal(Key::L, true, at(5000));
+        assert_eq!(keyboard.pressed.len(), 4);
+    }
+}

@@ -1,0 +1,167 @@
+//! The face detector: frame in, boxes out.
+//!
+//! In: a [`Frame`] of any size. Out: boxes around faces, each with a score in 0..=1, the surest first. A box is tight
+//! around where the 98 landmarks would be: from the brows to the chin, from ear to ear.
+//!
+//! The detector is an hourglass of the same family as the landmark network, on the frame scaled so that its longer side
+//! is the model's input size. Its five maps, at a quarter of that: the centres of faces; logarithms of width and height;
+//! the offset of the exact centre from the cell's, in x and y (see [`maps`]).
+
+pub mod maps;
+mod scale;
+
+use crate::runtime::engine::{Engine, EngineError, EngineOptions};
+use crate::runtime::geometry::{FrameSpace, Point, Rect};
+use crate::runtime::heatmap::HeatmapView;
+use crate::runtime::image::Frame;
+use crate::runtime::model::{Kind, Model};
+
+/// A face.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Detection {
+    pub rect: Rect<FrameSpace>,
+    /// How sure it is, 0..=1 (see [`maps::score`]).
+    pub score: f32,
+}
+
+/// Lowest peak that is reported. Trackers that want to be surer compare [`Detection::score`] themselves.
+const LOWEST_SCORE: f32 = 0.25;
+/// Boxes that overlap a surer one by more than this (intersection over union) are the same face.
+const SAME_FACE_OVERLAP: f32 = 0.3;
+/// Faces reported at most, the surest first.
+const MOST_FACES: usize = 64;
+
+/// A detector model ready to run on frames of any size.
+pub struct Detector {
+    model: Model,
+    /// For frames of the size that came last.
+    compiled: Option<Compiled>,
+    detections: Vec<Detection>,
+}
+
+struct Compiled {
+    engine: Engine,
+    scaler: scale::Scaler,
+}
+
+impl Detector {
+    /// Makes a detector model ready.
+    ///
+    /// # Errors
+    /// [`EngineError::Kind`] if it is a landmark model.
+    pub fn new(model: &Model) -> Result<Self, EngineError> {
+        if model.config().kind != Kind::Detector {
+            return Err(EngineError::Kind { wanted: Kind::Detector });
+        }
+        Ok(Self { model: model.clone(), compiled: None, detections: Vec::new() })
+    }
+
+    /// Finds the faces of a frame. The first call, and the first after the frame's shape has changed, takes longer: the
+    /// network is compiled for the shape.
+    ///
+    /// # Errors
+    /// As [`Engine::compile`]. A frame without pixels has no faces.
+    pub fn detect(&mut self, frame: &Frame) -> Result<&[Detection], EngineError> {
+        self.detections.clear();
+        if frame.width() == 0 || frame.height() == 0 {
+            return Ok(&self.detections);
+        }
+        let fits = |c: &Compiled| c.scaler.is_for(frame.width(), frame.height());
+        if !self.compiled.as_ref().is_some_and(fits) {
+            let config = self.model.config();
+            let multiple = config.graph().coarsest_stride();
+            let scaler = scale::Scaler::new(frame.width(), frame.height(), config.input_size, multiple);
+            let (height, width) = scaler.canvas();
+            match &mut self.compiled {
+                // Of the same shape.
+                Some(compiled) if compiled.scaler.canvas() == (height, width) => compiled.scaler = scaler,
+                _ => {
+                    let engine = Engine::compile(&self.model, &EngineOptions::new(height, width))?;
+                    self.compiled = Some(Compiled { engine, scaler });
+                }
+            }
+        }
+        let Some(Compiled { engine, scaler }) = &mut self.compiled else { return Ok(&self.detections) };
+        scaler.scale(frame, engine.input_mut());
+        engine.run();
+        decode(&engine.output(), scaler.scale_factor(), &mut self.detections);
+        Ok(&self.detections)
+    }
+}
+
+/// Reads boxes off the maps; `scale` is input pixels for one frame pixel.
+pub(crate) fn decode(view: &HeatmapView<'_>, scale: f32, out: &mut Vec<Detection>) {
+    let at =
+        |row: usize, column: usize, channel: usize| view.values[(row * view.width + column) * view.channels + channel];
+    let lowest = maps::value_of_score(LOWEST_SCORE);
+    for row in 0..view.height {
+        for column in 0..view.width {
+            let peak = at(row, column, maps::CENTER);
+            if peak < lowest {
+                continue;
+            }
+            let rows = row.saturating_sub(1)..(row + 2).min(view.height);
+            let higher = |r: usize, c: usize| {
+                let other = at(r, c, maps::CENTER);
+                // Of equal neighbours the first counts.
+                other > peak || (other == peak && (r, c) < (row, column))
+            };
+            if rows.clone().any(|r| {
+                (column.saturating_sub(1)..(column + 2).min(view.width))
+                    .any(|c| (r, c) != (row, column) && higher(r, c))
+            }) {
+                continue;
+            }
+            let values = std::array::from_fn(|i| at(row, column, maps::SIZE + i));
+            let rect = maps::rect_from_cell(row, column, values);
+            // Pixel areas match: input + 0.5 = (frame + 0.5) * scale.
+            let rect = Rect::new(
+                (rect.x + 0.5) / scale - 0.5,
+                (rect.y + 0.5) / scale - 0.5,
+                rect.width / scale,
+                rect.height / scale,
+            );
+            if rect.area() > 0.0 && rect.center().is_finite() {
+                out.push(Detection { rect, score: maps::score(peak) });
+            }
+        }
+    }
+    out.sort_unstable_by(|a, b| b.score.total_cmp(&a.score));
+    let mut kept = 0;
+    for i in 0..out.len() {
+        let candidate = out[i];
+        if kept < MOST_FACES && out[..kept].iter().all(|d| !same_face(&d.rect, &candidate.rect)) {
+            out[kept] = candidate;
+            kept += 1;
+        }
+    }
+    out.truncate(kept);
+}
+
+fn same_face(a: &Rect<FrameSpace>, b: &Rect<FrameSpace>) -> bool {
+    let inside = |outer: &Rect<FrameSpace>, p: Point<FrameSpace>| {
+        let reach = 0.25 * outer.side();
+        (p.x - outer.center().x).abs() < reach && (p.y - outer.center().y).abs() < reach
+    };
+    a.iou(b) > SAME_FACE_OVERLAP || (inside(a, b.center()) && inside(b, a.center()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_boxes_on_one_face_the_surest_stays() {
+        let (height, width) = (24, 24);
+        let mut values = vec![0.0; height * width * maps::CHANNELS];
+        for (row, column, peak) in [(10, 10, 0.9), (10, 12, 0.8), (3, 20, 0.5), (20, 3, 0.1)] {
+            let cell = (row * width + column) * maps::CHANNELS;
+            values[cell..cell + 5].copy_from_slice(&[maps::value_of_score(peak), 0.0, 0.0, 0.0, 0.0]);
+        }
+        let view = HeatmapView { values: &values, height, width, channels: maps::CHANNELS };
+        let mut found = Vec::new();
+        decode(&view, 1.0, &mut found);
+        let scores: Vec<f32> = found.iter().map(|d| (10.0 * d.score).round()).collect();
+        assert_eq!(scores, [9.0, 5.0]);
+    }
+}

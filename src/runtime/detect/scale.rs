@@ -1,0 +1,207 @@
+//! The frame made small: the area average of the pixels under each input pixel, black beyond the frame.
+//!
+//! Products and sums are rounded each by itself, so every instruction set gives the same picture to the last bit.
+
+use crate::runtime::image::Frame;
+use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
+
+/// Scales frames of one size onto the detector's input.
+pub(super) struct Scaler {
+    frame_size: (usize, usize),
+    canvas: (usize, usize),
+    scale: f32,
+    columns: Vec<Span>,
+    rows: Vec<Span>,
+    /// The sums of an input row over the frame's rows, and room for a vector.
+    line: Vec<f32>,
+    /// An input row, and room for a vector.
+    scaled: Vec<f32>,
+}
+
+/// Lanes of the widest vector.
+const MOST_LANES: usize = 16;
+
+/// The frame pixels under one input pixel, and the share of the first and the last of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Span {
+    first: usize,
+    last: usize,
+    first_weight: f32,
+    last_weight: f32,
+    /// One over the sum of the weights.
+    factor: f32,
+}
+
+impl Scaler {
+    /// For frames of `width` x `height` pixels: the longer side becomes `longer_side` input pixels, both sides of the
+    /// canvas are rounded up to a multiple of `multiple`.
+    pub fn new(width: usize, height: usize, longer_side: usize, multiple: usize) -> Self {
+        let scale = longer_side as f32 / width.max(height) as f32;
+        let scaled = |n: usize| ((n as f32 * scale).round() as usize).max(1);
+        let (inner_width, inner_height) = (scaled(width), scaled(height));
+        let canvas = (inner_height.next_multiple_of(multiple), inner_width.next_multiple_of(multiple));
+        Self {
+            frame_size: (width, height),
+            canvas,
+            scale,
+            columns: spans(inner_width, width, scale),
+            rows: spans(inner_height, height, scale),
+            line: vec![0.0; width * 3 + MOST_LANES],
+            scaled: vec![0.0; inner_width * 3 + MOST_LANES],
+        }
+    }
+
+    pub fn is_for(&self, width: usize, height: usize) -> bool {
+        self.frame_size == (width, height)
+    }
+
+    /// Height and width of the input in pixels.
+    pub fn canvas(&self) -> (usize, usize) {
+        self.canvas
+    }
+
+    /// Input pixels for one frame pixel.
+    pub fn scale_factor(&self) -> f32 {
+        self.scale
+    }
+
+    /// Writes the input: RGB in 0..=1, row by row.
+    ///
+    /// # Panics
+    /// If the frame has another size, or `out` is no canvas.
+    pub fn scale(&mut self, frame: &Frame, out: &mut [f32]) {
+        self.scale_with(Isa::active(), frame, out);
+    }
+
+    fn scale_with(&mut self, isa: Isa, frame: &Frame, out: &mut [f32]) {
+        assert!(self.is_for(frame.width(), frame.height()) && out.len() == self.canvas.0 * self.canvas.1 * 3);
+        dispatch(isa, Scaling { scaler: self, frame, out });
+    }
+}
+
+struct Scaling<'a> {
+    scaler: &'a mut Scaler,
+    frame: &'a Frame,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Scaling<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, s: S) {
+        let Self { scaler: Scaler { canvas, columns, rows, line, scaled, .. }, frame, out } = self;
+        let stride = frame.width() * 3;
+        let inner = columns.len() * 3;
+        out[rows.len() * canvas.1 * 3..].fill(0.0);
+        for (rows, out) in rows.iter().zip(out.chunks_exact_mut(canvas.1 * 3)) {
+            for row in rows.first..=rows.last {
+                let weight = rows.weight(row) * rows.factor * (1.0 / 255.0);
+                let values = &frame.rgb()[row * stride..(row + 1) * stride];
+                if row == rows.first {
+                    line.iter_mut().zip(values).for_each(|(sum, value)| *sum = weight * f32::from(*value));
+                } else {
+                    line.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * f32::from(*value));
+                }
+            }
+            for (column, pixels) in columns.iter().enumerate() {
+                // SAFETY: a span's pixels lie in the line, which has room for a vector behind the last of them, as
+                // `scaled` has behind its last pixel. What is written beyond a pixel is overwritten by the next.
+                unsafe {
+                    let pixel = |i: usize| s.load(line.as_ptr().add(i * 3));
+                    let mut sum = s.mul(s.splat(pixels.first_weight), pixel(pixels.first));
+                    if pixels.last > pixels.first {
+                        for i in pixels.first + 1..pixels.last {
+                            sum = s.add(sum, pixel(i));
+                        }
+                        sum = s.add(sum, s.mul(s.splat(pixels.last_weight), pixel(pixels.last)));
+                    }
+                    s.store(scaled.as_mut_ptr().add(column * 3), s.mul(sum, s.splat(pixels.factor)));
+                }
+            }
+            out[..inner].copy_from_slice(&scaled[..inner]);
+            out[inner..].fill(0.0);
+        }
+    }
+}
+
+impl Span {
+    fn weight(&self, i: usize) -> f32 {
+        if i == self.first {
+            self.first_weight
+        } else if i == self.last {
+            self.last_weight
+        } else {
+            1.0
+        }
+    }
+}
+
+/// What lies under each of `count` input pixels, of `length` frame pixels. Where the frame is smaller than the input,
+/// input pixels share frame pixels.
+fn spans(count: usize, length: usize, scale: f32) -> Vec<Span> {
+    (0..count)
+        .map(|i| {
+            let from = (i as f32 / scale).min(length as f32 - 1e-3);
+            let to = ((i + 1) as f32 / scale).clamp(from + 1e-3, length as f32);
+            let (first, last) = (from as usize, (to.ceil() as usize).clamp(1, length) - 1);
+            let (first, last) = (first.min(length - 1), last.max(first));
+            let first_weight = if first == last { to - from } else { (first + 1) as f32 - from };
+            let last_weight = if first == last { first_weight } else { to - last as f32 };
+            Span { first, last, first_weight, last_weight, factor: 1.0 / (to - from) }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_brightness_stays() {
+        for (width, height) in [(640, 480), (333, 517), (192, 100), (40, 30)] {
+            let rgb: Vec<u8> = (0..width * height * 3).map(|i| (i * 97 % 251) as u8).collect();
+            let mean = rgb.iter().map(|v| f64::from(*v)).sum::<f64>() / rgb.len() as f64 / 255.0;
+            let frame = Frame::from_rgb(width, height, rgb).unwrap();
+            let mut scaler = Scaler::new(width, height, 192, 32);
+            let (h, w) = scaler.canvas();
+            let mut out = vec![f32::NAN; h * w * 3];
+            scaler.scale(&frame, &mut out);
+            assert!(out.iter().all(|v| (0.0..=1.0001).contains(v)));
+            let inner = (scaler.rows.len() * scaler.columns.len() * 3) as f64;
+            let scaled = out.iter().map(|v| f64::from(*v)).sum::<f64>() / inner;
+            assert!((scaled - mean).abs() < 0.01, "{width}x{height}: {scaled} instead of {mean}");
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_portable_picture_to_the_last_bit() {
+        for (width, height) in [(640, 480), (333, 517), (192, 100), (40, 30), (7, 300)] {
+            let rgb = (0..width * height * 3).map(|i| (i * 97 % 251) as u8).collect();
+            let frame = Frame::from_rgb(width, height, rgb).unwrap();
+            let mut scaler = Scaler::new(width, height, 192, 32);
+            let (h, w) = scaler.canvas();
+            let mut scale = |isa| {
+                let mut out = vec![f32::NAN; h * w * 3];
+                scaler.scale_with(isa, &frame, &mut out);
+                out
+            };
+            let expected = scale(Isa::Portable);
+            for isa in Isa::available() {
+                assert!(scale(isa) == expected, "{}, {width}x{height}", isa.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_third_of_the_size_is_the_mean_of_nine_pixels() {
+        let mut frame = Frame::filled(576, 288, [0, 0, 0]);
+        frame.rgb_mut()[(4 * 576 + 7) * 3] = 255;
+        let mut scaler = Scaler::new(576, 288, 192, 32);
+        assert_eq!(scaler.canvas(), (96, 192));
+        let mut out = vec![0.0; 96 * 192 * 3];
+        scaler.scale(&frame, &mut out);
+        assert!((out[(192 + 2) * 3] - 1.0 / 9.0).abs() < 1e-4);
+        assert!((out.iter().sum::<f32>() - 1.0 / 9.0).abs() < 1e-3);
+    }
+}

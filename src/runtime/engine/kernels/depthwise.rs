@@ -1,0 +1,97 @@
+//! Depthwise convolution of some rows into a strip, the left factor of the 1x1 convolution that follows.
+
+use super::Factor;
+use crate::runtime::engine::plan::Depthwise;
+use crate::runtime::simd::Simd;
+use std::ops::Range;
+
+/// Output cells of a row that are summed together.
+const TILE: usize = 8;
+
+/// Convolves output `rows` into `strip`: (row, column, channel), without gaps.
+///
+/// # Safety
+/// As for [`Simd`]; `memory` is that of the plan, `strip` has room for the rows.
+#[inline(always)]
+pub(super) unsafe fn depthwise<S: Simd, F: Factor<S>>(
+    s: S,
+    d: &Depthwise,
+    memory: *const u8,
+    rows: Range<usize>,
+    strip: *mut u8,
+) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        match (d.kernel, d.stride) {
+            (3, 1) => rows_of::<S, F, 3, 1, 10>(s, d, memory, rows, strip),
+            (3, 2) => rows_of::<S, F, 3, 2, 17>(s, d, memory, rows, strip),
+            (5, 1) => rows_of::<S, F, 5, 1, 12>(s, d, memory, rows, strip),
+            (5, 2) => rows_of::<S, F, 5, 2, 19>(s, d, memory, rows, strip),
+            (kernel, stride) => unreachable!("{kernel}x{kernel} with stride {stride} is refused by the compiler"),
+        }
+    }
+}
+
+/// `N` input cells of a row are under the windows of a tile.
+#[inline(always)]
+unsafe fn rows_of<S: Simd, F: Factor<S>, const K: usize, const STRIDE: usize, const N: usize>(
+    s: S,
+    d: &Depthwise,
+    memory: *const u8,
+    rows: Range<usize>,
+    strip: *mut u8,
+) {
+    // SAFETY: the border of the map is as wide as the filter needs, so every tap of every output cell is in the map; a
+    // cell has `channels` numbers, a multiple of every vector's lanes.
+    unsafe {
+        let first_row = rows.start;
+        for channel in (0..d.channels).step_by(S::LANES) {
+            let weights = d.weights.pointer().cast::<f32>().add(channel);
+            for row in rows.clone() {
+                let source = memory.add(d.cells.start + row * STRIDE * d.row_bytes + channel * 4);
+                let to = strip.add(((row - first_row) * d.width * d.channels + channel) * F::BYTES);
+                let mut column = 0;
+                while column + TILE <= d.width {
+                    let from = source.add(column * STRIDE * d.pitch_bytes);
+                    let sums = tile::<S, K, STRIDE, TILE, N>(s, d, from, weights);
+                    for (i, sum) in sums.into_iter().enumerate() {
+                        F::store(s, to.add((column + i) * d.channels * F::BYTES), sum);
+                    }
+                    column += TILE;
+                }
+                while column < d.width {
+                    let from = source.add(column * STRIDE * d.pitch_bytes);
+                    let [sum] = tile::<S, K, STRIDE, 1, K>(s, d, from, weights);
+                    F::store(s, to.add(column * d.channels * F::BYTES), sum);
+                    column += 1;
+                }
+            }
+        }
+    }
+}
+
+/// The sums of `T` neighbouring output cells, from `N` input cells a row.
+#[inline(always)]
+unsafe fn tile<S: Simd, const K: usize, const STRIDE: usize, const T: usize, const N: usize>(
+    s: S,
+    d: &Depthwise,
+    from: *const u8,
+    weights: *const f32,
+) -> [S::Vector; T] {
+    // SAFETY: by the contract of `rows_of`.
+    unsafe {
+        let mut sums = [s.splat(0.0); T];
+        for tap_row in 0..K {
+            let from = from.add(tap_row * d.row_bytes);
+            let weights = weights.add(tap_row * K * d.channels);
+            let cells: [S::Vector; N] = std::array::from_fn(|i| s.load(from.add(i * d.pitch_bytes).cast()));
+            for tap in 0..K {
+                let weight = s.load(weights.add(tap * d.channels));
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    *sum = s.mul_add(cells[i * STRIDE + tap], weight, *sum);
+                }
+            }
+        }
+        sums
+    }
+}

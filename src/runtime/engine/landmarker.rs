@@ -1,0 +1,178 @@
+//! One face: a picture and where its face is in, landmarks out. Evaluation and tracking share it.
+
+use super::{Backend, Engine, EngineError, EngineOptions, Executor, Outputs, Precision};
+use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame, heatmap_from_crop};
+use crate::runtime::heatmap::{Calibration, Decoding, HeatmapView, Peak, decode};
+use crate::runtime::image::{Border, Cropper, Frame};
+use crate::runtime::landmarks::Scheme;
+use crate::runtime::model::{BoxSide, CropConvention, Model};
+use std::time::Instant;
+
+/// A landmark in the frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Landmark {
+    pub position: Point<FrameSpace>,
+    /// Share of such points that are about right, 0..=1 (see [`Peak::confidence`]).
+    pub confidence: f32,
+}
+
+/// What a prediction did with its time, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LandmarkTimes {
+    pub crop_ms: f32,
+    pub network_ms: f32,
+    pub decode_ms: f32,
+}
+
+/// A landmark model ready to run.
+pub struct Landmarker {
+    executor: Box<dyn Executor>,
+    cropper: Cropper,
+    decoding: Decoding,
+    calibration: Calibration,
+    points: usize,
+    input_size: usize,
+    crop: CropConvention,
+    peaks: Vec<Peak>,
+    landmarks: Vec<Landmark>,
+    times: LandmarkTimes,
+}
+
+impl Landmarker {
+    /// Compiles a landmark model. With [`Outputs::All`], [`Self::all_maps`] has them after a prediction.
+    ///
+    /// # Errors
+    /// As [`Engine::compile`]; [`EngineError::Kind`] for a detector.
+    pub fn new(model: &Model, outputs: Outputs, precision: Precision) -> Result<Self, EngineError> {
+        Self::with_threads(model, outputs, precision, 1)
+    }
+
+    /// As [`Self::new`], with steps that are long enough shared by so many threads.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_threads(
+        model: &Model,
+        outputs: Outputs,
+        precision: Precision,
+        threads: usize,
+    ) -> Result<Self, EngineError> {
+        let size = model.config().input_size;
+        let options = EngineOptions { height: size, width: size, outputs, precision, threads };
+        Self::with_executor(model, || Ok(Box::new(Engine::compile(model, &options)?)))
+    }
+
+    /// Runs a landmark model on `backend`.
+    ///
+    /// # Errors
+    /// [`EngineError::Kind`] for a detector; [`EngineError::Executor`].
+    pub fn on_backend(model: &Model, backend: &dyn Backend) -> Result<Self, EngineError> {
+        Self::with_executor(model, || backend.executor(model))
+    }
+
+    fn with_executor(
+        model: &Model,
+        executor: impl FnOnce() -> Result<Box<dyn Executor>, EngineError>,
+    ) -> Result<Self, EngineError> {
+        let config = model.config();
+        if config.kind != crate::runtime::model::Kind::Landmarks {
+            return Err(EngineError::Kind { wanted: crate::runtime::model::Kind::Landmarks });
+        }
+        Ok(Self {
+            executor: executor()?,
+            cropper: Cropper::new(),
+            decoding: config.decoding,
+            calibration: config.calibration.clone(),
+            points: config.points,
+            input_size: config.input_size,
+            crop: config.crop,
+            peaks: Vec::with_capacity(config.points),
+            landmarks: Vec::with_capacity(config.points),
+            times: LandmarkTimes::default(),
+        })
+    }
+
+    /// The crop about a box around the landmarks: the model's own margin, turned by `angle_rad`, the roll of the head.
+    pub fn crop_about(&self, landmark_box: &Rect<FrameSpace>, angle_rad: f32) -> Similarity<CropSpace, FrameSpace> {
+        crop_from_frame(landmark_box.center(), self.crop.side(landmark_box), angle_rad, self.input_size)
+    }
+
+    /// Which points it finds, if that is a known scheme.
+    pub fn scheme(&self) -> Option<Scheme> {
+        Scheme::of_points(self.points)
+    }
+
+    /// How many landmarks it finds.
+    pub fn points(&self) -> usize {
+        self.points
+    }
+
+    /// Side of the crop over that of the box around the landmarks.
+    pub fn crop_scale(&self) -> f32 {
+        self.crop.scale
+    }
+
+    /// What the side of the box around the landmarks is.
+    pub fn box_side(&self) -> BoxSide {
+        self.crop.box_side
+    }
+
+    /// Pixels a side of the crop.
+    pub fn input_size(&self) -> usize {
+        self.input_size
+    }
+
+    /// All maps of the last stack in the last [`Self::predict`], the boundary map last where there is one; `None` if the
+    /// model was not compiled with [`Outputs::All`].
+    pub fn all_maps(&self) -> Option<HeatmapView<'_>> {
+        self.executor.all_maps()
+    }
+
+    /// Of the last [`Self::predict`].
+    pub fn times(&self) -> LandmarkTimes {
+        self.times
+    }
+
+    /// Takes the memory that crops of frames of `width` x `height` pixels need, which [`Self::predict`] takes otherwise.
+    pub fn reserve(&mut self, width: usize, height: usize) {
+        self.cropper.reserve(width, height);
+    }
+
+    /// The landmarks of the face in the crop.
+    ///
+    /// # Errors
+    /// [`EngineError::EmptyFrame`]; [`EngineError::Executor`], on a backend only.
+    pub fn predict(
+        &mut self,
+        frame: &Frame,
+        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
+    ) -> Result<&[Landmark], EngineError> {
+        let (width, height) = (frame.width(), frame.height());
+        if width == 0 || height == 0 {
+            return Err(EngineError::EmptyFrame { width, height });
+        }
+        let start = Instant::now();
+        let input = self.executor.input_mut();
+        self.cropper.crop_into(frame, crop_from_frame, self.input_size, Border::Replicate, input);
+        let cropped = Instant::now();
+        self.executor.run()?;
+        let maps = self.executor.output();
+        let inferred = Instant::now();
+        decode(&maps, self.points, self.decoding, &self.calibration, &mut self.peaks);
+        let crop_from_heatmap = heatmap_from_crop(maps.width, self.input_size).inverse();
+        let frame_from_heatmap = crop_from_heatmap.then(&crop_from_frame.inverse());
+        self.landmarks.clear();
+        self.landmarks.extend(
+            self.peaks
+                .iter()
+                .map(|peak| Landmark { position: frame_from_heatmap.apply(peak.cell), confidence: peak.confidence }),
+        );
+        let milliseconds = |from: Instant, to: Instant| (to - from).as_secs_f32() * 1000.0;
+        self.times = LandmarkTimes {
+            crop_ms: milliseconds(start, cropped),
+            network_ms: milliseconds(cropped, inferred),
+            decode_ms: milliseconds(inferred, Instant::now()),
+        };
+        Ok(&self.landmarks)
+    }
+}

@@ -1,0 +1,249 @@
+//! The compiled plan computes what the candle graph does, on every instruction set.
+
+use super::*;
+use crate::program::synth::Scene;
+use crate::runtime::geometry::Rect;
+use crate::runtime::image::Frame;
+use crate::runtime::model::graph::{Operation, Parameter, Role};
+use crate::runtime::model::{ModelConfig, Quantization, default_detector, default_landmarks};
+use crate::train::network::{Mode, Network};
+use candle_core::{Device, Tensor};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Largest difference from the candle graph, as a share of the heatmaps' peak.
+const TOLERANCE: f32 = 1e-3;
+
+/// A model whose layers keep the size of their input's numbers about the same, with norms that are no identities.
+fn random_model(config: serde_json::Value) -> Model {
+    let config: ModelConfig = serde_json::from_value(config).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut values = |p: &Parameter| -> Vec<f32> {
+        let (low, high) = match p.role {
+            Role::ConvolutionWeight => {
+                let bound = (3.0 / p.shape[1..].iter().product::<usize>() as f32).sqrt();
+                (-bound, bound)
+            }
+            Role::NormGain | Role::RunningVariance => (0.5, 1.5),
+            Role::ConvolutionBias | Role::NormBias | Role::RunningMean => (-0.2, 0.2),
+        };
+        (0..p.shape.iter().product()).map(|_| rng.random_range(low..high)).collect()
+    };
+    let tensors = config.graph().parameters().iter().map(|p| (p.name.clone(), values(p))).collect();
+    Model::new(config, tensors).unwrap()
+}
+
+fn edge(stem: usize, widths: &[usize], kernel: usize, stacks: usize, coordinates: bool) -> Model {
+    let up_blocks: Vec<usize> = widths[1..].iter().map(|_| 1).collect();
+    random_model(serde_json::json!({
+        "kind": "landmarks",
+        "architecture": {"edge": {
+            "stem_channels": stem, "stem_blocks": 1, "widths": widths, "kernel": kernel, "middle_blocks": 1,
+            "up_blocks": up_blocks, "stacks": stacks, "coordinates": coordinates
+        }},
+        "input_size": 64, "points": 21, "outputs": 22, "crop": {"scale": 1.35}, "decoding": "centroid"
+    }))
+}
+
+fn paper(stacks: usize) -> Model {
+    random_model(serde_json::json!({
+        "kind": "landmarks", "architecture": {"paper": {"stacks": stacks}}, "input_size": 128,
+        "points": 29, "outputs": 30, "crop": {"scale": 1.344}, "decoding": "quarter"
+    }))
+}
+
+fn picture(height: usize, width: usize) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    (0..height * width * 3).map(|_| rng.random_range(0.0..1.0)).collect()
+}
+
+/// The maps of every stack, then those that decoding reads.
+fn run(model: &Model, options: &EngineOptions, isa: Isa, arithmetic: Arithmetic) -> Vec<Vec<f32>> {
+    maps_of(Engine::compile_for(model, options, isa, arithmetic).unwrap(), options)
+}
+
+fn maps_of(mut engine: Engine, options: &EngineOptions) -> Vec<Vec<f32>> {
+    engine.input_mut().copy_from_slice(&picture(options.height, options.width));
+    // The second run finds what the first has left behind.
+    engine.run();
+    engine.run();
+    engine.stacks().chain([engine.output()]).map(|maps| maps.values.to_vec()).collect()
+}
+
+fn assert_close(actual: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(actual.len(), expected.len(), "{what}");
+    let peak = expected.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
+    let worst = actual.iter().zip(expected).map(|(a, e)| (a - e).abs()).fold(0.0, f32::max);
+    assert!(worst <= tolerance * peak, "{what}: {worst} of {peak}");
+}
+
+fn assert_is_the_candle_graph(model: &Model, height: usize, width: usize) {
+    let network = Network::from_model(model, &Device::Cpu).unwrap();
+    let input = Tensor::from_vec(picture(height, width), (1, height, width, 3), &Device::Cpu).unwrap();
+    let expected: Vec<Vec<f32>> = network
+        .forward(&input, Mode::Evaluate)
+        .unwrap()
+        .iter()
+        .map(|maps| maps.flatten_all().unwrap().to_vec1().unwrap())
+        .collect();
+    let outputs = model.config().outputs;
+    for (wanted, threads) in [(Outputs::All, 1), (Outputs::Decoded, 3)] {
+        let options =
+            EngineOptions { outputs: wanted, precision: Precision::F32, threads, ..EngineOptions::new(height, width) };
+        let mut actual = run(model, &options, Isa::active(), Arithmetic::Single);
+        let decoded = actual.pop().unwrap();
+        let channels = if model.config().points > 0 { model.config().points } else { outputs };
+        let kept: Vec<f32> =
+            expected.last().unwrap().chunks_exact(outputs).flat_map(|cell| &cell[..channels]).copied().collect();
+        assert_close(&decoded, &kept, TOLERANCE, "decoded maps");
+        assert_eq!(actual.len(), if wanted == Outputs::All { expected.len() } else { 0 });
+        for (stack, (actual, expected)) in actual.iter().zip(&expected).enumerate() {
+            assert_close(actual, expected, TOLERANCE, &format!("stack {stack}"));
+        }
+    }
+}
+
+#[test]
+fn the_shipped_models_compute_what_the_candle_graph_does() {
+    assert_is_the_candle_graph(&default_landmarks().unwrap(), 128, 128);
+    assert_is_the_candle_graph(&default_detector().unwrap(), 160, 192);
+}
+
+#[test]
+fn edge_networks_of_any_shape_compute_what_the_candle_graph_does() {
+    assert_is_the_candle_graph(&edge(16, &[48, 80, 128], 5, 2, true), 64, 96);
+    assert_is_the_candle_graph(&edge(6, &[10, 20, 37], 3, 1, false), 48, 32);
+    assert_is_the_candle_graph(&edge(8, &[16, 24], 5, 3, true), 32, 32);
+}
+
+#[test]
+fn the_paper_network_computes_what_the_candle_graph_does() {
+    assert_is_the_candle_graph(&paper(1), 64, 128);
+    assert_is_the_candle_graph(&paper(2), 64, 64);
+}
+
+/// Every shape of the networks that ship, and of the paper's on a small picture.
+fn networks() -> [(Model, usize, usize); 4] {
+    [
+        (default_landmarks().unwrap(), 128, 128),
+        (default_detector().unwrap(), 160, 192),
+        (paper(2), 64, 64),
+        (edge(6, &[10, 20, 37], 3, 2, true), 32, 32),
+    ]
+}
+
+#[test]
+fn every_instruction_set_gives_the_portable_maps() {
+    for (model, height, width) in networks() {
+        let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(height, width) };
+        let expected = run(&model, &options, Isa::Portable, Arithmetic::Single);
+        for isa in Isa::available() {
+            let actual = run(&model, &options, isa, Arithmetic::Single);
+            for (actual, expected) in actual.iter().zip(&expected) {
+                assert_close(actual, expected, TOLERANCE, isa.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn brain_float_products_give_the_portable_maps() {
+    for (model, height, width) in networks() {
+        let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(height, width) };
+        let expected = run(&model, &options, Isa::Portable, Arithmetic::BrainFloat);
+        let single = run(&model, &options, Isa::Portable, Arithmetic::Single);
+        for (maps, single) in expected.iter().zip(&single) {
+            // Eight bits a factor: some hundredths of the peak at the worst cell.
+            assert_close(maps, single, 0.06, "portable bfloat16 against single precision");
+        }
+        for isa in Isa::available().into_iter().filter(|isa| isa.has_brain_float()) {
+            let actual = run(&model, &options, isa, Arithmetic::BrainFloat);
+            for (actual, expected) in actual.iter().zip(&expected) {
+                // A sum that rounds another way turns a factor's last bit now and then.
+                assert_close(actual, expected, 0.03, isa.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn products_in_bytes_give_the_portable_maps() {
+    let model = edge(6, &[10, 20, 37], 3, 2, true);
+    let layers = model.config().graph().nodes.into_iter().filter_map(|node| match node.operation {
+        Operation::Convolution { name, .. } if name.ends_with("pointwise") => Some((name, 6.0)),
+        _ => None,
+    });
+    let model = model.with_quantization(Some(Quantization { ranges: layers.collect() })).unwrap();
+    let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(64, 32) };
+    let expected = run(&model, &options, Isa::Portable, Arithmetic::Bytes);
+    let single = run(&model, &options, Isa::Portable, Arithmetic::Single);
+    for (maps, single) in expected.iter().zip(&single) {
+        // Ranges are guessed and weights not balanced here; `quantize` has a closer test.
+        assert_close(maps, single, 0.3, "portable bytes against single precision");
+        assert_ne!(maps, single, "nothing was done in bytes");
+    }
+    for isa in Isa::available().into_iter().filter(|isa| isa.has_bytes()) {
+        let actual = run(&model, &options, isa, Arithmetic::Bytes);
+        for (actual, expected) in actual.iter().zip(&expected) {
+            // A number that rounds another way turns a byte by one now and then.
+            assert_close(actual, expected, 0.05, isa.name());
+        }
+    }
+}
+
+#[test]
+fn threads_change_nothing() {
+    let isa = Isa::active();
+    let brain_float = isa.has_brain_float().then_some(Arithmetic::BrainFloat);
+    for (model, side) in [(paper(1), 128), (edge(16, &[48, 80], 5, 1, true), 64)] {
+        let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(side, side) };
+        for arithmetic in [Arithmetic::Single].into_iter().chain(brain_float) {
+            let one = run(&model, &options, isa, arithmetic);
+            for threads in [2, 5] {
+                let options = EngineOptions { threads, ..options };
+                let mut engine = Engine::compile_for(&model, &options, isa, arithmetic).unwrap();
+                // However short the steps are.
+                engine.shared_from = 0;
+                assert_eq!(maps_of(engine, &options), one, "{arithmetic:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_profile_names_every_step_once_and_counts_the_networks_multiplications() {
+    let model = edge(8, &[16, 32], 3, 1, false);
+    let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(64, 64) };
+    let mut engine = Engine::compile(&model, &options).unwrap();
+    let counted: u64 = engine.plan.steps.iter().map(|s| s.multiply_adds).sum();
+    assert_eq!(counted, model.config().graph().multiply_adds(64, 64));
+    let profile = engine.profile(2);
+    for layer in ["stem.0.conv", "stem.1.depthwise", "stack.0.reduce.0.conv", "stack.0.head"] {
+        assert_eq!(profile.iter().filter(|p| p.layers.split(" + ").any(|l| l == layer)).count(), 1, "{layer}");
+    }
+}
+
+#[test]
+fn a_size_that_does_not_fit_is_refused_with_the_multiple() {
+    let error = Engine::compile(&edge(8, &[16, 32], 3, 1, false), &EngineOptions::new(64, 60)).err().unwrap();
+    assert!(matches!(error, EngineError::Size { width: 60, height: 64, multiple: 8 }));
+}
+
+#[test]
+fn a_device_of_candle_finds_the_landmarks_that_the_compiled_engine_finds() {
+    let model = default_landmarks().unwrap();
+    let mut frame = Frame::filled(320, 240, [0; 3]);
+    let truth = Scene::demo(1, 1).draw(0.0, &mut frame);
+    let rect = Rect::around(truth[0].iter().copied()).unwrap();
+    let mut compiled = Landmarker::new(&model, Outputs::All, Precision::F32).unwrap();
+    let mut on_device = Landmarker::on_backend(&model, &crate::train::gpu::Gpu::on_cpu()).unwrap();
+    let crop_from_frame = compiled.crop_about(&rect, 0.1);
+    let expected = compiled.predict(&frame, &crop_from_frame).unwrap();
+    let actual = on_device.predict(&frame, &crop_from_frame).unwrap();
+    assert_eq!((actual.len(), expected.len()), (98, 98));
+    for (actual, expected) in actual.iter().zip(expected) {
+        assert!(actual.position.distance(expected.position) < 0.02, "{actual:?} is not {expected:?}");
+        assert!((actual.confidence - expected.confidence).abs() < 1e-3);
+    }
+    assert_eq!(compiled.all_maps().unwrap().channels, on_device.all_maps().unwrap().channels);
+}

@@ -1,0 +1,141 @@
+//! Blocks of n x n pixels and their means.
+
+use super::sample::Pixels;
+use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Similarity};
+use crate::runtime::image::Frame;
+use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
+
+/// The largest side of a block: sums of so many 8-bit values fit into 16 bits.
+pub(super) const MAX_SIDE: f32 = 256.0;
+
+/// Blocks of up to this side leave their means where their first pixels were, with gaps between: whole rows are averaged
+/// in vectors, which is faster than to move the means together, although most of what is computed lies in the gaps.
+const WIDEST_GAP: usize = 4;
+
+/// The blocks of a picture that a crop can touch.
+pub(super) struct Blocks {
+    side: usize,
+    /// First block from the left and from the top.
+    left: usize,
+    top: usize,
+    width: usize,
+    height: usize,
+}
+
+impl Blocks {
+    /// The most sums and means that [`Self::average`] needs in a frame of `width` x `height` pixels: those of blocks of
+    /// two pixels a side, and of one block however wide.
+    pub(super) fn most_room(width: usize, height: usize) -> (usize, usize) {
+        ((width + MAX_SIDE as usize) * 3, (width + WIDEST_GAP) * (height / 2 + 1) * 3)
+    }
+
+    pub(super) fn under(
+        frame: &Frame,
+        frame_from_crop: &Similarity<FrameSpace, CropSpace>,
+        crop_size: usize,
+        side: usize,
+    ) -> Self {
+        let end = crop_size as f32 - 1.0;
+        let corners =
+            [(0.0, 0.0), (end, 0.0), (0.0, end), (end, end)].map(|(x, y)| frame_from_crop.apply(Point::new(x, y)));
+        let range = |of: fn(&Point<FrameSpace>) -> f32, length: usize| {
+            let low = corners.iter().map(of).fold(f32::INFINITY, f32::min);
+            let high = corners.iter().map(of).fold(f32::NEG_INFINITY, f32::max);
+            // A bilinear sample reaches one block further; a crop beyond the picture still needs the nearest block.
+            let last = length.div_ceil(side) - 1;
+            let first = ((low / side as f32 - 2.0).max(0.0) as usize).min(last);
+            (first, ((high / side as f32 + 2.0).max(0.0) as usize).clamp(first, last) - first + 1)
+        };
+        let (left, width) = range(|p| p.x, frame.width());
+        let (top, height) = range(|p| p.y, frame.height());
+        Self { side, left, top, width, height }
+    }
+
+    /// From pixels to blocks, counted from the first one: block X covers the pixels `side * X .. side * (X + 1)`.
+    pub(super) fn blocks_from_frame(&self) -> Similarity<FrameSpace, FrameSpace> {
+        let scale = 1.0 / self.side as f32;
+        let shift = 0.5 * scale - 0.5;
+        Similarity::new(scale, 0.0, shift - self.left as f32, shift - self.top as f32)
+    }
+
+    /// The blocks' means, in `means`. Blocks that reach over the right or lower border repeat the last pixel.
+    pub(super) fn average<'m>(
+        &self,
+        isa: Isa,
+        frame: &Frame,
+        sums: &mut Vec<u16>,
+        means: &'m mut Vec<u8>,
+    ) -> Pixels<'m> {
+        let step = if self.side <= WIDEST_GAP { self.side * 3 } else { 3 };
+        sums.resize(self.width * self.side * 3, 0);
+        means.resize(self.width * self.height * step, 0);
+        dispatch(isa, Average { blocks: self, frame, sums, means, step });
+        Pixels { rgb: means, width: self.width, height: self.height, step }
+    }
+}
+
+struct Average<'a> {
+    blocks: &'a Blocks,
+    frame: &'a Frame,
+    sums: &'a mut [u16],
+    means: &'a mut [u8],
+    step: usize,
+}
+
+impl Kernel for Average<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, _: S) {
+        let Self { blocks, frame, sums, means, step } = self;
+        let side = blocks.side;
+        let first = blocks.left * side;
+        let available = (blocks.width * side).min(frame.width() - first);
+        for (row, means) in means.chunks_exact_mut(blocks.width * step).enumerate() {
+            for line in 0..side {
+                let y = ((blocks.top + row) * side + line).min(frame.height() - 1);
+                let source = &frame.rgb()[(y * frame.width() + first) * 3..][..available * 3];
+                if line == 0 {
+                    sums.iter_mut().zip(source).for_each(|(sum, &value)| *sum = u16::from(value));
+                } else {
+                    sums.iter_mut().zip(source).for_each(|(sum, &value)| *sum += u16::from(value));
+                }
+            }
+            let (columns, _) = sums.as_chunks_mut::<3>();
+            let last = columns[available - 1];
+            columns[available..].fill(last);
+            // The sums of 2 x 2 to 4 x 4 values fit into 16 bits. Rounded quotients: 3641 / 65536 is a ninth of a half.
+            match side {
+                2 => average_with_gaps::<2>(sums, means, |sum| (sum + 2) >> 2),
+                3 => average_with_gaps::<3>(sums, means, |sum| ((u32::from(2 * sum + 9) * 3641) >> 16) as u16),
+                4 => average_with_gaps::<4>(sums, means, |sum| (sum + 8) >> 4),
+                _ => average_together(columns, side, means),
+            }
+        }
+    }
+}
+
+/// The mean of `SIDE` sums of `SIDE` values each, from every value on but the last, which begin no block.
+#[inline(always)]
+fn average_with_gaps<const SIDE: usize>(sums: &[u16], means: &mut [u8], quotient: impl Fn(u16) -> u16) {
+    let count = sums.len() - (SIDE - 1) * 3;
+    let shifted: [&[u16]; SIDE] = std::array::from_fn(|i| &sums[i * 3..][..count]);
+    for (i, mean) in means[..count].iter_mut().enumerate() {
+        *mean = quotient(shifted.iter().map(|sums| sums[i]).sum()) as u8;
+    }
+}
+
+/// The means of `side` sums of `side` values each, pixel by pixel.
+#[inline(always)]
+fn average_together(columns: &[[u16; 3]], side: usize, means: &mut [u8]) {
+    let scale = 1.0 / (side * side) as f32;
+    for (pixel, block) in means.as_chunks_mut::<3>().0.iter_mut().zip(columns.chunks_exact(side)) {
+        let mut total = [0_u32; 3];
+        for column in block {
+            for (t, &value) in total.iter_mut().zip(column) {
+                *t += u32::from(value);
+            }
+        }
+        *pixel = total.map(|t| (t as f32 * scale + 0.5) as u8);
+    }
+}

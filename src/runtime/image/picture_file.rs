@@ -1,0 +1,100 @@
+//! Picture files in and out of frames: JPEG, PNG, and the first picture of a GIF.
+
+use super::{Frame, ImageError, MOST_PIXELS};
+use crate::runtime::files::write_whole;
+use image::{DynamicImage, ImageDecoder, ImageReader, metadata::Orientation};
+use std::io::Cursor;
+use std::path::Path;
+
+impl Frame {
+    /// Reads a file as [`Self::decode`] does.
+    ///
+    /// # Errors
+    /// As [`Self::decode`], naming the file.
+    pub fn open(path: &Path) -> Result<Self, ImageError> {
+        let bytes = std::fs::read(path).map_err(|e| ImageError::Decode { path: path.to_owned(), source: e.into() })?;
+        Self::decode(&bytes, path)
+    }
+
+    /// Decodes a JPEG, a PNG or the first picture of a GIF, and turns it as its EXIF orientation says: telephones write
+    /// upright pictures lying down. `name` is what errors call it.
+    ///
+    /// # Errors
+    /// [`ImageError::Decode`]; [`ImageError::TooLarge`] for more than 2^27 pixels.
+    pub fn decode(bytes: &[u8], name: &Path) -> Result<Self, ImageError> {
+        let failed = |source: image::ImageError| ImageError::Decode { path: name.to_owned(), source: source.into() };
+        let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| failed(e.into()))?;
+        let mut decoder = reader.into_decoder().map_err(failed)?;
+        let (width, height) = decoder.dimensions();
+        if u64::from(width) * u64::from(height) > MOST_PIXELS {
+            return Err(ImageError::TooLarge { path: name.to_owned(), width, height });
+        }
+        // Damaged notes about a picture are no reason not to show it.
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
+        picture.apply_orientation(orientation);
+        let picture = picture.into_rgb8();
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        Ok(Self { width, height, rgb: picture.into_raw() })
+    }
+
+    /// Writes a JPEG or PNG file, by its extension; an existing file is replaced only when the new one is whole.
+    ///
+    /// # Errors
+    /// [`ImageError::Encode`] naming the file.
+    pub fn save(&self, path: &Path) -> Result<(), ImageError> {
+        let encode = |source: image::ImageError| ImageError::Encode { path: path.to_owned(), source: source.into() };
+        let format = image::ImageFormat::from_path(path).map_err(encode)?;
+        let mut bytes = Cursor::new(Vec::new());
+        image::write_buffer_with_format(
+            &mut bytes,
+            &self.rgb,
+            self.width as u32,
+            self.height as u32,
+            image::ExtendedColorType::Rgb8,
+            format,
+        )
+        .map_err(encode)?;
+        write_whole(path, bytes.get_ref()).map_err(|e| encode(e.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A picture that is red at the left and blue at the right.
+    fn jpeg() -> Vec<u8> {
+        let rgb: Vec<u8> = (0..32 * 16).flat_map(|i| if i % 32 < 16 { [250, 10, 10] } else { [10, 10, 250] }).collect();
+        let mut bytes = Vec::new();
+        let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95);
+        image::ImageEncoder::write_image(encoder, &rgb, 32, 16, image::ExtendedColorType::Rgb8).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_picture_is_turned_as_its_exif_orientation_says() {
+        let plain = jpeg();
+        let upright = Frame::decode(&plain, Path::new("a.jpg")).unwrap();
+        assert_eq!((upright.width(), upright.height()), (32, 16));
+        // One entry, the orientation, a number of 16 bits: 6, a quarter turn to the right.
+        let entry = [0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0];
+        let exif = [b"Exif\0\0II*\0\x08\0\0\0\x01\0".as_slice(), &entry, &[0; 4]].concat();
+        let segment = [&[0xff, 0xe1, 0, exif.len() as u8 + 2], exif.as_slice()].concat();
+        let noted = [&plain[..2], &segment, &plain[2..]].concat();
+        let turned = Frame::decode(&noted, Path::new("a.jpg")).unwrap();
+        assert_eq!((turned.width(), turned.height()), (16, 32));
+        let (top, bottom) = (&turned.rgb()[..3], &turned.rgb()[turned.rgb().len() - 3..]);
+        assert!(top[0] > 200 && top[2] < 60 && bottom[2] > 200 && bottom[0] < 60, "{top:?} {bottom:?}");
+    }
+
+    #[test]
+    fn what_is_no_picture_or_says_that_it_is_huge_is_refused_by_name() {
+        let error = Frame::decode(b"GIF89a", Path::new("b.gif")).unwrap_err();
+        assert!(format!("{error}").contains("b.gif"), "{error}");
+        // A GIF header of 65535 x 65535 pixels.
+        let huge = b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x02\0;";
+        let error = Frame::decode(huge, Path::new("c.gif")).unwrap_err();
+        assert!(matches!(error, ImageError::TooLarge { width: 65535, height: 65535, .. }), "{error}");
+    }
+}

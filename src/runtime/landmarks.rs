@@ -1,0 +1,314 @@
+//! Landmark schemes: how many points, what they are called, how they mirror, which of them form curves, and how one
+//! scheme maps to another.
+//!
+//! "Left" means left in the image. Indices are 0-based. Nothing here fails.
+
+use crate::runtime::geometry::{Point, Space};
+
+/// Which points a face is described by, and in which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// WFLW: outline, brows, nose, lids, lips, pupils.
+    Wflw98,
+    /// iBUG, Multi-PIE: 300-W.
+    Ibug68,
+    /// COFW: brows, eyes, nose, lips, chin.
+    Cofw29,
+    /// AFLW without the ears: brows, eyes, nose, mouth, chin.
+    Aflw19,
+}
+
+impl Scheme {
+    pub const ALL: [Self; 4] = [Self::Wflw98, Self::Ibug68, Self::Cofw29, Self::Aflw19];
+
+    /// The scheme with this number of points.
+    pub fn of_points(points: usize) -> Option<Self> {
+        Self::ALL.into_iter().find(|scheme| scheme.points() == points)
+    }
+
+    /// How many points there are.
+    pub const fn points(self) -> usize {
+        self.mirror().len()
+    }
+
+    /// `mirror()[i]` is the point that point `i` becomes when the picture is mirrored left to right; an involution.
+    pub const fn mirror(self) -> &'static [usize] {
+        match self {
+            Self::Wflw98 => &WFLW98_MIRROR,
+            Self::Ibug68 => &IBUG68_MIRROR,
+            Self::Cofw29 => &COFW29_MIRROR,
+            Self::Aflw19 => &AFLW19_MIRROR,
+        }
+    }
+
+    /// The curves that the boundary map draws, as the paper's official code groups them.
+    pub const fn boundaries(self) -> &'static [Curve] {
+        match self {
+            Self::Wflw98 => &WFLW98_BOUNDARIES,
+            Self::Ibug68 => &IBUG68_BOUNDARIES,
+            Self::Cofw29 => &COFW29_BOUNDARIES,
+            Self::Aflw19 => &AFLW19_BOUNDARIES,
+        }
+    }
+
+    /// Left and right outer eye corner: their distance is the inter-ocular norm.
+    pub const fn outer_eye_corners(self) -> (usize, usize) {
+        match self {
+            Self::Wflw98 => WFLW98_OUTER_EYE_CORNERS,
+            Self::Ibug68 => (36, 45),
+            Self::Cofw29 => (8, 9),
+            Self::Aflw19 => (6, 11),
+        }
+    }
+
+    /// How many points, the first ones, are the outline of the face, if it has one.
+    pub const fn outline_points(self) -> usize {
+        match self {
+            Self::Wflw98 => 33,
+            Self::Ibug68 => 17,
+            Self::Cofw29 | Self::Aflw19 => 0,
+        }
+    }
+
+    /// Left and right corner of the mouth.
+    pub const fn mouth_corners(self) -> (usize, usize) {
+        match self {
+            Self::Wflw98 => (76, 82),
+            Self::Ibug68 => (48, 54),
+            Self::Cofw29 => (22, 23),
+            Self::Aflw19 => (15, 17),
+        }
+    }
+
+    /// The points whose means are the left and the right pupil: their distance is the inter-pupil norm. iBUG has no
+    /// pupils; the six lid points of each eye stand for them, as in 300-W.
+    pub const fn pupils(self) -> (&'static [usize], &'static [usize]) {
+        match self {
+            Self::Wflw98 => (&[WFLW98_PUPILS.0], &[WFLW98_PUPILS.1]),
+            Self::Ibug68 => (&[36, 37, 38, 39, 40, 41], &[42, 43, 44, 45, 46, 47]),
+            Self::Cofw29 => (&[16], &[17]),
+            Self::Aflw19 => (&[7], &[10]),
+        }
+    }
+}
+
+/// Points of the WFLW scheme (Wu et al., CVPR 2018), the one that awing predicts.
+pub const WFLW_POINTS: usize = 98;
+/// Points of the iBUG scheme (300-W).
+pub const IBUG_POINTS: usize = 68;
+
+/// `WFLW98_MIRROR[i]` is the point that point `i` becomes when the picture is mirrored left to right; an involution.
+pub const WFLW98_MIRROR: [usize; WFLW_POINTS] = [
+    32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2,
+    1, 0, 46, 45, 44, 43, 42, 50, 49, 48, 47, 37, 36, 35, 34, 33, 41, 40, 39, 38, 51, 52, 53, 54, 59, 58, 57, 56, 55,
+    72, 71, 70, 69, 68, 75, 74, 73, 64, 63, 62, 61, 60, 67, 66, 65, 82, 81, 80, 79, 78, 77, 76, 87, 86, 85, 84, 83, 92,
+    91, 90, 89, 88, 95, 94, 93, 97, 96,
+];
+
+/// As [`WFLW98_MIRROR`], for 68 points.
+pub const IBUG68_MIRROR: [usize; IBUG_POINTS] = [
+    16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 27, 28, 29, 30,
+    35, 34, 33, 32, 31, 45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55,
+    64, 63, 62, 61, 60, 67, 66, 65,
+];
+
+/// As [`WFLW98_MIRROR`], for the 29 points of COFW.
+pub const COFW29_MIRROR: [usize; 29] =
+    [1, 0, 3, 2, 6, 7, 4, 5, 9, 8, 11, 10, 14, 15, 12, 13, 17, 16, 19, 18, 20, 21, 23, 22, 24, 25, 26, 27, 28];
+
+/// As [`WFLW98_MIRROR`], for the 19 points of AFLW.
+pub const AFLW19_MIRROR: [usize; 19] = [5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 14, 13, 12, 17, 16, 15, 18];
+
+/// `WFLW98_OF_IBUG68[i]` is the WFLW point that is point `i` of iBUG-68.
+pub const WFLW98_OF_IBUG68: [usize; IBUG_POINTS] = [
+    0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 33, 34, 35, 36, 37, 42, 43, 44, 45, 46, 51, 52, 53,
+    54, 55, 56, 57, 58, 59, 60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, 76, 77, 78, 79, 80, 81, 82, 83, 84, 85, 86,
+    87, 88, 89, 90, 91, 92, 93, 94, 95,
+];
+
+/// How far a point is trusted that was not annotated but interpolated.
+pub const INTERPOLATED_WEIGHT: f32 = 0.5;
+
+/// The 98 points and their weights from the 68 of iBUG: every second point of the jaw and the lid centres are midpoints
+/// of their neighbours (weight [`INTERPOLATED_WEIGHT`]); the lower edges of the brows and the pupils stay unknown
+/// (weight 0, at the origin).
+pub fn wflw98_from_ibug68<S: Space>(points: &[Point<S>; IBUG_POINTS]) -> (Vec<Point<S>>, Vec<f32>) {
+    let mut all = vec![Point::new(0.0, 0.0); WFLW_POINTS];
+    let mut weight = vec![0.0; WFLW_POINTS];
+    for (&point, of98) in points.iter().zip(WFLW98_OF_IBUG68) {
+        all[of98] = point;
+        weight[of98] = 1.0;
+    }
+    let jaw = (1..32).step_by(2);
+    let lid_centres = [62, 66, 70, 74];
+    for i in jaw.chain(lid_centres) {
+        all[i] = all[i - 1].midpoint(all[i + 1]);
+        weight[i] = INTERPOLATED_WEIGHT;
+    }
+    (all, weight)
+}
+
+/// Outer eye corners in WFLW-98: their distance is the inter-ocular norm of the published tables.
+pub const WFLW98_OUTER_EYE_CORNERS: (usize, usize) = (60, 72);
+/// Pupils in WFLW-98: their distance is the inter-pupil norm.
+pub const WFLW98_PUPILS: (usize, usize) = (96, 97);
+
+/// A curve through landmarks, in drawing order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Curve {
+    pub name: &'static str,
+    pub points: &'static [usize],
+    /// Whether the last point joins the first.
+    pub closed: bool,
+}
+
+const fn curve(name: &'static str, points: &'static [usize], closed: bool) -> Curve {
+    Curve { name, points, closed }
+}
+
+/// The 13 curves of the boundary map for 98 points, as the paper's official code groups them (class `AddBoundary`). Pupils and the lower edges of the brows take no part.
+pub const WFLW98_BOUNDARIES: [Curve; 13] = [
+    curve(
+        "jaw",
+        &[
+            0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28,
+            29, 30, 31, 32,
+        ],
+        false,
+    ),
+    curve("left brow", &[33, 34, 35, 36, 37], false),
+    curve("right brow", &[42, 43, 44, 45, 46], false),
+    curve("left upper lid", &[60, 61, 62, 63, 64], false),
+    curve("right upper lid", &[68, 69, 70, 71, 72], false),
+    curve("left lower lid", &[60, 67, 66, 65, 64], false),
+    curve("right lower lid", &[68, 75, 74, 73, 72], false),
+    curve("nose ridge", &[51, 52, 53, 54], false),
+    curve("nose base", &[55, 56, 57, 58, 59], false),
+    curve("outer upper lip", &[76, 77, 78, 79, 80, 81, 82], false),
+    curve("outer lower lip", &[76, 87, 86, 85, 84, 83, 82], false),
+    curve("inner upper lip", &[88, 89, 90, 91, 92], false),
+    curve("inner lower lip", &[88, 95, 94, 93, 92], false),
+];
+
+/// As [`WFLW98_BOUNDARIES`], for 68 points.
+pub const IBUG68_BOUNDARIES: [Curve; 13] = [
+    curve("jaw", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16], false),
+    curve("left brow", &[17, 18, 19, 20, 21], false),
+    curve("right brow", &[22, 23, 24, 25, 26], false),
+    curve("left upper lid", &[36, 37, 38, 39], false),
+    curve("right upper lid", &[42, 43, 44, 45], false),
+    curve("left lower lid", &[36, 41, 40, 39], false),
+    curve("right lower lid", &[42, 47, 46, 45], false),
+    curve("nose ridge", &[27, 28, 29, 30], false),
+    curve("nose base", &[31, 32, 33, 34, 35], false),
+    curve("outer upper lip", &[48, 49, 50, 51, 52, 53, 54], false),
+    curve("outer lower lip", &[48, 59, 58, 57, 56, 55, 54], false),
+    curve("inner upper lip", &[60, 61, 62, 63, 64], false),
+    curve("inner lower lip", &[60, 67, 66, 65, 64], false),
+];
+
+/// As [`WFLW98_BOUNDARIES`], for the 29 points of COFW.
+pub const COFW29_BOUNDARIES: [Curve; 13] = [
+    curve("left brow, upper edge", &[0, 4, 2], false),
+    curve("left brow, lower edge", &[0, 5, 2], false),
+    curve("right brow, upper edge", &[1, 6, 3], false),
+    curve("right brow, lower edge", &[1, 7, 3], false),
+    curve("left upper lid", &[8, 12, 10], false),
+    curve("left lower lid", &[8, 13, 10], false),
+    curve("right upper lid", &[9, 14, 11], false),
+    curve("right lower lid", &[9, 15, 11], false),
+    curve("nose base", &[18, 21, 19], false),
+    curve("outer upper lip", &[22, 24, 23], false),
+    curve("inner upper lip", &[22, 25, 23], false),
+    curve("inner lower lip", &[22, 26, 23], false),
+    curve("outer lower lip", &[22, 27, 23], false),
+];
+
+/// As [`WFLW98_BOUNDARIES`], for the 19 points of AFLW. The official code leaves out the outer end of the right brow,
+/// by what looks like an off-by-one slice; so does this.
+pub const AFLW19_BOUNDARIES: [Curve; 5] = [
+    curve("left brow", &[0, 1, 2], false),
+    curve("right brow", &[3, 4], false),
+    curve("left eye", &[6, 7, 8], false),
+    curve("right eye", &[9, 10, 11], false),
+    curve("nose", &[12, 13, 14], false),
+];
+
+/// The curves that a person expects to see drawn for 98 points.
+pub const WFLW98_OUTLINES: [Curve; 9] = [
+    curve("jaw", WFLW98_BOUNDARIES[0].points, false),
+    curve("left brow", &[33, 34, 35, 36, 37, 38, 39, 40, 41], true),
+    curve("right brow", &[42, 43, 44, 45, 46, 47, 48, 49, 50], true),
+    curve("nose ridge", &[51, 52, 53, 54], false),
+    curve("nose base", &[55, 56, 57, 58, 59], false),
+    curve("left eye", &[60, 61, 62, 63, 64, 65, 66, 67], true),
+    curve("right eye", &[68, 69, 70, 71, 72, 73, 74, 75], true),
+    curve("outer lips", &[76, 77, 78, 79, 80, 81, 82, 83, 84, 85, 86, 87], true),
+    curve("inner lips", &[88, 89, 90, 91, 92, 93, 94, 95], true),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mirroring_twice_changes_nothing() {
+        for scheme in Scheme::ALL {
+            let mirror = scheme.mirror();
+            assert!((0..scheme.points()).all(|i| mirror[mirror[i]] == i), "{scheme:?}");
+            assert_eq!(Scheme::of_points(scheme.points()), Some(scheme));
+        }
+    }
+
+    #[test]
+    fn mirrored_curves_are_curves() {
+        for scheme in [Scheme::Wflw98, Scheme::Ibug68, Scheme::Cofw29] {
+            for curve in scheme.boundaries() {
+                let mut mirrored: Vec<usize> = curve.points.iter().map(|&p| scheme.mirror()[p]).collect();
+                let forward = scheme.boundaries().iter().any(|c| c.points == mirrored);
+                mirrored.reverse();
+                assert!(
+                    forward || scheme.boundaries().iter().any(|c| c.points == mirrored),
+                    "{scheme:?} {}",
+                    curve.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_norms_join_a_left_and_a_right_point() {
+        for scheme in Scheme::ALL {
+            let mirror = scheme.mirror();
+            for (left, right) in [scheme.outer_eye_corners(), scheme.mouth_corners()] {
+                assert_eq!(mirror[left], right);
+            }
+            let (left, right) = scheme.pupils();
+            assert!(left.iter().all(|&i| right.contains(&mirror[i])), "{scheme:?}");
+        }
+    }
+
+    #[test]
+    fn the_68_points_mirror_and_curve_as_their_98_do() {
+        for (i, of98) in WFLW98_OF_IBUG68.into_iter().enumerate() {
+            assert_eq!(WFLW98_OF_IBUG68[IBUG68_MIRROR[i]], WFLW98_MIRROR[of98]);
+        }
+        for (small, large) in IBUG68_BOUNDARIES.iter().zip(&WFLW98_BOUNDARIES) {
+            let mapped: Vec<usize> = small.points.iter().map(|&i| WFLW98_OF_IBUG68[i]).collect();
+            let kept: Vec<usize> = large.points.iter().copied().filter(|i| WFLW98_OF_IBUG68.contains(i)).collect();
+            assert_eq!(mapped, kept, "{}", small.name);
+        }
+    }
+
+    #[test]
+    fn what_68_points_leave_open_lies_between_its_neighbours_or_weighs_nothing() {
+        let points: [Point<crate::runtime::geometry::FrameSpace>; IBUG_POINTS] =
+            std::array::from_fn(|i| Point::new(i as f32, 2.0 * i as f32));
+        let (all, weight) = wflw98_from_ibug68(&points);
+        assert_eq!((all[1], weight[1]), (Point::new(0.5, 1.0), INTERPOLATED_WEIGHT));
+        assert_eq!((all[62], weight[62]), (points[37].midpoint(points[38]), INTERPOLATED_WEIGHT));
+        let unknown: Vec<usize> = (0..WFLW_POINTS).filter(|&i| weight[i] == 0.0).collect();
+        assert_eq!(unknown, [38, 39, 40, 41, 47, 48, 49, 50, 96, 97]);
+    }
+}

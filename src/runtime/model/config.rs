@@ -1,0 +1,150 @@
+//! What a model file says about itself.
+
+use super::graph::Graph;
+use super::{EdgeConfig, PaperConfig, Quantization};
+use crate::runtime::geometry::{Rect, Space};
+use crate::runtime::heatmap::{Calibration, Decoding};
+use serde::{Deserialize, Serialize};
+
+/// What the heatmaps mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// One map a landmark of the face in the crop, then the boundary map.
+    Landmarks,
+    /// Face centres, sizes and offsets in the whole picture.
+    Detector,
+}
+
+/// Which network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    Edge(EdgeConfig),
+    Paper(PaperConfig),
+}
+
+/// Which part of the picture the network sees: a square about the centre of the box around the landmarks.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CropConvention {
+    /// Side of the crop over that of the box.
+    pub scale: f32,
+    /// What the side of a box is that is not square.
+    #[serde(default, skip_serializing_if = "BoxSide::is_longer")]
+    pub box_side: BoxSide,
+}
+
+/// One length for a box.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BoxSide {
+    #[default]
+    Longer,
+    /// The mean of width and height, as in the paper's official code.
+    Mean,
+}
+
+impl BoxSide {
+    /// The side of `rect`, in its pixels.
+    pub fn of<S: Space>(self, rect: &Rect<S>) -> f32 {
+        match self {
+            Self::Longer => rect.side(),
+            Self::Mean => 0.5 * (rect.width + rect.height),
+        }
+    }
+
+    fn is_longer(&self) -> bool {
+        *self == Self::Longer
+    }
+}
+
+impl CropConvention {
+    /// Side of the crop about a box around landmarks, in the box's pixels.
+    pub fn side<S: Space>(&self, landmark_box: &Rect<S>) -> f32 {
+        self.scale * self.box_side.of(landmark_box)
+    }
+}
+
+fn is_default(calibration: &Calibration) -> bool {
+    *calibration == Calibration::default()
+}
+
+/// A model's description; it travels in the file's metadata.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    pub kind: Kind,
+    pub architecture: Architecture,
+    /// Pixels a side of the input (of the longer side, for a detector).
+    pub input_size: usize,
+    /// Landmarks; 0 for a detector.
+    pub points: usize,
+    /// Maps a stack: the landmarks and the boundary map, or the detector's channels.
+    pub outputs: usize,
+    pub crop: CropConvention,
+    pub decoding: Decoding,
+    /// From a heatmap's maximum to a confidence.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub calibration: Calibration,
+    /// Which weights are bytes, if any, and what they are multiplied with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<Quantization>,
+    /// Training data, steps and figures, as the trainer wrote them down.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub training: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Maps of a detector: the centre, and offset and size of the face there, two each.
+pub const DETECTOR_OUTPUTS: usize = 5;
+/// Bounds of what a description can ask for, far beyond anything that is of use: a file of a few bytes must not be able to
+/// take all memory.
+const MOST_PIXELS: usize = 4096;
+pub(crate) const MOST_CHANNELS: usize = 4096;
+pub(crate) const MOST_REPEATS: usize = 64;
+
+impl ModelConfig {
+    /// What is wrong with the description, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        if self.outputs > MOST_CHANNELS || self.input_size > MOST_PIXELS {
+            return Err(format!(
+                "{} maps and an input of {} pixels are more than {MOST_CHANNELS} and {MOST_PIXELS}",
+                self.outputs, self.input_size
+            ));
+        }
+        if self.kind == Kind::Detector && (self.outputs, self.points) != (DETECTOR_OUTPUTS, 0) {
+            return Err(format!("a detector has {DETECTOR_OUTPUTS} outputs and 0 points"));
+        }
+        match &self.architecture {
+            Architecture::Edge(edge) => edge.check()?,
+            Architecture::Paper(paper) => paper.check()?,
+        }
+        if self.outputs == 0 || self.points > self.outputs {
+            return Err(format!("{} maps can't hold {} points", self.outputs, self.points));
+        }
+        let coarsest = self.graph().coarsest_stride();
+        if self.input_size == 0 || !self.input_size.is_multiple_of(coarsest) {
+            return Err(format!("input_size {} is not a multiple of {coarsest}", self.input_size));
+        }
+        if !(self.crop.scale.is_finite() && self.crop.scale > 0.0) {
+            return Err(format!("crop scale {} is not a positive number", self.crop.scale));
+        }
+        if let Some(quantization) = &self.quantization {
+            quantization.check(&self.graph())?;
+        }
+        Ok(())
+    }
+
+    /// The network.
+    pub fn graph(&self) -> Graph {
+        match &self.architecture {
+            Architecture::Edge(edge) => edge.graph(self.outputs),
+            Architecture::Paper(paper) => paper.graph(self.outputs),
+        }
+    }
+
+    /// Cells a side of the heatmaps of a square input.
+    pub fn heatmap_size(&self) -> usize {
+        self.input_size / self.graph().output_stride()
+    }
+}

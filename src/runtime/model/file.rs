@@ -1,0 +1,398 @@
+//! The model file: safetensors that describe themselves.
+
+use super::config::ModelConfig;
+use super::graph::{Parameter, Role};
+use super::quantization::{Quantization, round_to_bytes};
+use crate::runtime::heatmap::Calibration;
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+/// The one metadata key; a single one, so that the same model always gives the same bytes.
+const KEY: &str = "awing";
+/// Goes up when an older awing could not read a newer file.
+const FORMAT_VERSION: u64 = 1;
+
+/// What stands under [`KEY`], as JSON.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Description<C> {
+    format: u64,
+    config: C,
+}
+
+/// What can be wrong with a model file.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("cannot read the model {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot write the model {path}: {source}")]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {reason}")]
+    InFile { path: PathBuf, reason: Box<ModelError> },
+    #[error("not a model file: {0}")]
+    NotSafetensors(#[from] SafeTensorError),
+    #[error("a safetensors file without awing's description; an official PyTorch checkpoint has to be imported first")]
+    NoDescription,
+    #[error("the file has format version {0}, this awing reads version {FORMAT_VERSION}: get a newer awing")]
+    UnknownVersion(u64),
+    #[error("the model's description is damaged: {0}")]
+    BadDescription(String),
+    #[error("tensor {name} is missing")]
+    Missing { name: String },
+    #[error("tensor {name} is not part of this network")]
+    Superfluous { name: String },
+    #[error("tensor {name} has shape {actual:?}, the network needs {expected:?}")]
+    Misshapen { name: String, actual: Vec<usize>, expected: Vec<usize> },
+    #[error("tensor {name} is of type {actual:?}; f32 and f16 are understood")]
+    WrongType { name: String, actual: Dtype },
+    #[error("tensor {name} holds a number that is not finite")]
+    NotFinite { name: String },
+    #[error("tensor {name} holds a variance under 0")]
+    NegativeVariance { name: String },
+    #[error("tensor {name} holds a number that is too large for half precision: store it in single precision")]
+    TooLarge { name: String },
+}
+
+/// How a file stores convolution weights; biases and batch norms are always in single precision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeightFormat {
+    #[default]
+    F16,
+    F32,
+}
+
+/// A network's description and its weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    config: ModelConfig,
+    /// Row-major values of every parameter, by name.
+    tensors: HashMap<String, Vec<f32>>,
+}
+
+impl Model {
+    /// A model from a description and the values of every parameter.
+    ///
+    /// # Errors
+    /// A description that can't be, or the first parameter that is missing, superfluous, misshapen or not finite.
+    pub fn new(config: ModelConfig, tensors: HashMap<String, Vec<f32>>) -> Result<Self, ModelError> {
+        config.check().map_err(ModelError::BadDescription)?;
+        let parameters = config.graph().parameters();
+        for Parameter { name, shape, role, .. } in &parameters {
+            let values = tensors.get(name).ok_or_else(|| ModelError::Missing { name: name.clone() })?;
+            if values.len() != shape.iter().product::<usize>() {
+                let (actual, expected) = (vec![values.len()], shape.clone());
+                return Err(ModelError::Misshapen { name: name.clone(), actual, expected });
+            }
+            if values.iter().any(|v| !v.is_finite()) {
+                return Err(ModelError::NotFinite { name: name.clone() });
+            }
+            if *role == Role::RunningVariance && values.iter().any(|v| *v < 0.0) {
+                return Err(ModelError::NegativeVariance { name: name.clone() });
+            }
+        }
+        if tensors.len() > parameters.len() {
+            let known = |name: &String| parameters.iter().any(|p| p.name == *name);
+            if let Some(name) = tensors.keys().filter(|n| !known(n)).min() {
+                return Err(ModelError::Superfluous { name: name.clone() });
+            }
+        }
+        Ok(Self { config, tensors })
+    }
+
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The same weights under a changed training record.
+    pub fn with_training_record(mut self, record: serde_json::Map<String, serde_json::Value>) -> Self {
+        self.config.training = record;
+        self
+    }
+
+    /// The same weights under another calibration of confidences.
+    pub fn with_calibration(mut self, calibration: Calibration) -> Self {
+        self.config.calibration = calibration;
+        self
+    }
+
+    /// The same weights, done in bytes as `quantization` says, or in bytes no more.
+    ///
+    /// # Errors
+    /// [`ModelError::BadDescription`] if it does not fit the network.
+    pub fn with_quantization(mut self, quantization: Option<Quantization>) -> Result<Self, ModelError> {
+        self.config.quantization = quantization;
+        self.config.check().map_err(ModelError::BadDescription)?;
+        Ok(self)
+    }
+
+    /// Row-major values of a parameter of the network; `None` if it has no such.
+    pub fn tensor(&self, name: &str) -> Option<&[f32]> {
+        self.tensors.get(name).map(Vec::as_slice)
+    }
+
+    /// Reads a model file.
+    ///
+    /// # Errors
+    /// [`ModelError`], naming the file.
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
+        let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
+        Self::from_bytes(&bytes)
+            .map_err(|reason| ModelError::InFile { path: path.to_owned(), reason: Box::new(reason) })
+    }
+
+    /// Reads a model file that is already in memory.
+    ///
+    /// # Errors
+    /// [`ModelError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
+        let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+        let metadata = metadata.metadata().clone().unwrap_or_default();
+        let text = metadata.get(KEY).ok_or(ModelError::NoDescription)?;
+        let damaged = |e: serde_json::Error| ModelError::BadDescription(e.to_string());
+        let Description { format, config } =
+            serde_json::from_str::<Description<serde_json::Value>>(text).map_err(damaged)?;
+        if format != FORMAT_VERSION {
+            return Err(ModelError::UnknownVersion(format));
+        }
+        let config: ModelConfig = serde_json::from_value(config).map_err(damaged)?;
+        config.check().map_err(ModelError::BadDescription)?;
+        let shapes: HashMap<String, Vec<usize>> =
+            config.graph().parameters().into_iter().map(|p| (p.name, p.shape)).collect();
+        let file = SafeTensors::deserialize(bytes)?;
+        let mut tensors = HashMap::new();
+        let units: HashMap<String, String> = byte_layers(&config).map(|l| (weight_of(l), unit_of(l))).collect();
+        for (name, view) in file.tensors() {
+            if units.values().any(|unit| *unit == name) {
+                continue;
+            }
+            let expected = shapes.get(&name).ok_or_else(|| ModelError::Superfluous { name: name.clone() })?;
+            if view.shape() != expected {
+                let (actual, expected) = (view.shape().to_vec(), expected.clone());
+                return Err(ModelError::Misshapen { name, actual, expected });
+            }
+            let values = match view.dtype() {
+                Dtype::F32 => {
+                    view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+                }
+                Dtype::F16 => {
+                    view.data().chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+                }
+                Dtype::I8 if units.contains_key(&name) => numbers_of_bytes(&file, &view, &units[&name])?,
+                actual => return Err(ModelError::WrongType { name, actual }),
+            };
+            tensors.insert(name, values);
+        }
+        Self::new(config, tensors)
+    }
+
+    /// Writes the model file with weights in half precision; an existing one is replaced only when the new one is whole.
+    ///
+    /// # Errors
+    /// As [`Self::save_as`].
+    pub fn save(&self, path: &Path) -> Result<(), ModelError> {
+        self.save_as(path, WeightFormat::F16)
+    }
+
+    /// Writes the model file; an existing one is replaced only when the new one is whole.
+    ///
+    /// # Errors
+    /// [`ModelError::Write`], and as [`Self::to_bytes`].
+    pub fn save_as(&self, path: &Path, format: WeightFormat) -> Result<(), ModelError> {
+        let bytes = self.to_bytes(format)?;
+        crate::runtime::files::write_whole(path, &bytes)
+            .map_err(|source| ModelError::Write { path: path.to_owned(), source })
+    }
+
+    /// The bytes of the model file. The same model gives the same bytes.
+    ///
+    /// # Errors
+    /// [`ModelError::TooLarge`] for a weight that half precision can't hold, [`ModelError::NotSafetensors`] if the
+    /// format can't hold the tensors.
+    pub fn to_bytes(&self, format: WeightFormat) -> Result<Vec<u8>, ModelError> {
+        let mut stored: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
+        let units: HashMap<String, String> = byte_layers(&self.config).map(|l| (weight_of(l), unit_of(l))).collect();
+        for Parameter { name, shape, role } in self.config.graph().parameters() {
+            let values = &self.tensors[&name];
+            let entry = if let Some(unit_name) = units.get(&name) {
+                let mut rounded = values.clone();
+                let units = round_to_bytes(&mut rounded, shape[0]);
+                let units = (Dtype::F32, vec![shape[0]], units.iter().flat_map(|u| u.to_le_bytes()).collect());
+                stored.insert(unit_name.clone(), units);
+                (Dtype::I8, shape, rounded.iter().map(|&w| w as i8 as u8).collect())
+            } else if role == Role::ConvolutionWeight && format == WeightFormat::F16 {
+                if values.iter().any(|&v| half::f16::from_f32(v).is_infinite()) {
+                    return Err(ModelError::TooLarge { name });
+                }
+                let bytes = values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect();
+                (Dtype::F16, shape, bytes)
+            } else {
+                (Dtype::F32, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            };
+            stored.insert(name, entry);
+        }
+        let views: Vec<(&str, TensorView<'_>)> = stored
+            .iter()
+            .map(|(name, (dtype, shape, bytes))| {
+                TensorView::new(*dtype, shape.clone(), bytes).map(|v| (name.as_str(), v))
+            })
+            .collect::<Result<_, _>>()?;
+        let description = Description { format: FORMAT_VERSION, config: &self.config };
+        let text = serde_json::to_string(&description).map_err(|e| ModelError::BadDescription(e.to_string()))?;
+        let metadata = HashMap::from([(KEY.to_owned(), text)]);
+        Ok(safetensors::serialize(views, Some(metadata))?)
+    }
+}
+
+/// The layers whose weights are bytes.
+fn byte_layers(config: &ModelConfig) -> impl Iterator<Item = &String> {
+    config.quantization.iter().flat_map(|quantization| quantization.ranges.keys())
+}
+
+fn weight_of(layer: &String) -> String {
+    format!("{layer}.weight")
+}
+
+/// What a one counts in each output channel of a layer whose weights are bytes.
+fn unit_of(layer: &String) -> String {
+    format!("{layer}.weight_unit")
+}
+
+/// The numbers that the bytes of `view` stand for, `[outputs, ...]`, with the tensor `unit` of one number an output.
+fn numbers_of_bytes(file: &SafeTensors<'_>, view: &TensorView<'_>, unit: &str) -> Result<Vec<f32>, ModelError> {
+    let name = || unit.to_owned();
+    let units = file.tensor(unit).map_err(|_| ModelError::Missing { name: name() })?;
+    if units.dtype() != Dtype::F32 {
+        return Err(ModelError::WrongType { name: name(), actual: units.dtype() });
+    }
+    if units.shape() != &view.shape()[..1] {
+        let (actual, expected) = (units.shape().to_vec(), view.shape()[..1].to_vec());
+        return Err(ModelError::Misshapen { name: name(), actual, expected });
+    }
+    let each = view.shape()[1..].iter().product::<usize>().max(1);
+    let units = units.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    let rows = view.data().chunks_exact(each).zip(units);
+    Ok(rows.flat_map(|(row, unit)| row.iter().map(move |&b| f32::from(b as i8) * unit)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::network::Network;
+
+    pub(crate) fn tiny() -> Model {
+        let config: ModelConfig = serde_json::from_value(serde_json::json!({
+            "kind": "landmarks",
+            "architecture": {"edge": {
+                "stem_channels": 8, "stem_blocks": 0, "widths": [8, 16], "kernel": 3, "middle_blocks": 1,
+                "up_blocks": [0], "stacks": 1, "coordinates": true
+            }},
+            "input_size": 32, "points": 4, "outputs": 5, "crop": {"scale": 1.35}, "decoding": "centroid"
+        }))
+        .unwrap();
+        Network::random(&config, 7, &candle_core::Device::Cpu).unwrap().to_model().unwrap()
+    }
+
+    #[test]
+    fn a_written_model_reads_back_to_half_precision_and_then_exactly() {
+        let model = tiny();
+        let once = Model::from_bytes(&model.to_bytes(WeightFormat::F16).unwrap()).unwrap();
+        assert_eq!(once.config(), model.config());
+        for p in model.config().graph().parameters() {
+            for (a, b) in once.tensor(&p.name).unwrap().iter().zip(model.tensor(&p.name).unwrap()) {
+                assert!((a - b).abs() <= 1e-3 * b.abs().max(1e-3));
+            }
+        }
+        let twice = once.to_bytes(WeightFormat::F16).unwrap();
+        assert_eq!(Model::from_bytes(&twice).unwrap(), once);
+        assert_eq!(once.to_bytes(WeightFormat::F16).unwrap(), twice);
+    }
+
+    #[test]
+    fn a_model_in_single_precision_reads_back_exactly() {
+        let model = tiny();
+        assert_eq!(Model::from_bytes(&model.to_bytes(WeightFormat::F32).unwrap()).unwrap(), model);
+    }
+
+    #[test]
+    fn a_weight_that_half_precision_cannot_hold_is_named() {
+        let mut model = tiny();
+        model.tensors.get_mut("stem.0.conv.weight").unwrap()[5] = 70_000.0;
+        let error = model.to_bytes(WeightFormat::F16).unwrap_err();
+        assert!(matches!(error, ModelError::TooLarge { name } if name == "stem.0.conv.weight"));
+        model.to_bytes(WeightFormat::F32).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_does_not_fit_is_refused_with_the_tensor() {
+        let model = tiny();
+        let mut tensors = model.tensors.clone();
+        let gone = tensors.remove("stem.0.conv.weight").unwrap();
+        let error = Model::new(model.config.clone(), tensors.clone()).unwrap_err();
+        assert!(matches!(error, ModelError::Missing { name } if name == "stem.0.conv.weight"));
+        tensors.insert("stem.0.conv.weight".into(), gone[1..].to_vec());
+        let error = Model::new(model.config.clone(), tensors.clone()).unwrap_err();
+        assert!(matches!(error, ModelError::Misshapen { .. }));
+        tensors.insert("stem.0.conv.weight".into(), gone.clone());
+        tensors.insert("surplus".into(), vec![0.0]);
+        let error = Model::new(model.config.clone(), tensors).unwrap_err();
+        assert!(matches!(error, ModelError::Superfluous { name } if name == "surplus"));
+    }
+
+    #[test]
+    fn a_description_cannot_ask_for_the_impossible() {
+        let changed = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut config = serde_json::to_value(tiny().config).unwrap();
+            change(&mut config);
+            Model::new(serde_json::from_value(config).unwrap(), tiny().tensors).unwrap_err().to_string()
+        };
+        let huge = serde_json::json!(1_000_000_000_000_u64);
+        for key in ["stacks", "stem_blocks", "middle_blocks", "stem_channels"] {
+            let error = changed(&|config| config["architecture"]["edge"][key] = huge.clone());
+            assert!(error.contains("at most"), "{key}: {error}");
+        }
+        let error = changed(&|config| config["architecture"]["edge"]["widths"] = vec![8; 100_000].into());
+        assert!(error.contains("at most"), "{error}");
+        for key in ["input_size", "outputs"] {
+            assert!(changed(&|config| config[key] = huge.clone()).contains("more than"), "{key}");
+        }
+        assert!(changed(&|config| config["kind"] = "detector".into()).contains("5 outputs"));
+        let mut tensors = tiny().tensors;
+        tensors.get_mut("stem.0.norm.running_var").unwrap()[0] = -1.0;
+        let error = Model::new(tiny().config, tensors).unwrap_err();
+        assert!(matches!(error, ModelError::NegativeVariance { name } if name == "stem.0.norm.running_var"));
+    }
+
+    #[test]
+    fn damaged_and_foreign_files_are_refused() {
+        let bytes = tiny().to_bytes(WeightFormat::F16).unwrap();
+        assert!(Model::from_bytes(&bytes[..bytes.len() / 2]).is_err());
+        assert!(Model::from_bytes(b"hello").is_err());
+        let foreign = safetensors::serialize(Vec::<(&str, TensorView<'_>)>::new(), None).unwrap();
+        assert!(matches!(Model::from_bytes(&foreign), Err(ModelError::NoDescription)));
+    }
+
+    #[test]
+    fn weights_as_bytes_come_back_to_half_a_step_and_keep_their_file() {
+        let layer = "stack.0.skip.0.pointwise";
+        let ranges = BTreeMap::from([(layer.to_owned(), 3.5)]);
+        let model = tiny().with_quantization(Some(Quantization { ranges })).unwrap();
+        let bytes = model.to_bytes(WeightFormat::F16).unwrap();
+        let once = Model::from_bytes(&bytes).unwrap();
+        assert_eq!(once.config(), model.config());
+        let name = format!("{layer}.weight");
+        let (before, after) = (model.tensor(&name).unwrap(), once.tensor(&name).unwrap());
+        for (before, after) in before.chunks_exact(8).zip(after.chunks_exact(8)) {
+            let largest = before.iter().fold(0.0_f32, |m, w| m.max(w.abs()));
+            assert!(before.iter().zip(after).all(|(b, a)| (a - b).abs() <= 0.5001 * largest / 127.0));
+        }
+        let again = Model::from_bytes(&once.to_bytes(WeightFormat::F16).unwrap()).unwrap();
+        let again = again.tensor(&name).unwrap();
+        assert!(again.iter().zip(after).all(|(a, b)| (a - b).abs() <= 1e-6 * b.abs()));
+    }
+
+    #[test]
+    fn bytes_for_a_layer_that_is_not_there_are_refused() {
+        let ranges = BTreeMap::from([("stack.0.elsewhere".to_owned(), 1.0)]);
+        assert!(matches!(tiny().with_quantization(Some(Quantization { ranges })), Err(ModelError::BadDescription(_))));
+    }
+}

@@ -1,0 +1,568 @@
+//! The tracking loop itself, over any detector and any landmark network.
+//!
+//! A track is followed (its face was seen in the last frame) or lost (it was not). A lost one is looked for where it
+//! was for a few frames, waits for a detection near where it is expected, and is forgotten after a second.
+
+use super::head_box::HeadBox;
+use super::motion::Motion;
+use super::one_euro::{OneEuro, Smoother};
+use super::score::{blind_beyond_frame, score};
+use super::{Detection, Face, FindFaces, FindLandmarks, Landmark, LandmarkTimes, StageTimes, TrackError};
+use crate::runtime::engine::Workers;
+use crate::runtime::geometry::{FrameSpace, Point, Rect};
+use crate::runtime::image::Frame;
+use crate::runtime::landmarks::Scheme;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+// The scores below were chosen with the calibrated `edge-98` model, whose confidence is the share of points that are right.
+// Means over all 98 points (the score leaves out the outline and is a little higher): half of 486 validation faces have over
+// 0.92, 99 % over 0.75, none under 0.69; of 633 hard ones (turned, covered, blurred, dark) half over 0.86, 95 % over 0.52,
+// 99 % over 0.34. Of 1,200 crops of faceless pictures half have under 0.07, 98 % under 0.37, 99.9 % under 0.53. In all frames
+// of five videos the score is over 0.84.
+
+/// A face is taken up, or taken up again, only with this score, and only where the detector sees it or it just was.
+const START_SCORE: f32 = 0.55;
+/// Where the detector is less sure than this, a face is taken up only with [`SURE_SCORE`]: of 100 faceless pictures four
+/// deceived the landmark network as well, and three of these had been doubted.
+const CLEAR_DETECTION: f32 = 0.4;
+/// A face with less is in doubt: it is followed only while the detector sees it too. Above [`START_SCORE`], since a
+/// track on a wall drifts to where the wall looks most like a face.
+const SURE_SCORE: f32 = 0.7;
+/// A face with less is lost. Below [`START_SCORE`], so that nothing flickers.
+const KEEP_SCORE: f32 = 0.38;
+/// A clock that runs back by no more than this, in seconds, is taken to stand still: frames can arrive a little out of order.
+const JITTER_S: f64 = 0.5;
+/// So many frames in a row that are late tell that the clock was turned back by a little.
+const LATE_FRAMES: u32 = 5;
+/// How often the detector is asked about a face in doubt, in seconds.
+const DOUBT_EVERY_S: f64 = 1.0;
+/// For so many frames a lost face is looked for where it was: a blink of the camera, a hand that passes.
+const FRAMES_LOOKED_FOR: u32 = 4;
+/// For so long a lost face keeps its number, in seconds.
+const REMEMBERED_S: f64 = 1.0;
+/// How often newcomers are looked for while other faces are followed, in seconds.
+const NEWCOMERS_EVERY_S: f64 = 1.0;
+/// A detection that overlaps a followed face by more than this (intersection over union) is that face.
+const SAME_FACE_IOU: f32 = 0.3;
+/// Two tracks that overlap by more than this are on one face. Faces side by side or one behind the other overlap less.
+const ONE_FACE_IOU: f32 = 0.5;
+/// A lost face comes back within this distance of where it is expected, in sizes of the face ...
+const COMES_BACK_WITHIN: f32 = 1.0;
+/// ... and at most this many times as large or as small.
+const COMES_BACK_SCALE: f32 = 1.8;
+/// Of two tracks on one face, the one that surprised more by this much of the face's size came from elsewhere.
+const CLEAR_SURPRISE: f32 = 0.1;
+/// Of two tracks on one face, a score that is lower by this much is clearly lower.
+const CLEAR_SCORE: f32 = 0.1;
+
+/// What a follower is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FollowerOptions {
+    /// The most faces to follow at a time.
+    pub faces: usize,
+    /// Smoothing over time, if any.
+    pub smooth: Option<OneEuro>,
+    /// Which points the landmark network finds, if that is a known scheme.
+    pub scheme: Option<Scheme>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Followed,
+    Lost { since_s: f64, frames: u32 },
+}
+
+struct Track {
+    id: u64,
+    state: State,
+    head: HeadBox,
+    motion: Motion,
+    /// How far from the expected place the face last was, in sizes of the face.
+    surprise: f32,
+    /// When the face was last seen, in seconds.
+    seen_s: f64,
+    /// When the detector last saw it, in seconds.
+    detected_s: f64,
+    landmarks: Vec<Landmark>,
+    score: f32,
+    smoother: Smoother,
+}
+
+impl Track {
+    fn is_followed(&self) -> bool {
+        self.state == State::Followed
+    }
+
+    /// Whether the detector is to be asked.
+    fn is_in_doubt(&self, time_s: f64) -> bool {
+        self.is_followed() && self.score < SURE_SCORE && time_s - self.detected_s >= DOUBT_EVERY_S
+    }
+
+    /// The box around the landmarks.
+    fn rect(&self) -> Rect<FrameSpace> {
+        around(&self.landmarks)
+    }
+
+    /// The least score that it takes to go on with the face.
+    fn wanted_score(&self) -> f32 {
+        if self.is_followed() { KEEP_SCORE } else { START_SCORE }
+    }
+
+    /// Takes the face up where it was found anew.
+    fn take_up(&mut self, found: &Look, time_s: f64) {
+        self.state = State::Followed;
+        self.head = found.head;
+        self.motion = Motion::at_rest(found.head.center);
+        self.surprise = 0.0;
+        self.seen_s = time_s;
+        self.detected_s = time_s;
+        self.score = found.score;
+        self.landmarks.clone_from(&found.landmarks);
+        self.smoother.reset();
+    }
+
+    /// Goes on with what was seen in the crop about the last place.
+    fn go_on(&mut self, look: &mut Look, time_s: f64) {
+        self.state = State::Followed;
+        self.head = self.head.approached(&look.head);
+        let step_s = (time_s - self.seen_s) as f32;
+        self.surprise = self.motion.see(look.head.center, step_s) / look.head.side;
+        self.seen_s = time_s;
+        self.score = look.score;
+        std::mem::swap(&mut self.landmarks, &mut look.landmarks);
+    }
+
+    /// Lets the face go without looking for it where it was: what is there is no face, or another one.
+    fn give_up(&mut self, time_s: f64) {
+        self.state = State::Lost { since_s: time_s, frames: FRAMES_LOOKED_FOR };
+    }
+
+    fn lose(&mut self, time_s: f64) {
+        self.state = match self.state {
+            State::Followed => State::Lost { since_s: time_s, frames: 1 },
+            State::Lost { since_s, frames } => State::Lost { since_s, frames: frames + 1 },
+        };
+    }
+}
+
+fn around(landmarks: &[Landmark]) -> Rect<FrameSpace> {
+    Rect::around(landmarks.iter().map(|l| l.position)).unwrap_or(Rect::new(0.0, 0.0, 0.0, 0.0))
+}
+
+/// What the landmark network sees in a crop.
+struct Look {
+    head: HeadBox,
+    landmarks: Vec<Landmark>,
+    /// 0 where it is no face.
+    score: f32,
+    times: LandmarkTimes,
+}
+
+impl Look {
+    fn new() -> Self {
+        Self {
+            head: HeadBox { center: Point::new(0.0, 0.0), side: 1.0, roll_rad: 0.0 },
+            landmarks: Vec::new(),
+            score: 0.0,
+            times: LandmarkTimes::default(),
+        }
+    }
+
+    /// Looks at the crop about `searched`. `head` stays what it was if the landmarks make no box.
+    fn at(
+        &mut self,
+        frame: &Frame,
+        searched: &HeadBox,
+        network: &mut impl FindLandmarks,
+        scheme: Option<Scheme>,
+    ) -> Result<(), TrackError> {
+        let crop_from_frame = searched.crop_from_frame(network.crop_scale(), network.input_size());
+        let landmarks = network.find_landmarks(frame, &crop_from_frame)?;
+        self.landmarks.clear();
+        self.landmarks.extend_from_slice(landmarks);
+        self.times = network.times();
+        blind_beyond_frame(&mut self.landmarks, frame.width(), frame.height());
+        self.score = 0.0;
+        if let Some(head) = HeadBox::around(&self.landmarks, scheme, network.box_side()) {
+            self.score = score(&self.landmarks, scheme, searched, &head);
+            self.head = head;
+        }
+        Ok(())
+    }
+}
+
+/// Follows faces through frames.
+pub(crate) struct Follower<D, L> {
+    options: FollowerOptions,
+    detector: D,
+    /// Alike, one for each thread that looks at faces; the first may have threads of its own, for a single face.
+    networks: Vec<Mutex<L>>,
+    workers: Workers,
+    tracks: Vec<Track>,
+    /// What is seen in this frame where each track's face was in the last; at least one for each.
+    looks: Vec<Mutex<Look>>,
+    detections: Vec<Detection>,
+    /// At a detection.
+    look: Look,
+    faces: Vec<Face>,
+    next_id: u64,
+    time_s: f64,
+    /// Frames in a row that were taken before the last of all.
+    late_frames: u32,
+    detected_s: Option<f64>,
+    times: StageTimes,
+}
+
+impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
+    /// A follower that looks at faces in as many threads as there are landmark networks; at least one.
+    pub(crate) fn new(detector: D, networks: Vec<L>, options: FollowerOptions) -> Self {
+        assert!(!networks.is_empty(), "landmarks are found by a network");
+        Self {
+            options,
+            detector,
+            workers: Workers::new(networks.len()),
+            networks: networks.into_iter().map(Mutex::new).collect(),
+            tracks: Vec::new(),
+            looks: Vec::new(),
+            detections: Vec::new(),
+            look: Look::new(),
+            faces: Vec::new(),
+            next_id: 1,
+            time_s: f64::NEG_INFINITY,
+            late_frames: 0,
+            detected_s: None,
+            times: StageTimes::default(),
+        }
+    }
+
+    /// Forgets all faces, but not their numbers: the next frame has nothing to do with the last.
+    pub(crate) fn reset(&mut self) {
+        self.tracks.clear();
+        self.faces.clear();
+        self.detected_s = None;
+        self.time_s = f64::NEG_INFINITY;
+    }
+
+    pub(crate) fn detector_mut(&mut self) -> &mut D {
+        &mut self.detector
+    }
+
+    /// Smooths like this from now on.
+    pub(crate) fn set_smooth(&mut self, smooth: Option<OneEuro>) {
+        if self.options.smooth == smooth {
+            return;
+        }
+        self.options.smooth = smooth;
+        for track in &mut self.tracks {
+            track.smoother = Smoother::new(smooth.unwrap_or_default());
+        }
+    }
+
+    pub(crate) fn options_mut(&mut self) -> &mut FollowerOptions {
+        &mut self.options
+    }
+
+    pub(crate) fn times(&self) -> StageTimes {
+        self.times
+    }
+
+    /// The faces in `frame`, taken at `time_s`.
+    pub(crate) fn track(&mut self, frame: &Frame, time_s: f64) -> Result<&[Face], TrackError> {
+        let (width, height) = (frame.width(), frame.height());
+        if width == 0 || height == 0 {
+            return Err(TrackError::EmptyFrame { width, height });
+        }
+        if !time_s.is_finite() {
+            return Err(TrackError::Time { time_s });
+        }
+        let start = Instant::now();
+        self.times = StageTimes::default();
+        for network in &mut self.networks {
+            network.get_mut().unwrap_or_else(PoisonError::into_inner).reserve(width, height);
+        }
+        self.late_frames = if time_s < self.time_s { self.late_frames + 1 } else { 0 };
+        let time_s = if time_s < self.time_s - JITTER_S || self.late_frames > LATE_FRAMES {
+            self.late_frames = 0;
+            // The clock was turned back, or a recording began again: what was when no longer counts.
+            self.detected_s = None;
+            self.tracks.retain(Track::is_followed);
+            self.tracks.iter_mut().for_each(|t| t.detected_s = time_s);
+            time_s
+        } else {
+            time_s.max(self.time_s)
+        };
+        self.time_s = time_s;
+
+        self.end_surplus();
+        self.follow(frame, time_s)?;
+        self.end_doubles(time_s);
+        self.times.landmarks_ms = milliseconds_since(start);
+        self.forget(time_s);
+        if self.should_detect(time_s) {
+            self.detected_s = Some(time_s);
+            self.detect(frame, time_s)?;
+        }
+
+        let smoothing = Instant::now();
+        self.publish(time_s);
+        self.times.smooth_ms = milliseconds_since(smoothing);
+        self.times.total_ms = milliseconds_since(start);
+        Ok(&self.faces)
+    }
+
+    fn followed(&self) -> usize {
+        self.tracks.iter().filter(|t| t.is_followed()).count()
+    }
+
+    /// Lets go of the faces that are more than wanted, the smallest and least sure first.
+    fn end_surplus(&mut self) {
+        let worth = |track: &Track| track.score * track.head.side;
+        for _ in self.options.faces..self.followed() {
+            let followed = self.tracks.iter().enumerate().filter(|(_, track)| track.is_followed());
+            let least = followed.min_by(|(_, a), (_, b)| worth(a).total_cmp(&worth(b)));
+            if let Some((index, _)) = least {
+                self.tracks.remove(index);
+            }
+        }
+    }
+
+    /// Forgets faces that were lost long ago, and the first lost where there are more than could be followed.
+    fn forget(&mut self, time_s: f64) {
+        self.tracks.retain(|track| match track.state {
+            State::Followed => true,
+            State::Lost { since_s, .. } => time_s - since_s <= REMEMBERED_S,
+        });
+        let lost_since = |track: &Track| match track.state {
+            State::Followed => None,
+            State::Lost { since_s, .. } => Some(since_s),
+        };
+        let lost = self.tracks.len() - self.followed();
+        for _ in self.options.faces..lost {
+            let all = self.tracks.iter().enumerate().filter_map(|(index, track)| Some((index, lost_since(track)?)));
+            if let Some((index, _)) = all.min_by(|(_, a), (_, b)| a.total_cmp(b)) {
+                self.tracks.remove(index);
+            }
+        }
+    }
+
+    /// Looks for every face where it was in the last frame.
+    fn follow(&mut self, frame: &Frame, time_s: f64) -> Result<(), TrackError> {
+        let scheme = self.options.scheme;
+        let mut followed = self.followed();
+        let is_place_free = followed < self.options.faces;
+        let is_looked_for = |track: &Track| match track.state {
+            State::Followed => true,
+            State::Lost { frames, .. } => frames < FRAMES_LOOKED_FOR && is_place_free,
+        };
+        let Self { tracks, looks, networks, workers, .. } = self;
+        let failure = Mutex::new(None);
+        let look = |worker: usize, range: Range<usize>| {
+            let mut network = lock(&networks[worker]);
+            for (track, look) in tracks[range.clone()].iter().zip(&looks[range]).filter(|(t, _)| is_looked_for(t)) {
+                if let Err(error) = lock(look).at(frame, &track.head, &mut *network, scheme) {
+                    *lock(&failure) = Some(error);
+                }
+            }
+        };
+        // A single face gets all threads for itself: the network shares its work then.
+        if tracks.iter().filter(|track| is_looked_for(track)).count() > 1 {
+            workers.split(tracks.len(), 1, &look);
+        } else {
+            look(0, 0..tracks.len());
+        }
+        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        for (track, look) in tracks.iter_mut().zip(looks).filter(|(t, _)| is_looked_for(t)) {
+            let look = look.get_mut().unwrap_or_else(PoisonError::into_inner);
+            self.times.add(&look.times);
+            let was_followed = track.is_followed();
+            if look.score < track.wanted_score() || (!was_followed && followed >= self.options.faces) {
+                followed -= usize::from(was_followed);
+                track.lose(time_s);
+            } else {
+                followed += usize::from(!was_followed);
+                track.go_on(look, time_s);
+            }
+        }
+        Ok(())
+    }
+
+    /// Of two tracks on one face one is wrong: the one that did not come from there, else the less sure, else the younger.
+    fn end_doubles(&mut self, time_s: f64) {
+        for later in 1..self.tracks.len() {
+            for earlier in 0..later {
+                let (a, b) = (&self.tracks[earlier], &self.tracks[later]);
+                if !a.is_followed() || !b.is_followed() || a.rect().iou(&b.rect()) < ONE_FACE_IOU {
+                    continue;
+                }
+                let wrong = if (a.surprise - b.surprise).abs() > CLEAR_SURPRISE {
+                    if a.surprise > b.surprise { earlier } else { later }
+                } else if a.score < b.score - CLEAR_SCORE {
+                    earlier
+                } else {
+                    later
+                };
+                self.tracks[wrong].give_up(time_s);
+            }
+        }
+    }
+
+    fn should_detect(&self, time_s: f64) -> bool {
+        if self.tracks.iter().any(|t| t.is_in_doubt(time_s)) {
+            return true;
+        }
+        let followed = self.followed();
+        if followed >= self.options.faces {
+            return false;
+        }
+        let is_one_missing = followed == 0 || self.tracks.len() > followed;
+        is_one_missing || self.detected_s.is_none_or(|last| time_s - last >= NEWCOMERS_EVERY_S)
+    }
+
+    /// Searches the whole frame for faces that are not followed.
+    fn detect(&mut self, frame: &Frame, time_s: f64) -> Result<(), TrackError> {
+        let start = Instant::now();
+        self.detections.clear();
+        self.detections.extend_from_slice(self.detector.find_faces(frame)?);
+        self.times.detect_ms = milliseconds_since(start);
+        // Large and sure ones first: they are most likely whom it is about.
+        self.detections.sort_unstable_by(|a, b| (b.score * b.rect.side()).total_cmp(&(a.score * a.rect.side())));
+
+        for track in self.tracks.iter_mut().filter(|t| t.is_followed()) {
+            let rect = track.rect();
+            if self.detections.iter().any(|d| d.rect.iou(&rect) > SAME_FACE_IOU) {
+                track.detected_s = time_s;
+            } else if track.is_in_doubt(time_s) {
+                track.give_up(time_s);
+            }
+        }
+
+        let start = Instant::now();
+        for i in 0..self.detections.len() {
+            if self.followed() >= self.options.faces {
+                break;
+            }
+            let Detection { rect, score } = self.detections[i];
+            let wanted = if score < CLEAR_DETECTION { SURE_SCORE } else { START_SCORE };
+            if self.is_followed_at(&rect, SAME_FACE_IOU) {
+                continue;
+            }
+            self.look_closer(frame, &rect)?;
+            if self.look.score < wanted || self.is_followed_at(&around(&self.look.landmarks), ONE_FACE_IOU) {
+                continue;
+            }
+            match self.who_comes_back(time_s) {
+                Some(index) => self.tracks[index].take_up(&self.look, time_s),
+                None => self.begin(time_s),
+            }
+        }
+        self.times.landmarks_ms += milliseconds_since(start);
+        Ok(())
+    }
+
+    fn is_followed_at(&self, rect: &Rect<FrameSpace>, iou: f32) -> bool {
+        self.tracks.iter().any(|t| t.is_followed() && t.rect().iou(rect) > iou)
+    }
+
+    /// The landmarks of a detected face: once to see how the head is turned, once more in a crop that is made for it.
+    fn look_closer(&mut self, frame: &Frame, rect: &Rect<FrameSpace>) -> Result<(), TrackError> {
+        let network = self.networks[0].get_mut().unwrap_or_else(PoisonError::into_inner);
+        let scheme = self.options.scheme;
+        self.look.at(frame, &HeadBox::upright(rect, network.box_side()), network, scheme)?;
+        self.times.add(&self.look.times);
+        if self.look.score > 0.0 {
+            let searched = self.look.head;
+            self.look.at(frame, &searched, network, scheme)?;
+            self.times.add(&self.look.times);
+        }
+        Ok(())
+    }
+
+    /// Which of the lost faces was just found.
+    fn who_comes_back(&self, time_s: f64) -> Option<usize> {
+        let head = &self.look.head;
+        let distance = |track: &Track| {
+            let expected = track.motion.expected((time_s - track.seen_s) as f32);
+            expected.distance(head.center) / head.side.max(track.head.side)
+        };
+        let comes_back = |track: &Track| {
+            let scale = head.side / track.head.side;
+            !track.is_followed() && distance(track) <= COMES_BACK_WITHIN && scale.max(1.0 / scale) <= COMES_BACK_SCALE
+        };
+        let lost = self.tracks.iter().enumerate().filter(|(_, t)| comes_back(t));
+        lost.min_by(|(_, a), (_, b)| distance(a).total_cmp(&distance(b))).map(|(i, _)| i)
+    }
+
+    /// A new track for the face that was just found.
+    fn begin(&mut self, time_s: f64) {
+        let mut track = Track {
+            id: self.next_id,
+            state: State::Followed,
+            head: self.look.head,
+            motion: Motion::at_rest(self.look.head.center),
+            surprise: 0.0,
+            seen_s: time_s,
+            detected_s: time_s,
+            landmarks: Vec::new(),
+            score: 0.0,
+            smoother: Smoother::new(self.options.smooth.unwrap_or_default()),
+        };
+        track.take_up(&self.look, time_s);
+        self.next_id += 1;
+        self.tracks.push(track);
+        self.looks.resize_with(self.looks.len().max(self.tracks.len()), || Mutex::new(Look::new()));
+    }
+
+    /// Writes the followed faces to `self.faces`, smoothed, without new memory for those that were there before.
+    fn publish(&mut self, time_s: f64) {
+        let mut count = 0;
+        for track in self.tracks.iter_mut().filter(|t| t.is_followed()) {
+            if count == self.faces.len() {
+                self.faces.push(Face {
+                    id: 0,
+                    score: 0.0,
+                    rect: Rect::new(0.0, 0.0, 0.0, 0.0),
+                    landmarks: Vec::new(),
+                    confidence: Vec::new(),
+                });
+            }
+            let face = &mut self.faces[count];
+            count += 1;
+            face.id = track.id;
+            face.score = track.score;
+            face.confidence.clear();
+            face.confidence.extend(track.landmarks.iter().map(|l| l.confidence));
+            face.landmarks.clear();
+            face.landmarks.extend(track.landmarks.iter().map(|l| l.position));
+            if self.options.smooth.is_some() {
+                track.smoother.smooth(time_s, track.head.side, &mut face.landmarks);
+            }
+            face.rect = Rect::around(face.landmarks.iter().copied()).unwrap_or(face.rect);
+        }
+        self.faces.truncate(count);
+    }
+}
+
+impl StageTimes {
+    fn add(&mut self, times: &LandmarkTimes) {
+        self.crop_ms += times.crop_ms;
+        self.network_ms += times.network_ms;
+        self.decode_ms += times.decode_ms;
+    }
+}
+
+/// What a thread that panicked has left is overwritten.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn milliseconds_since(start: Instant) -> f32 {
+    start.elapsed().as_secs_f32() * 1000.0
+}
+
+#[cfg(test)]
+#[path = "follower_tests.rs"]
+mod tests;

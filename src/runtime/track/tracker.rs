@@ -1,0 +1,194 @@
+//! The tracker that the library offers: the tracking loop with the real detector and landmark network.
+
+use super::follower::{Follower, FollowerOptions};
+use super::{Face, FindFaces, FindLandmarks, OneEuro, StageTimes, TrackError};
+use crate::runtime::detect::{Detection, Detector};
+use crate::runtime::engine::{Backend, EngineError, Landmark, LandmarkTimes, Landmarker, Outputs, Precision};
+use crate::runtime::geometry::{CropSpace, FrameSpace, Similarity};
+use crate::runtime::image::Frame;
+use crate::runtime::landmarks::Scheme;
+use crate::runtime::model::{BoxSide, Model, ModelError, default_detector, default_landmarks};
+use std::time::Instant;
+
+/// What a [`Tracker`] is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrackerOptions {
+    /// The most faces to follow at a time; at least 1.
+    pub faces: usize,
+    /// How landmarks are smoothed over time; `None`: not at all.
+    pub smooth: Option<OneEuro>,
+    /// Busy threads at most; at least 1. A second one pays with several faces or a large network.
+    pub threads: usize,
+    /// The landmark network's arithmetic on the CPU.
+    pub precision: Precision,
+}
+
+impl Default for TrackerOptions {
+    /// Four faces, smoothed, on one thread, with the models that come with the library.
+    fn default() -> Self {
+        Self { faces: 4, smooth: Some(OneEuro::default()), threads: 1, precision: Precision::default() }
+    }
+}
+
+/// The two models that a tracker needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Models {
+    /// Finds the landmarks of a face.
+    pub landmarks: Model,
+    /// Finds faces in a frame.
+    pub detector: Model,
+}
+
+impl Models {
+    /// The models that come with the library.
+    ///
+    /// # Errors
+    /// None in a build whose tests pass.
+    pub fn bundled() -> Result<Self, ModelError> {
+        Ok(Self { landmarks: default_landmarks()?, detector: default_detector()? })
+    }
+}
+
+/// Finds faces, follows them from frame to frame and puts landmarks on each.
+pub struct Tracker {
+    follower: Follower<Detector, Landmarker>,
+    start: Instant,
+}
+
+impl Tracker {
+    /// A tracker with the models that come with the library.
+    ///
+    /// # Errors
+    /// As [`Self::with_models`].
+    pub fn new(options: TrackerOptions) -> Result<Self, TrackError> {
+        Self::with_models(options, &Models::bundled()?)
+    }
+
+    /// A tracker with models of the caller's own.
+    ///
+    /// # Errors
+    /// [`TrackError::Options`] if the options ask for no face or no thread; [`TrackError::Engine`] if a model can't be
+    /// used for its purpose.
+    pub fn with_models(options: TrackerOptions, models: &Models) -> Result<Self, TrackError> {
+        let (threads, precision) = (options.threads, options.precision);
+        // One face is looked at with all threads, by the first network; several with one each.
+        Self::with_networks(options, models, |number| {
+            let threads = if number == 0 { threads } else { 1 };
+            Landmarker::with_threads(&models.landmarks, Outputs::Decoded, precision, threads)
+        })
+    }
+
+    /// A tracker whose landmark network runs on `backend` instead of the CPU; the detector stays on the CPU, and
+    /// [`TrackerOptions::precision`] does not apply.
+    ///
+    /// # Errors
+    /// As [`Self::with_models`].
+    pub fn on_backend(options: TrackerOptions, models: &Models, backend: &dyn Backend) -> Result<Self, TrackError> {
+        Self::with_networks(options, models, |_| Landmarker::on_backend(&models.landmarks, backend))
+    }
+
+    fn with_networks(
+        options: TrackerOptions,
+        models: &Models,
+        network: impl Fn(usize) -> Result<Landmarker, EngineError>,
+    ) -> Result<Self, TrackError> {
+        let TrackerOptions { faces, smooth, threads, .. } = options;
+        if faces == 0 || threads == 0 {
+            return Err(TrackError::Options { faces, threads });
+        }
+        let detector = Detector::new(&models.detector)?;
+        let networks = (0..threads.min(faces)).map(network).collect::<Result<Vec<_>, _>>()?;
+        let scheme = Scheme::of_points(models.landmarks.config().points);
+        let follower = Follower::new(detector, networks, FollowerOptions { faces, smooth, scheme });
+        Ok(Self { follower, start: Instant::now() })
+    }
+
+    /// The faces in a frame that was taken just now.
+    ///
+    /// # Errors
+    /// As [`Self::track_at`].
+    pub fn track(&mut self, frame: &Frame) -> Result<&[Face], TrackError> {
+        let time_s = self.start.elapsed().as_secs_f64();
+        self.track_at(frame, time_s)
+    }
+
+    /// The faces in a frame that was taken at `time_s`, in seconds of any clock: the frame's time in a recording, a
+    /// camera's time stamp. Times say how fast things move and when the detector is due; frames a little out of order do
+    /// no harm, nor does a clock that is turned back. Pictures that have nothing to do with each other want a
+    /// [`Self::reset`] between them.
+    ///
+    /// # Errors
+    /// [`TrackError::EmptyFrame`]; [`TrackError::Time`] if `time_s` is no number; [`TrackError::Engine`] if a network
+    /// fails.
+    pub fn track_at(&mut self, frame: &Frame, time_s: f64) -> Result<&[Face], TrackError> {
+        self.follower.track(frame, time_s)
+    }
+
+    /// What the detector alone finds in a frame, the surest first; the faces that are followed are left as they are.
+    ///
+    /// # Errors
+    /// As [`Self::track_at`].
+    pub fn detect(&mut self, frame: &Frame) -> Result<&[Detection], TrackError> {
+        let (width, height) = (frame.width(), frame.height());
+        if width == 0 || height == 0 {
+            return Err(TrackError::EmptyFrame { width, height });
+        }
+        self.follower.detector_mut().find_faces(frame)
+    }
+
+    /// Forgets the faces: what comes next has nothing to do with what was, as with the next picture of a folder.
+    pub fn reset(&mut self) {
+        self.follower.reset();
+    }
+
+    /// Follows at most so many faces from now on, the largest; at least 1.
+    pub fn set_faces(&mut self, faces: usize) {
+        self.follower.options_mut().faces = faces.max(1);
+    }
+
+    /// Smooths like this from now on; `None`: not at all.
+    pub fn set_smooth(&mut self, smooth: Option<OneEuro>) {
+        self.follower.set_smooth(smooth);
+    }
+
+    /// How long the stages of the last frame took.
+    pub fn timings(&self) -> StageTimes {
+        self.follower.times()
+    }
+}
+
+impl FindFaces for Detector {
+    fn find_faces(&mut self, frame: &Frame) -> Result<&[Detection], TrackError> {
+        Ok(self.detect(frame)?)
+    }
+}
+
+impl FindLandmarks for Landmarker {
+    fn box_side(&self) -> BoxSide {
+        self.box_side()
+    }
+
+    fn crop_scale(&self) -> f32 {
+        self.crop_scale()
+    }
+
+    fn input_size(&self) -> usize {
+        self.input_size()
+    }
+
+    fn reserve(&mut self, width: usize, height: usize) {
+        self.reserve(width, height);
+    }
+
+    fn find_landmarks(
+        &mut self,
+        frame: &Frame,
+        crop_from_frame: &Similarity<CropSpace, FrameSpace>,
+    ) -> Result<&[Landmark], TrackError> {
+        Ok(self.predict(frame, crop_from_frame)?)
+    }
+
+    fn times(&self) -> LandmarkTimes {
+        self.times()
+    }
+}

@@ -1,0 +1,197 @@
+//! Faces as JSON lines, awing's own format.
+//!
+//! One object a line: `image` (a path: absolute, or relative to the file's folder or one of the folders above it),
+//! `points` (pairs [x, y], pixels of the picture turned as its EXIF orientation says, an integer is the centre of a pixel),
+//! and optionally `weight` (a number in 0..=1 for each point, otherwise 1), `dataset` (otherwise the file's stem),
+//! `subject`, `box` ([x, y, width, height], the data set's own face box), `subsets` (names), `width` and `height` of the
+//! picture. The number of points tells the scheme: 98 is WFLW, 29 COFW, 19 AFLW. Other keys are ignored, empty lines too.
+
+use super::folders::PictureFolders;
+use super::{DataError, Origin, Sample};
+use crate::runtime::geometry::{Point, Rect};
+use crate::runtime::landmarks::Scheme;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+#[derive(serde::Deserialize)]
+struct Row {
+    image: String,
+    points: Vec<[f32; 2]>,
+    weight: Option<Vec<f32>>,
+    dataset: Option<String>,
+    subject: Option<String>,
+    #[serde(rename = "box")]
+    rect: Option<[f32; 4]>,
+    #[serde(default)]
+    subsets: Vec<String>,
+    width: Option<usize>,
+    height: Option<usize>,
+}
+
+/// Reads every face of a JSON-lines file. Pictures are found but not opened; one that is missing is reported when it
+/// is opened.
+///
+/// # Errors
+/// [`DataError::Read`] if the file can't be read, [`DataError::Row`] with the line for a row that is broken,
+/// [`DataError::Empty`] if there is no row.
+pub fn read_jsonl(path: &Path) -> Result<Vec<Sample>, DataError> {
+    let text = fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    let file: Arc<Path> = path.into();
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let mut folders = PictureFolders::above(path, None);
+    let mut samples = Vec::new();
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let origin = Origin { file: file.clone(), line: index + 1 };
+        let row: Row = serde_json::from_str(line)
+            .map_err(|e| origin.error(format!("not a face: {}", within_the_line(&e.to_string()))))?;
+        let scheme = match Scheme::of_points(row.points.len()) {
+            Some(scheme) if scheme != Scheme::Ibug68 => scheme,
+            _ => {
+                let found = row.points.len();
+                return Err(origin.error(format!("expected 98 points (or 29 of COFW, 19 of AFLW), found {found}")));
+            }
+        };
+        let weight = row.weight.unwrap_or_else(|| vec![1.0; row.points.len()]);
+        let sample = Sample {
+            image: folders.find(&row.image),
+            name: row.image,
+            dataset: row.dataset.unwrap_or_else(|| stem.clone().into_owned()),
+            subject: row.subject,
+            scheme,
+            points: row.points.iter().map(|&[x, y]| Point::new(x, y)).collect(),
+            weight,
+            rect: row.rect.map(|[x, y, width, height]| Rect::new(x, y, width, height)),
+            subsets: row.subsets,
+            size: row.width.zip(row.height),
+            origin,
+        };
+        samples.push(sample.checked()?);
+    }
+    if samples.is_empty() {
+        let expected = "one JSON object a line is expected, with \"image\" and 98 \"points\"";
+        return Err(DataError::Empty { path: path.to_owned(), expected });
+    }
+    Ok(samples)
+}
+
+/// The parser counts lines within the row, which would contradict the line of the file.
+fn within_the_line(message: &str) -> String {
+    message.replace(" at line 1 column", " at column")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::image::Frame;
+
+    fn row(image: &str, points: usize, extra: &str) -> String {
+        let points: Vec<String> = (0..points).map(|i| format!("[{}, {}.5]", i % 10, i / 10)).collect();
+        format!("{{\"image\": \"{image}\", \"points\": [{}]{extra}}}\n", points.join(","))
+    }
+
+    fn read(text: &str) -> Result<Vec<Sample>, DataError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("faces.jsonl");
+        fs::write(&file, text).unwrap();
+        read_jsonl(&file)
+    }
+
+    fn message(text: &str) -> String {
+        read(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_row_without_weight_or_name_is_fully_trusted_and_named_after_the_file() {
+        let samples = read(&row("a.png", 98, "")).unwrap();
+        assert_eq!(samples[0].dataset, "faces");
+        assert!(samples[0].weight.iter().all(|&w| w == 1.0));
+        assert_eq!(samples[0].points[12], Point::new(2.0, 1.5));
+    }
+
+    #[test]
+    fn the_number_of_points_tells_the_scheme() {
+        let extra = ", \"box\": [1, 2, 30, 40], \"subsets\": [\"frontal\"]";
+        for (points, scheme) in [(98, Scheme::Wflw98), (29, Scheme::Cofw29), (19, Scheme::Aflw19)] {
+            let sample = &read(&row("a.png", points, extra)).unwrap()[0];
+            assert_eq!((sample.scheme, sample.points.len(), sample.weight.len()), (scheme, points, points));
+            assert_eq!(sample.rect, Some(Rect::new(1.0, 2.0, 30.0, 40.0)));
+            assert_eq!(sample.subsets, ["frontal"]);
+        }
+    }
+
+    #[test]
+    fn a_broken_row_is_reported_with_file_and_line() {
+        let good = row("a.png", 98, "");
+        let text = format!("{good}\n{}", row("b.png", 97, ""));
+        let message = message(&text);
+        assert!(
+            message.contains("faces.jsonl:3: expected 98 points (or 29 of COFW, 19 of AFLW), found 97"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn broken_json_is_reported_with_line_and_column() {
+        let text = format!("{}{{\"image\": \"b.png\", \"points\": [[1, }}\n", row("a.png", 98, ""));
+        let message = message(&text);
+        assert!(message.contains("faces.jsonl:2: not a face") && message.contains("at column 35"), "{message}");
+    }
+
+    #[test]
+    fn numbers_that_are_too_large_are_refused() {
+        let text = row("a.png", 98, "").replacen("[0, 0.5]", "[1e39, 0.5]", 1);
+        assert!(message(&text).contains("faces.jsonl:1: not a face: number out of range"), "{}", message(&text));
+    }
+
+    #[test]
+    fn weights_outside_0_to_1_are_refused() {
+        let weights = |w: &str| format!(", \"weight\": [{}{w}]", "1,".repeat(97));
+        assert!(message(&row("a.png", 98, &weights("1.5"))).contains("weight 97 is 1.5"));
+        assert!(message(&row("a.png", 98, &weights("1, 1"))).contains("expected 98 weights, found 99"));
+        let nothing = format!(", \"weight\": [{}0]", "0,".repeat(97));
+        assert!(message(&row("a.png", 98, &nothing)).contains("no point has a weight above 0"));
+    }
+
+    #[test]
+    fn a_file_without_rows_is_an_error() {
+        assert!(matches!(read("\n\n"), Err(DataError::Empty { .. })));
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = read_jsonl(Path::new("/nowhere/faces.jsonl")).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/faces.jsonl"));
+    }
+
+    #[test]
+    fn a_missing_picture_is_named_with_its_line_when_it_is_opened() {
+        let samples = read(&row("sub/missing.png", 98, "")).unwrap();
+        let message = samples[0].open().unwrap_err().to_string();
+        assert!(message.contains("sub/missing.png") && message.contains("faces.jsonl:1"), "{message}");
+    }
+
+    #[test]
+    fn pictures_are_found_beside_the_file_and_in_the_folders_above() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("faces/helen")).unwrap();
+        let picture = Frame::filled(20, 20, [9, 9, 9]);
+        picture.save(&folder.path().join("faces/helen/a.png")).unwrap();
+        picture.save(&folder.path().join("faces/b.png")).unwrap();
+        let file = folder.path().join("faces/train.jsonl");
+        fs::write(&file, row("faces/helen/a.png", 98, "") + &row("b.png", 98, "")).unwrap();
+        for sample in read_jsonl(&file).unwrap() {
+            assert_eq!(sample.open().unwrap(), picture, "{}", sample.name);
+        }
+    }
+
+    #[test]
+    fn a_picture_of_another_size_than_the_row_says_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        Frame::filled(20, 20, [9, 9, 9]).save(&folder.path().join("a.png")).unwrap();
+        let file = folder.path().join("faces.jsonl");
+        fs::write(&file, row("a.png", 98, ", \"width\": 21, \"height\": 20")).unwrap();
+        let message = read_jsonl(&file).unwrap()[0].open().unwrap_err().to_string();
+        assert!(message.contains("20x20") && message.contains("21x20"), "{message}");
+    }
+}

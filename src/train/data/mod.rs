@@ -1,0 +1,144 @@
+//! Readers of data sets, augmentation, and the batch loader.
+//!
+//! In: files of annotated faces, in any format that [`open`] knows. Every reader yields [`Sample`]s: a picture's path and
+//! the landmarks in its pixels, each with a weight. Out: [`Batch`]es, drawn from a [`Task`] by worker threads of a
+//! [`Loader`], or single upright crops for measuring ([`crop_for_eval`]).
+//! Errors are [`DataError`]s that name the file, and the line where there is one.
+
+mod augment;
+mod expression;
+mod folders;
+mod jsonl;
+mod landmark_task;
+mod loader;
+mod open;
+mod photometric;
+mod picture_cache;
+mod pts;
+mod sample;
+mod w300;
+mod wflw;
+
+pub use augment::{Augmentation, Donor};
+pub use jsonl::read_jsonl;
+pub use landmark_task::{LandmarkTask, LandmarkTaskOptions};
+pub use loader::Loader;
+pub use open::{Format, Split, open};
+pub use picture_cache::PictureCache;
+pub use pts::read_pts_folder;
+pub use sample::{Origin, Sample, crop_for_eval};
+pub use w300::read_300w;
+pub use wflw::{WFLW_SUBSETS, read_wflw};
+
+use crate::runtime::image::ImageError;
+use candle_core::Tensor;
+use rand_chacha::ChaCha8Rng;
+use std::path::PathBuf;
+
+/// What can be wrong with training or evaluation data.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A file or folder that can't be read.
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    /// A row that breaks its format; `message` says how, and what was expected.
+    #[error("{origin}: {message}")]
+    Row { origin: Origin, message: String },
+    /// A data set without a single face.
+    #[error("{path} holds no faces: {expected}")]
+    Empty { path: PathBuf, expected: &'static str },
+    /// A file or folder of no known format.
+    #[error("{path} is no data set that can be read here: expected {expected}")]
+    Unrecognized { path: PathBuf, expected: &'static str },
+    /// A picture that a row names and that can't be opened, or that does not fit the row.
+    #[error("{source} (named in {origin})")]
+    Picture { origin: Origin, source: ImageError },
+    /// Options that contradict each other or the data.
+    #[error("{0}")]
+    Options(String),
+    /// A loader thread that ended by itself: a defect of this program.
+    #[error("a loader thread ended unexpectedly; its own message stands above")]
+    Worker,
+}
+
+/// Memory for a training's decoded pictures; what does not fit is decoded again each time.
+pub(crate) const CACHE_BYTES: usize = 2 << 30;
+
+/// The size of one training item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchShape {
+    /// Height and width of the input picture, in pixels.
+    pub input: (usize, usize),
+    /// Height and width of the target maps, in cells.
+    pub heatmap: (usize, usize),
+    /// Target maps.
+    pub channels: usize,
+}
+
+impl BatchShape {
+    /// Values of one input picture: height x width x 3.
+    pub fn input_len(&self) -> usize {
+        self.input.0 * self.input.1 * 3
+    }
+
+    /// Values of one item's target maps: height x width x channels.
+    pub fn target_len(&self) -> usize {
+        self.heatmap.0 * self.heatmap.1 * self.channels
+    }
+}
+
+/// Where a [`Task`] writes one item. All buffers come zero-filled and are laid out (row, column, channel).
+pub struct ItemMut<'a> {
+    /// RGB in 0..=1.
+    pub input: &'a mut [f32],
+    /// Target maps.
+    pub target: &'a mut [f32],
+    /// The loss weight of every cell of every map; 0 where nothing is known.
+    pub weight: &'a mut [f32],
+    /// What the item adds to the number that the summed loss is divided by: the sum of its map weights times the cells
+    /// of a map.
+    pub normalizer: &'a mut f64,
+}
+
+/// Something that a network can be trained on: an endless supply of items.
+pub trait Task: Send + Sync {
+    fn shape(&self) -> BatchShape;
+
+    /// Draws, augments and renders one item. The item depends on nothing but the state of `rng`.
+    ///
+    /// # Errors
+    /// [`DataError`] if its picture can't be had.
+    fn fill(&self, rng: &mut ChaCha8Rng, item: ItemMut<'_>) -> Result<(), DataError>;
+
+    /// The loss of one stack's maps, a scalar; all tensors are (item, row, column, channel). Unless a task says
+    /// otherwise it is the weighted Adaptive Wing loss.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn loss(
+        &self,
+        prediction: &Tensor,
+        target: &Tensor,
+        weight: &Tensor,
+        normalizer: f64,
+    ) -> candle_core::Result<Tensor> {
+        crate::train::loss::adaptive_wing(prediction, target, weight, normalizer)
+    }
+
+    /// The same loss on plain numbers; its gradient with respect to `prediction` is left in `gradient`. A task with a
+    /// [`Self::loss`] of its own has to have this, too.
+    fn loss_and_gradient(&self, prediction: &[f32], batch: &Batch, gradient: &mut Vec<f32>) -> f64 {
+        crate::train::loss::loss_and_gradient(prediction, &batch.target, &batch.weight, batch.normalizer, gradient)
+    }
+}
+
+/// `len` items one behind the other: (item, row, column, channel).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    pub input: Vec<f32>,
+    pub target: Vec<f32>,
+    pub weight: Vec<f32>,
+    /// The sum of the items' normalizers.
+    pub normalizer: f64,
+    pub len: usize,
+}

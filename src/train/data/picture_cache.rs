@@ -1,0 +1,79 @@
+//! Decoded pictures, kept in memory up to a number of bytes.
+//!
+//! Pictures are decoded on first use by whoever needs them; once the budget is spent, those not kept are decoded again
+//! each time. What is asked for never depends on what is kept.
+
+use super::{DataError, Sample};
+use crate::runtime::image::Frame;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// The pictures of a list of samples.
+pub struct PictureCache {
+    pictures: Vec<OnceLock<Arc<Frame>>>,
+    bytes_left: AtomicUsize,
+}
+
+impl PictureCache {
+    /// Room for the pictures of `samples` samples, of `budget_bytes` altogether.
+    pub fn new(samples: usize, budget_bytes: usize) -> Self {
+        Self { pictures: (0..samples).map(|_| OnceLock::new()).collect(), bytes_left: AtomicUsize::new(budget_bytes) }
+    }
+
+    /// The picture of sample number `index`.
+    ///
+    /// # Errors
+    /// What [`Sample::open`] reports.
+    ///
+    /// # Panics
+    /// If `index` is not below the number of samples.
+    pub fn get(&self, index: usize, sample: &Sample) -> Result<Arc<Frame>, DataError> {
+        self.get_with(index, || sample.open())
+    }
+
+    /// The picture number `index`, opened by `open` if it is not here.
+    ///
+    /// # Errors
+    /// What `open` reports.
+    ///
+    /// # Panics
+    /// If `index` is not below the number of pictures.
+    pub fn get_with(
+        &self,
+        index: usize,
+        open: impl FnOnce() -> Result<Frame, DataError>,
+    ) -> Result<Arc<Frame>, DataError> {
+        let slot = &self.pictures[index];
+        if let Some(frame) = slot.get() {
+            return Ok(frame.clone());
+        }
+        let frame = Arc::new(open()?);
+        let bytes = frame.rgb().len();
+        let take = |left: usize| left.checked_sub(bytes);
+        if self.bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+            && slot.set(frame.clone()).is_err()
+        {
+            self.bytes_left.fetch_add(bytes, Ordering::Relaxed); // another thread was faster
+        }
+        Ok(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_opened_once_while_there_is_room() {
+        let cache = PictureCache::new(3, 2 * 300);
+        let mut opened = 0;
+        for index in [0, 1, 2, 0, 1, 2] {
+            let picture = cache.get_with(index, || {
+                opened += 1;
+                Ok(Frame::filled(10, 10, [index as u8; 3]))
+            });
+            assert_eq!(picture.unwrap().rgb()[0], index as u8);
+        }
+        assert_eq!(opened, 4);
+    }
+}

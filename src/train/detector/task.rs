@@ -1,0 +1,337 @@
+//! Training items for the detector: photographs in random views, faces set into other pictures, and pictures in which a
+//! face has been made unrecognisable, which count as empty.
+
+use super::compose::{View, spoil};
+use super::photographs::Photograph;
+use super::targets;
+use crate::runtime::detect::maps;
+use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
+use crate::runtime::image::Frame;
+use crate::train::data::{Augmentation, Batch, BatchShape, CACHE_BYTES, DataError, ItemMut, PictureCache, Task};
+use candle_core::Tensor;
+use rand::Rng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Faces whose longer side is under this many input pixels can't be told from texture: nothing is said about them.
+const SMALLEST_PIXELS: f32 = 9.0;
+/// Faces of a scene larger than this are to be found; what lies between is left open.
+const SURE_PIXELS: f32 = 11.0;
+/// Share of items of each kind: photographs of scenes, faces set into backgrounds, one large face, no face.
+const KINDS: [f32; 4] = [0.35, 0.25, 0.25, 0.15];
+/// Share of faces in set-in and single-face items that are made unrecognisable.
+const SPOILT: f32 = 0.25;
+/// Share of single faces that stand before another picture instead of in their own.
+const BEFORE_ANOTHER: f32 = 0.5;
+/// Share of items that are cut as landscape and portrait frames are.
+const LETTERBOXED: f32 = 0.6;
+
+/// Photographs as training items of `size` x `size` pixels.
+pub struct DetectorTask {
+    size: usize,
+    augmentation: Augmentation,
+    scenes: Vec<Picture>,
+    faces: Vec<Picture>,
+    backgrounds: Vec<Picture>,
+    pictures: PictureCache,
+}
+
+struct Picture {
+    known: Photograph,
+    /// In the cache.
+    number: usize,
+}
+
+fn read(image: &Path) -> Result<Frame, DataError> {
+    Frame::open(image).map_err(|e| DataError::Options(e.to_string()))
+}
+
+impl DetectorTask {
+    /// Items from `photographs`, `size` input pixels a side.
+    ///
+    /// # Errors
+    /// [`DataError::Options`] if there is no face or no background among them, or the augmentation is impossible.
+    pub fn new(photographs: Vec<Photograph>, size: usize, augmentation: Augmentation) -> Result<Self, DataError> {
+        augmentation.check()?;
+        let pictures = PictureCache::new(photographs.len(), CACHE_BYTES);
+        let (mut scenes, mut faces, mut backgrounds) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, known) in photographs.into_iter().enumerate() {
+            let list = match &known {
+                Photograph::Scene { .. } => &mut scenes,
+                Photograph::Face { .. } => &mut faces,
+                Photograph::Background { .. } => &mut backgrounds,
+            };
+            list.push(Picture { known, number });
+        }
+        for (list, what) in [(&scenes, "scenes with boxes"), (&faces, "single faces"), (&backgrounds, "backgrounds")] {
+            if list.is_empty() {
+                return Err(DataError::Options(format!(
+                    "a detector learns from scenes with boxes, single faces and backgrounds; there are no {what} here"
+                )));
+            }
+        }
+        Ok(Self { size, augmentation, scenes, faces, backgrounds, pictures })
+    }
+
+    /// Draws one item: the picture, the faces to be found and the places that are left open, in input pixels.
+    pub(super) fn draw(&self, rng: &mut ChaCha8Rng, picture: &mut [f32]) -> Result<Found, DataError> {
+        let mut found = (Vec::new(), Vec::new());
+        let mut kind = rng.random::<f32>();
+        let choice = KINDS.iter().position(|share| {
+            kind -= share;
+            kind < 0.0
+        });
+        match choice {
+            Some(0) => self.scene(rng, picture, &mut found)?,
+            Some(1) => {
+                self.background(rng, picture)?;
+                for _ in 0..rng.random_range(1..=4) {
+                    self.set_in(rng, picture, &mut found)?;
+                }
+            }
+            Some(2) => self.single(rng, picture, &mut found)?,
+            _ => self.background(rng, picture)?,
+        }
+        if rng.random::<f32>() < LETTERBOXED {
+            self.letterbox(rng, picture, &mut found);
+        }
+        self.augmentation.paint(rng, self.size, self.size, picture, |_| Ok(None))?;
+        Ok(found)
+    }
+
+    fn choose<'a>(&self, rng: &mut ChaCha8Rng, list: &'a [Picture]) -> Result<(&'a Photograph, Arc<Frame>), DataError> {
+        match list.choose(rng) {
+            Some(Picture { known, number }) => {
+                let (Photograph::Scene { image, .. }
+                | Photograph::Face { image, .. }
+                | Photograph::Background { image }) = known;
+                Ok((known, self.pictures.get_with(*number, || read(image))?))
+            }
+            None => Err(DataError::Options("there is no picture to draw from".into())),
+        }
+    }
+
+    fn angle_rad(&self, rng: &mut ChaCha8Rng) -> f32 {
+        let limit = self.augmentation.rotation_limit_deg.to_radians();
+        let triangle = rng.random_range(-1.0..1.0_f32) + rng.random_range(-1.0..1.0_f32);
+        0.5 * triangle * limit
+    }
+
+    /// The whole picture, or a part of it, anywhere on the canvas.
+    fn scene(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) -> Result<(), DataError> {
+        let (known, frame) = self.choose(rng, &self.scenes)?;
+        let Photograph::Scene { faces, .. } = known else { return Ok(()) };
+        // Often about a face, so that faces of all sizes come up although most in the pictures are small.
+        let longer = frame.width().max(frame.height()) as f32;
+        let (center, side) = match faces.iter().filter(|f| f.side() > 12.0).collect::<Vec<_>>().choose(rng) {
+            Some(face) if rng.random::<f32>() < 0.6 => {
+                let share = rng.random_range(0.07_f32.ln()..0.8_f32.ln()).exp();
+                let side = (face.side() / share).min(1.3 * longer);
+                let shift = |rng: &mut ChaCha8Rng| rng.random_range(-0.35..0.35) * side;
+                let c = face.center();
+                (Point::new(c.x + shift(rng), c.y + shift(rng)), side)
+            }
+            _ => {
+                let middle = Point::new(0.5 * frame.width() as f32, 0.5 * frame.height() as f32);
+                (middle, longer * rng.random_range(0.7..1.2))
+            }
+        };
+        let view = self.view(rng, center, side);
+        view.render(&frame, out);
+        for face in faces {
+            sort_in(view.rect(face), self.size, true, found);
+        }
+        Ok(())
+    }
+
+    fn view(&self, rng: &mut ChaCha8Rng, center: Point<FrameSpace>, side: f32) -> View {
+        View {
+            crop_from_frame: crop_from_frame(center, side, self.angle_rad(rng), self.size),
+            mirrored: rng.random::<bool>(),
+            size: self.size,
+        }
+    }
+
+    /// A face that fills much of the canvas, with its own surroundings.
+    fn single(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) -> Result<(), DataError> {
+        let (known, frame) = self.choose(rng, &self.faces)?;
+        let Photograph::Face { face, .. } = known else { return Ok(()) };
+        let share: f32 = rng.random_range(0.25..1.0);
+        let side = face.side() / share;
+        let reach = (0.55 - 0.4 * share).max(0.08);
+        let mut shift = || rng.random_range(-reach..reach) * side;
+        let c = face.center();
+        let center = Point::new(c.x + shift(), c.y + shift());
+        let mut view = self.view(rng, center, side);
+        if rng.random::<f32>() < BEFORE_ANOTHER {
+            self.background(rng, out)?;
+            view.mirrored = false;
+            view.paste(&frame, face, out);
+        } else {
+            view.render(&frame, out);
+        }
+        let rect = view.rect(face);
+        if rng.random::<f32>() < SPOILT {
+            spoil(rng, self.size, &rect, out);
+        } else {
+            sort_in(rect, self.size, false, found);
+        }
+        Ok(())
+    }
+
+    /// A picture without faces, cut at random.
+    fn background(&self, rng: &mut ChaCha8Rng, out: &mut [f32]) -> Result<(), DataError> {
+        let (_, frame) = self.choose(rng, &self.backgrounds)?;
+        let longer = frame.width().max(frame.height()) as f32;
+        let side = longer * rng.random_range(0.3..1.2);
+        let at = |rng: &mut ChaCha8Rng, n: usize| rng.random_range(0.3..0.7) * n as f32;
+        let center = Point::new(at(rng, frame.width()), at(rng, frame.height()));
+        self.view(rng, center, side).render(&frame, out);
+        Ok(())
+    }
+
+    /// Sets a face with some of its surroundings into the picture, its edges softened.
+    fn set_in(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) -> Result<(), DataError> {
+        let (known, frame) = self.choose(rng, &self.faces)?;
+        let Photograph::Face { face, .. } = known else { return Ok(()) };
+        let size = self.size as f32;
+        let pixels = rng.random_range(SMALLEST_PIXELS.ln()..(0.5 * size).ln()).exp();
+        let scale = pixels / face.side();
+        let margin = 0.3 * pixels;
+        let place = |rng: &mut ChaCha8Rng| rng.random_range(margin..size - margin);
+        let to = Point::<CropSpace>::new(place(rng), place(rng));
+        let crop_from_frame = Similarity::about(face.center(), to, scale, self.angle_rad(rng));
+        let view = View { crop_from_frame, mirrored: false, size: self.size };
+        let rect = view.rect(face);
+        let overlaps = |r: &Rect<CropSpace>| r.iou(&rect) > 0.02;
+        if found.0.iter().chain(&found.1).any(overlaps) {
+            return Ok(());
+        }
+        view.paste(&frame, face, out);
+        if rng.random::<f32>() < SPOILT {
+            spoil(rng, self.size, &rect, out);
+        } else {
+            sort_in(rect, self.size, false, found);
+        }
+        Ok(())
+    }
+
+    /// Black beyond a landscape or portrait frame, as the scaled frame leaves it.
+    fn letterbox(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) {
+        let kept = (self.size as f32 * rng.random_range(0.55..0.8)) as usize;
+        let portrait = rng.random::<bool>();
+        for y in 0..self.size {
+            for x in 0..self.size {
+                if (if portrait { x } else { y }) >= kept {
+                    out[(y * self.size + x) * 3..][..3].fill(0.0);
+                }
+            }
+        }
+        let shown = |rect: &Rect<CropSpace>| {
+            let (from, side) = if portrait { (rect.x, rect.width) } else { (rect.y, rect.height) };
+            (kept as f32 - from) / side
+        };
+        found.1.extend(found.0.iter().filter(|r| (0.1..0.7).contains(&shown(r))).copied());
+        found.0.retain(|r| shown(r) >= 0.7);
+    }
+}
+
+/// Faces to be found, and places that are left open.
+pub(super) type Found = (Vec<Rect<CropSpace>>, Vec<Rect<CropSpace>>);
+
+/// Decides whether a face is to be found, left open, or out of sight. In a scene every face is marked, so small ones are
+/// left open over a wider range of sizes.
+fn sort_in(rect: Rect<CropSpace>, size: usize, in_scene: bool, found: &mut Found) {
+    let along = |from: f32, side: f32| ((from + side).min(size as f32) - from.max(0.0)).max(0.0) / side;
+    let shown = along(rect.x, rect.width) * along(rect.y, rect.height);
+    let sure = if in_scene { SURE_PIXELS } else { SMALLEST_PIXELS };
+    let c = rect.center();
+    let inside = c.x >= 0.0 && c.y >= 0.0 && c.x < size as f32 && c.y < size as f32;
+    if shown <= 0.05 {
+    } else if shown < 0.6 || !inside || rect.side() < sure {
+        found.1.push(rect);
+    } else {
+        found.0.push(rect);
+    }
+}
+
+impl Task for DetectorTask {
+    fn shape(&self) -> BatchShape {
+        let cells = self.size / maps::STRIDE;
+        BatchShape { input: (self.size, self.size), heatmap: (cells, cells), channels: maps::CHANNELS }
+    }
+
+    fn fill(&self, rng: &mut ChaCha8Rng, item: ItemMut<'_>) -> Result<(), DataError> {
+        let (faces, ignored) = self.draw(rng, item.input)?;
+        let cells = self.size / maps::STRIDE;
+        targets::render(&faces, &ignored, (cells, cells), item.target, item.weight);
+        *item.normalizer = (cells * cells) as f64;
+        Ok(())
+    }
+
+    fn loss(
+        &self,
+        prediction: &Tensor,
+        target: &Tensor,
+        weight: &Tensor,
+        _normalizer: f64,
+    ) -> candle_core::Result<Tensor> {
+        targets::loss(prediction, target, weight)
+    }
+
+    fn loss_and_gradient(&self, prediction: &[f32], batch: &Batch, gradient: &mut Vec<f32>) -> f64 {
+        targets::loss_and_gradient(prediction, batch, gradient)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    fn task(folder: &Path) -> DetectorTask {
+        let image = folder.join("a.png");
+        Frame::filled(120, 90, [90, 120, 150]).save(&image).unwrap();
+        let face = Rect::new(30.0, 20.0, 40.0, 45.0);
+        let photographs = vec![
+            Photograph::Scene { image: image.clone(), faces: vec![face] },
+            Photograph::Face { image: image.clone(), face },
+            Photograph::Background { image },
+        ];
+        DetectorTask::new(photographs, 64, Augmentation::default()).unwrap()
+    }
+
+    #[test]
+    fn items_of_every_kind_are_drawn_and_depend_on_the_seed_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let task = task(folder.path());
+        let draw = |seed| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut picture = vec![0.0; 64 * 64 * 3];
+            let found = task.draw(&mut rng, &mut picture).unwrap();
+            assert!(picture.iter().all(|v| v.is_finite()));
+            (picture, found)
+        };
+        let mut faces = 0;
+        for seed in 0..300 {
+            let (picture, found) = draw(seed);
+            faces += found.0.len();
+            if seed < 20 {
+                assert_eq!((picture, found), draw(seed));
+            }
+        }
+        assert!(faces > 100);
+    }
+
+    #[test]
+    fn without_backgrounds_the_missing_kind_is_named() {
+        let face = Photograph::Face { image: "a.png".into(), face: Rect::new(0.0, 0.0, 9.0, 9.0) };
+        let scene = Photograph::Scene { image: "a.png".into(), faces: vec![] };
+        let Err(error) = DetectorTask::new(vec![face, scene], 64, Augmentation::default()) else {
+            panic!("no backgrounds")
+        };
+        assert!(error.to_string().contains("backgrounds"));
+    }
+}

@@ -1,0 +1,92 @@
+//! The measure that a detector training watches: faces missed and invented on fixed items from held-out photographs.
+
+use super::DetectorTask;
+use crate::runtime::detect::decode;
+use crate::runtime::geometry::{CropSpace, FrameSpace, Rect};
+use crate::runtime::heatmap::HeatmapView;
+use crate::train::data::{DataError, Task};
+use crate::train::network::{Mode, Network};
+use crate::train::trainer::Validator;
+use candle_core::Tensor;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// Items that are looked at.
+const ITEMS: u64 = 400;
+/// Items that go through the network together.
+const BATCH: usize = 20;
+/// Overlap (intersection over union) from which on a box counts as found.
+const FOUND_OVERLAP: f32 = 0.5;
+/// Score from which on a box counts.
+const COUNTED_SCORE: f32 = 0.4;
+
+struct Item {
+    picture: Vec<f32>,
+    faces: Vec<Rect<FrameSpace>>,
+    ignored: Vec<Rect<FrameSpace>>,
+}
+
+/// Fixed items and what is to be found in them.
+pub struct DetectorValidator {
+    items: Vec<Item>,
+    size: usize,
+}
+
+impl DetectorValidator {
+    /// Draws the items from a task over held-out photographs.
+    ///
+    /// # Errors
+    /// A picture that can't be read, by name.
+    pub fn new(task: &DetectorTask) -> Result<Self, DataError> {
+        let size = task.shape().input.0;
+        // Here the item is the frame.
+        let frame = |r: Rect<CropSpace>| Rect::new(r.x, r.y, r.width, r.height);
+        let draw = |seed| {
+            let mut picture = vec![0.0; size * size * 3];
+            let (faces, ignored) = task.draw(&mut ChaCha8Rng::seed_from_u64(seed), &mut picture)?;
+            Ok(Item {
+                picture,
+                faces: faces.into_iter().map(frame).collect(),
+                ignored: ignored.into_iter().map(frame).collect(),
+            })
+        };
+        Ok(Self { items: (0..ITEMS).map(draw).collect::<Result<_, DataError>>()?, size })
+    }
+}
+
+impl Validator for DetectorValidator {
+    fn measure_name(&self) -> &str {
+        "missed and invented faces, % (100 - F1)"
+    }
+
+    fn measure(&mut self, network: &Network) -> Result<f64, Box<dyn std::error::Error + Send + Sync>> {
+        let (mut right, mut missed, mut invented) = (0_usize, 0_usize, 0_usize);
+        let mut detections = Vec::new();
+        for items in self.items.chunks(BATCH) {
+            let values: Vec<f32> = items.iter().flat_map(|i| &i.picture).copied().collect();
+            let pictures = Tensor::from_vec(values, (items.len(), self.size, self.size, 3), network.device())?;
+            let maps = network.forward(&pictures, Mode::Evaluate)?.pop().ok_or("the network has no output")?;
+            let (_, height, width, channels) = maps.dims4()?;
+            let values = maps.flatten_all()?.to_vec1::<f32>()?;
+            for (values, item) in values.chunks_exact(height * width * channels).zip(items) {
+                detections.clear();
+                decode(&HeatmapView { values, height, width, channels }, 1.0, &mut detections);
+                let mut open: Vec<&Rect<FrameSpace>> = item.faces.iter().collect();
+                for d in detections.iter().filter(|d| d.score >= COUNTED_SCORE) {
+                    let overlap = |r: &&Rect<FrameSpace>| d.rect.iou(r);
+                    let best = (0..open.len()).max_by(|a, b| overlap(&open[*a]).total_cmp(&overlap(&open[*b])));
+                    match best {
+                        Some(i) if overlap(&open[i]) >= FOUND_OVERLAP => {
+                            open.swap_remove(i);
+                            right += 1;
+                        }
+                        _ if item.ignored.iter().any(|r| r.iou(&d.rect) > 0.1) => {}
+                        _ => invented += 1,
+                    }
+                }
+                missed += open.len();
+            }
+        }
+        Ok(100.0 - 200.0 * right as f64 / (2 * right + missed + invented).max(1) as f64)
+    }
+}

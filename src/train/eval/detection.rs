@@ -1,0 +1,216 @@
+//! How well a detector finds faces: recall by the size of the face and faces found where there are none, by threshold.
+//!
+//! In: photographs as a detector learns from. Faces with landmarks are set into pictures without faces, once at every
+//! size of [`STAGED_SIDES`], in frames of 640x480 and 480x640 by turns, at random but seeded places. Boxes of scenes count
+//! by their size in a frame whose longer side is [`FRAME_SIDE`] pixels. Pictures without faces, and single faces under a
+//! plain ellipse, say what is found where nothing is.
+//! All sizes are the longer side of the box around the landmarks.
+
+use super::report::EvalError;
+use crate::runtime::detect::{Detection, Detector};
+use crate::runtime::geometry::{FrameSpace, Point, Rect};
+use crate::runtime::image::Frame;
+use crate::train::detector::{Photograph, stage};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The longer side of the frames that sizes are given for, in pixels.
+pub const FRAME_SIDE: f32 = 640.0;
+/// Sides of the staged faces' boxes, in pixels: the last fills a frame of 480 pixels nearly.
+pub const STAGED_SIDES: [f32; 8] = [40.0, 56.0, 80.0, 112.0, 160.0, 224.0, 320.0, 432.0];
+/// Bounds of the size classes of faces in scenes, in pixels of a frame of `FRAME_SIDE`; smaller ones are not counted.
+const SCENE_SIDES: [f32; 5] = [40.0, 60.0, 90.0, 150.0, FRAME_SIDE];
+/// Scores from which on a detection counts.
+pub const THRESHOLDS: [f32; 5] = [0.25, 0.3, 0.4, 0.5, 0.6];
+/// Overlap (intersection over union) with the true box from which on a face is found.
+const FOUND_OVERLAP: f32 = 0.5;
+/// A detection that overlaps a marked face of any size by more than this is not counted as invented.
+const TOUCHED_OVERLAP: f32 = 0.1;
+const SEED: u64 = 1;
+
+/// Faces of one kind and size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recall {
+    /// "set in, 640x480", "set in, 480x640" or "scenes".
+    pub kind: String,
+    /// Smallest and largest side, in pixels of a frame of `FRAME_SIDE`.
+    pub side_px: (f32, f32),
+    pub faces: usize,
+    /// Found faces in percent, at each threshold.
+    pub found_percent: Vec<f64>,
+}
+
+/// Faces found where there are none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Invented {
+    /// "without faces", "covered faces" or "scenes".
+    pub kind: String,
+    pub pictures: usize,
+    /// For 100 pictures, at each threshold.
+    pub per_100_pictures: Vec<f64>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DetectionEvaluation {
+    pub thresholds: Vec<f32>,
+    pub recall: Vec<Recall>,
+    pub invented: Vec<Invented>,
+    /// Mean overlap (intersection over union) of the found boxes of faces that were set in, at the lowest threshold.
+    pub mean_overlap: f64,
+}
+
+#[derive(Clone, Default)]
+struct Counts {
+    of: usize,
+    hits: [usize; THRESHOLDS.len()],
+}
+
+impl Counts {
+    /// `scores`: of what was found; every threshold that a score reaches counts it once.
+    fn add(&mut self, of: usize, scores: impl IntoIterator<Item = f32>) {
+        self.of += of;
+        for score in scores {
+            for (hits, threshold) in self.hits.iter_mut().zip(THRESHOLDS) {
+                *hits += usize::from(score >= threshold);
+            }
+        }
+    }
+
+    fn percent(&self) -> Vec<f64> {
+        self.hits.iter().map(|hits| 100.0 * *hits as f64 / self.of.max(1) as f64).collect()
+    }
+}
+
+/// Runs the detector over the photographs. `on_picture` is called after every photograph.
+///
+/// # Errors
+/// Pictures that can't be read, by name; a detector that fails; faces to set in but no picture without faces.
+pub fn evaluate_detector(
+    detector: &mut Detector,
+    photographs: &[Photograph],
+    mut on_picture: impl FnMut(),
+) -> Result<DetectionEvaluation, EvalError> {
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let mut backgrounds = Vec::new();
+    let mut empty = Counts::default();
+    for photograph in photographs {
+        let Photograph::Background { image } = photograph else { continue };
+        let frame = open(image)?;
+        empty.add(1, detector.detect(&frame)?.iter().map(|d| d.score));
+        backgrounds.push(frame);
+        on_picture();
+    }
+    let mut staged = [const { Vec::new() }; 2].map(|mut v: Vec<Counts>| {
+        v.resize(STAGED_SIDES.len(), Counts::default());
+        v
+    });
+    let mut scenes = vec![Counts::default(); SCENE_SIDES.len() - 1];
+    let (mut in_scenes, mut covered) = (Counts::default(), Counts::default());
+    let mut overlaps = (0.0, 0_usize);
+    for (number, photograph) in photographs.iter().enumerate() {
+        match photograph {
+            Photograph::Background { .. } => continue,
+            Photograph::Scene { image, faces } => {
+                let frame = open(image)?;
+                let found = detector.detect(&frame)?;
+                let unit = FRAME_SIDE / frame.width().max(frame.height()) as f32;
+                for face in faces {
+                    let class = SCENE_SIDES.partition_point(|side| *side <= face.side() * unit);
+                    if let Some(counts) = class.checked_sub(1).and_then(|class| scenes.get_mut(class)) {
+                        counts.add(1, found_score(found, face));
+                    }
+                }
+                let invented = found.iter().filter(|d| faces.iter().all(|f| f.iou(&d.rect) <= TOUCHED_OVERLAP));
+                in_scenes.add(1, invented.map(|d| d.score));
+            }
+            Photograph::Face { image, face } => {
+                let picture = open(image)?;
+                if backgrounds.is_empty() {
+                    return Err(EvalError::NoBackgrounds);
+                }
+                for (class, side) in STAGED_SIDES.into_iter().enumerate() {
+                    let turn = (number + class) % 2;
+                    let (width, height) = [(640, 480), (480, 640)][turn];
+                    let background = &backgrounds[rng.random_range(0..backgrounds.len())];
+                    let scale = side / face.side();
+                    let mut along = |length: usize, side: f32| {
+                        let free = (length as f32 - side).max(0.0);
+                        0.5 * (length as f32 - free) + free * rng.random::<f32>()
+                    };
+                    let center = Point::new(along(width, face.width * scale), along(height, face.height * scale));
+                    let (frame, rect) = stage(background, (&picture, face), (width, height), center, side);
+                    let found = detector.detect(&frame)?;
+                    staged[turn][class].add(1, found_score(found, &rect));
+                    if let Some(best) = found.iter().map(|d| d.rect.iou(&rect)).max_by(f32::total_cmp)
+                        && best >= FOUND_OVERLAP
+                    {
+                        overlaps = (overlaps.0 + f64::from(best), overlaps.1 + 1);
+                    }
+                }
+                let mut frame = picture;
+                cover(&mut frame, face);
+                let found = detector.detect(&frame)?;
+                covered.add(1, found.iter().filter(|d| d.rect.iou(face) > TOUCHED_OVERLAP).map(|d| d.score));
+            }
+        }
+        on_picture();
+    }
+    let mut recall = Vec::new();
+    for (kind, counts) in ["set in, 640x480", "set in, 480x640"].iter().zip(&staged) {
+        for (side, counts) in STAGED_SIDES.into_iter().zip(counts) {
+            recall.push((*kind, (side, side), counts));
+        }
+    }
+    for (bounds, counts) in SCENE_SIDES.windows(2).zip(&scenes) {
+        recall.push(("scenes", (bounds[0], bounds[1]), counts));
+    }
+    let recall = recall.into_iter().filter(|(_, _, counts)| counts.of > 0).map(|(kind, side_px, counts)| Recall {
+        kind: kind.into(),
+        side_px,
+        faces: counts.of,
+        found_percent: counts.percent(),
+    });
+    let invented = [("without faces", &empty), ("covered faces", &covered), ("scenes", &in_scenes)];
+    let invented = invented.into_iter().filter(|(_, counts)| counts.of > 0).map(|(kind, counts)| Invented {
+        kind: kind.into(),
+        pictures: counts.of,
+        per_100_pictures: counts.percent(),
+    });
+    Ok(DetectionEvaluation {
+        thresholds: THRESHOLDS.to_vec(),
+        recall: recall.collect(),
+        invented: invented.collect(),
+        mean_overlap: overlaps.0 / overlaps.1.max(1) as f64,
+    })
+}
+
+fn open(image: &Path) -> Result<Frame, EvalError> {
+    Ok(Frame::open(image)?)
+}
+
+/// The score of the surest detection that is this face.
+fn found_score(found: &[Detection], face: &Rect<FrameSpace>) -> Option<f32> {
+    found.iter().filter(|d| d.rect.iou(face) >= FOUND_OVERLAP).map(|d| d.score).max_by(f32::total_cmp)
+}
+
+/// Fills the ellipse in the box, grown by a tenth, with the mean colour of the picture.
+fn cover(frame: &mut Frame, face: &Rect<FrameSpace>) {
+    let pixels = (frame.width() * frame.height()) as u64;
+    let mut sums = [0_u64; 3];
+    for pixel in frame.rgb().chunks_exact(3) {
+        for (sum, value) in sums.iter_mut().zip(pixel) {
+            *sum += u64::from(*value);
+        }
+    }
+    let color = sums.map(|sum| (sum / pixels) as u8);
+    let (center, width) = (face.center(), frame.width());
+    for (i, pixel) in frame.rgb_mut().chunks_exact_mut(3).enumerate() {
+        let (x, y) = ((i % width) as f32 - center.x, (i / width) as f32 - center.y);
+        if (x / (0.55 * face.width)).hypot(y / (0.55 * face.height)) <= 1.0 {
+            pixel.copy_from_slice(&color);
+        }
+    }
+}

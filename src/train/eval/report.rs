@@ -1,0 +1,335 @@
+//! A model over samples: predictions, their errors, a summary for each data set and each of its published subsets.
+//!
+//! In: samples of 98, 29 or 19 points and a model of as many; a model of 68 points is measured on the 68 of 98 that it
+//! has. Lengths are pixels of the picture, errors fractions of the norm, and percent where a name says so.
+
+use super::metrics::{self, Counted, Norm};
+use crate::runtime::engine::{EngineError, Landmarker};
+use crate::runtime::geometry::{FrameSpace, Point, Rect};
+use crate::runtime::image::{Frame, ImageError};
+use crate::runtime::landmarks::Scheme;
+use crate::train::data::{DataError, Sample, WFLW_SUBSETS};
+use crate::train::plot::{Chart, Series};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What can stop an evaluation.
+#[derive(Debug, thiserror::Error)]
+pub enum EvalError {
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("face detection failed: {0}")]
+    Detect(Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Picture(#[from] ImageError),
+    #[error("{0} has no face box of its own in this data; take --box truth or --box detector")]
+    NoOwnBox(String),
+    #[error("the network failed: {0}")]
+    Network(String),
+    #[error(
+        "pictures without faces are needed here as well: a list (.txt) of at least six of them, of which every sixth counts"
+    )]
+    NoBackgrounds,
+    #[error("a model of {points} points can't be measured: faces are annotated with 98, 68, 29 or 19")]
+    Scheme { points: usize },
+    #[error("none of the faces can be measured with this norm: the points that it needs are not known in this data")]
+    NothingToMeasure,
+}
+
+/// Where the crop comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BoxSource {
+    /// The box around the true landmarks.
+    Truth,
+    /// The detected face that overlaps the true box best.
+    Detector,
+    /// The data set's own face box.
+    Dataset,
+}
+
+/// How to evaluate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvalOptions {
+    pub norm: Norm,
+    /// Bounds of the failure rate and the area under the curve, fractions of the norm (0.08 and 0.1 in the field).
+    pub thresholds: Vec<f64>,
+    pub box_source: BoxSource,
+}
+
+/// Least overlap (intersection over union) with the true box at which a detection is this face.
+const SAME_FACE_OVERLAP: f32 = 0.3;
+
+/// One face: what was predicted and how far off it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaceResult {
+    /// The picture, as its data set names it.
+    pub image: String,
+    pub dataset: String,
+    /// Parts of the data set that it belongs to.
+    pub subsets: Vec<String>,
+    /// Predicted landmarks in the picture's pixels; empty if the detector missed the face.
+    pub landmarks: Vec<[f32; 2]>,
+    /// Mean confidence of the points.
+    pub score: f32,
+    /// Error over all known points, a fraction of the norm; none if missed or not measurable.
+    pub error: Option<f64>,
+    /// The same over the 68 points of iBUG; none too if the face has other points.
+    pub error68: Option<f64>,
+}
+
+impl FaceResult {
+    /// Whether the detector did not find it.
+    pub fn is_missed(&self) -> bool {
+        self.landmarks.is_empty()
+    }
+
+    /// The error over these points.
+    pub fn error_over(&self, counted: Counted) -> Option<f64> {
+        match counted {
+            Counted::Known => self.error,
+            Counted::Ibug68 => self.error68,
+        }
+    }
+}
+
+/// The figures of one data set, of one of its subsets, or of all faces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    pub name: String,
+    pub faces: usize,
+    /// Faces that the detector did not find.
+    pub missed: usize,
+    /// Faces that this norm can't measure.
+    pub unmeasured: usize,
+    /// Mean error over the found faces and all known points, in percent of the norm.
+    pub nme_percent: Option<f64>,
+    /// The same over the 68 points of iBUG.
+    pub nme68_percent: Option<f64>,
+    /// At each threshold, over the evaluation's [`Evaluation::counted`] points.
+    pub at: Vec<AtThreshold>,
+}
+
+/// What depends on a threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AtThreshold {
+    pub threshold_percent: f64,
+    /// Share of failures: error over the threshold, or missed; none if there is no face to measure.
+    pub failure_rate_percent: Option<f64>,
+    /// Area under the error curve up to the threshold, 0..=1; none if there is no face to measure.
+    pub area_under_curve: Option<f64>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    pub norm: Norm,
+    pub box_source: BoxSource,
+    /// The points of failure rates, areas and curves: all of them, if every face of the data has all; else the 68.
+    pub counted: Counted,
+    /// One for each data set, by name, then one for all faces ("all") if there are several.
+    pub summaries: Vec<Summary>,
+    /// One for each named part, in the order of the published tables.
+    pub subsets: Vec<Summary>,
+    pub faces: Vec<FaceResult>,
+}
+
+/// Finds the boxes of all faces of a picture.
+pub type FindFaces<'a> =
+    dyn FnMut(&Frame) -> Result<Vec<Rect<FrameSpace>>, Box<dyn std::error::Error + Send + Sync>> + 'a;
+
+/// Runs the model over the samples. `detector` is asked only for [`BoxSource::Detector`].
+///
+/// `on_face` is called after every face.
+///
+/// # Errors
+/// Pictures that can't be read, by name; models that fail; faces of another scheme than the model's or, for
+/// [`BoxSource::Dataset`], without a box; a norm that fits none of the samples.
+pub fn evaluate(
+    landmarker: &mut Landmarker,
+    detector: &mut FindFaces<'_>,
+    samples: &[Sample],
+    options: &EvalOptions,
+    mut on_face: impl FnMut(),
+) -> Result<Evaluation, EvalError> {
+    let mut faces = Vec::with_capacity(samples.len());
+    let mut all_known = true;
+    let scheme = landmarker.scheme().ok_or_else(|| EvalError::Scheme { points: landmarker.points() })?;
+    for sample in samples {
+        let sample = &sample.clone().in_scheme(scheme)?;
+        let frame = sample.open()?;
+        let Some(truth) = sample.landmark_box() else { continue };
+        let around = match options.box_source {
+            BoxSource::Truth => Some(truth),
+            BoxSource::Detector => best_overlap(detector, &frame, &truth)?,
+            BoxSource::Dataset => Some(sample.rect.ok_or_else(|| EvalError::NoOwnBox(sample.origin.to_string()))?),
+        };
+        let mut face = FaceResult {
+            image: sample.name.clone(),
+            dataset: sample.dataset.clone(),
+            subsets: sample.subsets.clone(),
+            landmarks: Vec::new(),
+            score: 0.0,
+            error: None,
+            error68: None,
+        };
+        all_known &= sample.weight.iter().all(|w| *w == 1.0);
+        if let Some(around) = around {
+            let crop_from_frame = landmarker.crop_about(&around, 0.0);
+            let landmarks = landmarker.predict(&frame, &crop_from_frame)?;
+            let points: Vec<Point<FrameSpace>> = landmarks.iter().map(|l| l.position).collect();
+            face.landmarks = points.iter().map(|p| [p.x, p.y]).collect();
+            face.score = landmarks.iter().map(|l| l.confidence).sum::<f32>() / landmarks.len() as f32;
+            (face.error, face.error68) = errors(&points, sample, options.norm);
+        }
+        faces.push(face);
+        on_face();
+    }
+    if faces.iter().all(|f| f.error.is_none() && !f.is_missed()) {
+        return Err(EvalError::NothingToMeasure);
+    }
+    let counted = if all_known { Counted::Known } else { Counted::Ibug68 };
+    let summarize = |name: &str, faces: &[&FaceResult]| summarize(name, faces, counted, &options.thresholds);
+    let summaries = groups(&faces, |face| std::slice::from_ref(&face.dataset));
+    let mut summaries: Vec<Summary> = summaries.iter().map(|(name, group)| summarize(name, group)).collect();
+    if summaries.len() > 1 {
+        summaries.push(summarize("all", &faces.iter().collect::<Vec<_>>()));
+    }
+    let mut subsets: Vec<_> = groups(&faces, |face| &face.subsets).into_iter().collect();
+    let published = |name: &str| WFLW_SUBSETS.iter().position(|subset| *subset == name);
+    subsets.sort_by_key(|(name, _)| published(name).unwrap_or(WFLW_SUBSETS.len()));
+    let subsets = subsets.iter().map(|(name, group)| summarize(name, group)).collect();
+    Ok(Evaluation { norm: options.norm, box_source: options.box_source, counted, summaries, subsets, faces })
+}
+
+/// Faces by each of their names.
+fn groups(faces: &[FaceResult], names: impl Fn(&FaceResult) -> &[String]) -> BTreeMap<&str, Vec<&FaceResult>> {
+    let mut groups: BTreeMap<&str, Vec<&FaceResult>> = BTreeMap::new();
+    for face in faces {
+        for name in names(face) {
+            groups.entry(name).or_default().push(face);
+        }
+    }
+    groups
+}
+
+/// The errors over all known points, and over the 68 of iBUG.
+fn errors(predicted: &[Point<FrameSpace>], sample: &Sample, norm: Norm) -> (Option<f64>, Option<f64>) {
+    let Sample { scheme, points, weight, rect, .. } = sample;
+    let Some(length) = norm.length(*scheme, points, weight, rect.as_ref()) else { return (None, None) };
+    let error = |counted| metrics::normalized_mean_error(predicted, points, weight, length, counted);
+    let known = error(Counted::Known);
+    let of68 = match scheme {
+        Scheme::Wflw98 => error(Counted::Ibug68),
+        Scheme::Ibug68 => known,
+        Scheme::Cofw29 | Scheme::Aflw19 => None,
+    };
+    (known, of68)
+}
+
+fn best_overlap(
+    detector: &mut FindFaces<'_>,
+    frame: &Frame,
+    truth: &Rect<FrameSpace>,
+) -> Result<Option<Rect<FrameSpace>>, EvalError> {
+    let found = detector(frame).map_err(EvalError::Detect)?;
+    let overlap = |rect: &Rect<FrameSpace>| rect.iou(truth);
+    let best = found.into_iter().max_by(|a, b| overlap(a).total_cmp(&overlap(b)));
+    Ok(best.filter(|rect| overlap(rect) >= SAME_FACE_OVERLAP))
+}
+
+fn summarize(name: &str, faces: &[&FaceResult], counted: Counted, thresholds: &[f64]) -> Summary {
+    let missed = faces.iter().filter(|f| f.is_missed()).count();
+    let errors = |counted| faces.iter().filter_map(|f| f.error_over(counted)).collect::<Vec<f64>>();
+    let percent =
+        |errors: &[f64]| (!errors.is_empty()).then(|| 100.0 * errors.iter().sum::<f64>() / errors.len() as f64);
+    let (known, of68) = (errors(Counted::Known), errors(Counted::Ibug68));
+    let over = if counted == Counted::Known { &known } else { &of68 };
+    let is_measured = over.len() + missed > 0;
+    let at = thresholds.iter().map(|&threshold| AtThreshold {
+        // 7 % is 0.07, but a hundred times that is a little more than 7.
+        threshold_percent: (1e8 * threshold).round() / 1e6,
+        failure_rate_percent: is_measured.then(|| 100.0 * metrics::failure_rate(over, missed, threshold)),
+        area_under_curve: is_measured.then(|| metrics::area_under_curve(over, missed, threshold)),
+    });
+    Summary {
+        name: name.to_owned(),
+        faces: faces.len(),
+        missed,
+        unmeasured: faces.len() - missed - known.len(),
+        nme_percent: percent(&known),
+        nme68_percent: percent(&of68),
+        at: at.collect(),
+    }
+}
+
+/// Draws the cumulative error curve of every data set, up to the largest threshold.
+///
+/// # Errors
+/// [`ImageError`] naming the file.
+pub fn draw_curve(evaluation: &Evaluation, path: &Path) -> Result<(), ImageError> {
+    const STEPS: usize = 200;
+    let bound = |s: &Summary| s.at.iter().map(|at| at.threshold_percent / 100.0).fold(0.0, f64::max);
+    let series = evaluation.summaries.iter().map(|summary| {
+        let group = evaluation.faces.iter().filter(|f| summary.name == "all" || f.dataset == summary.name);
+        let errors: Vec<f64> = group.filter_map(|f| f.error_over(evaluation.counted)).collect();
+        let curve = metrics::cumulative_error_curve(&errors, summary.missed, bound(summary), STEPS);
+        Series {
+            name: summary.name.clone(),
+            points: curve.into_iter().map(|(bound, share)| (100.0 * bound, 100.0 * share)).collect(),
+        }
+    });
+    let points = match evaluation.counted {
+        Counted::Known => "all points",
+        Counted::Ibug68 => "68 points",
+    };
+    let chart = Chart {
+        title: format!("Cumulative error, {points}"),
+        x_label: "error, % of the norm".into(),
+        y_label: "faces, %".into(),
+        series: series.collect(),
+        y_range: Some((0.0, 100.0)),
+        ..Chart::default()
+    };
+    chart.save(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn face(dataset: &str, subsets: &[&str], error: Option<f64>) -> FaceResult {
+        FaceResult {
+            image: "a.png".into(),
+            dataset: dataset.into(),
+            subsets: subsets.iter().map(|s| s.to_string()).collect(),
+            landmarks: if error.is_some() { vec![[0.0, 0.0]] } else { Vec::new() },
+            score: 0.5,
+            error,
+            error68: error.map(|e| e / 2.0),
+        }
+    }
+
+    #[test]
+    fn a_summary_counts_misses_as_failures_but_not_in_the_mean() {
+        let faces = [face("a", &[], Some(0.05)), face("a", &[], Some(0.09)), face("a", &[], None)];
+        let summary = summarize("a", &faces.iter().collect::<Vec<_>>(), Counted::Known, &[0.08, 0.1]);
+        assert_eq!((summary.faces, summary.missed, summary.unmeasured), (3, 1, 0));
+        assert!((summary.nme_percent.unwrap() - 7.0).abs() < 1e-9);
+        assert!((summary.nme68_percent.unwrap() - 3.5).abs() < 1e-9);
+        let failures: Vec<f64> = summary.at.iter().map(|at| at.failure_rate_percent.unwrap().round()).collect();
+        assert_eq!(failures, [67.0, 33.0]);
+        assert!((summary.at[1].area_under_curve.unwrap() - (0.5 + 0.1) / 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_face_counts_in_each_of_its_subsets() {
+        let faces = [face("wflw", &["pose", "blur"], Some(0.05)), face("wflw", &["blur"], Some(0.07))];
+        let groups = groups(&faces, |f| &f.subsets);
+        assert_eq!(groups["blur"].len(), 2);
+        assert_eq!(groups["pose"].len(), 1);
+    }
+}

@@ -1,0 +1,7 @@
+//! Models from and for other programs: PyTorch checkpoints of the paper's network in, ONNX out.
+
+mod onnx;
+mod pytorch;
+
+pub use onnx::to_onnx;
+pub use pytorch::{CheckpointError, import_pytorch, import_pytorch_bytes, to_pytorch_names};

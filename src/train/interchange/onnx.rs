@@ -1,0 +1,285 @@
+//! A model as an ONNX file, for ONNX Runtime, TensorRT and others.
+//!
+//! In: a model. Out: the bytes of a file of opset 17 that has one input, `input` (`[batch, 3, height, width]`, RGB in
+//! 0..=1), and one output a stack, `stack0`, `stack1` ... (`[batch, maps, height / 4, width / 4]`, the same numbers as
+//! [`super::Network`] gives in evaluation). The batch is free; height and width are free too unless the network has
+//! coordinate channels, whose planes are constants of the model's input size. Weights are in single precision. The
+//! model's description travels in the file's metadata under `awing`.
+//!
+//! Field numbers are those of `onnx.proto` of the ONNX project, IR version 8.
+
+use crate::runtime::model::graph::{BOUNDARY_GATE, NORM_EPSILON, Node, Operation, coordinate_planes};
+use crate::runtime::model::{Model, ModelError};
+use std::collections::BTreeSet;
+
+const IR_VERSION: i64 = 8;
+const OPSET: i64 = 17;
+/// `TensorProto.DataType`.
+const FLOAT: i64 = 1;
+const INT64: i64 = 7;
+
+/// A protocol-buffers message being written.
+#[derive(Default)]
+struct Message(Vec<u8>);
+
+impl Message {
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    fn integer(mut self, field: u32, value: i64) -> Self {
+        self.varint(u64::from(field << 3));
+        self.varint(value as u64);
+        self
+    }
+
+    fn float(mut self, field: u32, value: f32) -> Self {
+        self.varint(u64::from(field << 3 | 5));
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+
+    fn bytes(mut self, field: u32, value: &[u8]) -> Self {
+        self.varint(u64::from(field << 3 | 2));
+        self.varint(value.len() as u64);
+        self.0.extend(value);
+        self
+    }
+
+    fn text(self, field: u32, value: &str) -> Self {
+        self.bytes(field, value.as_bytes())
+    }
+
+    fn message(self, field: u32, value: &Message) -> Self {
+        self.bytes(field, &value.0)
+    }
+}
+
+/// `AttributeProto`s by the type that they hold.
+fn integer(name: &str, value: i64) -> Message {
+    Message::default().text(1, name).integer(3, value).integer(20, 2)
+}
+
+fn float(name: &str, value: f32) -> Message {
+    Message::default().text(1, name).float(2, value).integer(20, 1)
+}
+
+fn string(name: &str, value: &str) -> Message {
+    Message::default().text(1, name).text(4, value).integer(20, 3)
+}
+
+fn integers(name: &str, values: &[usize]) -> Message {
+    values.iter().fold(Message::default().text(1, name), |m, &v| m.integer(8, v as i64)).integer(20, 7)
+}
+
+/// A `TensorProto`.
+fn tensor(name: &str, data_type: i64, shape: &[usize], bytes: &[u8]) -> Message {
+    let dimensions = shape.iter().fold(Message::default(), |m, &d| m.integer(1, d as i64));
+    dimensions.integer(2, data_type).text(8, name).bytes(9, bytes)
+}
+
+/// One side of a tensor: known, or free under a name.
+enum Side<'a> {
+    Known(usize),
+    Free(&'a str),
+}
+
+/// A `ValueInfoProto`: the name and shape of an input or output.
+fn value(name: &str, shape: &[Side<'_>]) -> Message {
+    let shape = shape.iter().fold(Message::default(), |m, side| {
+        let side = match side {
+            Side::Known(size) => Message::default().integer(1, *size as i64),
+            Side::Free(name) => Message::default().text(2, name),
+        };
+        m.message(1, &side)
+    });
+    let of_floats = Message::default().integer(1, FLOAT).message(2, &shape);
+    Message::default().text(1, name).message(2, &Message::default().message(1, &of_floats))
+}
+
+/// A `GraphProto` being written, field by field.
+#[derive(Default)]
+struct Writer {
+    nodes: Vec<Message>,
+    initializers: Vec<Message>,
+    constants: BTreeSet<String>,
+}
+
+impl Writer {
+    fn node(&mut self, operator: &str, inputs: &[&str], output: &str, attributes: &[Message]) {
+        let node = inputs.iter().fold(Message::default(), |m, input| m.text(1, input));
+        let node = node.text(2, output).text(3, output).text(4, operator);
+        self.nodes.push(attributes.iter().fold(node, |m, a| m.message(5, a)));
+    }
+
+    fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+        if self.constants.insert(name.to_owned()) {
+            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            self.initializers.push(tensor(name, FLOAT, shape, &bytes));
+        }
+    }
+
+    fn numbers(&mut self, name: &str, values: &[i64]) {
+        if self.constants.insert(name.to_owned()) {
+            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            self.initializers.push(tensor(name, INT64, &[values.len()], &bytes));
+        }
+    }
+
+    /// The operator, or the operator and a ReLU after it.
+    fn activated(&mut self, relu: bool, operator: &str, inputs: &[&str], output: &str, attributes: &[Message]) {
+        if relu {
+            let before = format!("{output}.sum");
+            self.node(operator, inputs, &before, attributes);
+            self.node("Relu", &[&before], output, &[]);
+        } else {
+            self.node(operator, inputs, output, attributes);
+        }
+    }
+
+    /// The coordinate planes of a map of `size` x `size` cells for every picture of the batch, and their name.
+    fn planes(&mut self, size: usize) -> String {
+        let name = format!("planes{size}");
+        let of_batch = format!("{name}.batch");
+        if !self.constants.contains(&name) {
+            let planes = coordinate_planes(size, size);
+            let by_channel: Vec<f32> = (0..3).flat_map(|c| planes.iter().skip(c).step_by(3).copied()).collect();
+            self.floats(&name, &[1, 3, size, size], &by_channel);
+            if self.constants.insert("batch".into()) {
+                self.node("Shape", &["input"], "batch", &[integer("start", 0), integer("end", 1)]);
+            }
+            let (one, shape) = (format!("{name}.one"), format!("{name}.shape"));
+            self.numbers(&one, &[3, size as i64, size as i64]);
+            self.node("Concat", &["batch", &one], &shape, &[integer("axis", 0)]);
+            self.node("Expand", &[&name, &shape], &of_batch, &[]);
+        }
+        of_batch
+    }
+
+    fn coordinates(&mut self, inputs: &[String], channels: Option<usize>, size: usize, output: &str) {
+        let planes = self.planes(size);
+        let Some(maps) = channels else {
+            self.node("Concat", &[&inputs[0], &planes], output, &[integer("axis", 1)]);
+            return;
+        };
+        let part = |suffix: &str| format!("{output}.{suffix}");
+        let (boundary, open, gate, gated) = (part("boundary"), part("open"), part("gate"), part("gated"));
+        self.numbers("axis", &[1]);
+        self.numbers("boundary.start", &[maps as i64 - 1]);
+        self.numbers("boundary.end", &[maps as i64]);
+        self.node("Slice", &[&inputs[1], "boundary.start", "boundary.end", "axis"], &boundary, &[]);
+        self.floats("boundary.gate", &[1], &[BOUNDARY_GATE]);
+        self.node("Greater", &[&boundary, "boundary.gate"], &open, &[]);
+        self.node("Cast", &[&open], &gate, &[integer("to", FLOAT)]);
+        let (both, start, end) = (format!("planes{size}.both"), "planes.start", "planes.end");
+        if self.constants.insert(both.clone()) {
+            self.numbers(start, &[0]);
+            self.numbers(end, &[2]);
+            self.node("Slice", &[&planes, start, end, "axis"], &both, &[]);
+        }
+        self.node("Mul", &[&both, &gate], &gated, &[]);
+        self.node("Concat", &[&inputs[0], &planes, &gated], output, &[integer("axis", 1)]);
+    }
+}
+
+/// The bytes of the ONNX file.
+///
+/// # Errors
+/// [`ModelError::Missing`] for a model without one of its parameters, [`ModelError::BadDescription`] if the description
+/// can't be written as JSON; a model that was read or made has neither.
+pub fn to_onnx(model: &Model) -> Result<Vec<u8>, ModelError> {
+    let config = model.config();
+    let graph = config.graph();
+    let mut writer = Writer::default();
+    for parameter in graph.parameters() {
+        let missing = || ModelError::Missing { name: parameter.name.clone() };
+        let values = model.tensor(&parameter.name).ok_or_else(missing)?;
+        writer.floats(&parameter.name, &parameter.shape, values);
+    }
+    let name = |id: usize| match graph.outputs.iter().position(|&output| output == id) {
+        Some(stack) => format!("stack{stack}"),
+        None if graph.nodes[id].operation == Operation::Input => "input".into(),
+        None => format!("node{id}"),
+    };
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let Node { operation, inputs: sources, channels, stride } = node;
+        let inputs: Vec<String> = sources.iter().map(|&i| name(i)).collect();
+        let output = name(id);
+        match operation {
+            Operation::Input => {}
+            Operation::Convolution { name, kernel, stride, depthwise, bias } => {
+                let (weight, bias_name) = (format!("{name}.weight"), format!("{name}.bias"));
+                let mut all = vec![inputs[0].as_str(), &weight];
+                if *bias {
+                    all.push(&bias_name);
+                }
+                let attributes = [
+                    integers("kernel_shape", &[*kernel; 2]),
+                    integers("strides", &[*stride; 2]),
+                    integers("pads", &[*kernel / 2; 4]),
+                    integer("group", if *depthwise { *channels as i64 } else { 1 }),
+                ];
+                writer.node("Conv", &all, &output, &attributes);
+            }
+            Operation::BatchNorm { name, relu } => {
+                let parts = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{name}.{part}"));
+                let all: Vec<&str> = inputs.iter().chain(&parts).map(String::as_str).collect();
+                let epsilon = float("epsilon", NORM_EPSILON as f32);
+                writer.activated(*relu, "BatchNormalization", &all, &output, &[epsilon]);
+            }
+            Operation::Add { relu } => writer.activated(*relu, "Add", &[&inputs[0], &inputs[1]], &output, &[]),
+            Operation::Upsample => {
+                writer.floats("twice", &[4], &[1.0, 1.0, 2.0, 2.0]);
+                let attributes = [
+                    string("mode", "nearest"),
+                    string("coordinate_transformation_mode", "asymmetric"),
+                    string("nearest_mode", "floor"),
+                ];
+                writer.node("Resize", &[&inputs[0], "", "twice"], &output, &attributes);
+            }
+            Operation::AveragePool => {
+                let attributes = [integers("kernel_shape", &[2; 2]), integers("strides", &[2; 2])];
+                writer.node("AveragePool", &[&inputs[0]], &output, &attributes);
+            }
+            Operation::Concat => {
+                let all: Vec<&str> = inputs.iter().map(String::as_str).collect();
+                writer.node("Concat", &all, &output, &[integer("axis", 1)]);
+            }
+            Operation::Coordinates => {
+                let maps = sources.get(1).map(|&heatmaps| graph.nodes[heatmaps].channels);
+                writer.coordinates(&inputs, maps, config.input_size / stride, &output);
+            }
+        }
+    }
+    let fixed = graph.nodes.iter().any(|node| node.operation == Operation::Coordinates);
+    let shape = |channels: usize, size: usize, height, width| {
+        let side = |name| if fixed { Side::Known(size) } else { Side::Free(name) };
+        [Side::Free("batch"), Side::Known(channels), side(height), side(width)]
+    };
+    let mut message = Message::default();
+    for node in &writer.nodes {
+        message = message.message(1, node);
+    }
+    message = message.text(2, "awing");
+    for initializer in &writer.initializers {
+        message = message.message(5, initializer);
+    }
+    message = message.message(11, &value("input", &shape(3, config.input_size, "height", "width")));
+    for (stack, _) in graph.outputs.iter().enumerate() {
+        let shape = shape(config.outputs, config.heatmap_size(), "map_height", "map_width");
+        message = message.message(12, &value(&format!("stack{stack}"), &shape));
+    }
+    let description = serde_json::to_string(config).map_err(|e| ModelError::BadDescription(e.to_string()))?;
+    let file = Message::default()
+        .integer(1, IR_VERSION)
+        .text(2, "awing")
+        .text(3, env!("CARGO_PKG_VERSION"))
+        .message(7, &message)
+        .message(8, &Message::default().text(1, "").integer(2, OPSET))
+        .message(14, &Message::default().text(1, "awing").text(2, &description));
+    Ok(file.0)
+}

@@ -1,0 +1,97 @@
+//! The official checkpoints of the paper's network, as models.
+//!
+//! In: a checkpoint. Out: a model of the same names and weights, with the official crop and decoding. How many stacks and
+//! points there are is read off the tensors.
+
+use super::checkpoint::{Checkpoint, CheckpointError};
+use super::names::COUNTER;
+use super::pickle::Tensor;
+use crate::runtime::heatmap::{Calibration, Decoding};
+use crate::runtime::landmarks::Scheme;
+use crate::runtime::model::config::MOST_REPEATS;
+use crate::runtime::model::graph::Parameter;
+use crate::runtime::model::{Architecture, BoxSide, CropConvention, Kind, Model, ModelConfig, ModelError, PaperConfig};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Pixels a side of the official network's input.
+const INPUT_SIZE: usize = 256;
+/// The official converter and loader of WFLW cut a square of 0.8 x 1.05 x 360 / 450 x (width + height) of the face box.
+const CROP: CropConvention = CropConvention { scale: 1.344, box_side: BoxSide::Mean };
+/// Layers that every stack has, by what stands before the stack's number.
+const STACK_LAYERS: [&str; 5] = ["m", "top_m_", "conv_last", "bn_end", "l"];
+
+/// Reads a checkpoint file of the paper's network.
+///
+/// # Errors
+/// [`CheckpointError`], naming the file, and the first tensor that is missing, superfluous or misshapen.
+pub fn import_pytorch(path: &Path) -> Result<Model, CheckpointError> {
+    let bytes = std::fs::read(path).map_err(|source| CheckpointError::Read { path: path.to_owned(), source })?;
+    import_pytorch_bytes(&bytes)
+        .map_err(|reason| CheckpointError::InFile { path: path.to_owned(), reason: Box::new(reason) })
+}
+
+/// Reads a checkpoint that is already in memory.
+///
+/// # Errors
+/// [`CheckpointError`].
+pub fn import_pytorch_bytes(bytes: &[u8]) -> Result<Model, CheckpointError> {
+    let checkpoint = Checkpoint::read(bytes)?;
+    let by_name: HashMap<&str, &Tensor> = checkpoint.tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
+    let (stacks, points) = (stacks(&by_name), points(&by_name)?);
+    let config = ModelConfig {
+        kind: Kind::Landmarks,
+        architecture: Architecture::Paper(PaperConfig { stacks }),
+        input_size: INPUT_SIZE,
+        points,
+        outputs: points + 1,
+        crop: CROP,
+        decoding: Decoding::Quarter,
+        calibration: Calibration::default(),
+        quantization: None,
+        training: serde_json::Map::new(),
+    };
+    config.check().map_err(ModelError::BadDescription)?;
+    let parameters = config.graph().parameters();
+    for Parameter { name, shape, .. } in &parameters {
+        let tensor = by_name.get(name.as_str()).ok_or_else(|| ModelError::Missing { name: name.clone() })?;
+        if tensor.shape != *shape {
+            let (name, actual, expected) = (name.clone(), tensor.shape.clone(), shape.clone());
+            return Err(ModelError::Misshapen { name, actual, expected }.into());
+        }
+    }
+    let mut known: HashMap<&str, bool> = parameters.iter().map(|p| (p.name.as_str(), false)).collect();
+    for (name, _) in &checkpoint.tensors {
+        let is_counter =
+            name.strip_suffix(COUNTER).is_some_and(|layer| known.contains_key(format!("{layer}running_mean").as_str()));
+        let first = known.get_mut(name.as_str()).is_some_and(|seen| !std::mem::replace(seen, true));
+        if !first && !is_counter {
+            return Err(ModelError::Superfluous { name: name.clone() }.into());
+        }
+    }
+    let values = |p: &Parameter| Ok((p.name.clone(), checkpoint.values(&p.name, by_name[p.name.as_str()])?));
+    let tensors = parameters.iter().map(values).collect::<Result<_, CheckpointError>>()?;
+    Ok(Model::new(config, tensors)?)
+}
+
+/// How many stacks, without a gap, have a tensor; at least one, and no more than a network can have and one.
+fn stacks(tensors: &HashMap<&str, &Tensor>) -> usize {
+    let belongs = |name: &str, stack: usize| {
+        STACK_LAYERS.iter().any(|layer| {
+            name.strip_prefix(layer).and_then(|rest| rest.split('.').next()) == Some(stack.to_string().as_str())
+        })
+    };
+    (0..=MOST_REPEATS).take_while(|&stack| tensors.keys().any(|name| belongs(name, stack))).count().max(1)
+}
+
+/// How many landmarks the first stack has maps of; 98 if it has no maps, whose absence is then reported.
+fn points(tensors: &HashMap<&str, &Tensor>) -> Result<usize, CheckpointError> {
+    let Some(maps) = tensors.get("l0.weight").and_then(|t| t.shape.first()) else { return Ok(98) };
+    let points = maps.checked_sub(1).filter(|&points| Scheme::of_points(points).is_some());
+    points.ok_or_else(|| {
+        CheckpointError::NotACheckpoint(format!(
+            "l0.weight makes {maps} maps; the paper's networks have 99, 69, 30 or 20, one for each of 98, 68, 29 or 19 \
+             points and the boundary map"
+        ))
+    })
+}

@@ -1,0 +1,205 @@
+//! A model's products in bytes: what the layers' numbers reach on faces, and the weights made fit for it.
+//!
+//! In: a trained model and crops of faces. Out: the same model with [`Quantization`]: the weights of every 1x1 convolution
+//! behind a depthwise one become bytes, one step an output channel, and its inputs bytes of one step a layer. All other
+//! layers, the first and the last among them, stay as they are, sums and residuals are single precision.
+//!
+//! Before it is rounded, a layer is balanced: each of its input channels is divided, in the batch norm before it, by the
+//! square root of the range of its numbers over that of its weights, and the weights are multiplied by it. The network
+//! computes the same, and neither small channels nor small weights vanish in one step for all (the idea of Nagel et al.,
+//! "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019, section 4.1). Fails for a model
+//! without such layers.
+
+use crate::runtime::model::graph::NORM_EPSILON;
+use crate::runtime::model::graph::{Graph, NodeId, Operation};
+use crate::runtime::model::{Model, ModelError, Quantization};
+use crate::train::network::{Mode, Network};
+use candle_core::{Device, Tensor};
+use std::collections::{BTreeMap, HashMap};
+
+/// What can stop it.
+#[derive(Debug, thiserror::Error)]
+pub enum QuantizeError {
+    #[error("none of the model's layers can be done in bytes: it has no 1x1 convolution behind a depthwise one")]
+    NoLayers,
+    #[error("no faces to calibrate with")]
+    NoFaces,
+    #[error("calibration failed: {0}")]
+    Candle(#[from] candle_core::Error),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// Pictures that go through the network together.
+const BATCH: usize = 16;
+
+/// A 1x1 convolution behind a depthwise one.
+struct Layer {
+    pointwise: String,
+    norm: String,
+    /// The batch norm's node.
+    node: NodeId,
+    channels: usize,
+}
+
+/// Quantizes `model` for what `crops` show: `input_size * input_size * 3` values in 0..=1 each, one after the other.
+///
+/// # Errors
+/// [`QuantizeError`].
+pub fn quantize(model: &Model, crops: &[f32]) -> Result<Model, QuantizeError> {
+    let layers = layers(&model.config().graph());
+    if layers.is_empty() {
+        return Err(QuantizeError::NoLayers);
+    }
+    let ranges = channel_ranges(model, &layers, crops)?;
+    let names = model.config().graph().parameters().into_iter().map(|p| p.name);
+    let mut tensors: HashMap<String, Vec<f32>> = names
+        .map(|name| {
+            let values = model.tensor(&name).expect("a model has every parameter of its network").to_vec();
+            (name, values)
+        })
+        .collect();
+    let mut layer_ranges = BTreeMap::new();
+    for (layer, ranges) in layers.iter().zip(&ranges) {
+        let weight = tensors.get_mut(&format!("{}.weight", layer.pointwise)).expect("it was copied");
+        let factors = balance(ranges, weight);
+        for row in weight.chunks_exact_mut(layer.channels) {
+            row.iter_mut().zip(&factors).for_each(|(w, f)| *w *= f);
+        }
+        for part in ["weight", "bias"] {
+            let values = tensors.get_mut(&format!("{}.{part}", layer.norm)).expect("it was copied");
+            values.iter_mut().zip(&factors).for_each(|(v, f)| *v /= f);
+        }
+        let range = ranges.iter().zip(&factors).map(|(range, f)| range / f).fold(0.0, f32::max);
+        layer_ranges.insert(layer.pointwise.clone(), range);
+    }
+    // A layer whose inputs are always 0 is not worth it.
+    layer_ranges.retain(|_, range| *range > 0.0);
+    let balanced = Model::new(model.config().clone(), tensors)?;
+    Ok(balanced.with_quantization(Some(Quantization { ranges: layer_ranges }))?)
+}
+
+fn layers(graph: &Graph) -> Vec<Layer> {
+    let layer = |node: &crate::runtime::model::graph::Node| {
+        let Operation::Convolution { name, kernel: 1, depthwise: false, .. } = &node.operation else { return None };
+        let input = node.inputs[0];
+        let Operation::BatchNorm { name: norm, relu: false } = &graph.nodes[input].operation else { return None };
+        let before = &graph.nodes[graph.nodes[input].inputs[0]].operation;
+        let is_depthwise = matches!(before, Operation::Convolution { depthwise: true, .. });
+        let channels = graph.nodes[input].channels;
+        is_depthwise.then(|| Layer { pointwise: name.clone(), norm: norm.clone(), node: input, channels })
+    };
+    graph.nodes.iter().filter_map(layer).collect()
+}
+
+/// For each layer and input channel, the largest absolute value without the constant that the batch norm adds.
+fn channel_ranges(model: &Model, layers: &[Layer], crops: &[f32]) -> Result<Vec<Vec<f32>>, QuantizeError> {
+    let size = model.config().input_size;
+    let values = size * size * 3;
+    if crops.len() < values {
+        return Err(QuantizeError::NoFaces);
+    }
+    let network = Network::from_model(model, &Device::Cpu)?;
+    let mut ranges: Vec<Vec<f32>> = layers.iter().map(|layer| vec![0.0; layer.channels]).collect();
+    let shifts: Vec<Vec<f32>> = layers.iter().map(|layer| shift(model, &layer.norm)).collect();
+    for crops in crops.chunks(BATCH * values) {
+        let pictures = Tensor::from_slice(crops, (crops.len() / values, size, size, 3), &Device::Cpu)?;
+        network.forward_seen(&pictures, Mode::Evaluate, |node, value| {
+            let Some(index) = layers.iter().position(|layer| layer.node == node) else { return Ok(()) };
+            let (ranges, shifts) = (&mut ranges[index], &shifts[index]);
+            for cell in value.flatten_all()?.to_vec1::<f32>()?.chunks_exact(shifts.len()) {
+                for ((range, value), shift) in ranges.iter_mut().zip(cell).zip(shifts) {
+                    *range = range.max((value - shift).abs());
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(ranges)
+}
+
+/// What a batch norm adds to each channel.
+fn shift(model: &Model, norm: &str) -> Vec<f32> {
+    let part = |suffix: &str| model.tensor(&format!("{norm}.{suffix}")).expect("a model has every parameter");
+    let scaled = part("weight").iter().zip(part("running_var"));
+    let scaled = scaled.map(|(gain, variance)| f64::from(*gain) / (f64::from(*variance) + NORM_EPSILON).sqrt());
+    let shifts = scaled.zip(part("running_mean")).zip(part("bias"));
+    shifts.map(|((scale, mean), bias)| (f64::from(*bias) - scale * f64::from(*mean)) as f32).collect()
+}
+
+/// What each input channel is to be divided by; `weight` is `[output][channel]`.
+fn balance(ranges: &[f32], weight: &[f32]) -> Vec<f32> {
+    let mut reach = vec![0.0_f32; ranges.len()];
+    for row in weight.chunks_exact(ranges.len()) {
+        let largest = row.iter().fold(0.0_f32, |m, w| m.max(w.abs()));
+        if largest > 0.0 {
+            reach.iter_mut().zip(row).for_each(|(reach, w)| *reach = reach.max(w.abs() / largest));
+        }
+    }
+    let factor = |(range, reach): (&f32, &f32)| if *range > 0.0 && *reach > 0.0 { (range / reach).sqrt() } else { 1.0 };
+    ranges.iter().zip(&reach).map(factor).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::synth::Scene;
+    use crate::runtime::engine::{Engine, EngineOptions, Outputs, Precision};
+    use crate::runtime::model::{WeightFormat, default_landmarks};
+
+    /// Crops about the faces of the demo.
+    fn crops(model: &Model, count: usize) -> Vec<f32> {
+        use crate::runtime::geometry::{Rect, crop_from_frame};
+        use crate::runtime::image::{Border, Frame, crop_into};
+        let (scene, size) = (Scene::demo(3, 1), model.config().input_size);
+        let mut frame = Frame::filled(640, 480, [0; 3]);
+        let mut crops = vec![0.0; count * size * size * 3];
+        for (i, crop) in crops.chunks_exact_mut(size * size * 3).enumerate() {
+            let face = scene.draw(i as f64 * 0.7, &mut frame)[0];
+            let around = Rect::around(face).unwrap();
+            let transform = crop_from_frame(around.center(), model.config().crop.side(&around), 0.0, size);
+            crop_into(&frame, &transform, size, Border::Replicate, crop);
+        }
+        crops
+    }
+
+    fn maps(model: &Model, precision: Precision, crop: &[f32]) -> Vec<f32> {
+        let size = model.config().input_size;
+        let options = EngineOptions { precision, outputs: Outputs::Decoded, ..EngineOptions::new(size, size) };
+        let mut engine = Engine::compile(model, &options).unwrap();
+        engine.input_mut().copy_from_slice(crop);
+        engine.run();
+        engine.output().values.to_vec()
+    }
+
+    #[test]
+    fn balancing_changes_nothing_and_bytes_little() {
+        let model = default_landmarks().unwrap();
+        let crops = crops(&model, 6);
+        let quantized = quantize(&model, &crops).unwrap();
+        let read = Model::from_bytes(&quantized.to_bytes(WeightFormat::F16).unwrap()).unwrap();
+        let layers = read.config().quantization.as_ref().unwrap().ranges.len();
+        assert!(layers > 15, "{layers} layers");
+        let crop = &crops[crops.len() / 2..][..128 * 128 * 3];
+        let expected = maps(&model, Precision::F32, crop);
+        let peak = expected.iter().fold(0.0_f32, |m, v| m.max(*v));
+        let difference = |other: Vec<f32>| other.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let balanced = difference(maps(&quantized, Precision::F32, crop));
+        assert!(balanced < 1e-3 * peak, "{balanced} of {peak}");
+        let bytes = difference(maps(&read, Precision::Int8, crop));
+        assert!(bytes < 0.1 * peak, "{bytes} of {peak}");
+    }
+
+    #[test]
+    fn what_has_no_such_layers_or_no_faces_is_refused() {
+        let model = default_landmarks().unwrap();
+        assert!(matches!(quantize(&model, &[]), Err(QuantizeError::NoFaces)));
+        let paper = serde_json::json!({
+            "kind": "landmarks", "architecture": {"paper": {"stacks": 1}}, "input_size": 64,
+            "points": 4, "outputs": 5, "crop": {"scale": 1.35}, "decoding": "centroid"
+        });
+        let network = Network::random(&serde_json::from_value(paper).unwrap(), 1, &Device::Cpu).unwrap();
+        let paper = network.to_model().unwrap();
+        assert!(matches!(quantize(&paper, &[0.0; 64 * 64 * 3]), Err(QuantizeError::NoLayers)));
+    }
+}

@@ -1,0 +1,134 @@
+//! The state of a training on disk: killed at any moment, it goes on from the last whole checkpoint.
+
+use super::optimizer::Moments;
+use super::recipe::Recipe;
+use super::trainer::TrainError;
+use crate::runtime::files::Staged;
+use crate::runtime::model::graph::Parameter;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+const STATE_KEY: &str = "awing_training";
+/// Metadata that tells whether description and tensors are those that were written.
+const CHECKSUM_KEY: &str = "awing_checksum_2";
+
+/// FNV-1a over the description and the bytes of all tensors, in the order of the parameters.
+#[derive(Clone, Copy)]
+struct Checksum(u64);
+
+impl Checksum {
+    fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    }
+
+    fn text(self) -> String {
+        format!("{:016x}", self.0)
+    }
+}
+
+/// Numbers beside the tensors.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Position {
+    /// Steps done.
+    pub step: u64,
+    /// Time spent training, over all sessions.
+    pub seconds: f64,
+}
+
+/// The tensors of a training: for every parameter its value, its average and the optimizer's moments.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct State {
+    pub values: Vec<Vec<f32>>,
+    pub averages: Vec<Vec<f32>>,
+    pub moments: Vec<Moments>,
+}
+
+pub(super) fn path(folder: &Path) -> PathBuf {
+    folder.join("checkpoint.safetensors")
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+/// Writes a checkpoint beside that of `folder`.
+pub(super) fn stage(
+    folder: &Path,
+    recipe: &Recipe,
+    position: &Position,
+    parameters: &[Parameter],
+    state: &State,
+) -> Result<Staged, TrainError> {
+    let file = path(folder);
+    let failed = |reason: String| TrainError::Write { path: file.clone(), reason };
+    let mut stored = Vec::new();
+    for (i, p) in parameters.iter().enumerate() {
+        stored.push((format!("value/{}", p.name), bytes(&state.values[i])));
+        stored.push((format!("average/{}", p.name), bytes(&state.averages[i])));
+        stored.push((format!("first/{}", p.name), bytes(&state.moments[i].first)));
+        stored.push((format!("second/{}", p.name), bytes(&state.moments[i].second)));
+    }
+    let text = serde_json::to_string(&(position, recipe)).map_err(|e| failed(e.to_string()))?;
+    let mut checksum = Checksum::new();
+    checksum.take(text.as_bytes());
+    stored.iter().for_each(|(_, bytes)| checksum.take(bytes));
+    let views = stored
+        .iter()
+        .map(|(name, bytes)| {
+            TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).map(|view| (name.as_str(), view))
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| failed(e.to_string()))?;
+    let metadata = HashMap::from([(STATE_KEY.to_owned(), text), (CHECKSUM_KEY.to_owned(), checksum.text())]);
+    let whole = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))?;
+    Staged::write(&file, &whole).map_err(|e| failed(e.to_string()))
+}
+
+/// Reads the checkpoint of `folder`.
+pub(super) fn load(folder: &Path, recipe: &Recipe, parameters: &[Parameter]) -> Result<(Position, State), TrainError> {
+    let file = path(folder);
+    let failed = |reason: String| TrainError::Checkpoint { path: file.clone(), reason };
+    let whole = std::fs::read(&file).map_err(|e| failed(e.to_string()))?;
+    let (_, metadata) = SafeTensors::read_metadata(&whole).map_err(|e| failed(e.to_string()))?;
+    let text = metadata.metadata().as_ref().and_then(|m| m.get(STATE_KEY));
+    let text = text.ok_or_else(|| failed("not a checkpoint of a training".into()))?;
+    let (position, old): (Position, Recipe) =
+        serde_json::from_str(text).map_err(|e| failed(format!("its description is damaged: {e}")))?;
+    if old != *recipe {
+        let reason = "it belongs to another recipe; give --out another folder or train with the old recipe".into();
+        return Err(failed(reason));
+    }
+    let tensors = SafeTensors::deserialize(&whole).map_err(|e| failed(e.to_string()))?;
+    let mut checksum = Checksum::new();
+    checksum.take(text.as_bytes());
+    let mut read = |group: &str, p: &Parameter| -> Result<Vec<f32>, TrainError> {
+        let name = format!("{group}/{}", p.name);
+        let view = tensors.tensor(&name).map_err(|e| failed(e.to_string()))?;
+        checksum.take(view.data());
+        let values: Vec<f32> =
+            view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        if values.len() != p.shape.iter().product::<usize>() {
+            return Err(failed(format!("{name} has {} values, the network needs {:?}", values.len(), p.shape)));
+        }
+        Ok(values)
+    };
+    let mut state = State { values: Vec::new(), averages: Vec::new(), moments: Vec::new() };
+    for p in parameters {
+        state.values.push(read("value", p)?);
+        state.averages.push(read("average", p)?);
+        state.moments.push(Moments { first: read("first", p)?, second: read("second", p)? });
+    }
+    let expected = metadata.metadata().as_ref().and_then(|m| m.get(CHECKSUM_KEY));
+    if expected.is_none() {
+        return Err(failed("it was written by another version of awing".into()));
+    }
+    if expected != Some(&checksum.text()) {
+        return Err(failed("its numbers are not those that were written: the file is damaged".into()));
+    }
+    Ok((position, state))
+}

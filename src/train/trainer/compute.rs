@@ -1,0 +1,212 @@
+//! Where the gradients of a training are computed: on the CPU by [`Passes`], elsewhere by candle.
+//!
+//! In: the values of the parameters and a batch. Out: the loss, the gradient of every parameter, and the running
+//! statistics with the batch taken in. Fails with what the device reports.
+
+use super::passes::Passes;
+use crate::runtime::model::graph::Role;
+use crate::train::data::{Batch, Task};
+use crate::train::network::{Mode, Network};
+use candle_core::{Device, Result, Tensor};
+
+/// What a batch says about the parameters.
+pub(super) struct Gradients {
+    /// Sum over the stacks.
+    pub loss: f64,
+    /// In the order of the parameters; none for the running statistics.
+    pub of_parameters: Vec<Option<Vec<f32>>>,
+    /// Number and new value of the running statistics.
+    pub running: Vec<(usize, Vec<f32>)>,
+}
+
+/// A network that can be differentiated.
+pub(super) enum Compute {
+    Cpu(Box<Passes>),
+    /// The network holds a copy of the values.
+    Device(Box<Network>),
+}
+
+impl Compute {
+    /// For the device of `network`.
+    pub fn new(network: Network) -> Self {
+        if network.device().is_cpu() {
+            Self::Cpu(Box::new(Passes::new(network.config().graph())))
+        } else {
+            Self::Device(Box::new(network))
+        }
+    }
+
+    /// Makes `values` those that count from now on.
+    pub fn set(&mut self, values: &[Vec<f32>]) -> Result<()> {
+        let Self::Device(network) = self else { return Ok(()) };
+        for ((p, var), values) in network.parameters().iter().zip(values) {
+            var.set(&Tensor::from_slice(values, p.shape.as_slice(), network.device())?)?;
+        }
+        Ok(())
+    }
+
+    /// Gradients of the task's loss of `batch` at `values`, which are those of the last [`Self::set`].
+    pub fn gradients(&mut self, task: &dyn Task, values: &[Vec<f32>], mut batch: Batch) -> Result<Gradients> {
+        match self {
+            Self::Cpu(passes) => {
+                let pictures = std::mem::take(&mut batch.input);
+                let mut forward = passes.forward(values, pictures, batch.len, task.shape().input);
+                let (mut loss, mut of_maps) = (0.0, Vec::new());
+                for node in passes.outputs().to_vec() {
+                    let maps = forward.maps(node);
+                    let mut gradient = passes.room(maps.len());
+                    loss += task.loss_and_gradient(maps, &batch, &mut gradient);
+                    of_maps.push(gradient);
+                }
+                let of_parameters = passes.backward(values, &mut forward, of_maps);
+                Ok(Gradients { loss, of_parameters, running: passes.running(&forward, values) })
+            }
+            Self::Device(network) => by_candle(network, task, batch),
+        }
+    }
+}
+
+fn by_candle(network: &Network, task: &dyn Task, batch: Batch) -> Result<Gradients> {
+    let shape = task.shape();
+    let device: &Device = network.device();
+    let maps = (batch.len, shape.heatmap.0, shape.heatmap.1, shape.channels);
+    let pictures = Tensor::from_vec(batch.input, (batch.len, shape.input.0, shape.input.1, 3), device)?;
+    let target = Tensor::from_vec(batch.target, maps, device)?;
+    let weight = Tensor::from_vec(batch.weight, maps, device)?;
+    let mut loss = Tensor::zeros((), candle_core::DType::F32, device)?;
+    for stack in network.forward(&pictures, Mode::Train)? {
+        loss = (loss + task.loss(&stack, &target, &weight, batch.normalizer)?)?;
+    }
+    let gradients = loss.backward()?;
+    let (mut of_parameters, mut running) = (Vec::new(), Vec::new());
+    for (number, (p, var)) in network.parameters().iter().enumerate() {
+        let gradient = gradients.get(var).filter(|_| p.role.is_trained());
+        of_parameters.push(gradient.map(|g| g.flatten_all()?.to_vec1::<f32>()).transpose()?);
+        if matches!(p.role, Role::RunningMean | Role::RunningVariance) {
+            running.push((number, var.flatten_all()?.to_vec1()?));
+        }
+    }
+    Ok(Gradients { loss: f64::from(loss.to_scalar::<f32>()?), of_parameters, running })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::model::{Architecture, CropConvention, EdgeConfig, Kind, ModelConfig, PaperConfig};
+    use crate::train::data::{BatchShape, DataError, ItemMut};
+    use crate::train::ops::tests::as_elsewhere;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    struct Shapes(BatchShape);
+
+    impl Task for Shapes {
+        fn shape(&self) -> BatchShape {
+            self.0
+        }
+
+        fn fill(&self, _: &mut ChaCha8Rng, _: ItemMut<'_>) -> std::result::Result<(), DataError> {
+            Ok(())
+        }
+    }
+
+    fn config(architecture: Architecture, outputs: usize) -> ModelConfig {
+        ModelConfig {
+            kind: Kind::Landmarks,
+            architecture,
+            input_size: 64,
+            points: 4,
+            outputs,
+            crop: CropConvention { scale: 1.0, box_side: Default::default() },
+            decoding: crate::runtime::heatmap::Decoding::Centroid,
+            calibration: Default::default(),
+            quantization: None,
+            training: Default::default(),
+        }
+    }
+
+    /// Passes and candle on two batches each, one after the other, so that memory is used again. Candle with our own
+    /// operations, or with those that other devices use.
+    fn agree(architecture: Architecture, elsewhere: bool) {
+        let config = config(architecture, 5);
+        let network = Network::random(&config, 3, &Device::Cpu).unwrap();
+        let values: Vec<Vec<f32>> =
+            network.parameters().iter().map(|(_, var)| var.flatten_all().unwrap().to_vec1().unwrap()).collect();
+        // Twice as high as wide.
+        let width = config.graph().coarsest_stride().max(32);
+        let shape = BatchShape { input: (2 * width, width), heatmap: (width / 2, width / 4), channels: 5 };
+        let task = Shapes(shape);
+        let mut passes = Compute::new(network.clone());
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        for images in [3, 2] {
+            let mut numbers = |count| (0..count).map(|_| rng.random::<f32>()).collect::<Vec<_>>();
+            let batch = Batch {
+                input: numbers(images * shape.input_len()),
+                target: numbers(images * shape.target_len()),
+                weight: numbers(images * shape.target_len()),
+                normalizer: 70.0,
+                len: images,
+            };
+            Compute::Device(Box::new(network.clone())).set(&values).unwrap();
+            let expected = if elsewhere {
+                as_elsewhere(|| by_candle(&network, &task, batch.clone())).unwrap()
+            } else {
+                by_candle(&network, &task, batch.clone()).unwrap()
+            };
+            let actual = passes.gradients(&task, &values, batch).unwrap();
+            assert!((actual.loss / expected.loss - 1.0).abs() < 1e-5, "{} {}", actual.loss, expected.loss);
+            // A bias in front of a norm has the gradient 0, of which only rounding is to be seen.
+            let all = expected.of_parameters.iter().flatten().flatten();
+            let rounding = 1e-4 * all.fold(0.0_f32, |m, v| m.max(v.abs()));
+            let close = |name: &str, a: &[f32], e: &[f32]| {
+                let largest = e.iter().fold(1e-6_f32, |m, v| m.max(v.abs()));
+                let worst = a.iter().zip(e).fold(0.0_f32, |m, (a, e)| m.max((a - e).abs()));
+                assert!(
+                    a.len() == e.len() && worst < 1e-2 * largest + rounding,
+                    "{name}: off by {worst}, largest {largest}"
+                );
+            };
+            for ((p, _), (a, e)) in
+                network.parameters().iter().zip(actual.of_parameters.iter().zip(&expected.of_parameters))
+            {
+                assert_eq!(a.is_some(), e.is_some(), "{}", p.name);
+                if let (Some(a), Some(e)) = (a, e) {
+                    close(&p.name, a, e);
+                }
+            }
+            assert_eq!(actual.running.len(), expected.running.len());
+            for ((number, a), (same, e)) in actual.running.iter().zip(&expected.running) {
+                assert_eq!(number, same);
+                close("running statistics", a, e);
+            }
+        }
+    }
+
+    fn edge() -> Architecture {
+        Architecture::Edge(EdgeConfig {
+            stem_channels: 8,
+            stem_blocks: 1,
+            widths: vec![20, 24, 32],
+            kernel: 5,
+            middle_blocks: 1,
+            up_blocks: vec![1, 2],
+            stacks: 2,
+            coordinates: true,
+        })
+    }
+
+    #[test]
+    fn the_passes_give_candles_gradients_on_an_edge_network() {
+        agree(edge(), false);
+    }
+
+    #[test]
+    fn other_devices_train_with_the_same_gradients() {
+        agree(edge(), true);
+    }
+
+    #[test]
+    fn the_passes_give_candles_gradients_on_the_papers_network() {
+        agree(Architecture::Paper(PaperConfig { stacks: 2 }), false);
+    }
+}

@@ -1,0 +1,111 @@
+//! The log of a training: one CSV line every few steps, and the learning curve as a picture.
+
+use super::trainer::TrainError;
+use crate::train::plot::{Chart, Series};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogRow {
+    /// Steps done.
+    pub step: u64,
+    /// Pictures seen.
+    pub images: u64,
+    /// Time spent training, over all sessions.
+    pub seconds: f64,
+    pub learning_rate: f64,
+    /// Mean loss since the last line.
+    pub loss: f64,
+    /// The validation measure, where this line has one.
+    pub validation: Option<f64>,
+}
+
+const HEADER: &str = "step,images,seconds,learning_rate,loss,validation";
+
+pub(super) fn path(folder: &Path) -> PathBuf {
+    folder.join("log.csv")
+}
+
+/// Writes the whole log; it is short.
+pub(super) fn write(folder: &Path, rows: &[LogRow]) -> Result<(), TrainError> {
+    let mut text = String::from(HEADER);
+    text.push('\n');
+    for r in rows {
+        let validation = r.validation.map(|v| v.to_string()).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "{},{},{:.1},{:.3e},{:.6},{validation}",
+            r.step, r.images, r.seconds, r.learning_rate, r.loss
+        );
+    }
+    let file = path(folder);
+    crate::runtime::files::write_whole(&file, text.as_bytes())
+        .map_err(|e| TrainError::Write { path: file, reason: e.to_string() })
+}
+
+/// Reads a log.
+///
+/// # Errors
+/// [`TrainError::Log`] with the line that is damaged.
+pub fn read_log(file: &Path) -> Result<Vec<LogRow>, TrainError> {
+    let bad = |line: usize, reason: String| TrainError::Log { path: file.to_owned(), line, reason };
+    let text = std::fs::read_to_string(file).map_err(|e| bad(0, e.to_string()))?;
+    let mut rows = Vec::new();
+    for (i, line) in text.lines().enumerate().skip(1) {
+        let fields: Vec<&str> = line.split(',').collect();
+        if fields.len() != HEADER.split(',').count() {
+            return Err(bad(i + 1, format!("expected {HEADER}")));
+        }
+        let number = |k: usize| fields[k].parse::<f64>().map_err(|e| bad(i + 1, format!("{:?}: {e}", fields[k])));
+        rows.push(LogRow {
+            step: number(0)? as u64,
+            images: number(1)? as u64,
+            seconds: number(2)?,
+            learning_rate: number(3)?,
+            loss: number(4)?,
+            validation: if fields[5].is_empty() { None } else { Some(number(5)?) },
+        });
+    }
+    Ok(rows)
+}
+
+/// Draws the validation measure over the pictures seen; nothing while there are fewer than two values.
+pub(super) fn draw_curve(folder: &Path, rows: &[LogRow], measure: &str) -> Result<(), TrainError> {
+    let points: Vec<(f64, f64)> =
+        rows.iter().filter_map(|r| r.validation.map(|v| (r.images as f64 / 1000.0, v))).collect();
+    if points.len() < 2 {
+        return Ok(());
+    }
+    let chart = Chart {
+        title: "Learning curve".into(),
+        x_label: "thousand pictures".into(),
+        y_label: measure.into(),
+        series: vec![Series { name: measure.into(), points }],
+        ..Chart::default()
+    };
+    let file = folder.join("curve.png");
+    chart.save(&file).map_err(|e| TrainError::Write { path: file.clone(), reason: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_reads_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = LogRow { step: 5, images: 120, seconds: 1.5, learning_rate: 2e-3, loss: 0.25, validation: None };
+        let rows = vec![row.clone(), LogRow { step: 10, validation: Some(4.5), ..row }];
+        write(folder.path(), &rows).unwrap();
+        assert_eq!(read_log(&path(folder.path())).unwrap(), rows);
+    }
+
+    #[test]
+    fn a_damaged_line_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log.csv");
+        std::fs::write(&file, format!("{HEADER}\n1,2,3,4,5,\n1,2,x,4,5,\n")).unwrap();
+        assert!(matches!(read_log(&file), Err(TrainError::Log { line: 3, .. })));
+    }
+}

@@ -1,0 +1,156 @@
+//! How a model is trained, as a TOML file.
+
+use super::optimizer::OptimizerConfig;
+use super::trainer::TrainError;
+use crate::runtime::landmarks::Scheme;
+use crate::runtime::model::{Kind, ModelConfig};
+use crate::train::data::Augmentation;
+use crate::train::targets::TargetStyle;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Everything that decides what comes out of a training, but for the data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    pub model: ModelConfig,
+    /// How often a data set's samples are drawn, relative to the others'. A set that is not named here is refused,
+    /// one of weight 0 is left out.
+    #[serde(default)]
+    pub datasets: BTreeMap<String, f64>,
+    /// Standard deviation of the target Gaussians, in heatmap cells.
+    pub sigma_cells: f32,
+    /// How the targets of landmarks are drawn; a detector's are always continuous.
+    #[serde(default)]
+    pub targets: TargetStyle,
+    #[serde(default)]
+    pub augmentation: Augmentation,
+    pub optimizer: OptimizerConfig,
+    pub schedule: Schedule,
+    /// Pictures a step.
+    pub batch_size: usize,
+    /// Decay of the average of the weights, a step.
+    pub average_decay: f64,
+    /// Steps between two validations; the last step is always validated.
+    pub validate_every: u64,
+    pub seed: u64,
+}
+
+/// How the learning rate goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Length of the training.
+    pub steps: u64,
+    /// Steps over which the learning rate rises from 0.
+    pub warmup_steps: u64,
+    pub shape: ScheduleShape,
+}
+
+/// The learning rate after the warm-up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum ScheduleShape {
+    /// Half a cosine from the full rate to `final_fraction` of it.
+    Cosine { final_fraction: f64 },
+    /// A tenth of the rate from each of these shares of the training on (the paper: 1/3 and 2/3).
+    Steps { at: Vec<f64> },
+}
+
+impl Schedule {
+    /// The factor on the learning rate in step `step` (from 0).
+    pub fn factor(&self, step: u64) -> f64 {
+        if step < self.warmup_steps {
+            return (step + 1) as f64 / self.warmup_steps as f64;
+        }
+        let length = self.steps.saturating_sub(self.warmup_steps).max(1) as f64;
+        let done = ((step - self.warmup_steps) as f64 / length).min(1.0);
+        match &self.shape {
+            ScheduleShape::Cosine { final_fraction } => {
+                final_fraction + (1.0 - final_fraction) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+            }
+            ScheduleShape::Steps { at } => 0.1_f64.powi(at.iter().filter(|share| done >= **share).count() as i32),
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads a recipe file.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] with the file, the place and the reason.
+    pub fn load(path: &Path) -> Result<Self, TrainError> {
+        let bad = |reason: String| TrainError::Recipe { path: path.to_owned(), reason };
+        let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
+        let recipe: Self = toml::from_str(&text).map_err(|e| bad(e.to_string()))?;
+        recipe.check().map_err(bad)?;
+        Ok(recipe)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.model.check()?;
+        if self.schedule.steps == 0 || self.batch_size == 0 || self.validate_every == 0 {
+            return Err("steps, batch_size and validate_every are at least 1".into());
+        }
+        if !(0.0..1.0).contains(&self.average_decay) {
+            return Err(format!("average_decay {} is not in 0..1", self.average_decay));
+        }
+        match self.model.kind {
+            Kind::Landmarks => {
+                let ModelConfig { points, outputs, .. } = self.model;
+                if Scheme::of_points(points).is_none() || outputs != points + 1 {
+                    return Err(format!(
+                        "a model of {points} points and {outputs} maps can't be trained: points are 98, 68, 29 or 19, and \
+                         outputs one more, for the boundary map"
+                    ));
+                }
+            }
+            Kind::Detector if self.targets != TargetStyle::Continuous => {
+                return Err("a detector's targets are always continuous: leave out targets".into());
+            }
+            Kind::Detector if !self.datasets.is_empty() => {
+                return Err("a detector draws its items from all its data: leave out datasets".into());
+            }
+            Kind::Detector => {}
+        }
+        if self.sigma_cells <= 0.0 {
+            return Err(format!("sigma_cells {} is not over 0", self.sigma_cells));
+        }
+        self.optimizer.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_warms_up_and_then_falls_to_its_end() {
+        let s = Schedule { steps: 1000, warmup_steps: 100, shape: ScheduleShape::Cosine { final_fraction: 0.01 } };
+        assert!((s.factor(0) - 0.01).abs() < 1e-9);
+        assert!((s.factor(99) - 1.0).abs() < 1e-9);
+        assert!((s.factor(550) - 0.505).abs() < 1e-3);
+        assert!((s.factor(1000) - 0.01).abs() < 1e-9);
+        assert!((100..999).all(|t| s.factor(t) >= s.factor(t + 1)));
+    }
+
+    #[test]
+    fn steps_divide_by_ten() {
+        let shape = ScheduleShape::Steps { at: vec![1.0 / 3.0, 2.0 / 3.0] };
+        let s = Schedule { steps: 240, warmup_steps: 0, shape };
+        assert_eq!([s.factor(0), s.factor(79)], [1.0, 1.0]);
+        assert!((s.factor(80) - 0.1).abs() < 1e-12 && (s.factor(200) - 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_recipes_of_the_repository_are_readable() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            Recipe::load(&entry.unwrap().path()).unwrap();
+            count += 1;
+        }
+        assert!(count > 0);
+    }
+}

@@ -1,0 +1,349 @@
+//! The training loop.
+
+use super::checkpoint::{self, Position, State};
+use super::compute::{Compute, Gradients};
+use super::log::{self, LogRow};
+use super::optimizer::{Moments, global_norm, update};
+use super::recipe::Recipe;
+use crate::runtime::files::Staged;
+use crate::runtime::model::graph::Parameter;
+use crate::runtime::model::{Model, ModelError, WeightFormat};
+use crate::train::data::{Batch, DataError, Loader, Task};
+use crate::train::network::Network;
+use candle_core::Device;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What can stop a training.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error("the recipe {path}: {reason}")]
+    Recipe { path: PathBuf, reason: String },
+    #[error("cannot go on from the checkpoint {path}: {reason}")]
+    Checkpoint { path: PathBuf, reason: String },
+    #[error("the log {path}, line {line}: {reason}")]
+    Log { path: PathBuf, line: usize, reason: String },
+    #[error("cannot write {path}: {reason}")]
+    Write { path: PathBuf, reason: String },
+    #[error("{0} holds a training already; add --resume to go on with it, or give --out another folder")]
+    Occupied(PathBuf),
+    #[error(
+        "the loss is not a number any more in step {step}; what {out} holds is from before and whole. \
+         A lower learning_rate or a longer warm-up helps"
+    )]
+    Diverged { step: u64, out: PathBuf },
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    #[error("validation failed: {0}")]
+    Validation(Box<dyn std::error::Error + Send + Sync>),
+    #[error("cannot start {threads} threads: {reason}")]
+    Threads { threads: usize, reason: String },
+}
+
+/// Measures a model while it is trained.
+pub trait Validator: Send {
+    /// What is measured, for the log and the curve: "validation NME, %".
+    fn measure_name(&self) -> &str;
+
+    /// The measure of `network`; lower is better.
+    ///
+    /// # Errors
+    /// Whatever stops the measuring; it ends the training.
+    fn measure(&mut self, network: &Network) -> Result<f64, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// Where and how long to train; the recipe says how.
+pub struct TrainOptions {
+    /// Folder for checkpoints, log, curve and model.
+    pub out: PathBuf,
+    /// Go on with the training in `out`, if there is one.
+    pub resume: bool,
+    pub device: Device,
+    /// Threads for the network; the loader has one of its own.
+    pub threads: usize,
+    /// Stop, with a checkpoint, after this long.
+    pub limit: Option<Duration>,
+    /// Set from outside to stop, with a checkpoint, after the current step.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// What a person wants to see while it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// Steps done, of `steps`.
+    pub step: u64,
+    pub steps: u64,
+    /// Pictures a second in this session.
+    pub images_per_second: f64,
+    /// Mean loss of the last steps.
+    pub loss: f64,
+    /// The newest validation measure.
+    pub validation: Option<f64>,
+    /// Until the schedule or the time limit ends, at the pace of this session.
+    pub time_left: Duration,
+}
+
+/// How a training ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// All steps of the schedule are done.
+    Finished,
+    /// The time was up or somebody asked; `--resume` goes on.
+    Paused,
+}
+
+/// Time between two checkpoints.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(120);
+/// Steps for one line of the log.
+const LOG_STEPS: u64 = 50;
+/// The average forgets faster in the beginning: its decay is `(t + 1) / (t + AVERAGE_WARMUP)` while that is less.
+const AVERAGE_WARMUP: f64 = 20.0;
+
+/// A training under way.
+pub struct Trainer {
+    recipe: Recipe,
+    options: TrainOptions,
+    task: Arc<dyn Task>,
+    compute: Compute,
+    parameters: Vec<Parameter>,
+    position: Position,
+    state: State,
+    rows: Vec<LogRow>,
+}
+
+/// What a training leaves behind.
+const MODEL_FILE: &str = "model.safetensors";
+
+impl Trainer {
+    /// Prepares a training, a new one or one to go on with.
+    ///
+    /// # Errors
+    /// [`TrainError::Occupied`] if `out` holds a training and `resume` is off; a checkpoint that does not fit; what
+    /// the device and the file system report.
+    pub fn new(recipe: Recipe, task: Arc<dyn Task>, options: TrainOptions) -> Result<Self, TrainError> {
+        std::fs::create_dir_all(&options.out)
+            .map_err(|e| TrainError::Write { path: options.out.clone(), reason: e.to_string() })?;
+        let network = Network::random(&recipe.model, recipe.seed, &options.device)?;
+        let parameters: Vec<Parameter> = network.parameters().iter().map(|(p, _)| p.clone()).collect();
+        let there = checkpoint::path(&options.out).exists();
+        let model = options.out.join(MODEL_FILE);
+        if there && !options.resume {
+            return Err(TrainError::Occupied(options.out));
+        }
+        if !there && model.exists() {
+            let reason = "there is a model beside it, but no checkpoint; give --out another folder".into();
+            return Err(TrainError::Checkpoint { path: checkpoint::path(&options.out), reason });
+        }
+        if !there && options.resume {
+            tracing::warn!("there is no training in {} to go on with: a new one begins", options.out.display());
+        }
+        let (position, state, rows) = if there {
+            let (position, state) = checkpoint::load(&options.out, &recipe, &parameters)?;
+            let mut rows = log::read_log(&log::path(&options.out))?;
+            rows.retain(|r| r.step <= position.step);
+            (position, state, rows)
+        } else {
+            let values = read_values(&network)?;
+            let moments = values.iter().map(|v| Moments::zero(v.len())).collect();
+            let state = State { averages: values.clone(), values, moments };
+            (Position { step: 0, seconds: 0.0 }, state, Vec::new())
+        };
+        let mut compute = Compute::new(network);
+        compute.set(&state.values)?;
+        Ok(Self { recipe, options, task, compute, parameters, position, state, rows })
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> u64 {
+        self.position.step
+    }
+
+    /// Starts a new training from the weights of a model instead of random ones.
+    ///
+    /// # Errors
+    /// [`ModelError::Missing`] if the model is of another architecture.
+    pub fn start_from(&mut self, model: &Model) -> Result<(), TrainError> {
+        for (i, p) in self.parameters.iter().enumerate() {
+            let values = model.tensor(&p.name).ok_or_else(|| ModelError::Missing { name: p.name.clone() })?;
+            if values.len() != self.state.values[i].len() {
+                let (actual, expected) = (vec![values.len()], p.shape.clone());
+                return Err(ModelError::Misshapen { name: p.name.clone(), actual, expected }.into());
+            }
+            self.state.values[i] = values.to_vec();
+            self.state.averages[i] = values.to_vec();
+        }
+        Ok(self.compute.set(&self.state.values)?)
+    }
+
+    /// Trains until the schedule, the time or somebody's patience ends. The model (average of the weights) is then in
+    /// `out/model.safetensors`.
+    ///
+    /// # Errors
+    /// [`TrainError`]; the last checkpoint stays whole.
+    pub fn run(
+        &mut self,
+        validator: Option<&mut dyn Validator>,
+        mut on_progress: impl FnMut(&Progress) + Send,
+    ) -> Result<Ending, TrainError> {
+        let threads = self.options.threads.max(1);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|e| TrainError::Threads { threads, reason: e.to_string() })?;
+        pool.install(|| self.steps(validator, &mut on_progress))
+    }
+
+    fn steps(
+        &mut self,
+        mut validator: Option<&mut (dyn Validator + '_)>,
+        on_progress: &mut (dyn FnMut(&Progress) + Send),
+    ) -> Result<Ending, TrainError> {
+        let steps = self.recipe.schedule.steps;
+        if self.position.step == steps {
+            // The last session may have been killed between checkpoint and model.
+            self.model()?.save(&self.options.out.join(MODEL_FILE))?;
+        }
+        let mut loader =
+            Loader::new(self.task.clone(), self.recipe.batch_size, self.recipe.seed, self.position.step, 1)?;
+        let (started, seconds_before, step_before) = (Instant::now(), self.position.seconds, self.position.step);
+        let mut last_checkpoint = Instant::now();
+        let (mut loss_sum, mut loss_count) = (0.0, 0_u64);
+        let mut validation = self.rows.iter().rev().find_map(|r| r.validation);
+        while self.position.step < steps {
+            let rate = self.learning_rate();
+            loss_sum += self.train_on(loader.next()?)?;
+            loss_count += 1;
+            self.position.seconds = seconds_before + started.elapsed().as_secs_f64();
+            let step = self.position.step;
+            let is_last = step == steps;
+            let mut measured = None;
+            if (step.is_multiple_of(self.recipe.validate_every) || is_last)
+                && let Some(validator) = validator.as_deref_mut()
+            {
+                measured = Some(self.validate(validator)?);
+                validation = measured;
+            }
+            let steps_per_second = (step - step_before) as f64 / started.elapsed().as_secs_f64().max(1e-9);
+            let until_limit = self.options.limit.map(|limit| limit.saturating_sub(started.elapsed()));
+            let until_end = Duration::try_from_secs_f64((steps - step) as f64 / steps_per_second);
+            let until_end = until_end.unwrap_or(Duration::MAX);
+            let progress = Progress {
+                step,
+                steps,
+                images_per_second: steps_per_second * self.recipe.batch_size as f64,
+                loss: loss_sum / loss_count as f64,
+                validation,
+                time_left: until_limit.map_or(until_end, |limit| limit.min(until_end)),
+            };
+            on_progress(&progress);
+            if step.is_multiple_of(LOG_STEPS) || is_last || measured.is_some() {
+                self.rows.push(LogRow {
+                    step,
+                    images: step * self.recipe.batch_size as u64,
+                    seconds: self.position.seconds,
+                    learning_rate: rate,
+                    loss: progress.loss,
+                    validation: measured,
+                });
+                (loss_sum, loss_count) = (0.0, 0);
+            }
+            let time_is_up = self.options.limit.is_some_and(|limit| started.elapsed() >= limit);
+            let stop = !is_last && (time_is_up || self.options.stop.load(Ordering::Relaxed));
+            if last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL || is_last || stop || measured.is_some() {
+                let name = validator.as_deref().map_or("", |v| v.measure_name());
+                self.save(name)?;
+                last_checkpoint = Instant::now();
+            }
+            if stop {
+                return Ok(Ending::Paused);
+            }
+        }
+        Ok(Ending::Finished)
+    }
+
+    /// The learning rate of the next step.
+    fn learning_rate(&self) -> f64 {
+        self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(self.position.step)
+    }
+
+    /// The next step of the schedule, on a batch at hand and in the current thread pool; returns the loss. [`Self::run`]
+    /// does the same with the batches of the task, and the log and the checkpoints besides.
+    ///
+    /// # Errors
+    /// [`TrainError::Diverged`] if loss or gradient are not finite; the weights are then as before the step. What the
+    /// device reports for a batch of another shape than the task's.
+    pub fn train_on(&mut self, batch: Batch) -> Result<f64, TrainError> {
+        let (step, rate) = (self.position.step, self.learning_rate());
+        let Gradients { loss, of_parameters, running } =
+            self.compute.gradients(&*self.task, &self.state.values, batch)?;
+        let norm = global_norm(of_parameters.iter().flatten().map(Vec::as_slice));
+        if !(loss.is_finite() && norm.is_finite()) {
+            return Err(TrainError::Diverged { step, out: self.options.out.clone() });
+        }
+        let scale = self.recipe.optimizer.clip_norm.map_or(1.0, |longest| (longest / norm.max(1e-12)).min(1.0));
+        let decay = self.recipe.average_decay.min((step + 1) as f64 / (step as f64 + AVERAGE_WARMUP)) as f32;
+        for (number, value) in running {
+            self.state.values[number] = value;
+        }
+        for (i, p) in self.parameters.iter().enumerate() {
+            let value = &mut self.state.values[i];
+            if let Some(gradient) = &of_parameters[i] {
+                let moments = &mut self.state.moments[i];
+                update(&self.recipe.optimizer, p.role, step, rate, scale, value, gradient, moments);
+            }
+            for (average, v) in self.state.averages[i].iter_mut().zip(value.iter()) {
+                *average = decay * *average + (1.0 - decay) * v;
+            }
+        }
+        self.compute.set(&self.state.values)?;
+        self.position.step += 1;
+        Ok(loss)
+    }
+
+    fn validate(&self, validator: &mut dyn Validator) -> Result<f64, TrainError> {
+        let average = Network::from_model(&self.model()?, &self.options.device)?;
+        validator.measure(&average).map_err(TrainError::Validation)
+    }
+
+    /// The average of the weights as a model.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] if the training has diverged.
+    pub fn model(&self) -> Result<Model, TrainError> {
+        let tensors = self.parameters.iter().map(|p| p.name.clone()).zip(self.state.averages.iter().cloned());
+        let mut config = self.recipe.model.clone();
+        config.training.insert("steps".into(), self.position.step.into());
+        config.training.insert("images".into(), (self.position.step * self.recipe.batch_size as u64).into());
+        config.training.insert("seconds".into(), (self.position.seconds.round() as u64).into());
+        if let Some(v) = self.rows.iter().rev().find_map(|r| r.validation) {
+            config.training.insert("validation".into(), v.into());
+        }
+        Ok(Model::new(config, tensors.collect())?)
+    }
+
+    fn save(&self, measure: &str) -> Result<(), TrainError> {
+        let Self { options, recipe, position, parameters, state, rows, .. } = self;
+        let written = |path: PathBuf| move |e: std::io::Error| TrainError::Write { path, reason: e.to_string() };
+        let model_path = options.out.join(MODEL_FILE);
+        // The large ones first and beside their places: a training that has diverged, or a full disk, leaves what was there.
+        let model = self.model()?.to_bytes(WeightFormat::default())?;
+        let model = Staged::write(&model_path, &model).map_err(written(model_path.clone()))?;
+        let checkpoint = checkpoint::stage(&options.out, recipe, position, parameters, state)?;
+        log::write(&options.out, rows)?;
+        log::draw_curve(&options.out, rows, measure)?;
+        checkpoint.place().map_err(written(checkpoint::path(&options.out)))?;
+        // At last, so that a model never lies there without a checkpoint.
+        model.place().map_err(written(model_path))
+    }
+}
+
+fn read_values(network: &Network) -> Result<Vec<Vec<f32>>, TrainError> {
+    let read = |(_, var): &(Parameter, candle_core::Var)| var.flatten_all()?.to_vec1::<f32>();
+    Ok(network.parameters().iter().map(read).collect::<Result<_, _>>()?)
+}
