@@ -24,10 +24,10 @@ pub mod train;
 #[doc(hidden)]
 pub use program::cli::main as run_program;
 pub use runtime::detect::Detection;
-pub use runtime::engine::{Backend, EngineError, Executor, Landmark, Precision};
+pub use runtime::engine::{Backend, EngineError, Executor, Precision};
 pub use runtime::geometry::{FrameSpace, Point, Rect};
 pub use runtime::heatmap::HeatmapView;
 pub use runtime::image::{Frame, ImageError};
-pub use runtime::landmarks::Scheme;
+pub use runtime::landmarks::{Landmark, Part, Scheme};
 pub use runtime::model::{Model, ModelError};
-pub use runtime::track::{Face, Models, OneEuro, StageTimes, TrackError, Tracker, TrackerOptions};
+pub use runtime::track::{Face, Models, Smoothing, StageTimes, TrackError, Tracker, TrackerOptions};

@@ -32,9 +32,11 @@ spaces! {
 
 /// A point in space `S`.
 #[derive(Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(bound = ""))]
 pub struct Point<S> {
     pub x: f32,
     pub y: f32,
+    #[cfg_attr(feature = "serde", serde(skip))]
     space: PhantomData<S>,
 }
 
@@ -66,11 +68,13 @@ impl<S: Space> fmt::Debug for Point<S> {
 
 /// An axis-parallel box in space `S`; `x`, `y` is its upper left corner in the space's coordinates.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(bound = ""))]
 pub struct Rect<S> {
     pub x: f32,
     pub y: f32,
     pub width: f32,
     pub height: f32,
+    #[cfg_attr(feature = "serde", serde(skip))]
     space: PhantomData<S>,
 }
 

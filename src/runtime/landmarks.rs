@@ -1,13 +1,65 @@
-//! Landmark schemes: how many points, what they are called, how they mirror, which of them form curves, and how one
-//! scheme maps to another.
+//! Landmarks, and their schemes: how many points, which belong to which part of the face, how they mirror, which of
+//! them form curves, and how one scheme maps to another.
 //!
 //! "Left" means left in the image. Indices are 0-based. Nothing here fails.
 
-use crate::runtime::geometry::{Point, Space};
+use crate::runtime::geometry::{FrameSpace, Point, Space};
+
+/// A landmark in a frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Landmark {
+    /// In pixels of the frame; it may lie beyond the frame's border.
+    pub point: Point<FrameSpace>,
+    /// The share of such landmarks that lie within a tenth of the eye distance of the truth, 0..=1; 0 beyond the border.
+    pub confidence: f32,
+}
+
+/// A part of the face. Left means left in the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Part {
+    /// From the left ear over the chin to the right ear.
+    Outline,
+    LeftBrow,
+    RightBrow,
+    /// From between the eyes down to the tip.
+    NoseRidge,
+    /// Around the nostrils, from left to right.
+    NoseBase,
+    /// The lids: corners, upper and lower edge.
+    LeftEye,
+    RightEye,
+    LeftPupil,
+    RightPupil,
+    /// The outer edge of both lips.
+    OuterLips,
+    /// The inner edge of both lips.
+    InnerLips,
+}
+
+impl Part {
+    /// Every part.
+    pub const ALL: [Self; 11] = [
+        Self::Outline,
+        Self::LeftBrow,
+        Self::RightBrow,
+        Self::NoseRidge,
+        Self::NoseBase,
+        Self::LeftEye,
+        Self::RightEye,
+        Self::LeftPupil,
+        Self::RightPupil,
+        Self::OuterLips,
+        Self::InnerLips,
+    ];
+}
 
 /// Which points a face is described by, and in which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Scheme {
     /// WFLW: outline, brows, nose, lids, lips, pupils.
     Wflw98,
@@ -30,6 +82,19 @@ impl Scheme {
     /// How many points there are.
     pub const fn points(self) -> usize {
         self.mirror().len()
+    }
+
+    /// The points of `part`, in the scheme's order; none if the scheme has none there.
+    ///
+    /// In WFLW-98 an eye's eight points run clockwise: `[0]` is its left and `[4]` its right corner, `[2]` the middle of
+    /// the upper and `[6]` that of the lower lid. Lips run clockwise from their left corner.
+    pub const fn part(self, part: Part) -> &'static [usize] {
+        match self {
+            Self::Wflw98 => wflw98_part(part),
+            Self::Ibug68 => ibug68_part(part),
+            Self::Cofw29 => cofw29_part(part),
+            Self::Aflw19 => aflw19_part(part),
+        }
     }
 
     /// `mirror()[i]` is the point that point `i` becomes when the picture is mirrored left to right; an involution.
@@ -90,6 +155,70 @@ impl Scheme {
             Self::Cofw29 => (&[16], &[17]),
             Self::Aflw19 => (&[7], &[10]),
         }
+    }
+}
+
+const fn wflw98_part(part: Part) -> &'static [usize] {
+    match part {
+        Part::Outline => WFLW98_BOUNDARIES[0].points,
+        Part::LeftBrow => &[33, 34, 35, 36, 37, 38, 39, 40, 41],
+        Part::RightBrow => &[42, 43, 44, 45, 46, 47, 48, 49, 50],
+        Part::NoseRidge => &[51, 52, 53, 54],
+        Part::NoseBase => &[55, 56, 57, 58, 59],
+        Part::LeftEye => &[60, 61, 62, 63, 64, 65, 66, 67],
+        Part::RightEye => &[68, 69, 70, 71, 72, 73, 74, 75],
+        Part::LeftPupil => &[96],
+        Part::RightPupil => &[97],
+        Part::OuterLips => &[76, 77, 78, 79, 80, 81, 82, 83, 84, 85, 86, 87],
+        Part::InnerLips => &[88, 89, 90, 91, 92, 93, 94, 95],
+    }
+}
+
+const fn ibug68_part(part: Part) -> &'static [usize] {
+    match part {
+        Part::Outline => IBUG68_BOUNDARIES[0].points,
+        Part::LeftBrow => &[17, 18, 19, 20, 21],
+        Part::RightBrow => &[22, 23, 24, 25, 26],
+        Part::NoseRidge => &[27, 28, 29, 30],
+        Part::NoseBase => &[31, 32, 33, 34, 35],
+        Part::LeftEye => &[36, 37, 38, 39, 40, 41],
+        Part::RightEye => &[42, 43, 44, 45, 46, 47],
+        Part::LeftPupil | Part::RightPupil => &[],
+        Part::OuterLips => &[48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59],
+        Part::InnerLips => &[60, 61, 62, 63, 64, 65, 66, 67],
+    }
+}
+
+const fn cofw29_part(part: Part) -> &'static [usize] {
+    match part {
+        // The point on the chin is all of it.
+        Part::Outline => &[28],
+        Part::LeftBrow => &[0, 4, 2, 5],
+        Part::RightBrow => &[1, 6, 3, 7],
+        Part::NoseRidge => &[20],
+        Part::NoseBase => &[18, 21, 19],
+        Part::LeftEye => &[8, 12, 10, 13],
+        Part::RightEye => &[11, 14, 9, 15],
+        Part::LeftPupil => &[16],
+        Part::RightPupil => &[17],
+        Part::OuterLips => &[22, 24, 23, 27],
+        Part::InnerLips => &[25, 26],
+    }
+}
+
+const fn aflw19_part(part: Part) -> &'static [usize] {
+    match part {
+        Part::Outline => &[18],
+        Part::LeftBrow => &[0, 1, 2],
+        Part::RightBrow => &[3, 4, 5],
+        Part::NoseRidge => &[13],
+        Part::NoseBase => &[12, 14],
+        Part::LeftEye => &[6, 8],
+        Part::RightEye => &[9, 11],
+        Part::LeftPupil => &[7],
+        Part::RightPupil => &[10],
+        Part::OuterLips => &[15, 16, 17],
+        Part::InnerLips => &[],
     }
 }
 
@@ -258,6 +387,31 @@ mod tests {
             let mirror = scheme.mirror();
             assert!((0..scheme.points()).all(|i| mirror[mirror[i]] == i), "{scheme:?}");
             assert_eq!(Scheme::of_points(scheme.points()), Some(scheme));
+        }
+    }
+
+    #[test]
+    fn parts_share_no_point_and_mirror_to_the_part_of_the_other_side() {
+        let other_side = |part| match part {
+            Part::LeftBrow => Part::RightBrow,
+            Part::RightBrow => Part::LeftBrow,
+            Part::LeftEye => Part::RightEye,
+            Part::RightEye => Part::LeftEye,
+            Part::LeftPupil => Part::RightPupil,
+            Part::RightPupil => Part::LeftPupil,
+            middle => middle,
+        };
+        for scheme in Scheme::ALL {
+            let mut seen: Vec<usize> = Part::ALL.into_iter().flat_map(|part| scheme.part(part)).copied().collect();
+            seen.sort_unstable();
+            assert_eq!(seen, (0..scheme.points()).collect::<Vec<_>>(), "{scheme:?}: every point is in one part");
+            for part in Part::ALL {
+                let mut mirrored: Vec<usize> = scheme.part(part).iter().map(|&i| scheme.mirror()[i]).collect();
+                let mut other = scheme.part(other_side(part)).to_vec();
+                mirrored.sort_unstable();
+                other.sort_unstable();
+                assert_eq!(mirrored, other, "{scheme:?} {part:?}");
+            }
         }
     }
 

@@ -200,7 +200,7 @@ impl TrackerArguments {
         TrackerSetup {
             options: TrackerOptions {
                 faces: self.faces.unwrap_or(defaults.faces),
-                smooth: defaults.smooth.filter(|_| !self.no_smooth),
+                smoothing: defaults.smoothing.filter(|_| !self.no_smooth),
                 threads: self.threads.unwrap_or(defaults.threads),
                 precision: self.precision.into(),
             },
@@ -285,7 +285,7 @@ mod tests {
         let told = "--faces 2 --threads 3 --no-smooth --precision f32 --model a.safetensors --detector b.safetensors";
         let told = setup(told);
         let expected = TrackerSetup {
-            options: TrackerOptions { faces: 2, smooth: None, threads: 3, precision: Precision::F32 },
+            options: TrackerOptions { faces: 2, smoothing: None, threads: 3, precision: Precision::F32 },
             model: Some("a.safetensors".into()),
             detector: Some("b.safetensors".into()),
             gpu: None,

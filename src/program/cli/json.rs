@@ -72,15 +72,15 @@ impl Display for Line<'_> {
 }
 
 fn write_face(f: &mut fmt::Formatter<'_>, face: &Face) -> fmt::Result {
-    let Face { id, score, rect, landmarks, confidence } = face;
+    let Face { id, score, rect, landmarks } = face;
     let pixels = |value: f32| Number(f64::from(value), 2);
     let share = |value: f32| Number(f64::from(value), 3);
     write!(f, "{{\"id\": {id}, \"score\": {}, \"box\": ", share(*score))?;
     list(f, [rect.x, rect.y, rect.width, rect.height], |f, v| pixels(v).fmt(f))?;
     f.write_str(", \"landmarks\": ")?;
-    list(f, landmarks, |f, p| write!(f, "[{}, {}]", pixels(p.x), pixels(p.y)))?;
+    list(f, landmarks, |f, l| write!(f, "[{}, {}]", pixels(l.point.x), pixels(l.point.y)))?;
     f.write_str(", \"confidence\": ")?;
-    list(f, confidence, |f, &v| share(v).fmt(f))?;
+    list(f, landmarks, |f, l| share(l.confidence).fmt(f))?;
     f.write_char('}')
 }
 
@@ -113,14 +113,17 @@ impl Display for Number {
 mod tests {
     use super::*;
     use crate::runtime::geometry::{Point, Rect};
+    use crate::runtime::landmarks::Landmark;
 
     fn face() -> Face {
         Face {
             id: 3,
             score: 0.98,
             rect: Rect::new(10.0, 20.5, 30.25, 40.0),
-            landmarks: vec![Point::new(10.0, 20.5), Point::new(-0.254, 33.3333)],
-            confidence: vec![0.5, 1.0],
+            landmarks: vec![
+                Landmark { point: Point::new(10.0, 20.5), confidence: 0.5 },
+                Landmark { point: Point::new(-0.254, 33.3333), confidence: 1.0 },
+            ],
         }
     }
 

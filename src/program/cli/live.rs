@@ -36,7 +36,6 @@ impl Seen {
                 Some(old) => {
                     (old.id, old.score, old.rect) = (face.id, face.score, face.rect);
                     old.landmarks.clone_from(&face.landmarks);
-                    old.confidence.clone_from(&face.confidence);
                 }
                 None => self.faces.push(face.clone()),
             }

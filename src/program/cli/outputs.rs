@@ -176,7 +176,7 @@ mod tests {
 
     fn face() -> Face {
         let rect = Rect::new(1.0, 1.0, 5.0, 5.0);
-        Face { id: 1, score: 0.9, rect, landmarks: Vec::new(), confidence: Vec::new() }
+        Face { id: 1, score: 0.9, rect, landmarks: Vec::new() }
     }
 
     #[test]

@@ -3,9 +3,7 @@
 //! In: a frame, its faces and what the network sees of them, which stay as they are. Out: a canvas of any size with all
 //! of that drawn, in a buffer that is used again. Mirrored pictures have readable letters.
 
-use crate::program::view::{
-    NetworkLayers, NetworkView, Overlay, OverlayFace, Placement, Scaler, draw_insets, draw_maps, panel,
-};
+use crate::program::view::{NetworkLayers, NetworkView, Overlay, Placement, Scaler, draw_insets, draw_maps, panel};
 use crate::runtime::image::Frame;
 use crate::runtime::track::Face;
 
@@ -47,17 +45,7 @@ impl Painter {
         let placement = Placement::fit((frame.width(), frame.height()), size, *is_mirrored);
         scaler.draw(frame, &placement, canvas);
         draw_maps(canvas, &placement, views, *network);
-        let drawn: Vec<OverlayFace<'_>> = faces
-            .iter()
-            .map(|Face { id, score, rect, landmarks, confidence }| OverlayFace {
-                id: *id,
-                score: *score,
-                rect: *rect,
-                landmarks,
-                confidence,
-            })
-            .collect();
-        overlay.draw(canvas, &placement, &drawn);
+        overlay.draw(canvas, &placement, faces);
         if network.crop {
             let text = panel::text_size(canvas, overlay.scale);
             draw_insets(canvas, *is_mirrored, views, *network, text);
@@ -70,14 +58,16 @@ impl Painter {
 mod tests {
     use super::*;
     use crate::runtime::geometry::{Point, Rect};
+    use crate::runtime::landmarks::Landmark;
 
     #[test]
     fn in_the_mirror_the_face_is_on_the_other_side() {
         let mut painter = Painter::default();
         painter.overlay.layers.boxes = false;
-        let landmarks: Vec<_> = (0..98).map(|i| Point::new(10.0 + 0.3 * i as f32, 20.0 + 0.2 * i as f32)).collect();
-        let rect = Rect::around(landmarks.iter().copied()).unwrap();
-        let face = Face { id: 1, score: 0.5, rect, landmarks, confidence: vec![1.0; 98] };
+        let point = |i: usize| Point::new(10.0 + 0.3 * i as f32, 20.0 + 0.2 * i as f32);
+        let landmarks: Vec<_> = (0..98).map(|i| Landmark { point: point(i), confidence: 1.0 }).collect();
+        let rect = Rect::around(landmarks.iter().map(|l| l.point)).unwrap();
+        let face = Face { id: 1, score: 0.5, rect, landmarks };
         let frame = Frame::filled(100, 60, [10, 20, 30]);
         let mut straight = painter.paint_frame(&frame, std::slice::from_ref(&face)).clone();
         assert_ne!(straight, frame);

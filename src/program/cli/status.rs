@@ -69,13 +69,7 @@ mod tests {
 
     #[test]
     fn faces_are_told_by_number_and_score() {
-        let face = |id, score| Face {
-            id,
-            score,
-            rect: Rect::new(0.0, 0.0, 1.0, 1.0),
-            landmarks: Vec::new(),
-            confidence: Vec::new(),
-        };
+        let face = |id, score| Face { id, score, rect: Rect::new(0.0, 0.0, 1.0, 1.0), landmarks: Vec::new() };
         assert_eq!(seen(&[]), "no face");
         assert_eq!(seen(&[face(1, 0.934)]), "1 face (#1 93 %)");
         assert_eq!(seen(&[face(1, 0.934), face(7, 0.5)]), "2 faces (#1 93 %, #7 50 %)");

@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &TrackArguments) -> Result<()> {
         stop,
         is_shown: AtomicBool::new(!arguments.headless),
         faces: AtomicUsize::new(setup.options.faces),
-        is_smooth: AtomicBool::new(setup.options.smooth.is_some()),
+        is_smooth: AtomicBool::new(setup.options.smoothing.is_some()),
         wishes: Mutex::default(),
         told: Mutex::default(),
     });

@@ -11,7 +11,7 @@ use super::status::Status;
 use crate::program::capture::{self, CaptureError, CaptureOptions, Source, Waited};
 use crate::program::tracker_setup::TrackerSetup;
 use crate::runtime::image::Frame;
-use crate::runtime::track::{OneEuro, Tracker};
+use crate::runtime::track::{Smoothing, Tracker};
 use crate::train::gpu::GpuKind;
 use anyhow::Result;
 use clap::ValueEnum;
@@ -152,7 +152,7 @@ impl Tracking {
             tracker.reset();
         }
         tracker.set_faces(controls.faces.load(Ordering::Relaxed));
-        tracker.set_smooth(controls.is_smooth.load(Ordering::Relaxed).then(OneEuro::default));
+        tracker.set_smoothing(controls.is_smooth.load(Ordering::Relaxed).then(Smoothing::default));
         let faces = tracker.track_at(&seen.frame, seen.time_s)?;
         seen.set_faces(faces);
         seen.times = tracker.timings();

@@ -16,7 +16,7 @@ mod window;
 
 pub use canvas::{Placement, Scaler};
 pub use network_view::{NetworkLayers, NetworkView, NetworkViewer, draw_insets, draw_maps};
-pub use overlay::{Layers, Overlay, OverlayFace};
+pub use overlay::{Layers, Overlay};
 pub use sheet::sheet;
 #[cfg(feature = "window")]
 pub use window::{Command, KEYS, Window, on_display_lost};

@@ -5,7 +5,7 @@
 //! boundary map in cold ones, over the face in the picture or over the crop in an inset. What fails: inference.
 
 use super::canvas::{Placement, cover};
-use crate::runtime::engine::{EngineError, Landmark, Landmarker, Outputs, Precision};
+use crate::runtime::engine::{EngineError, Landmarker, Outputs, Precision};
 use crate::runtime::geometry::{
     CanvasSpace, CropSpace, FrameSpace, HeatmapSpace, Point, Rect, Similarity, heatmap_from_crop,
 };
@@ -68,7 +68,6 @@ pub struct NetworkViewer {
     points: usize,
     /// The input as the network has it: RGB in 0..=1.
     input: Vec<f32>,
-    landmarks: Vec<Landmark>,
 }
 
 impl NetworkViewer {
@@ -83,7 +82,6 @@ impl NetworkViewer {
             scheme: Scheme::of_points(config.points),
             points: config.points,
             input: vec![0.0; config.input_size * config.input_size * 3],
-            landmarks: Vec::new(),
         })
     }
 
@@ -92,11 +90,8 @@ impl NetworkViewer {
     /// # Errors
     /// As [`Landmarker::predict`].
     pub fn look(&mut self, frame: &Frame, face: &Face, view: &mut NetworkView) -> Result<bool, EngineError> {
-        self.landmarks.clear();
-        let landmarks = face.landmarks.iter().zip(&face.confidence);
-        self.landmarks.extend(landmarks.map(|(&position, &confidence)| Landmark { position, confidence }));
         let box_side = self.landmarker.box_side();
-        let Some(head) = HeadBox::around(&self.landmarks, self.scheme, box_side) else { return Ok(false) };
+        let Some(head) = HeadBox::around(&face.landmarks, self.scheme, box_side) else { return Ok(false) };
         let size = self.landmarker.input_size();
         view.crop_from_frame = head.crop_from_frame(self.landmarker.crop_scale(), size);
         self.landmarker.predict(frame, &view.crop_from_frame)?;
@@ -256,6 +251,7 @@ fn color_of(colors: &[[f32; 3]; 3], strength: f32) -> [u8; 3] {
 mod tests {
     use super::*;
     use crate::runtime::geometry::crop_from_frame;
+    use crate::runtime::landmarks::Landmark;
 
     /// A crop of 64 pixels a side about (50, 40) in a frame of 100 x 80, and one bright cell of 16 x 16.
     fn view(cell: (usize, usize)) -> NetworkView {
@@ -313,10 +309,10 @@ mod tests {
     #[test]
     fn the_network_looks_at_the_face_that_is_there() {
         let mut frame = Frame::filled(640, 480, [0; 3]);
-        let landmarks = crate::program::synth::Scene::demo(1, 1).draw(0.5, &mut frame)[0].to_vec();
-        let rect = Rect::around(landmarks.iter().copied()).unwrap();
-        let confidence = vec![1.0; landmarks.len()];
-        let face = Face { id: 1, score: 1.0, rect, landmarks, confidence };
+        let points = crate::program::synth::Scene::demo(1, 1).draw(0.5, &mut frame)[0].to_vec();
+        let rect = Rect::around(points.iter().copied()).unwrap();
+        let landmarks = points.into_iter().map(|point| Landmark { point, confidence: 1.0 }).collect();
+        let face = Face { id: 1, score: 1.0, rect, landmarks };
         let model = crate::runtime::model::default_landmarks().unwrap();
         let mut viewer = NetworkViewer::new(&model, Precision::F32).unwrap();
         let mut view = NetworkView::default();
@@ -327,11 +323,13 @@ mod tests {
         let values = face
             .landmarks
             .iter()
-            .map(|&p| value_at(&view.heatmaps, view.map_size, cell_from_crop.apply(view.crop_from_frame.apply(p))));
+            .map(|l| cell_from_crop.apply(view.crop_from_frame.apply(l.point)))
+            .map(|cell| value_at(&view.heatmaps, view.map_size, cell));
         let mean = values.sum::<f32>() / face.landmarks.len() as f32;
         let everywhere = view.heatmaps.iter().sum::<f32>() / view.heatmaps.len() as f32;
         assert!(mean > 0.4 && mean > 2.0 * everywhere, "{mean}, {everywhere} everywhere");
-        let none = Face { landmarks: vec![Point::new(f32::NAN, 0.0); 98], ..face };
+        let nowhere = Landmark { point: Point::new(f32::NAN, 0.0), confidence: 1.0 };
+        let none = Face { landmarks: vec![nowhere; 98], ..face };
         assert!(!viewer.look(&frame, &none, &mut view).unwrap());
     }
 }

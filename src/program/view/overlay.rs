@@ -11,19 +11,7 @@ use super::panel;
 use crate::runtime::geometry::{CanvasSpace, FrameSpace, Point, Rect};
 use crate::runtime::image::Frame;
 use crate::runtime::landmarks::{Curve, Scheme, WFLW98_OUTLINES};
-
-/// A face to draw.
-#[derive(Clone, Copy, Debug)]
-pub struct OverlayFace<'a> {
-    pub id: u64,
-    /// 0..=1.
-    pub score: f32,
-    pub rect: Rect<FrameSpace>,
-    /// In the order of a known scheme the outlines are drawn as curves, otherwise there are only points.
-    pub landmarks: &'a [Point<FrameSpace>],
-    /// Of each landmark, 0..=1; it sets the opacity.
-    pub confidence: &'a [f32],
-}
+use crate::runtime::track::Face;
 
 /// What is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +70,7 @@ impl Default for Overlay {
 
 impl Overlay {
     /// Draws the faces over the frame that lies on the canvas as `placement` says.
-    pub fn draw(&mut self, canvas: &mut Frame, placement: &Placement, faces: &[OverlayFace<'_>]) {
+    pub fn draw(&mut self, canvas: &mut Frame, placement: &Placement, faces: &[Face]) {
         if canvas.width() == 0 || canvas.height() == 0 {
             return;
         }
@@ -97,13 +85,13 @@ impl Overlay {
         }
     }
 
-    fn draw_face(&mut self, canvas: &mut Frame, placement: &Placement, face: &OverlayFace<'_>, line: f32, text: f32) {
+    fn draw_face(&mut self, canvas: &mut Frame, placement: &Placement, face: &Face, line: f32, text: f32) {
         let rim = RIM_OF_TEXT * text;
         let color = color_of(face.id);
         self.places.clear();
-        self.places.extend(face.landmarks.iter().enumerate().map(|(i, &p)| {
-            let sure = face.confidence.get(i).map_or(1.0, |c| c.clamp(0.0, 1.0));
-            End { at: placement.canvas_from_frame(p), opacity: FAINTEST + (1.0 - FAINTEST) * sure }
+        self.places.extend(face.landmarks.iter().map(|landmark| {
+            let opacity = FAINTEST + (1.0 - FAINTEST) * landmark.confidence.clamp(0.0, 1.0);
+            End { at: placement.canvas_from_frame(landmark.point), opacity }
         }));
         if self.layers.curves {
             for curve in curves_of(self.places.len()) {
@@ -210,8 +198,9 @@ fn hermite(t: f32, a: f32, b: f32, start: f32, end: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::landmarks::Landmark;
 
-    fn draw(layers: Layers, size: (usize, usize), face: &OverlayFace<'_>) -> Frame {
+    fn draw(layers: Layers, size: (usize, usize), face: &Face) -> Frame {
         let mut overlay = Overlay { layers, ..Overlay::default() };
         let mut canvas = Frame::filled(size.0, size.1, [0; 3]);
         overlay.draw(&mut canvas, &Placement::fit((100, 80), size, false), std::slice::from_ref(face));
@@ -220,9 +209,9 @@ mod tests {
 
     #[test]
     fn a_dot_lies_on_its_landmark_at_any_size_and_an_unsure_one_is_faint() {
-        let landmarks = [Point::new(30.0, 40.0), Point::new(70.0, 40.0)];
-        let rect = Rect::new(0.0, 0.0, 100.0, 100.0);
-        let face = OverlayFace { id: 1, score: 1.0, rect, landmarks: &landmarks, confidence: &[1.0, 0.0] };
+        let landmark = |x: f32, confidence: f32| Landmark { point: Point::new(x, 40.0), confidence };
+        let landmarks = vec![landmark(30.0, 1.0), landmark(70.0, 0.0)];
+        let face = Face { id: 1, score: 1.0, rect: Rect::new(0.0, 0.0, 100.0, 100.0), landmarks };
         let layers = Layers { points: true, curves: false, boxes: false };
         for scale in [1, 2, 5] {
             let canvas = draw(layers, (100 * scale, 80 * scale), &face);
@@ -253,12 +242,13 @@ mod tests {
 
     #[test]
     fn faces_beyond_the_frame_and_numbers_that_are_none_do_no_harm() {
-        let mut landmarks = vec![Point::new(f32::NAN, 3.0); 98];
-        landmarks[5] = Point::new(1e9, -1e9);
-        landmarks[6] = Point::new(-300.0, 20.0);
+        let landmark = |x: f32, y: f32| Landmark { point: Point::new(x, y), confidence: 1.0 };
+        let mut landmarks = vec![landmark(f32::NAN, 3.0); 98];
+        landmarks[5] = landmark(1e9, -1e9);
+        landmarks[6] = landmark(-300.0, 20.0);
         for rect in [Rect::new(-500.0, -500.0, 900.0, 900.0), Rect::new(f32::NAN, 0.0, 1.0, 1.0)] {
             for size in [(64, 48), (1, 1), (0, 0)] {
-                let face = OverlayFace { id: 0, score: 0.5, rect, landmarks: &landmarks, confidence: &[] };
+                let face = Face { id: 0, score: 0.5, rect, landmarks: landmarks.clone() };
                 draw(Layers::default(), size, &face);
             }
         }

@@ -16,8 +16,9 @@ use crate::runtime::heatmap::HeatmapView;
 use crate::runtime::image::Frame;
 use crate::runtime::model::{Kind, Model};
 
-/// A face.
+/// A face that the detector found.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Detection {
     pub rect: Rect<FrameSpace>,
     /// How sure it is, 0..=1 (see [`maps::score`]).

@@ -1,20 +1,12 @@
 //! One face: a picture and where its face is in, landmarks out. Evaluation and tracking share it.
 
 use super::{Backend, Engine, EngineError, EngineOptions, Executor, Outputs, Precision};
-use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame, heatmap_from_crop};
+use crate::runtime::geometry::{CropSpace, FrameSpace, Rect, Similarity, crop_from_frame, heatmap_from_crop};
 use crate::runtime::heatmap::{Calibration, Decoding, HeatmapView, Peak, decode};
 use crate::runtime::image::{Border, Cropper, Frame};
-use crate::runtime::landmarks::Scheme;
+use crate::runtime::landmarks::{Landmark, Scheme};
 use crate::runtime::model::{BoxSide, CropConvention, Model};
 use std::time::Instant;
-
-/// A landmark in the frame.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Landmark {
-    pub position: Point<FrameSpace>,
-    /// Share of such points that are about right, 0..=1 (see [`Peak::confidence`]).
-    pub confidence: f32,
-}
 
 /// What a prediction did with its time, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -165,7 +157,7 @@ impl Landmarker {
         self.landmarks.extend(
             self.peaks
                 .iter()
-                .map(|peak| Landmark { position: frame_from_heatmap.apply(peak.cell), confidence: peak.confidence }),
+                .map(|peak| Landmark { point: frame_from_heatmap.apply(peak.cell), confidence: peak.confidence }),
         );
         let milliseconds = |from: Instant, to: Instant| (to - from).as_secs_f32() * 1000.0;
         self.times = LandmarkTimes {

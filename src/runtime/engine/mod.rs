@@ -24,7 +24,7 @@ mod tests;
 mod workers;
 
 pub use executor::{Backend, Executor};
-pub use landmarker::{Landmark, LandmarkTimes, Landmarker};
+pub use landmarker::{LandmarkTimes, Landmarker};
 pub use profile::StepProfile;
 
 use crate::runtime::heatmap::HeatmapView;

@@ -242,7 +242,7 @@ fn a_device_of_candle_finds_the_landmarks_that_the_compiled_engine_finds() {
     let actual = on_device.predict(&frame, &crop_from_frame).unwrap();
     assert_eq!((actual.len(), expected.len()), (98, 98));
     for (actual, expected) in actual.iter().zip(expected) {
-        assert!(actual.position.distance(expected.position) < 0.02, "{actual:?} is not {expected:?}");
+        assert!(actual.point.distance(expected.point) < 0.02, "{actual:?} is not {expected:?}");
         assert!((actual.confidence - expected.confidence).abs() < 1e-3);
     }
     assert_eq!(compiled.all_maps().unwrap().channels, on_device.all_maps().unwrap().channels);

@@ -73,8 +73,8 @@ pub(crate) fn landmarks_of(face: &FakeFace) -> Vec<Landmark> {
         .map(|i| {
             let (x, y) = layout(i);
             let (x, y) = (x * face.side * face.width.min(1.0), y * face.side / face.width.max(1.0));
-            let position = Point::new(face.center.x + cos * x - sin * y, face.center.y + sin * x + cos * y);
-            Landmark { position, confidence: face.confidence }
+            let point = Point::new(face.center.x + cos * x - sin * y, face.center.y + sin * x + cos * y);
+            Landmark { point, confidence: face.confidence }
         })
         .collect()
 }

@@ -5,8 +5,8 @@
 
 use super::head_box::HeadBox;
 use super::motion::Motion;
-use super::one_euro::{OneEuro, Smoother};
 use super::score::{blind_beyond_frame, score};
+use super::smoothing::{Smoother, Smoothing};
 use super::{Detection, Face, FindFaces, FindLandmarks, Landmark, LandmarkTimes, StageTimes, TrackError};
 use crate::runtime::engine::Workers;
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
@@ -63,20 +63,20 @@ pub(crate) struct FollowerOptions {
     /// The most faces to follow at a time.
     pub faces: usize,
     /// Smoothing over time, if any.
-    pub smooth: Option<OneEuro>,
+    pub smoothing: Option<Smoothing>,
     /// Which points the landmark network finds, if that is a known scheme.
     pub scheme: Option<Scheme>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
+enum TrackState {
     Followed,
     Lost { since_s: f64, frames: u32 },
 }
 
 struct Track {
     id: u64,
-    state: State,
+    state: TrackState,
     head: HeadBox,
     motion: Motion,
     /// How far from the expected place the face last was, in sizes of the face.
@@ -92,7 +92,7 @@ struct Track {
 
 impl Track {
     fn is_followed(&self) -> bool {
-        self.state == State::Followed
+        self.state == TrackState::Followed
     }
 
     /// Whether the detector is to be asked.
@@ -112,7 +112,7 @@ impl Track {
 
     /// Takes the face up where it was found anew.
     fn take_up(&mut self, found: &Look, time_s: f64) {
-        self.state = State::Followed;
+        self.state = TrackState::Followed;
         self.head = found.head;
         self.motion = Motion::at_rest(found.head.center);
         self.surprise = 0.0;
@@ -125,7 +125,7 @@ impl Track {
 
     /// Goes on with what was seen in the crop about the last place.
     fn go_on(&mut self, look: &mut Look, time_s: f64) {
-        self.state = State::Followed;
+        self.state = TrackState::Followed;
         self.head = self.head.approached(&look.head);
         let step_s = (time_s - self.seen_s) as f32;
         self.surprise = self.motion.see(look.head.center, step_s) / look.head.side;
@@ -136,19 +136,19 @@ impl Track {
 
     /// Lets the face go without looking for it where it was: what is there is no face, or another one.
     fn give_up(&mut self, time_s: f64) {
-        self.state = State::Lost { since_s: time_s, frames: FRAMES_LOOKED_FOR };
+        self.state = TrackState::Lost { since_s: time_s, frames: FRAMES_LOOKED_FOR };
     }
 
     fn lose(&mut self, time_s: f64) {
         self.state = match self.state {
-            State::Followed => State::Lost { since_s: time_s, frames: 1 },
-            State::Lost { since_s, frames } => State::Lost { since_s, frames: frames + 1 },
+            TrackState::Followed => TrackState::Lost { since_s: time_s, frames: 1 },
+            TrackState::Lost { since_s, frames } => TrackState::Lost { since_s, frames: frames + 1 },
         };
     }
 }
 
 fn around(landmarks: &[Landmark]) -> Rect<FrameSpace> {
-    Rect::around(landmarks.iter().map(|l| l.position)).unwrap_or(Rect::new(0.0, 0.0, 0.0, 0.0))
+    Rect::around(landmarks.iter().map(|l| l.point)).unwrap_or(Rect::new(0.0, 0.0, 0.0, 0.0))
 }
 
 /// What the landmark network sees in a crop.
@@ -250,13 +250,13 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     }
 
     /// Smooths like this from now on.
-    pub(crate) fn set_smooth(&mut self, smooth: Option<OneEuro>) {
-        if self.options.smooth == smooth {
+    pub(crate) fn set_smoothing(&mut self, smoothing: Option<Smoothing>) {
+        if self.options.smoothing == smoothing {
             return;
         }
-        self.options.smooth = smooth;
+        self.options.smoothing = smoothing;
         for track in &mut self.tracks {
-            track.smoother = Smoother::new(smooth.unwrap_or_default());
+            track.smoother = Smoother::new(smoothing.unwrap_or_default());
         }
     }
 
@@ -331,12 +331,12 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     /// Forgets faces that were lost long ago, and the first lost where there are more than could be followed.
     fn forget(&mut self, time_s: f64) {
         self.tracks.retain(|track| match track.state {
-            State::Followed => true,
-            State::Lost { since_s, .. } => time_s - since_s <= REMEMBERED_S,
+            TrackState::Followed => true,
+            TrackState::Lost { since_s, .. } => time_s - since_s <= REMEMBERED_S,
         });
         let lost_since = |track: &Track| match track.state {
-            State::Followed => None,
-            State::Lost { since_s, .. } => Some(since_s),
+            TrackState::Followed => None,
+            TrackState::Lost { since_s, .. } => Some(since_s),
         };
         let lost = self.tracks.len() - self.followed();
         for _ in self.options.faces..lost {
@@ -353,8 +353,8 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         let mut followed = self.followed();
         let is_place_free = followed < self.options.faces;
         let is_looked_for = |track: &Track| match track.state {
-            State::Followed => true,
-            State::Lost { frames, .. } => frames < FRAMES_LOOKED_FOR && is_place_free,
+            TrackState::Followed => true,
+            TrackState::Lost { frames, .. } => frames < FRAMES_LOOKED_FOR && is_place_free,
         };
         let Self { tracks, looks, networks, workers, .. } = self;
         let failure = Mutex::new(None);
@@ -500,7 +500,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     fn begin(&mut self, time_s: f64) {
         let mut track = Track {
             id: self.next_id,
-            state: State::Followed,
+            state: TrackState::Followed,
             head: self.look.head,
             motion: Motion::at_rest(self.look.head.center),
             surprise: 0.0,
@@ -508,7 +508,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             detected_s: time_s,
             landmarks: Vec::new(),
             score: 0.0,
-            smoother: Smoother::new(self.options.smooth.unwrap_or_default()),
+            smoother: Smoother::new(self.options.smoothing.unwrap_or_default()),
         };
         track.take_up(&self.look, time_s);
         self.next_id += 1;
@@ -521,26 +521,17 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         let mut count = 0;
         for track in self.tracks.iter_mut().filter(|t| t.is_followed()) {
             if count == self.faces.len() {
-                self.faces.push(Face {
-                    id: 0,
-                    score: 0.0,
-                    rect: Rect::new(0.0, 0.0, 0.0, 0.0),
-                    landmarks: Vec::new(),
-                    confidence: Vec::new(),
-                });
+                self.faces.push(Face { id: 0, score: 0.0, rect: Rect::new(0.0, 0.0, 0.0, 0.0), landmarks: Vec::new() });
             }
             let face = &mut self.faces[count];
             count += 1;
             face.id = track.id;
             face.score = track.score;
-            face.confidence.clear();
-            face.confidence.extend(track.landmarks.iter().map(|l| l.confidence));
-            face.landmarks.clear();
-            face.landmarks.extend(track.landmarks.iter().map(|l| l.position));
-            if self.options.smooth.is_some() {
+            face.landmarks.clone_from(&track.landmarks);
+            if self.options.smoothing.is_some() {
                 track.smoother.smooth(time_s, track.head.side, &mut face.landmarks);
             }
-            face.rect = Rect::around(face.landmarks.iter().copied()).unwrap_or(face.rect);
+            face.rect = Rect::around(face.landmarks.iter().map(|l| l.point)).unwrap_or(face.rect);
         }
         self.faces.truncate(count);
     }

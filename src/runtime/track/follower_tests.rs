@@ -20,7 +20,7 @@ impl Rig {
 
     fn with_threads(faces: usize, threads: usize) -> Self {
         let scene = FakeScene::default();
-        let options = FollowerOptions { faces, smooth: None, scheme: Some(Scheme::Wflw98) };
+        let options = FollowerOptions { faces, smoothing: None, scheme: Some(Scheme::Wflw98) };
         let networks = (0..threads).map(|_| FakeNetwork::new(&scene)).collect();
         let follower = Follower::new(FakeDetector::new(&scene), networks, options);
         Self { scene, follower, frame: Frame::filled(640, 480, [0; 3]), time_s: 0.0 }
@@ -51,9 +51,9 @@ fn a_face_is_found_in_the_first_frame_with_its_landmarks_in_place() {
     let faces = rig.show(&[face]);
     assert_eq!(ids(&faces), [1]);
     let expected = super::super::fakes::landmarks_of(&face);
-    assert!(faces[0].landmarks.iter().zip(&expected).all(|(p, l)| p.distance(l.position) < 1e-3));
+    assert!(faces[0].landmarks.iter().zip(&expected).all(|(p, l)| p.point.distance(l.point) < 1e-3));
     assert!(faces[0].rect.iou(&around(&expected)) > 0.99);
-    assert_eq!((faces[0].score, faces[0].confidence.len()), (1.0, 98));
+    assert_eq!((faces[0].score, faces[0].landmarks.len()), (1.0, 98));
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn two_who_cross_keep_their_ids() {
 #[test]
 fn smoothed_landmarks_lag_little_and_jump_to_a_face_that_is_found_anew() {
     let mut rig = Rig::new(1);
-    rig.follower.set_smooth(Some(OneEuro::default()));
+    rig.follower.set_smoothing(Some(Smoothing::default()));
     rig.show_for(0.5, &[FakeFace::at(200.0, 200.0, 120.0)]);
     let jumped = rig.show(&[FakeFace::at(300.0, 200.0, 120.0)]);
     assert!((jumped[0].rect.center().x - 300.0).abs() < 0.1, "{:?}", jumped[0].rect);

@@ -36,7 +36,7 @@ impl HeadBox {
         let roll_rad = scheme.map_or(0.0, |scheme| roll_rad(landmarks, scheme));
         let turn =
             Similarity::<FrameSpace, FrameSpace>::about(Point::new(0.0, 0.0), Point::new(0.0, 0.0), 1.0, -roll_rad);
-        let upright = Rect::around(landmarks.iter().map(|l| turn.apply(l.position)))?;
+        let upright = Rect::around(landmarks.iter().map(|l| turn.apply(l.point)))?;
         let side = box_side.of(&upright);
         (side >= SMALLEST_SIDE).then(|| Self { center: turn.inverse().apply(upright.center()), side, roll_rad })
     }
@@ -66,7 +66,7 @@ impl HeadBox {
 /// The direction from the left to the right of the face. The line between the eyes says it best on a frontal face, but
 /// shrinks as the head turns aside; the line from the eyes down to the mouth does not. Their sum holds in both.
 fn roll_rad(landmarks: &[Landmark], scheme: Scheme) -> f32 {
-    let at = |i: usize| landmarks.get(i).map_or(Point::new(f32::NAN, f32::NAN), |l| l.position);
+    let at = |i: usize| landmarks.get(i).map_or(Point::new(f32::NAN, f32::NAN), |l| l.point);
     let (left, right) = scheme.outer_eye_corners();
     let (left_mouth, right_mouth) = scheme.mouth_corners();
     let (left, right) = (at(left), at(right));
@@ -113,7 +113,7 @@ mod tests {
         let face = FakeFace { roll_rad: 0.4, width: 0.15, ..FakeFace::at(200.0, 150.0, 80.0) };
         let mut landmarks = landmarks_of(&face);
         // On a profile the corners of the eyes are close together and any error turns the line between them.
-        landmarks[60].position.y += 3.0;
+        landmarks[60].point.y += 3.0;
         let found = HeadBox::around(&landmarks, Some(Scheme::Wflw98), BoxSide::Longer).unwrap();
         assert!((found.roll_rad - 0.4).abs() < 0.1, "{found:?}");
     }
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn landmarks_that_make_no_box_have_none() {
         let mut landmarks = landmarks_of(&FakeFace::at(200.0, 150.0, 80.0));
-        landmarks[5].position.x = f32::NAN;
+        landmarks[5].point.x = f32::NAN;
         assert_eq!(HeadBox::around(&landmarks, Some(Scheme::Wflw98), BoxSide::Longer), None);
         assert_eq!(
             HeadBox::around(&landmarks_of(&FakeFace::at(9.0, 9.0, 0.5)), Some(Scheme::Wflw98), BoxSide::Longer),

@@ -14,25 +14,27 @@
 mod follower;
 mod head_box;
 mod motion;
-mod one_euro;
 mod score;
+mod smoothing;
 mod tracker;
 
 #[cfg(test)]
 mod fakes;
 
 pub(crate) use head_box::HeadBox;
-pub use one_euro::OneEuro;
+pub use smoothing::Smoothing;
 pub use tracker::{Models, Tracker, TrackerOptions};
 
 use crate::runtime::detect::Detection;
-use crate::runtime::engine::{EngineError, Landmark, LandmarkTimes};
-use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity};
+use crate::runtime::engine::{EngineError, LandmarkTimes};
+use crate::runtime::geometry::{CropSpace, FrameSpace, Rect, Similarity};
 use crate::runtime::image::Frame;
+use crate::runtime::landmarks::{Landmark, Part, Scheme};
 use crate::runtime::model::{BoxSide, ModelError};
 
 /// What can go wrong when faces are followed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrackError {
     #[error("the frame is empty: it has {width}x{height} pixels")]
     EmptyFrame { width: usize, height: usize },
@@ -48,6 +50,7 @@ pub enum TrackError {
 
 /// A face in a frame.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Face {
     /// The same number is the same face, as long as it stays in sight or comes back within a second.
     pub id: u64,
@@ -55,14 +58,26 @@ pub struct Face {
     pub score: f32,
     /// The box around the landmarks.
     pub rect: Rect<FrameSpace>,
-    /// In the order of the model's scheme, smoothed if that was asked for.
-    pub landmarks: Vec<Point<FrameSpace>>,
-    /// Of each landmark, 0..=1; 0 beyond the border of the frame.
-    pub confidence: Vec<f32>,
+    /// In the order of the model's scheme, smoothed if [`TrackerOptions::smoothing`] says so.
+    pub landmarks: Vec<Landmark>,
+}
+
+impl Face {
+    /// The scheme of the landmarks, told by their number; `None` for a model of another scheme.
+    pub fn scheme(&self) -> Option<Scheme> {
+        Scheme::of_points(self.landmarks.len())
+    }
+
+    /// The landmarks of `part`, in the order that [`Scheme::part`] states; none if the scheme has none there.
+    pub fn part(&self, part: Part) -> impl ExactSizeIterator<Item = &Landmark> {
+        self.scheme().map_or(&[][..], |scheme| scheme.part(part)).iter().map(|&i| &self.landmarks[i])
+    }
 }
 
 /// How long the stages of one frame took, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct StageTimes {
     /// The detector; 0 where it did not run.
     pub detect_ms: f32,

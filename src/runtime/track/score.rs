@@ -22,7 +22,7 @@ const SMALLEST_EYES_TO_MOUTH: f32 = 0.12;
 pub(crate) fn blind_beyond_frame(landmarks: &mut [Landmark], width: usize, height: usize) {
     let (right, bottom) = (width as f32 - 0.5, height as f32 - 0.5);
     for landmark in landmarks {
-        let p = landmark.position;
+        let p = landmark.point;
         // Written so that "not a number" is outside.
         if !(p.x >= -0.5 && p.y >= -0.5 && p.x <= right && p.y <= bottom) {
             landmark.confidence = 0.0;
@@ -46,7 +46,7 @@ fn is_plausible(landmarks: &[Landmark], scheme: Option<Scheme>, searched: &HeadB
     let Some(scheme) = scheme else { return true };
     // The landmarks in a square of side 1, as upright as they were searched for.
     let upright = Similarity::<_, _>::about(searched.center, searched.center, 1.0 / found.side, -searched.roll_rad);
-    let at = |i: usize| upright.apply(landmarks[i].position);
+    let at = |i: usize| upright.apply(landmarks[i].point);
     let [mut left, mut top] = [f32::INFINITY; 2];
     let [mut right, mut bottom] = [f32::NEG_INFINITY; 2];
     for i in 0..landmarks.len() {

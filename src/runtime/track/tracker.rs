@@ -1,12 +1,12 @@
 //! The tracker that the library offers: the tracking loop with the real detector and landmark network.
 
 use super::follower::{Follower, FollowerOptions};
-use super::{Face, FindFaces, FindLandmarks, OneEuro, StageTimes, TrackError};
+use super::{Face, FindFaces, FindLandmarks, Smoothing, StageTimes, TrackError};
 use crate::runtime::detect::{Detection, Detector};
-use crate::runtime::engine::{Backend, EngineError, Landmark, LandmarkTimes, Landmarker, Outputs, Precision};
+use crate::runtime::engine::{Backend, EngineError, LandmarkTimes, Landmarker, Outputs, Precision};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Similarity};
 use crate::runtime::image::Frame;
-use crate::runtime::landmarks::Scheme;
+use crate::runtime::landmarks::{Landmark, Scheme};
 use crate::runtime::model::{BoxSide, Model, ModelError, default_detector, default_landmarks};
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ pub struct TrackerOptions {
     /// The most faces to follow at a time; at least 1.
     pub faces: usize,
     /// How landmarks are smoothed over time; `None`: not at all.
-    pub smooth: Option<OneEuro>,
+    pub smoothing: Option<Smoothing>,
     /// Busy threads at most; at least 1. A second one pays with several faces or a large network.
     pub threads: usize,
     /// The landmark network's arithmetic on the CPU.
@@ -26,7 +26,7 @@ pub struct TrackerOptions {
 impl Default for TrackerOptions {
     /// Four faces, smoothed, on one thread, with the models that come with the library.
     fn default() -> Self {
-        Self { faces: 4, smooth: Some(OneEuro::default()), threads: 1, precision: Precision::default() }
+        Self { faces: 4, smoothing: Some(Smoothing::default()), threads: 1, precision: Precision::default() }
     }
 }
 
@@ -92,14 +92,14 @@ impl Tracker {
         models: &Models,
         network: impl Fn(usize) -> Result<Landmarker, EngineError>,
     ) -> Result<Self, TrackError> {
-        let TrackerOptions { faces, smooth, threads, .. } = options;
+        let TrackerOptions { faces, smoothing, threads, .. } = options;
         if faces == 0 || threads == 0 {
             return Err(TrackError::Options { faces, threads });
         }
         let detector = Detector::new(&models.detector)?;
         let networks = (0..threads.min(faces)).map(network).collect::<Result<Vec<_>, _>>()?;
         let scheme = Scheme::of_points(models.landmarks.config().points);
-        let follower = Follower::new(detector, networks, FollowerOptions { faces, smooth, scheme });
+        let follower = Follower::new(detector, networks, FollowerOptions { faces, smoothing, scheme });
         Ok(Self { follower, start: Instant::now() })
     }
 
@@ -147,8 +147,8 @@ impl Tracker {
     }
 
     /// Smooths like this from now on; `None`: not at all.
-    pub fn set_smooth(&mut self, smooth: Option<OneEuro>) {
-        self.follower.set_smooth(smooth);
+    pub fn set_smoothing(&mut self, smoothing: Option<Smoothing>) {
+        self.follower.set_smoothing(smoothing);
     }
 
     /// How long the stages of the last frame took.

@@ -180,7 +180,7 @@ pub fn evaluate(
         if let Some(around) = around {
             let crop_from_frame = landmarker.crop_about(&around, 0.0);
             let landmarks = landmarker.predict(&frame, &crop_from_frame)?;
-            let points: Vec<Point<FrameSpace>> = landmarks.iter().map(|l| l.position).collect();
+            let points: Vec<Point<FrameSpace>> = landmarks.iter().map(|l| l.point).collect();
             face.landmarks = points.iter().map(|p| [p.x, p.y]).collect();
             face.score = landmarks.iter().map(|l| l.confidence).sum::<f32>() / landmarks.len() as f32;
             (face.error, face.error68) = errors(&points, sample, options.norm);

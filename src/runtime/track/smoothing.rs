@@ -6,10 +6,11 @@
 //! the same time count as [`SHORTEST_GAP_S`] apart.
 
 use crate::runtime::geometry::{FrameSpace, Point};
+use crate::runtime::landmarks::Landmark;
 
 /// The parameters of the filter.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OneEuro {
+pub struct Smoothing {
     /// Cutoff at rest, in Hz. Lower is steadier.
     pub min_cutoff_hz: f32,
     /// What a speed of one face size a second adds to the cutoff, in Hz. Higher follows motion sooner.
@@ -18,7 +19,7 @@ pub struct OneEuro {
     pub speed_cutoff_hz: f32,
 }
 
-impl Default for OneEuro {
+impl Default for Smoothing {
     fn default() -> Self {
         Self { min_cutoff_hz: 0.05, cutoff_per_speed: 80.0, speed_cutoff_hz: 1.0 }
     }
@@ -32,7 +33,7 @@ const SHORTEST_GAP_S: f64 = 0.004;
 
 /// One point's filter.
 #[derive(Clone, Copy, Debug)]
-struct State {
+struct PointFilter {
     raw: Point<FrameSpace>,
     smooth: Point<FrameSpace>,
     /// Face sizes a second.
@@ -42,14 +43,14 @@ struct State {
 /// The filters of a face's landmarks.
 #[derive(Clone, Debug)]
 pub(crate) struct Smoother {
-    parameters: OneEuro,
+    parameters: Smoothing,
     time_s: Option<f64>,
-    states: Vec<State>,
+    filters: Vec<PointFilter>,
 }
 
 impl Smoother {
-    pub(crate) fn new(parameters: OneEuro) -> Self {
-        Self { parameters, time_s: None, states: Vec::new() }
+    pub(crate) fn new(parameters: Smoothing) -> Self {
+        Self { parameters, time_s: None, filters: Vec::new() }
     }
 
     /// Forgets the past: the next points come out as they go in.
@@ -57,31 +58,33 @@ impl Smoother {
         self.time_s = None;
     }
 
-    /// Smooths `points` in place; `face_size` is the side of the face's box in pixels.
-    pub(crate) fn smooth(&mut self, time_s: f64, face_size: f32, points: &mut [Point<FrameSpace>]) {
+    /// Smooths the points of `landmarks` in place; `face_size` is the side of the face's box in pixels.
+    pub(crate) fn smooth(&mut self, time_s: f64, face_size: f32, landmarks: &mut [Landmark]) {
         let gap_s = self.time_s.map(|last| time_s - last);
         self.time_s = Some(time_s);
         let goes_on = gap_s.filter(|gap| (0.0..=LONGEST_GAP_S).contains(gap)).map(|gap| gap.max(SHORTEST_GAP_S));
-        let (Some(gap_s), true) = (goes_on, self.states.len() == points.len()) else {
-            self.states.clear();
-            self.states.extend(points.iter().map(|&p| State { raw: p, smooth: p, speed: [0.0; 2] }));
+        let (Some(gap_s), true) = (goes_on, self.filters.len() == landmarks.len()) else {
+            self.filters.clear();
+            let start = |l: &Landmark| PointFilter { raw: l.point, smooth: l.point, speed: [0.0; 2] };
+            self.filters.extend(landmarks.iter().map(start));
             return;
         };
         let gap_s = gap_s as f32;
-        let OneEuro { min_cutoff_hz, cutoff_per_speed, speed_cutoff_hz } = self.parameters;
+        let Smoothing { min_cutoff_hz, cutoff_per_speed, speed_cutoff_hz } = self.parameters;
         let speed_gain = gain(speed_cutoff_hz, gap_s);
         let per_pixel = 1.0 / (face_size.max(1.0) * gap_s);
-        for (state, point) in self.states.iter_mut().zip(points) {
-            let raw_speed = [(point.x - state.raw.x) * per_pixel, (point.y - state.raw.y) * per_pixel];
-            for (speed, raw) in state.speed.iter_mut().zip(raw_speed) {
+        for (filter, landmark) in self.filters.iter_mut().zip(landmarks) {
+            let point = landmark.point;
+            let raw_speed = [(point.x - filter.raw.x) * per_pixel, (point.y - filter.raw.y) * per_pixel];
+            for (speed, raw) in filter.speed.iter_mut().zip(raw_speed) {
                 *speed += speed_gain * (raw - *speed);
             }
-            let cutoff_hz = min_cutoff_hz + cutoff_per_speed * state.speed[0].hypot(state.speed[1]);
+            let cutoff_hz = min_cutoff_hz + cutoff_per_speed * filter.speed[0].hypot(filter.speed[1]);
             let gain = gain(cutoff_hz, gap_s);
-            state.smooth.x += gain * (point.x - state.smooth.x);
-            state.smooth.y += gain * (point.y - state.smooth.y);
-            state.raw = *point;
-            *point = state.smooth;
+            filter.smooth.x += gain * (point.x - filter.smooth.x);
+            filter.smooth.y += gain * (point.y - filter.smooth.y);
+            filter.raw = point;
+            landmark.point = filter.smooth;
         }
     }
 }
@@ -105,14 +108,18 @@ mod tests {
         rng.random_range(-1.0..1.0) * 3.0_f32.sqrt() * 0.003 * FACE_SIZE
     }
 
+    fn at(x: f32, y: f32) -> Landmark {
+        Landmark { point: Point::new(x, y), confidence: 1.0 }
+    }
+
     /// Smooths a path of one point, in pixels along x.
     fn smoothed(path: impl Iterator<Item = f32>) -> Vec<f32> {
-        let mut smoother = Smoother::new(OneEuro::default());
+        let mut smoother = Smoother::new(Smoothing::default());
         path.enumerate()
             .map(|(i, x)| {
-                let mut points = [Point::new(x, 50.0)];
+                let mut points = [at(x, 50.0)];
                 smoother.smooth(i as f64 * STEP_S, FACE_SIZE, &mut points);
-                points[0].x
+                points[0].point.x
             })
             .collect()
     }
@@ -147,13 +154,13 @@ mod tests {
     #[test]
     fn it_moves_near_and_far_faces_alike() {
         let path = |size: f32| {
-            let mut smoother = Smoother::new(OneEuro::default());
-            let mut points = [Point::new(0.0, 0.0)];
+            let mut smoother = Smoother::new(Smoothing::default());
+            let mut points = [at(0.0, 0.0)];
             for i in 0..20 {
-                points = [Point::new(size * 0.01 * (i as f32).sin(), size * 0.02 * i as f32)];
+                points = [at(size * 0.01 * (i as f32).sin(), size * 0.02 * i as f32)];
                 smoother.smooth(f64::from(i) * STEP_S, size, &mut points);
             }
-            Point::<FrameSpace>::new(points[0].x / size, points[0].y / size)
+            Point::<FrameSpace>::new(points[0].point.x / size, points[0].point.y / size)
         };
         assert!(path(50.0).distance(path(500.0)) < 1e-5);
     }
@@ -161,33 +168,33 @@ mod tests {
     #[test]
     fn time_that_runs_back_or_jumps_starts_anew() {
         for time_s in [0.5, 9.0, f64::NAN] {
-            let mut smoother = Smoother::new(OneEuro::default());
-            smoother.smooth(1.0, FACE_SIZE, &mut [Point::new(0.0, 0.0)]);
-            let mut points = [Point::new(7.0, 3.0)];
+            let mut smoother = Smoother::new(Smoothing::default());
+            smoother.smooth(1.0, FACE_SIZE, &mut [at(0.0, 0.0)]);
+            let mut points = [at(7.0, 3.0)];
             smoother.smooth(time_s, FACE_SIZE, &mut points);
-            assert_eq!(points, [Point::new(7.0, 3.0)], "at {time_s}");
+            assert_eq!(points, [at(7.0, 3.0)], "at {time_s}");
         }
     }
 
     #[test]
     fn time_that_stands_still_does_not() {
         let after = |time_s: f64| {
-            let mut smoother = Smoother::new(OneEuro::default());
-            smoother.smooth(1.0, FACE_SIZE, &mut [Point::new(0.0, 0.0)]);
-            let mut points = [Point::new(0.5, 0.0)];
+            let mut smoother = Smoother::new(Smoothing::default());
+            smoother.smooth(1.0, FACE_SIZE, &mut [at(0.0, 0.0)]);
+            let mut points = [at(0.5, 0.0)];
             smoother.smooth(time_s, FACE_SIZE, &mut points);
-            points[0].x
+            points[0].point.x
         };
         assert!(after(1.0) < 0.45 && (after(1.0) - after(1.0 + SHORTEST_GAP_S)).abs() < 1e-6, "{}", after(1.0));
     }
 
     #[test]
     fn after_a_reset_points_come_out_as_they_go_in() {
-        let mut smoother = Smoother::new(OneEuro::default());
-        smoother.smooth(0.0, FACE_SIZE, &mut [Point::new(0.0, 0.0)]);
+        let mut smoother = Smoother::new(Smoothing::default());
+        smoother.smooth(0.0, FACE_SIZE, &mut [at(0.0, 0.0)]);
         smoother.reset();
-        let mut points = [Point::new(7.0, 3.0)];
+        let mut points = [at(7.0, 3.0)];
         smoother.smooth(STEP_S, FACE_SIZE, &mut points);
-        assert_eq!(points, [Point::new(7.0, 3.0)]);
+        assert_eq!(points, [at(7.0, 3.0)]);
     }
 }
