@@ -1,7 +1,7 @@
 //! Colour conversion of camera pictures: ours against a plain loop and against the one in nokhwa.
 
 use awing::internals::Isa;
-use awing::internals::capture::convert::{Range, Yuv};
+use awing::internals::{Range, Yuv};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 

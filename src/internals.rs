@@ -4,6 +4,7 @@
 pub use crate::program::capture;
 pub use crate::program::synth::Scene;
 pub use crate::runtime::engine::{Engine, EngineOptions, Outputs};
+pub use crate::runtime::image::yuv::{Range, Yuv};
 pub use crate::runtime::landmarks::WFLW98_OF_IBUG68;
 pub use crate::runtime::model::graph::{Graph, Node, Operation, Parameter, Role};
 pub use crate::runtime::model::{ModelConfig, WeightFormat, default_detector, default_landmarks};

@@ -1,5 +1,5 @@
-//! Pictures: the RGB [`Frame`] that every source hands out, decoding of files, and the one bilinear crop that both
-//! training and tracking use.
+//! Pictures: the RGB [`Frame`] that every source hands out, the [`FrameView`] of a caller's own buffer, decoding of files,
+//! and the one bilinear crop that both training and tracking use.
 //!
 //! A frame is 8-bit RGB, row-major, three bytes a pixel. Crops come out as `f32` in 0..=1, RGB interleaved
 //! (height, width, 3), the layout that the networks read.
@@ -7,9 +7,12 @@
 mod crop;
 #[cfg(feature = "pictures")]
 mod picture_file;
+mod view;
+pub mod yuv;
 
 pub(crate) use crop::Cropper;
 pub use crop::{Border, crop_into};
+pub use view::{FrameView, PixelFormat};
 
 use std::path::PathBuf;
 
@@ -18,14 +21,17 @@ const MOST_PIXELS: u64 = 1 << 27;
 
 /// What can be wrong with a picture.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ImageError {
     #[error("a frame of {width}x{height} needs {expected} bytes of RGB, got {actual}")]
     WrongLength { width: usize, height: usize, expected: usize, actual: usize },
+    #[error("{actual} bytes hold no frame of {width}x{height} pixels in {format:?} with rows of {stride} bytes")]
+    Layout { width: usize, height: usize, stride: usize, format: PixelFormat, actual: usize },
     #[error("the picture {path} is too large: {width}x{height} pixels are more than {MOST_PIXELS}")]
     TooLarge { path: PathBuf, width: u32, height: u32 },
-    #[error("cannot read the picture {path}: {source}")]
+    #[error("cannot read the picture {path}")]
     Decode { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
-    #[error("cannot write the picture {path}: {source}")]
+    #[error("cannot write the picture {path}")]
     Encode { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
 }
 

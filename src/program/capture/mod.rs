@@ -6,7 +6,6 @@
 
 #[cfg(feature = "camera")]
 pub mod camera;
-pub mod convert;
 mod demo;
 mod ffmpeg;
 mod pictures;

@@ -3,9 +3,9 @@
 //! 8-bit planes, 4:2:0, 4:2:2, 4:4:4 and grey. Colours are BT.601 with the limited range (16..=235), as webcams and
 //! small videos have them, unless the header says full range.
 
-use super::convert::{Range, Yuv};
 use super::{CaptureError, Source};
 use crate::runtime::image::Frame;
+use crate::runtime::image::yuv::{Range, Yuv};
 use crate::runtime::simd::Isa;
 use std::io::Read;
 

@@ -1,6 +1,6 @@
 //! The face detector: frame in, boxes out.
 //!
-//! In: a [`Frame`] of any size. Out: boxes around faces, each with a score in 0..=1, the surest first. A box is tight
+//! In: a [`FrameView`] of any size. Out: boxes around faces, each with a score in 0..=1, the surest first. A box is tight
 //! around where the 98 landmarks would be: from the brows to the chin, from ear to ear.
 //!
 //! The detector is an hourglass of the same family as the landmark network, on the frame scaled so that its longer side
@@ -13,7 +13,7 @@ mod scale;
 use crate::runtime::engine::{Engine, EngineError, EngineOptions};
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
 use crate::runtime::heatmap::HeatmapView;
-use crate::runtime::image::Frame;
+use crate::runtime::image::FrameView;
 use crate::runtime::model::{Kind, Model};
 
 /// A face that the detector found.
@@ -62,7 +62,8 @@ impl Detector {
     ///
     /// # Errors
     /// As [`Engine::compile`]. A frame without pixels has no faces.
-    pub fn detect(&mut self, frame: &Frame) -> Result<&[Detection], EngineError> {
+    pub fn detect<'f>(&mut self, frame: impl Into<FrameView<'f>>) -> Result<&[Detection], EngineError> {
+        let frame = frame.into();
         self.detections.clear();
         if frame.width() == 0 || frame.height() == 0 {
             return Ok(&self.detections);
@@ -83,7 +84,7 @@ impl Detector {
             }
         }
         let Some(Compiled { engine, scaler }) = &mut self.compiled else { return Ok(&self.detections) };
-        scaler.scale(frame, engine.input_mut());
+        scaler.scale(&frame, engine.input_mut());
         engine.run();
         decode(&engine.output(), scaler.scale_factor(), &mut self.detections);
         Ok(&self.detections)

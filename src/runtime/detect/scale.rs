@@ -2,7 +2,7 @@
 //!
 //! Products and sums are rounded each by itself, so every instruction set gives the same picture to the last bit.
 
-use crate::runtime::image::Frame;
+use crate::runtime::image::FrameView;
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
 
 /// Scales frames of one size onto the detector's input.
@@ -16,6 +16,8 @@ pub(super) struct Scaler {
     line: Vec<f32>,
     /// An input row, and room for a vector.
     scaled: Vec<f32>,
+    /// A row of the frame, where that is not in RGB.
+    row: Vec<u8>,
 }
 
 /// Lanes of the widest vector.
@@ -48,6 +50,7 @@ impl Scaler {
             rows: spans(inner_height, height, scale),
             line: vec![0.0; width * 3 + MOST_LANES],
             scaled: vec![0.0; inner_width * 3 + MOST_LANES],
+            row: Vec::new(),
         }
     }
 
@@ -69,19 +72,20 @@ impl Scaler {
     ///
     /// # Panics
     /// If the frame has another size, or `out` is no canvas.
-    pub fn scale(&mut self, frame: &Frame, out: &mut [f32]) {
+    pub fn scale(&mut self, frame: &FrameView<'_>, out: &mut [f32]) {
         self.scale_with(Isa::active(), frame, out);
     }
 
-    fn scale_with(&mut self, isa: Isa, frame: &Frame, out: &mut [f32]) {
+    fn scale_with(&mut self, isa: Isa, frame: &FrameView<'_>, out: &mut [f32]) {
         assert!(self.is_for(frame.width(), frame.height()) && out.len() == self.canvas.0 * self.canvas.1 * 3);
+        self.row.resize(frame.row_scratch(), 0);
         dispatch(isa, Scaling { scaler: self, frame, out });
     }
 }
 
 struct Scaling<'a> {
     scaler: &'a mut Scaler,
-    frame: &'a Frame,
+    frame: &'a FrameView<'a>,
     out: &'a mut [f32],
 }
 
@@ -90,14 +94,13 @@ impl Kernel for Scaling<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self, s: S) {
-        let Self { scaler: Scaler { canvas, columns, rows, line, scaled, .. }, frame, out } = self;
-        let stride = frame.width() * 3;
+        let Self { scaler: Scaler { canvas, columns, rows, line, scaled, row: scratch, .. }, frame, out } = self;
         let inner = columns.len() * 3;
         out[rows.len() * canvas.1 * 3..].fill(0.0);
         for (rows, out) in rows.iter().zip(out.chunks_exact_mut(canvas.1 * 3)) {
             for row in rows.first..=rows.last {
                 let weight = rows.weight(row) * rows.factor * (1.0 / 255.0);
-                let values = &frame.rgb()[row * stride..(row + 1) * stride];
+                let values = frame.rgb_row(row, scratch);
                 if row == rows.first {
                     line.iter_mut().zip(values).for_each(|(sum, value)| *sum = weight * f32::from(*value));
                 } else {
@@ -156,6 +159,7 @@ fn spans(count: usize, length: usize, scale: f32) -> Vec<Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::image::Frame;
 
     #[test]
     fn the_mean_brightness_stays() {
@@ -166,7 +170,7 @@ mod tests {
             let mut scaler = Scaler::new(width, height, 192, 32);
             let (h, w) = scaler.canvas();
             let mut out = vec![f32::NAN; h * w * 3];
-            scaler.scale(&frame, &mut out);
+            scaler.scale(&(&frame).into(), &mut out);
             assert!(out.iter().all(|v| (0.0..=1.0001).contains(v)));
             let inner = (scaler.rows.len() * scaler.columns.len() * 3) as f64;
             let scaled = out.iter().map(|v| f64::from(*v)).sum::<f64>() / inner;
@@ -183,7 +187,7 @@ mod tests {
             let (h, w) = scaler.canvas();
             let mut scale = |isa| {
                 let mut out = vec![f32::NAN; h * w * 3];
-                scaler.scale_with(isa, &frame, &mut out);
+                scaler.scale_with(isa, &(&frame).into(), &mut out);
                 out
             };
             let expected = scale(Isa::Portable);
@@ -200,7 +204,7 @@ mod tests {
         let mut scaler = Scaler::new(576, 288, 192, 32);
         assert_eq!(scaler.canvas(), (96, 192));
         let mut out = vec![0.0; 96 * 192 * 3];
-        scaler.scale(&frame, &mut out);
+        scaler.scale(&(&frame).into(), &mut out);
         assert!((out[(192 + 2) * 3] - 1.0 / 9.0).abs() < 1e-4);
         assert!((out.iter().sum::<f32>() - 1.0 / 9.0).abs() < 1e-3);
     }

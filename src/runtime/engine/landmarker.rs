@@ -3,7 +3,7 @@
 use super::{Backend, Engine, EngineError, EngineOptions, Executor, Outputs, Precision};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Rect, Similarity, crop_from_frame, heatmap_from_crop};
 use crate::runtime::heatmap::{Calibration, Decoding, HeatmapView, Peak, decode};
-use crate::runtime::image::{Border, Cropper, Frame};
+use crate::runtime::image::{Border, Cropper, FrameView};
 use crate::runtime::landmarks::{Landmark, Scheme};
 use crate::runtime::model::{BoxSide, CropConvention, Model};
 use std::time::Instant;
@@ -125,27 +125,28 @@ impl Landmarker {
         self.times
     }
 
-    /// Takes the memory that crops of frames of `width` x `height` pixels need, which [`Self::predict`] takes otherwise.
-    pub fn reserve(&mut self, width: usize, height: usize) {
-        self.cropper.reserve(width, height);
+    /// Takes the memory that crops of such a frame need, which [`Self::predict`] takes otherwise.
+    pub fn reserve(&mut self, frame: &FrameView<'_>) {
+        self.cropper.reserve(frame);
     }
 
     /// The landmarks of the face in the crop.
     ///
     /// # Errors
     /// [`EngineError::EmptyFrame`]; [`EngineError::Executor`], on a backend only.
-    pub fn predict(
+    pub fn predict<'f>(
         &mut self,
-        frame: &Frame,
+        frame: impl Into<FrameView<'f>>,
         crop_from_frame: &Similarity<CropSpace, FrameSpace>,
     ) -> Result<&[Landmark], EngineError> {
+        let frame = frame.into();
         let (width, height) = (frame.width(), frame.height());
         if width == 0 || height == 0 {
             return Err(EngineError::EmptyFrame { width, height });
         }
         let start = Instant::now();
         let input = self.executor.input_mut();
-        self.cropper.crop_into(frame, crop_from_frame, self.input_size, Border::Replicate, input);
+        self.cropper.crop_into(&frame, crop_from_frame, self.input_size, Border::Replicate, input);
         let cropped = Instant::now();
         self.executor.run()?;
         let maps = self.executor.output();

@@ -10,7 +10,7 @@
 mod blocks;
 mod sample;
 
-use super::Frame;
+use super::FrameView;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Similarity};
 use crate::runtime::simd::Isa;
 use blocks::Blocks;
@@ -37,8 +37,8 @@ const AVERAGED_BELOW_SCALE: f32 = 0.6;
 ///
 /// # Panics
 /// If `out` has another length, or the frame is empty.
-pub fn crop_into(
-    frame: &Frame,
+pub fn crop_into<'f>(
+    frame: impl Into<FrameView<'f>>,
     crop_from_frame: &Similarity<CropSpace, FrameSpace>,
     crop_size: usize,
     border: Border,
@@ -47,31 +47,37 @@ pub fn crop_into(
     thread_local! {
         static CROPPER: RefCell<Cropper> = const { RefCell::new(Cropper::new()) };
     }
-    CROPPER.with_borrow_mut(|cropper| cropper.crop_into(frame, crop_from_frame, crop_size, border, out));
+    CROPPER.with_borrow_mut(|cropper| cropper.crop_into(&frame.into(), crop_from_frame, crop_size, border, out));
 }
 
-/// [`crop_into`] with room of its own for averaged blocks, so that it is known when memory is taken.
+/// [`crop_into`] with memory of its own, so that it is known when memory is taken.
 pub(crate) struct Cropper {
+    /// The part of the frame that the crop shows, where the frame is not in RGB.
+    window: Vec<u8>,
     sums: Vec<u16>,
     means: Vec<u8>,
 }
 
 impl Cropper {
     pub const fn new() -> Self {
-        Self { sums: Vec::new(), means: Vec::new() }
+        Self { window: Vec::new(), sums: Vec::new(), means: Vec::new() }
     }
 
-    /// Takes the memory that any crop of a frame of `width` x `height` pixels needs.
-    pub fn reserve(&mut self, width: usize, height: usize) {
-        let (sums, means) = Blocks::most_room(width, height);
+    /// Takes the memory that any crop of such a frame needs.
+    pub fn reserve(&mut self, frame: &FrameView<'_>) {
+        let (sums, means) = Blocks::most_room(frame.width(), frame.height());
         self.sums.reserve(sums.saturating_sub(self.sums.len()));
         self.means.reserve(means.saturating_sub(self.means.len()));
+        if frame.as_rgb().is_none() {
+            let whole = frame.width() * frame.height() * 3;
+            self.window.reserve(whole.saturating_sub(self.window.len()));
+        }
     }
 
     /// As the function of this name.
     pub fn crop_into(
         &mut self,
-        frame: &Frame,
+        frame: &FrameView<'_>,
         crop_from_frame: &Similarity<CropSpace, FrameSpace>,
         crop_size: usize,
         border: Border,
@@ -83,7 +89,7 @@ impl Cropper {
     fn crop_with(
         &mut self,
         isa: Isa,
-        frame: &Frame,
+        frame: &FrameView<'_>,
         crop_from_frame: &Similarity<CropSpace, FrameSpace>,
         crop_size: usize,
         border: Border,
@@ -94,18 +100,38 @@ impl Cropper {
             crop_size * crop_size * 3,
             "a crop of {crop_size} pixels a side has three values a pixel"
         );
-        assert!(frame.width > 0 && frame.height > 0, "an empty frame has no crop");
+        let (width, height) = (frame.width(), frame.height());
+        assert!(width > 0 && height > 0, "an empty frame has no crop");
         let frame_from_crop = crop_from_frame.inverse();
         let side = block_side(crop_from_frame.scale());
+        let blocks = Blocks::under((width, height), &frame_from_crop, crop_size, side);
+        let pixels = match frame.as_rgb() {
+            Some((rgb, stride)) => Pixels { rgb, width, height, step: 3, stride, skipped: 0 },
+            None => convert(frame, &blocks, &mut self.window),
+        };
         if side == 1 {
-            let whole = Pixels { rgb: &frame.rgb, width: frame.width, height: frame.height, step: 3 };
-            sample(isa, &whole, &frame_from_crop, crop_size, border, out);
-            return;
+            sample(isa, &pixels, &frame_from_crop, crop_size, border, out);
+        } else {
+            let averaged = blocks.average(isa, &pixels, &mut self.sums, &mut self.means);
+            sample(isa, &averaged, &frame_from_crop.then(&blocks.blocks_from_frame()), crop_size, border, out);
         }
-        let blocks = Blocks::under(frame, &frame_from_crop, crop_size, side);
-        let averaged = blocks.average(isa, frame, &mut self.sums, &mut self.means);
-        sample(isa, &averaged, &frame_from_crop.then(&blocks.blocks_from_frame()), crop_size, border, out);
     }
+}
+
+/// The pixels of the blocks, as RGB in `window`.
+fn convert<'w>(frame: &FrameView<'_>, blocks: &Blocks, window: &'w mut Vec<u8>) -> Pixels<'w> {
+    let (columns, rows) = blocks.pixels(frame.width(), frame.height());
+    // A position beyond the frame is sampled between the last two pixels. Pairs of pixels share their chroma.
+    let first_column = columns.start.min(frame.width().saturating_sub(2)) & !1;
+    let columns = first_column..columns.end.next_multiple_of(2).min(frame.width());
+    let rows = rows.start.min(frame.height().saturating_sub(2))..rows.end;
+    let stride = columns.len() * 3;
+    window.resize(stride * rows.len(), 0);
+    for (row, rgb) in rows.clone().zip(window.chunks_exact_mut(stride)) {
+        frame.read_row(row, columns.clone(), rgb);
+    }
+    let (width, height) = (frame.width(), frame.height());
+    Pixels { rgb: window, width, height, step: 3, stride, skipped: rows.start * stride + columns.start * 3 }
 }
 
 /// The side of the blocks that are averaged at a scale of `scale` crop pixels per frame pixel.
@@ -117,6 +143,8 @@ fn block_side(scale: f32) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Frame;
+    use super::super::view::tests::{FORMATS, stored};
     use super::*;
     use crate::runtime::geometry::{Point, crop_from_frame};
 
@@ -218,13 +246,37 @@ mod tests {
                     let transform = crop_from_frame(Point::new(x, 118.7), side, angle, size);
                     let crop = |isa| {
                         let mut out = vec![f32::NAN; size * size * 3];
-                        Cropper::new().crop_with(isa, &frame, &transform, size, border, &mut out);
+                        Cropper::new().crop_with(isa, &(&frame).into(), &transform, size, border, &mut out);
                         out
                     };
                     let expected = crop(Isa::Portable);
                     assert!(expected.iter().all(|v| (0.0..=1.0).contains(v)));
                     for isa in Isa::available() {
                         assert!(crop(isa) == expected, "{}, {size} from {side} at {x}", isa.name());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_crop_of_any_format_is_that_of_the_converted_frame_to_the_last_bit() {
+        let frame = noise(322, 241);
+        for format in FORMATS {
+            let stride = 322 * 4 + 10;
+            let bytes = stored(&frame, format, stride);
+            let view = FrameView::new(&bytes, 322, 241, stride, format).unwrap();
+            let whole = view.to_frame();
+            let mut cropper = Cropper::new();
+            for (size, side) in [(128, 128.0), (50, 110.0), (33, 99.0), (31, 200.0), (16, 3000.0)] {
+                for (x, angle) in [(160.0, 0.0), (150.3, 0.4), (20.0, -0.2), (310.0, 2.0), (900.0, 0.1)] {
+                    for border in [Border::Black, Border::Replicate] {
+                        let transform = crop_from_frame(Point::new(x, 118.7), side, angle, size);
+                        let (mut expected, mut actual) =
+                            (vec![f32::NAN; size * size * 3], vec![f32::NAN; size * size * 3]);
+                        crop_into(&whole, &transform, size, border, &mut expected);
+                        cropper.crop_into(&view, &transform, size, border, &mut actual);
+                        assert!(actual == expected, "{format:?}, {size} from {side} at {x}");
                     }
                 }
             }

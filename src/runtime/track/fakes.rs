@@ -3,7 +3,7 @@
 use super::head_box::HeadBox;
 use super::{Detection, FindFaces, FindLandmarks, Landmark, LandmarkTimes, TrackError};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity};
-use crate::runtime::image::Frame;
+use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::WFLW_POINTS;
 use crate::runtime::model::BoxSide;
 use std::f32::consts::{PI, TAU};
@@ -122,7 +122,7 @@ impl FakeDetector {
 }
 
 impl FindFaces for FakeDetector {
-    fn find_faces(&mut self, _: &Frame) -> Result<&[Detection], TrackError> {
+    fn find_faces(&mut self, _: &FrameView<'_>) -> Result<&[Detection], TrackError> {
         let mut state = self.scene.state();
         state.detector_calls += 1;
         self.found.clear();
@@ -158,12 +158,12 @@ impl FindLandmarks for FakeNetwork {
         128
     }
 
-    fn reserve(&mut self, _: usize, _: usize) {}
+    fn reserve(&mut self, _: &FrameView<'_>) {}
 
     /// The face nearest to the middle of the crop; on a wall, points anywhere of little confidence.
     fn find_landmarks(
         &mut self,
-        _: &Frame,
+        _: &FrameView<'_>,
         crop_from_frame: &Similarity<CropSpace, FrameSpace>,
     ) -> Result<&[Landmark], TrackError> {
         let mut state = self.scene.state();

@@ -10,7 +10,7 @@ use super::smoothing::{Smoother, Smoothing};
 use super::{Detection, Face, FindFaces, FindLandmarks, Landmark, LandmarkTimes, StageTimes, TrackError};
 use crate::runtime::engine::Workers;
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
-use crate::runtime::image::Frame;
+use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::Scheme;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -173,7 +173,7 @@ impl Look {
     /// Looks at the crop about `searched`. `head` stays what it was if the landmarks make no box.
     fn at(
         &mut self,
-        frame: &Frame,
+        frame: &FrameView<'_>,
         searched: &HeadBox,
         network: &mut impl FindLandmarks,
         scheme: Option<Scheme>,
@@ -269,7 +269,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     }
 
     /// The faces in `frame`, taken at `time_s`.
-    pub(crate) fn track(&mut self, frame: &Frame, time_s: f64) -> Result<&[Face], TrackError> {
+    pub(crate) fn track(&mut self, frame: &FrameView<'_>, time_s: f64) -> Result<&[Face], TrackError> {
         let (width, height) = (frame.width(), frame.height());
         if width == 0 || height == 0 {
             return Err(TrackError::EmptyFrame { width, height });
@@ -280,7 +280,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         let start = Instant::now();
         self.times = StageTimes::default();
         for network in &mut self.networks {
-            network.get_mut().unwrap_or_else(PoisonError::into_inner).reserve(width, height);
+            network.get_mut().unwrap_or_else(PoisonError::into_inner).reserve(frame);
         }
         self.late_frames = if time_s < self.time_s { self.late_frames + 1 } else { 0 };
         let time_s = if time_s < self.time_s - JITTER_S || self.late_frames > LATE_FRAMES {
@@ -348,7 +348,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     }
 
     /// Looks for every face where it was in the last frame.
-    fn follow(&mut self, frame: &Frame, time_s: f64) -> Result<(), TrackError> {
+    fn follow(&mut self, frame: &FrameView<'_>, time_s: f64) -> Result<(), TrackError> {
         let scheme = self.options.scheme;
         let mut followed = self.followed();
         let is_place_free = followed < self.options.faces;
@@ -423,7 +423,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     }
 
     /// Searches the whole frame for faces that are not followed.
-    fn detect(&mut self, frame: &Frame, time_s: f64) -> Result<(), TrackError> {
+    fn detect(&mut self, frame: &FrameView<'_>, time_s: f64) -> Result<(), TrackError> {
         let start = Instant::now();
         self.detections.clear();
         self.detections.extend_from_slice(self.detector.find_faces(frame)?);
@@ -468,7 +468,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     }
 
     /// The landmarks of a detected face: once to see how the head is turned, once more in a crop that is made for it.
-    fn look_closer(&mut self, frame: &Frame, rect: &Rect<FrameSpace>) -> Result<(), TrackError> {
+    fn look_closer(&mut self, frame: &FrameView<'_>, rect: &Rect<FrameSpace>) -> Result<(), TrackError> {
         let network = self.networks[0].get_mut().unwrap_or_else(PoisonError::into_inner);
         let scheme = self.options.scheme;
         self.look.at(frame, &HeadBox::upright(rect, network.box_side()), network, scheme)?;

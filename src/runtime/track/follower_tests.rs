@@ -2,6 +2,7 @@
 
 use super::super::fakes::{FakeDetector, FakeFace, FakeNetwork, FakeScene};
 use super::*;
+use crate::runtime::image::Frame;
 
 const STEP_S: f64 = 1.0 / 30.0;
 
@@ -30,7 +31,7 @@ impl Rig {
     fn show(&mut self, faces: &[FakeFace]) -> Vec<Face> {
         self.scene.show(faces);
         self.time_s += STEP_S;
-        self.follower.track(&self.frame, self.time_s).unwrap().to_vec()
+        self.follower.track(&(&self.frame).into(), self.time_s).unwrap().to_vec()
     }
 
     /// The same faces for some seconds; what was found in the last frame.
@@ -205,7 +206,7 @@ fn frames_a_little_out_of_order_change_nothing() {
         assert_eq!(ids(&rig.show(&[face])), [1]);
     }
     assert_eq!(rig.scene.detector_calls(), calls);
-    let error = rig.follower.track(&rig.frame, f64::NAN).unwrap_err();
+    let error = rig.follower.track(&(&rig.frame).into(), f64::NAN).unwrap_err();
     assert!(matches!(error, TrackError::Time { .. }), "{error}");
     assert_eq!(ids(&rig.show(&[face])), [1]);
 }
@@ -359,6 +360,6 @@ fn several_threads_see_what_one_sees() {
 fn an_empty_frame_is_refused() {
     let mut rig = Rig::new(1);
     rig.frame = Frame::filled(0, 480, [0; 3]);
-    let error = rig.follower.track(&rig.frame, 0.0).unwrap_err();
+    let error = rig.follower.track(&(&rig.frame).into(), 0.0).unwrap_err();
     assert!(matches!(error, TrackError::EmptyFrame { width: 0, height: 480 }), "{error}");
 }

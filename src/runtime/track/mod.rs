@@ -28,7 +28,7 @@ pub use tracker::{Models, Tracker, TrackerOptions};
 use crate::runtime::detect::Detection;
 use crate::runtime::engine::{EngineError, LandmarkTimes};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Rect, Similarity};
-use crate::runtime::image::Frame;
+use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::{Landmark, Part, Scheme};
 use crate::runtime::model::{BoxSide, ModelError};
 
@@ -98,7 +98,7 @@ pub struct StageTimes {
 /// Finds faces in a whole frame. The tracker is tested with one that needs no model.
 pub(crate) trait FindFaces {
     /// All faces in the frame.
-    fn find_faces(&mut self, frame: &Frame) -> Result<&[Detection], TrackError>;
+    fn find_faces(&mut self, frame: &FrameView<'_>) -> Result<&[Detection], TrackError>;
 }
 
 /// Finds the landmarks of one face.
@@ -109,12 +109,12 @@ pub(crate) trait FindLandmarks: Send {
     fn crop_scale(&self) -> f32;
     /// Pixels a side of the crop.
     fn input_size(&self) -> usize;
-    /// Takes the memory for frames of `width` x `height` pixels, whichever thread comes to need it and when.
-    fn reserve(&mut self, width: usize, height: usize);
+    /// Takes the memory that such a frame needs, whichever thread comes to need it and when.
+    fn reserve(&mut self, frame: &FrameView<'_>);
     /// The landmarks of the face that the crop shows, in pixels of the frame.
     fn find_landmarks(
         &mut self,
-        frame: &Frame,
+        frame: &FrameView<'_>,
         crop_from_frame: &Similarity<CropSpace, FrameSpace>,
     ) -> Result<&[Landmark], TrackError>;
     /// Of the last call of [`Self::find_landmarks`].

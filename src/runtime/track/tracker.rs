@@ -5,7 +5,7 @@ use super::{Face, FindFaces, FindLandmarks, Smoothing, StageTimes, TrackError};
 use crate::runtime::detect::{Detection, Detector};
 use crate::runtime::engine::{Backend, EngineError, LandmarkTimes, Landmarker, Outputs, Precision};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Similarity};
-use crate::runtime::image::Frame;
+use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::{Landmark, Scheme};
 use crate::runtime::model::{BoxSide, Model, ModelError, default_detector, default_landmarks};
 use std::time::Instant;
@@ -107,7 +107,7 @@ impl Tracker {
     ///
     /// # Errors
     /// As [`Self::track_at`].
-    pub fn track(&mut self, frame: &Frame) -> Result<&[Face], TrackError> {
+    pub fn track<'f>(&mut self, frame: impl Into<FrameView<'f>>) -> Result<&[Face], TrackError> {
         let time_s = self.start.elapsed().as_secs_f64();
         self.track_at(frame, time_s)
     }
@@ -120,20 +120,21 @@ impl Tracker {
     /// # Errors
     /// [`TrackError::EmptyFrame`]; [`TrackError::Time`] if `time_s` is no number; [`TrackError::Engine`] if a network
     /// fails.
-    pub fn track_at(&mut self, frame: &Frame, time_s: f64) -> Result<&[Face], TrackError> {
-        self.follower.track(frame, time_s)
+    pub fn track_at<'f>(&mut self, frame: impl Into<FrameView<'f>>, time_s: f64) -> Result<&[Face], TrackError> {
+        self.follower.track(&frame.into(), time_s)
     }
 
     /// What the detector alone finds in a frame, the surest first; the faces that are followed are left as they are.
     ///
     /// # Errors
     /// As [`Self::track_at`].
-    pub fn detect(&mut self, frame: &Frame) -> Result<&[Detection], TrackError> {
+    pub fn detect<'f>(&mut self, frame: impl Into<FrameView<'f>>) -> Result<&[Detection], TrackError> {
+        let frame = frame.into();
         let (width, height) = (frame.width(), frame.height());
         if width == 0 || height == 0 {
             return Err(TrackError::EmptyFrame { width, height });
         }
-        self.follower.detector_mut().find_faces(frame)
+        self.follower.detector_mut().find_faces(&frame)
     }
 
     /// Forgets the faces: what comes next has nothing to do with what was, as with the next picture of a folder.
@@ -158,8 +159,8 @@ impl Tracker {
 }
 
 impl FindFaces for Detector {
-    fn find_faces(&mut self, frame: &Frame) -> Result<&[Detection], TrackError> {
-        Ok(self.detect(frame)?)
+    fn find_faces(&mut self, frame: &FrameView<'_>) -> Result<&[Detection], TrackError> {
+        Ok(self.detect(*frame)?)
     }
 }
 
@@ -176,16 +177,16 @@ impl FindLandmarks for Landmarker {
         self.input_size()
     }
 
-    fn reserve(&mut self, width: usize, height: usize) {
-        self.reserve(width, height);
+    fn reserve(&mut self, frame: &FrameView<'_>) {
+        self.reserve(frame);
     }
 
     fn find_landmarks(
         &mut self,
-        frame: &Frame,
+        frame: &FrameView<'_>,
         crop_from_frame: &Similarity<CropSpace, FrameSpace>,
     ) -> Result<&[Landmark], TrackError> {
-        Ok(self.predict(frame, crop_from_frame)?)
+        Ok(self.predict(*frame, crop_from_frame)?)
     }
 
     fn times(&self) -> LandmarkTimes {

@@ -59,7 +59,7 @@ pub(super) fn occlude(
     let mut square = vec![0.0; size * size * 3];
     match patch {
         Some(Donor { frame, center, side }) if size > 0 && side > 0.0 => {
-            crop_into(&frame, &crop_from_frame(center, side, 0.0, size), size, Border::Replicate, &mut square);
+            crop_into(&*frame, &crop_from_frame(center, side, 0.0, size), size, Border::Replicate, &mut square);
         }
         _ => square.as_chunks_mut::<3>().0.fill(color),
     }

@@ -5,8 +5,8 @@
 //! NV12 are converted without new memory; the JPEG decoder has tables of its own that it makes anew for each picture.
 
 use super::mode::PixelFormat;
-use crate::program::capture::convert::{Range, Yuv};
 use crate::runtime::image::Frame;
+use crate::runtime::image::yuv::{Range, Yuv};
 use crate::runtime::simd::Isa;
 use std::fmt;
 use zune_core::bytestream::ZCursor;

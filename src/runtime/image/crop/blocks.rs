@@ -2,8 +2,8 @@
 
 use super::sample::Pixels;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Similarity};
-use crate::runtime::image::Frame;
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
+use std::ops::Range;
 
 /// The largest side of a block: sums of so many 8-bit values fit into 16 bits.
 pub(super) const MAX_SIDE: f32 = 256.0;
@@ -30,7 +30,7 @@ impl Blocks {
     }
 
     pub(super) fn under(
-        frame: &Frame,
+        (frame_width, frame_height): (usize, usize),
         frame_from_crop: &Similarity<FrameSpace, CropSpace>,
         crop_size: usize,
         side: usize,
@@ -46,9 +46,16 @@ impl Blocks {
             let first = ((low / side as f32 - 2.0).max(0.0) as usize).min(last);
             (first, ((high / side as f32 + 2.0).max(0.0) as usize).clamp(first, last) - first + 1)
         };
-        let (left, width) = range(|p| p.x, frame.width());
-        let (top, height) = range(|p| p.y, frame.height());
+        let (left, width) = range(|p| p.x, frame_width);
+        let (top, height) = range(|p| p.y, frame_height);
         Self { side, left, top, width, height }
+    }
+
+    /// The columns and rows of pixels that the blocks cover in a frame of `width` x `height` pixels.
+    pub(super) fn pixels(&self, width: usize, height: usize) -> (Range<usize>, Range<usize>) {
+        let range =
+            |first: usize, count: usize, length: usize| first * self.side..((first + count) * self.side).min(length);
+        (range(self.left, self.width, width), range(self.top, self.height, height))
     }
 
     /// From pixels to blocks, counted from the first one: block X covers the pixels `side * X .. side * (X + 1)`.
@@ -62,21 +69,22 @@ impl Blocks {
     pub(super) fn average<'m>(
         &self,
         isa: Isa,
-        frame: &Frame,
+        pixels: &Pixels<'_>,
         sums: &mut Vec<u16>,
         means: &'m mut Vec<u8>,
     ) -> Pixels<'m> {
         let step = if self.side <= WIDEST_GAP { self.side * 3 } else { 3 };
         sums.resize(self.width * self.side * 3, 0);
         means.resize(self.width * self.height * step, 0);
-        dispatch(isa, Average { blocks: self, frame, sums, means, step });
-        Pixels { rgb: means, width: self.width, height: self.height, step }
+        dispatch(isa, Average { blocks: self, pixels, sums, means, step });
+        let stride = self.width * step;
+        Pixels { rgb: means, width: self.width, height: self.height, step, stride, skipped: 0 }
     }
 }
 
 struct Average<'a> {
     blocks: &'a Blocks,
-    frame: &'a Frame,
+    pixels: &'a Pixels<'a>,
     sums: &'a mut [u16],
     means: &'a mut [u8],
     step: usize,
@@ -87,14 +95,14 @@ impl Kernel for Average<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self, _: S) {
-        let Self { blocks, frame, sums, means, step } = self;
+        let Self { blocks, pixels, sums, means, step } = self;
         let side = blocks.side;
         let first = blocks.left * side;
-        let available = (blocks.width * side).min(frame.width() - first);
+        let available = (blocks.width * side).min(pixels.width - first);
         for (row, means) in means.chunks_exact_mut(blocks.width * step).enumerate() {
             for line in 0..side {
-                let y = ((blocks.top + row) * side + line).min(frame.height() - 1);
-                let source = &frame.rgb()[(y * frame.width() + first) * 3..][..available * 3];
+                let y = ((blocks.top + row) * side + line).min(pixels.height - 1);
+                let source = &pixels.rgb[y * pixels.stride + first * 3 - pixels.skipped..][..available * 3];
                 if line == 0 {
                     sums.iter_mut().zip(source).for_each(|(sum, &value)| *sum = u16::from(value));
                 } else {

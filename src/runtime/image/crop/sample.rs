@@ -4,14 +4,19 @@ use super::Border;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Similarity};
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
 
-/// 8-bit RGB pixels, rows without gaps between them.
+/// 8-bit RGB pixels of a picture, or of the part of it that is sampled.
 #[derive(Clone, Copy)]
 pub(super) struct Pixels<'a> {
     pub rgb: &'a [u8],
+    /// Of the whole picture.
     pub width: usize,
     pub height: usize,
     /// Bytes from one pixel to the next, at least 3.
     pub step: usize,
+    /// Bytes from one row to the next.
+    pub stride: usize,
+    /// Bytes from where the picture's first pixel would lie to the beginning of `rgb`, which may be a part of the picture.
+    pub skipped: usize,
 }
 
 /// Writes `crop_size * crop_size` pixels in 0..=1 to `out`.
@@ -103,7 +108,7 @@ unsafe fn sample_group<S: Simd>(
     border: Border,
     out: &mut [f32; GROUP * 3],
 ) {
-    let stride = pixels.width * pixels.step;
+    let stride = pixels.stride;
     // Of each neighbour four bytes are read; at the last pixel of the picture the fourth may be one too many.
     let neighbours = [0, pixels.step, stride, stride + pixels.step];
     let read = neighbours[3] + 4;
@@ -129,9 +134,9 @@ unsafe fn sample_group<S: Simd>(
         // Products of 32-bit numbers, for which there are vector instructions.
         let whole = |position: i64| u64::from((position >> FRACTION_BITS) as u32);
         let place = whole(y) * u64::from(stride as u32) + whole(x) * u64::from(pixels.step as u32);
-        places[i] = place as usize;
+        places[i] = (place as usize).wrapping_sub(pixels.skipped);
         (fx[i], fy[i]) = (fraction(x), fraction(y));
-        is_readable &= places[i] + read <= pixels.rgb.len();
+        is_readable &= places[i].saturating_add(read) <= pixels.rgb.len();
     }
     if !is_readable {
         return sample_each(pixels, start, steps, border, out);
@@ -176,7 +181,7 @@ fn interpolate_at_border(pixels: &Pixels<'_>, x: i64, y: i64, border: Border) ->
         if border == Border::Black && (x, y) != (nearest_x, nearest_y) {
             continue;
         }
-        let at = (nearest_y as usize * pixels.width + nearest_x as usize) * pixels.step;
+        let at = nearest_y as usize * pixels.stride + nearest_x as usize * pixels.step - pixels.skipped;
         for (s, &value) in sum.iter_mut().zip(&pixels.rgb[at..at + 3]) {
             *s += weight * f32::from(value);
         }
