@@ -1,4 +1,4 @@
-//! Colour conversion of camera pictures: ours against a plain loop and against the one in nokhwa.
+//! Colour conversion of camera pictures against a plain loop. `rivals/nokhwa` compares it with the conversion in nokhwa.
 
 use awing::internals::Isa;
 use awing::internals::{Range, Yuv};
@@ -26,9 +26,6 @@ fn convert(criterion: &mut Criterion) {
     let mut rgb = vec![0; WIDTH * HEIGHT * 3];
     let mut group = criterion.benchmark_group("640x480 to RGB");
     group.bench_function("YUYV, plain loop", |b| b.iter(|| plain(black_box(&bytes), &mut rgb)));
-    group.bench_function("YUYV, nokhwa", |b| {
-        b.iter(|| nokhwa::utils::buf_yuyv422_to_rgb(black_box(&bytes), &mut rgb, false).expect("the sizes fit"));
-    });
     for isa in Isa::available() {
         let layouts = [
             ("YUYV", Yuv::Yuyv { bytes: &bytes, stride: WIDTH * 2 }),

@@ -92,7 +92,7 @@ fn only_cameras_that_capture_are_listed() {
     let list = |arguments: &str| {
         let mut awing = rig.awing(arguments);
         assert!(awing.end().success(), "{}", awing.said());
-        assert!(awing.said().contains("camera 3 is left out: you may not use /dev/video3"), "{}", awing.said());
+        assert!(awing.said().contains("skipped camera 3: no permission to open /dev/video3"), "{}", awing.said());
         awing.written().join("\n")
     };
     let table = list("cameras");
@@ -113,7 +113,7 @@ fn a_driver_that_does_not_say_what_it_can_do_is_left_out_and_the_next_one_taken(
     rig.add(1, &named("Front camera"));
     let mut awing = rig.awing("cameras");
     assert!(awing.end().success());
-    assert!(awing.said().contains("camera 0 is left out: its driver does not answer"), "{}", awing.said());
+    assert!(awing.said().contains("skipped camera 0: its driver does not answer"), "{}", awing.said());
     assert!(awing.written()[0].contains("Front camera"), "{:?}", awing.written());
     let mut awing = rig.awing("--headless --json - --frames 2");
     assert!(awing.end().success());
@@ -195,7 +195,7 @@ fn a_camera_that_sends_only_damaged_pictures_is_told_from_one_that_is_silent() {
     awing.wait_until_said("sends only damaged JPEG pictures");
     rig.set(0, "mode MJPG 640 480 1 30");
     awing.wait_for_frames(3);
-    awing.wait_until_said("delivers again");
+    awing.wait_until_said("is back");
     awing.interrupt();
 }
 
@@ -203,14 +203,14 @@ fn a_camera_that_sends_only_damaged_pictures_is_told_from_one_that_is_silent() {
 fn a_silent_camera_is_told_and_tried_again_until_it_delivers() {
     let rig = Rig::with_camera("");
     let mut awing = rig.awing(TRACK);
-    const TOLD: &str = "camera 0 (Emulated camera): it delivers nothing; no picture for ";
+    const TOLD: &str = "camera 0 (Emulated camera): no picture for ";
     // Within two seconds; a busy machine gets a few tries.
     for round in 1..=5 {
         awing.wait_for_frames(5);
         rig.set(0, &format!("{MODES}stall"));
         awing.wait_until(TOLD, |awing| awing.said().matches(TOLD).count() == round);
         rig.set(0, MODES);
-        awing.wait_until("frames again", |awing| awing.said().matches("delivers again").count() == round);
+        awing.wait_until("frames again", |awing| awing.said().matches("is back").count() == round);
         if awing.said().contains(&format!("{TOLD}1 s")) {
             awing.interrupt();
             return;
@@ -226,7 +226,7 @@ fn a_stream_that_is_stuck_is_opened_anew() {
     awing.wait_for_frames(5);
     // From now on only a new stream delivers.
     rig.set(0, &format!("{MODES}stall old"));
-    awing.wait_until_said("delivers nothing");
+    awing.wait_until_said("no picture for");
     awing.wait_for_frames(5);
     awing.interrupt();
 }
@@ -237,10 +237,10 @@ fn a_camera_that_was_unplugged_is_used_again_when_it_is_back() {
     let mut awing = rig.awing(TRACK);
     awing.wait_for_frames(5);
     rig.unplug(0);
-    awing.wait_until_said("it was unplugged; no picture for");
+    awing.wait_until_said("it was unplugged. No picture for");
     rig.plug_in(0);
     awing.wait_for_frames(5);
-    awing.wait_until_said("delivers again");
+    awing.wait_until_said("is back");
     awing.interrupt();
 }
 
@@ -263,7 +263,7 @@ fn a_camera_that_comes_back_under_another_number_is_told_from_others_by_its_name
     rig.set(2, &named("Mine"));
     rig.plug_in_as(0, 2);
     awing.wait_for_frames(5);
-    assert!(awing.said().contains("camera 2 (Mine) delivers again"), "{}", awing.said());
+    assert!(awing.said().contains("camera 2 (Mine) is back"), "{}", awing.said());
     awing.interrupt();
 }
 
@@ -284,7 +284,7 @@ fn cameras_that_come_back_with_their_numbers_exchanged_are_told_apart() {
     rig.plug_in_as(1, 0);
     rig.plug_in_as(0, 1);
     awing.wait_for_frames(5);
-    assert!(awing.said().contains("camera 1 (Mine) delivers again"), "{}", awing.said());
+    assert!(awing.said().contains("camera 1 (Mine) is back"), "{}", awing.said());
     awing.interrupt();
 }
 
@@ -313,9 +313,9 @@ fn a_camera_that_cannot_be_used_is_refused_with_what_to_do() {
     rig.add(2, "mode GREY 640 480 1 30");
     for (camera, remedy) in [
         (0, "usermod -aG video"),
-        (1, "it carries no pictures"),
+        (1, "it does not capture pictures"),
         (2, "it offers neither YUYV nor NV12 nor MJPEG"),
-        (3, "it is not there: is it plugged in? `awing cameras` lists"),
+        (3, "not found. Is it plugged in? `awing cameras` lists"),
     ] {
         let mut awing = rig.awing(&format!("--headless --input camera:{camera}"));
         assert!(!awing.end().success());
@@ -331,12 +331,12 @@ fn a_driver_that_cannot_end_a_stream_does_not_end_the_program() {
     let mut awing = rig.awing(TRACK);
     awing.wait_for_frames(3);
     rig.unplug(0);
-    awing.wait_until_said("no picture for");
+    awing.wait_until_said("No picture for");
     rig.plug_in(0);
     awing.wait_for_frames(3);
     // A stream that stalls is ended as well.
     rig.set(0, &format!("{MODES}stall old\nstop-error {EIO}"));
-    awing.wait_until("another start", |awing| awing.said().matches("delivers again").count() == 2);
+    awing.wait_until("another start", |awing| awing.said().matches("is back").count() == 2);
     awing.interrupt();
 }
 
@@ -416,7 +416,7 @@ const MOMENTS: [Moment; 5] = [
         wait: |rig, awing| {
             awing.wait_for_frames(3);
             rig.set(0, &format!("{MODES}stall"));
-            awing.wait_until_said("delivers nothing");
+            awing.wait_until_said("no picture for");
         },
     },
     Moment {
@@ -424,11 +424,11 @@ const MOMENTS: [Moment; 5] = [
         wait: |rig, awing| {
             awing.wait_for_frames(3);
             rig.unplug(0);
-            awing.wait_until_said("no picture for");
+            awing.wait_until_said("No picture for");
         },
     },
-    Moment { settings: "hang format", wait: |_, awing| awing.wait_until_said("delivers nothing") },
-    Moment { settings: "hang dequeue", wait: |_, awing| awing.wait_until_said("delivers nothing") },
+    Moment { settings: "hang format", wait: |_, awing| awing.wait_until_said("no picture for") },
+    Moment { settings: "hang dequeue", wait: |_, awing| awing.wait_until_said("no picture for") },
 ];
 
 #[test]
@@ -458,7 +458,7 @@ mod in_a_window {
         let mut awing = rig.awing_in_window(&display.name, "--json - --input camera:0");
         awing.wait_for_frames(3);
         display.press('n');
-        awing.wait_until_said("camera 1 (Right): it delivers nothing");
+        awing.wait_until_said("camera 1 (Right): no picture for");
         display.press('n');
         awing.wait_for_frames(3);
         // One that can't be opened at all.

@@ -48,7 +48,7 @@ enum { MODES = 32, HANDLES = 64, BUFFERS = 8, FRAMES = 512 };
 
 #define NS_PER_S 1000000000ll
 // How long a sleeping poll takes to notice that the camera was unplugged.
-#define GLANCE_NS 5000000ll
+#define UNPLUG_POLL_INTERVAL_NS 5000000ll
 
 struct mode {
   uint32_t fourcc, width, height;
@@ -563,7 +563,7 @@ int poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
     if (fds[0].revents) return 1;
     int64_t now = now_ns(CLOCK_MONOTONIC);
     if (now >= end_ns) return 0;
-    int64_t wake_ns = now + GLANCE_NS;
+    int64_t wake_ns = now + UNPLUG_POLL_INTERVAL_NS;
     if (until_ns < wake_ns) wake_ns = until_ns;
     if (end_ns < wake_ns) wake_ns = end_ns;
     struct timespec wake = {wake_ns / NS_PER_S, wake_ns % NS_PER_S};

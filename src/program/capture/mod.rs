@@ -1,8 +1,8 @@
-//! Where frames come from: camera, file, video, standard input, the built-in demo; and where annotated ones go.
+//! Sources of frames (camera, picture, video, standard input, the built-in demo), and the recorder of annotated ones.
 //!
-//! A [`Source`] hands out frames one after the other with their presentation time. [`open`] makes one from what a person
-//! writes after `--input`. A [`Recorder`] makes a video or a picture of frames. Errors are [`CaptureError`]s that say what
-//! to do.
+//! A [`Source`] delivers frames one after the other, each with its presentation time in seconds. [`open`] makes one from
+//! the argument of `--input`. A [`Recorder`] writes frames to a video or a picture. Errors are [`CaptureError`]s; where
+//! the user can do something, they say what.
 
 #[cfg(feature = "camera")]
 pub mod camera;
@@ -16,61 +16,69 @@ mod y4m;
 pub use recorder::Recorder;
 
 use crate::runtime::image::{Frame, ImageError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What can stop a source or a writer.
+/// Why a source or a recorder fails.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    #[error("cannot read {path}: {source}")]
-    Read { path: PathBuf, source: std::io::Error },
-    #[error("cannot write {path}: {reason}")]
-    Write { path: PathBuf, reason: String },
+    #[error("cannot read {path}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot write {path}")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot write {path}: not a folder, and its name does not end in .{}, .gif, .png or .jpg", recorder::VIDEO_ENDINGS.join(", ."))]
+    UnknownEnding { path: PathBuf },
+    #[error("cannot write {path}: there is no folder {folder}")]
+    MissingFolder { path: PathBuf, folder: PathBuf },
     #[error(transparent)]
     Image(#[from] ImageError),
-    #[error("there is no picture (JPEG, PNG) in {0}")]
+    #[error("{0} contains no picture (JPEG, PNG)")]
     EmptyFolder(PathBuf),
     #[error(
-        "{path} is a video, and those are read and written by the program ffmpeg, which is not installed; install it \
+        "{path} is a video, and the program ffmpeg, which reads and writes videos, is not installed; install it \
          (Debian, Ubuntu: sudo apt install ffmpeg; macOS: brew install ffmpeg){otherwise}"
     )]
     NoFfmpeg { path: PathBuf, otherwise: &'static str },
-    #[error("ffmpeg can't read {path}: {message}")]
+    #[error("ffmpeg cannot read {path}: {message}")]
     Ffmpeg { path: PathBuf, message: String },
-    #[error("{name} is not the YUV4MPEG video that was expected, in frame {frame}: {reason}")]
+    #[error("{name} is not a valid YUV4MPEG video, in frame {frame}: {reason}")]
     Y4m { name: String, frame: u64, reason: String },
     #[error("there is no camera")]
     NoCamera,
-    #[error("cannot list the cameras: {0}")]
-    CameraList(std::io::Error),
+    #[error("cannot list the cameras")]
+    CameraList(#[source] io::Error),
+    #[error("cannot start a thread for the camera")]
+    Thread(#[source] io::Error),
     #[error("camera {index}: {reason}")]
     Camera { index: u32, reason: String },
+    #[cfg(not(feature = "camera"))]
     #[error("this awing was built without the feature \"camera\"")]
     CameraLeftOut,
 }
 
-/// What came of waiting for a frame.
+/// The result of waiting for a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Waited {
     /// A frame with this presentation time, in seconds.
     Frame(f64),
-    /// None came in time; [`Source::trouble`] may know why.
+    /// No frame within the timeout; [`Source::trouble`] may say why.
     Nothing,
     End,
 }
 
-/// What became of the frames of a source that does not wait, so far.
+/// Counts of the frames of a live source so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// When the first that arrived whole was taken.
+    /// When the first intact frame was captured.
     pub first: Option<Instant>,
-    /// Those that arrived whole.
+    /// Frames that arrived intact.
     pub delivered: u64,
-    /// Of these, those that a newer one replaced before somebody took them.
+    /// Delivered frames that a newer one replaced before they were taken.
     pub replaced: u64,
-    /// Those that arrived damaged.
+    /// Frames that arrived damaged.
     pub damaged: u64,
-    /// Those that never arrived, or so late that a newer one was there.
+    /// Frames that never arrived, or only after a newer one.
     pub lost: u64,
 }
 
@@ -82,67 +90,67 @@ pub trait Source: Send {
     /// [`CaptureError`].
     fn next(&mut self, frame: &mut Frame) -> Result<Option<f64>, CaptureError>;
 
-    /// As [`Self::next`], but a source that may fall silent waits no longer than `patience`.
+    /// As [`Self::next`], but a source that can fall silent waits for `timeout` at most.
     ///
     /// # Errors
     /// As [`Self::next`].
-    fn wait(&mut self, frame: &mut Frame, patience: Duration) -> Result<Waited, CaptureError> {
-        let _ = patience;
+    fn wait(&mut self, frame: &mut Frame, timeout: Duration) -> Result<Waited, CaptureError> {
+        let _ = timeout;
         Ok(self.next(frame)?.map_or(Waited::End, Waited::Frame))
     }
 
-    /// When the last frame was taken, where frames come by themselves.
+    /// When the last frame was captured, for a live source.
     fn arrived(&self) -> Option<Instant> {
         None
     }
 
-    /// Why no frame comes, in words for the person who waits for one; `None` while all is well.
+    /// Why no frame comes, in words for the user; `None` while all is well.
     fn trouble(&self) -> Option<String> {
         None
     }
 
-    /// What became of the frames so far, where they come by themselves.
+    /// The counts of frames so far, for a live source.
     fn tally(&self) -> Option<Tally> {
         None
     }
 
-    /// The nominal rate, where there is one.
+    /// The nominal rate, if there is one.
     fn frames_per_second(&self) -> Option<f64>;
 
-    /// What a person calls it.
+    /// The name to show to the user.
     fn describe(&self) -> String;
 
-    /// The `N` of `camera:N`, for a camera; it can change while the camera is away.
+    /// The `N` of `camera:N`, for a camera; it can change while the camera is unplugged.
     fn camera_number(&self) -> Option<u32> {
         None
     }
 
-    /// Whether frames come at their own pace and are lost if nobody takes them.
+    /// Whether frames come at their own pace and are lost if they are not taken.
     fn is_live(&self) -> bool {
         false
     }
 
-    /// Whether it never ends of itself.
+    /// Whether it has no end of its own.
     fn is_endless(&self) -> bool {
         false
     }
 
-    /// Whether its frames have nothing to do with each other, as the pictures of a folder.
+    /// Whether its frames are unrelated, as the pictures of a folder.
     fn is_slide_show(&self) -> bool {
         false
     }
 }
 
-/// Wishes about a source; those that don't fit are ignored.
+/// Options of a source; those that do not apply to it are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct CaptureOptions {
-    /// Width and height of a camera's frames.
+    /// Width and height of a camera's frames, in pixels.
     pub size: Option<(u32, u32)>,
-    /// Rate of a camera.
+    /// Rate of a camera, in frames per second.
     pub frames_per_second: Option<u32>,
-    /// Whether a camera that can't be opened is no error, but tried until it can be.
+    /// Whether a camera that cannot be opened is retried until it can be, instead of being an error.
     pub keeps_trying: bool,
-    /// Faces in the demo; 1 if not given.
+    /// Number of faces in the demo; 1 by default.
     pub faces: Option<usize>,
 }
 
@@ -152,7 +160,7 @@ pub struct CaptureOptions {
 /// [`CaptureError`].
 pub fn open(input: &str, options: &CaptureOptions) -> Result<Box<dyn Source>, CaptureError> {
     if input == "-" {
-        let stdin = std::io::BufReader::with_capacity(1 << 20, std::io::stdin());
+        let stdin = io::BufReader::with_capacity(1 << 20, io::stdin());
         return Ok(Box::new(y4m::Reader::new(stdin, "standard input")?));
     }
     if input == "demo" {

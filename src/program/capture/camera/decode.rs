@@ -1,8 +1,8 @@
-//! What a camera sends, to RGB.
+//! Decoding of a camera's frames to RGB.
 //!
-//! In: the bytes of one frame as the driver hands them out, in a [`Layout`] that was agreed on. Out: an RGB
-//! [`Frame`] of the agreed size; [`Damage`] where the bytes are no such picture. Nothing here panics on bad bytes. YUYV and
-//! NV12 are converted without new memory; the JPEG decoder has tables of its own that it makes anew for each picture.
+//! In: the bytes of one frame as the driver delivers them, and their [`Layout`]. Out: an RGB [`Frame`] of that size, or
+//! [`Damage`] if the bytes are no such picture. Nothing here panics on bad bytes. YUYV and NV12 are converted without
+//! allocating; the JPEG decoder allocates its tables for each picture.
 
 use super::mode::PixelFormat;
 use crate::runtime::image::Frame;
@@ -14,13 +14,13 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-/// The start of a JPEG picture, and its end.
+/// The markers at the start and the end of a JPEG picture.
 const START: [u8; 2] = [0xff, 0xd8];
 const END: [u8; 2] = [0xff, 0xd9];
-/// A segment that says that the Huffman tables are the usual ones of motion JPEG and left out.
-const USUAL_TABLES: &[u8] = b"\xff\xe0\x00\x10AVI1\0\0\0\0\0\0\0\0\0\0";
+/// A segment that tells a decoder to use the default Huffman tables of motion JPEG, which the picture leaves out.
+const DEFAULT_TABLES: &[u8] = b"\xff\xe0\x00\x10AVI1\0\0\0\0\0\0\0\0\0\0";
 
-/// How a camera's bytes are to be read.
+/// The format of a camera's frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     pub format: PixelFormat,
@@ -30,7 +30,7 @@ pub(super) struct Layout {
     pub stride: usize,
 }
 
-/// Why bytes are no picture.
+/// What is wrong with the bytes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Damage {
     Short,
@@ -39,30 +39,30 @@ pub(super) enum Damage {
         height: usize,
     },
     Jpeg,
-    /// The driver says so itself.
+    /// The driver marked it as damaged.
     Flagged,
 }
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Short => f.write_str("pictures that break off"),
-            Self::Size { width, height } => write!(f, "pictures of {width}x{height} that were not asked for"),
+            Self::Short => f.write_str("truncated pictures"),
+            Self::Size { width, height } => write!(f, "pictures of the wrong size, {width}x{height}"),
             Self::Jpeg => f.write_str("damaged JPEG pictures"),
-            Self::Flagged => f.write_str("pictures that its own driver calls damaged"),
+            Self::Flagged => f.write_str("pictures that its driver marks as damaged"),
         }
     }
 }
 
-/// A decoder with what it needs from frame to frame.
+/// A decoder with its buffer, which is reused from frame to frame.
 #[derive(Default)]
 pub(super) struct Decoder {
-    /// A JPEG picture with what it lacked.
+    /// A JPEG picture with the segment that it lacked.
     completed: Vec<u8>,
 }
 
 impl Decoder {
-    /// Decodes into `frame`; after an error its pixels are not defined.
+    /// Decodes into `frame`; after an error its pixels are unspecified.
     pub fn decode(&mut self, layout: &Layout, bytes: &[u8], frame: &mut Frame) -> Result<(), Damage> {
         let &Layout { format, width, height, stride } = layout;
         let yuv = match format {
@@ -82,11 +82,11 @@ impl Decoder {
         } else {
             self.completed.clear();
             self.completed.extend_from_slice(&START);
-            self.completed.extend_from_slice(USUAL_TABLES);
+            self.completed.extend_from_slice(DEFAULT_TABLES);
             self.completed.extend_from_slice(&picture[START.len()..]);
             &self.completed
         };
-        // Cameras put odd things between the headers, but an error in the picture itself means that it is damaged.
+        // Cameras insert nonstandard segments between the headers, but an error in the picture itself means damage.
         let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB);
         let mut decoder = JpegDecoder::new_with_options(ZCursor::new(picture), options.set_strict_mode(false));
         decoder.decode_headers().map_err(|_| Damage::Jpeg)?;
@@ -103,13 +103,13 @@ impl Decoder {
     }
 }
 
-/// A picture from its start to its end marker; cameras fill up what remains of a buffer with anything.
+/// A picture from its start to its end marker; cameras fill the rest of the buffer with anything.
 fn whole_jpeg(bytes: &[u8]) -> Result<&[u8], Damage> {
     let end = bytes.windows(2).rposition(|pair| pair == END).ok_or(Damage::Short)?;
     if bytes.starts_with(&START) { Ok(&bytes[..end + END.len()]) } else { Err(Damage::Jpeg) }
 }
 
-/// Whether the headers hold Huffman tables, or say that the usual ones are meant.
+/// Whether the headers hold Huffman tables, or select the default ones.
 fn has_tables(picture: &[u8]) -> bool {
     const HUFFMAN_TABLES: u8 = 0xc4;
     const START_OF_SCAN: u8 = 0xda;
@@ -124,7 +124,7 @@ fn has_tables(picture: &[u8]) -> bool {
         }
         rest = rest.get(2 + length..).unwrap_or_default();
     }
-    // Whatever this is, the decoder will judge it.
+    // Not a valid header: the decoder will report it.
     true
 }
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fills_up_the_buffer_after_a_picture_does_no_harm() {
+    fn bytes_after_a_picture_are_ignored() {
         let picture = picture(64, 48);
         let mut bytes = jpeg(&picture);
         bytes.extend([0, 0, 0x55, 0xff, 0]);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_without_huffman_tables_has_the_usual_ones() {
+    fn a_picture_without_huffman_tables_uses_the_default_ones() {
         let picture = picture(64, 48);
         let whole = jpeg(&picture);
         let mut bare = whole[..2].to_vec();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_told_by_its_kind() {
+    fn damage_is_classified() {
         let jpeg_layout = layout(PixelFormat::Mjpeg, 64, 48);
         let bytes = jpeg(&picture(64, 48));
         assert_eq!(decode(jpeg_layout, &bytes[..bytes.len() / 2]), Err(Damage::Short));

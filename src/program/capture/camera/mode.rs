@@ -1,34 +1,34 @@
-//! What a camera can deliver, and which of it is taken.
+//! The modes of a camera, and the choice among them.
 //!
-//! A [`Mode`] is a pixel format, a size in pixels and a rate in frames a second. [`choose`] picks one for a [`Wish`].
+//! A [`Mode`] is a pixel format, a size in pixels and a rate in frames per second. [`choose`] picks one for a [`Wish`].
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Without a wish for the size, anything between half and twice these pixels will do.
+/// The size to look for if none is wanted. Then any size with half to twice as many pixels is as good.
 const USUAL_SIZE: (u32, u32) = (640, 480);
 const USUAL_PIXELS: std::ops::RangeInclusive<u32> = 640 * 480 / 2..=640 * 480 * 2;
-/// Without a wish for the rate, more frames a second than this are no better: a person sees no difference.
+/// If no rate is wanted, more frames per second than this are no better: nobody sees the difference.
 const FAST_ENOUGH: f64 = 60.0;
-/// Rates that differ by less are the same to a person who asks for a whole number: 30000/1001 is 30.
+/// Rates that differ by less, in frames per second, count as equal: 30000/1001 is 30.
 const SAME_RATE: f64 = 0.5;
 
-/// How pixels come from the camera. The order is that of the work to decode them, the least first.
+/// The layout of the pixels that a camera sends, in ascending order of the work to decode them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PixelFormat {
     /// Y0 U Y1 V for every two pixels.
     Yuyv,
     /// Luma, then U V pairs for every 2x2 pixels.
     Nv12,
-    /// A JPEG picture a frame.
+    /// One JPEG picture per frame.
     Mjpeg,
 }
 
 impl PixelFormat {
-    /// All that are understood.
+    /// All supported formats.
     pub const ALL: [Self; 3] = [Self::Yuyv, Self::Nv12, Self::Mjpeg];
 
-    /// Its name in V4L2.
+    /// Its four-character code in V4L2.
     pub fn fourcc(self) -> [u8; 4] {
         match self {
             Self::Yuyv => *b"YUYV",
@@ -48,7 +48,7 @@ impl fmt::Display for PixelFormat {
     }
 }
 
-/// Frames in so many seconds; neither is 0.
+/// A rate as `frames` in `seconds`; neither is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     pub frames: u32,
@@ -56,7 +56,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// A rate of `frames` in `seconds`; `None` if there is none.
+    /// A rate of `frames` in `seconds`; `None` if either is 0.
     pub fn new(frames: u32, seconds: u32) -> Option<Self> {
         (frames > 0 && seconds > 0).then_some(Self { frames, seconds })
     }
@@ -74,7 +74,7 @@ impl fmt::Display for Rate {
     }
 }
 
-/// One way in which a camera delivers frames.
+/// A combination of format, size and rate that a camera offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mode {
     pub format: PixelFormat,
@@ -86,11 +86,11 @@ pub struct Mode {
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { format, width, height, rate } = self;
-        write!(f, "{format} {width}x{height} at {rate} frames a second")
+        write!(f, "{format} {width}x{height} at {rate} frames per second")
     }
 }
 
-/// What a person asks for.
+/// The size and rate that the user asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct Wish {
     pub size: Option<(u32, u32)>,
@@ -98,13 +98,13 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    /// The size to look for where a camera offers any.
+    /// The size to look for in a range of sizes.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only V4L2 has ranges of sizes"))]
     pub fn target_size(&self) -> (u32, u32) {
         self.size.unwrap_or(USUAL_SIZE)
     }
 
-    /// The rate to ask for where a camera offers any from `slowest` to `fastest`.
+    /// The rate to ask for in the range from `slowest` to `fastest`.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only V4L2 has ranges of rates"))]
     pub fn target_rate(&self, slowest: Rate, fastest: Rate) -> Rate {
         let wished = self.frames_per_second.map_or(FAST_ENOUGH, f64::from);
@@ -113,7 +113,7 @@ impl Wish {
         } else if wished <= slowest.per_second() {
             slowest
         } else {
-            // Wishes are whole, and so is what is fast enough.
+            // Wishes are whole numbers, and so is `FAST_ENOUGH`.
             Rate { frames: wished as u32, seconds: 1 }
         }
     }
@@ -121,13 +121,13 @@ impl Wish {
 
 /// The mode that suits best; `None` if there is none.
 ///
-/// A wished size is approached first and a wished rate next. Without wishes the fastest at about 640x480 wins, then the
-/// size nearest to that, then the format that costs least.
+/// The closest size to the wanted one comes first, then the closest rate. Without a wish the fastest mode at about 640x480
+/// wins, then the size closest to that, then the format that is cheapest to decode.
 pub(super) fn choose(modes: &[Mode], wish: &Wish) -> Option<Mode> {
     modes.iter().copied().min_by(|a, b| compare(a, b, wish))
 }
 
-/// Sorts the best first.
+/// Orders modes from best to worst.
 pub(super) fn compare(a: &Mode, b: &Mode, wish: &Wish) -> Ordering {
     let size_first = |mode: &Mode| {
         let is_near = wish.size.is_none() && USUAL_PIXELS.contains(&mode.width.saturating_mul(mode.height));
@@ -141,14 +141,14 @@ pub(super) fn compare(a: &Mode, b: &Mode, wish: &Wish) -> Ordering {
         .then_with(|| b.rate.per_second().total_cmp(&a.rate.per_second()))
 }
 
-/// How far a mode is from the wished or the usual size: the pixels that are too many or too few, then the columns.
+/// The distance of a mode from the wanted or usual size: the difference in pixels, then in columns.
 fn distance(mode: &Mode, wish: &Wish) -> (u64, u32) {
     let (width, height) = wish.size.unwrap_or(USUAL_SIZE);
     let pixels = |w: u32, h: u32| u64::from(w) * u64::from(h);
     (pixels(mode.width, mode.height).abs_diff(pixels(width, height)), mode.width.abs_diff(width))
 }
 
-/// How far a mode's rate is from what is wanted, in frames a second.
+/// The distance of a mode's rate from the wanted one, in frames per second.
 fn slowness(mode: &Mode, wish: &Wish) -> f64 {
     let rate = mode.rate.per_second();
     let off = match wish.frames_per_second {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn wishes_are_met_as_well_as_can_be_the_size_first() {
+    fn the_closest_mode_to_a_wish_is_chosen_the_size_first() {
         use PixelFormat::{Mjpeg, Yuyv};
         let modes = [
             mode(Yuyv, 640, 480, 30, 1),
@@ -218,12 +218,12 @@ mod tests {
     }
 
     #[test]
-    fn rates_read_as_people_write_them() {
+    fn rates_are_written_as_people_write_them() {
         assert_eq!(Rate::new(30, 1).unwrap().to_string(), "30");
         assert_eq!(Rate::new(30000, 1001).unwrap().to_string(), "29.97");
         assert_eq!(Rate::new(15, 2).unwrap().to_string(), "7.5");
         assert_eq!(Rate::new(0, 1), None);
         let mode = mode(PixelFormat::Mjpeg, 1280, 720, 30, 1);
-        assert_eq!(mode.to_string(), "MJPEG 1280x720 at 30 frames a second");
+        assert_eq!(mode.to_string(), "MJPEG 1280x720 at 30 frames per second");
     }
 }

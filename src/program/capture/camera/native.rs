@@ -1,8 +1,8 @@
 //! A camera under macOS and Windows, through nokhwa.
 //!
-//! In: a camera's number and a [`Wish`]. Out: the bytes of one frame after the other. nokhwa says neither when a frame was
-//! taken nor whether one was lost, knows whole rates only, waits for a frame as long as it takes, and can panic on what a
-//! device answers; here a panic is an error like any other.
+//! In: a camera's number and a [`Wish`]. Out: the bytes of one frame after the other. nokhwa reports neither when a frame
+//! was captured nor whether one was lost, knows whole rates only, waits for a frame without a timeout, and can panic on a
+//! device's answer. Here such a panic is an error.
 
 use super::decode::Layout;
 use super::mode::{self, Mode, PixelFormat, Rate, Wish};
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 const FORMATS: [FrameFormat; 3] = [FrameFormat::YUYV, FrameFormat::NV12, FrameFormat::MJPEG];
 
-/// What the camera with this number is and can do; `None` if it has no format that is understood, or can't be opened.
+/// What the camera with this number is and can do; `None` if it has no usable format or cannot be opened.
 pub(super) fn describe(index: u32) -> Option<CameraDescription> {
     let name = name_of(index).ok()?;
     let request = RequestedFormat::with_formats(RequestedFormatType::None, &FORMATS);
@@ -28,7 +28,7 @@ pub(super) fn describe(index: u32) -> Option<CameraDescription> {
     (!modes.is_empty()).then_some(CameraDescription { index, name, modes })
 }
 
-/// The numbers of all cameras, the least first.
+/// The numbers of all cameras in ascending order.
 pub(super) fn nodes() -> io::Result<Vec<u32>> {
     let all = guarded(|| nokhwa::query(ApiBackend::Auto))?;
     let mut numbers: Vec<u32> = all.iter().filter_map(|info| info.index().as_index().ok()).collect();
@@ -43,20 +43,20 @@ pub(super) fn name_of(index: u32) -> io::Result<String> {
     here.map(|info| info.human_name()).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// Asks the person whether we may use cameras, where the system wants that, and waits for the answer.
-pub(super) fn permitted() -> io::Result<()> {
+/// Asks the user for permission to use cameras, if the system requires it, and waits for the answer.
+pub(super) fn request_permission() -> io::Result<()> {
     if nokhwa::nokhwa_check() {
         return Ok(());
     }
     let (answer, answered) = mpsc::channel();
-    // Whoever asked may be gone when the answer comes.
+    // The receiver may be gone by then.
     nokhwa::nokhwa_initialize(move |is_allowed| {
         let _ = answer.send(is_allowed);
     });
     match answered.recv() {
         Ok(true) => Ok(()),
         Ok(false) | Err(_) => {
-            let remedy = "this program may not use any; allow it in the system's privacy settings";
+            let remedy = "no permission; allow this program in the system's privacy settings for cameras";
             Err(io::Error::new(io::ErrorKind::PermissionDenied, remedy))
         }
     }
@@ -93,11 +93,11 @@ fn format_of(mode: &Mode) -> CameraFormat {
 fn guarded<T>(call: impl FnOnce() -> Result<T, NokhwaError>) -> io::Result<T> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(answer) => answer.map_err(|error| io::Error::new(kind(&error.to_string()), error)),
-        Err(_) => Err(io::Error::other("its driver answers what no driver should")),
+        Err(_) => Err(io::Error::other("its driver returned an invalid answer")),
     }
 }
 
-/// nokhwa has errors in words only.
+/// nokhwa describes many errors in words only.
 fn kind(error: &str) -> io::ErrorKind {
     let error = error.to_lowercase();
     if error.contains("busy") || error.contains("in use") {
@@ -115,14 +115,14 @@ pub(super) struct Device {
     layout: Layout,
     rate: Rate,
     camera: Option<Camera>,
-    /// The last frame, where nokhwa hands out a copy.
+    /// The last frame, if nokhwa returned a copy.
     frame: Vec<u8>,
 }
 
 impl Device {
     /// Opens the camera and starts its stream in the mode that suits best.
     pub fn open(index: u32, wish: &Wish) -> io::Result<Self> {
-        permitted()?;
+        request_permission()?;
         let request = RequestedFormat::with_formats(RequestedFormatType::None, &FORMATS);
         let mut camera = guarded(|| Camera::new(CameraIndex::Index(index), request))?;
         let mode = mode::choose(&modes(&mut camera, wish), wish)
@@ -150,12 +150,12 @@ impl Device {
         self.layout
     }
 
-    /// As its driver promises it.
+    /// The rate that the driver promises.
     pub fn rate(&self) -> Rate {
         self.rate
     }
 
-    /// The next frame, however long it takes.
+    /// The next frame, without a timeout.
     pub fn next(&mut self, _: Duration) -> io::Result<Option<Raw<'_>>> {
         let Some(camera) = &mut self.camera else { return Err(io::ErrorKind::NotFound.into()) };
         let frame = guarded(|| camera.frame_raw())?;
@@ -173,7 +173,7 @@ impl Device {
 impl Drop for Device {
     fn drop(&mut self) {
         let camera = self.camera.take();
-        // Ending the stream of a camera that is gone can panic.
+        // Ending the stream of an unplugged camera can panic.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(camera)));
     }
 }
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modes_are_the_same_there_and_back() {
+    fn a_mode_survives_conversion_to_nokhwa_and_back() {
         for format in FORMATS {
             let offered = CameraFormat::new_from(1280, 720, format, 30);
             assert_eq!(format_of(&mode_of(&offered).unwrap()), offered);
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_panic_of_the_binding_is_an_error() {
-        let error = guarded::<()>(|| panic!("this is what a test wants")).unwrap_err();
+        let error = guarded::<()>(|| panic!("on purpose")).unwrap_err();
         assert!(error.to_string().contains("driver"));
         assert_eq!(kind("Could not open device: EBUSY"), io::ErrorKind::ResourceBusy);
     }

@@ -1,7 +1,7 @@
-//! What a person can do about a camera that can't be used, in words.
+//! What to do about a camera that cannot be used.
 //!
-//! In: the error of the system, the device's number, and whether it was there before. Out: a sentence that names the cause and the remedy; for a camera
-//! in use the program that holds it, as far as Linux lets us see it.
+//! In: the system's error, the camera's number, and whether it was there before. Out: a sentence, without its full stop,
+//! that names the cause and the remedy; for a camera in use also the program that uses it, if Linux lets us see it.
 
 use std::io;
 #[cfg(target_os = "linux")]
@@ -13,7 +13,7 @@ pub(super) fn explain(index: u32, error: &io::Error, was_there: bool) -> String 
         io::ErrorKind::NotFound if was_there => "it was unplugged".to_owned(),
         io::ErrorKind::ResourceBusy => busy(index),
         io::ErrorKind::PermissionDenied => forbidden(index),
-        io::ErrorKind::NotFound => "it is not there: is it plugged in? `awing cameras` lists those that are".to_owned(),
+        io::ErrorKind::NotFound => "not found. Is it plugged in? `awing cameras` lists the cameras".to_owned(),
         _ if is_gone(error) => "it was unplugged".to_owned(),
         _ => error.to_string(),
     }
@@ -33,14 +33,14 @@ fn is_gone(_: &io::Error) -> bool {
 #[cfg(target_os = "linux")]
 fn forbidden(index: u32) -> String {
     format!(
-        "you may not use /dev/video{index}; if your user is not in the group `video`, say \
+        "no permission to open /dev/video{index}; if your user is not in the group `video`, run \
          `sudo usermod -aG video $USER` and log in again"
     )
 }
 
 #[cfg(not(target_os = "linux"))]
 fn forbidden(_: u32) -> String {
-    "this program may not use it; allow it in the system's privacy settings for cameras".to_owned()
+    "no permission to use it; allow this program in the system's privacy settings for cameras".to_owned()
 }
 
 #[cfg(target_os = "linux")]
@@ -57,7 +57,7 @@ fn busy(_: u32) -> String {
     "another program uses it; close that program".to_owned()
 }
 
-/// The other processes that have `device` open, each as `name (process 123)`. Those of other users can't be seen.
+/// The other processes that have `device` open, each as `name (process 123)`. Those of other users are invisible to us.
 #[cfg(target_os = "linux")]
 fn holders(processes: &Path, device: &Path) -> Vec<String> {
     use std::fs;
