@@ -1,4 +1,6 @@
-//! The built-in demo: procedural faces, one frame after the other, as fast as they are taken.
+//! The built-in demo: procedural faces.
+//!
+//! Out: frames of the wanted size (640x480 by default) with times at an even rate, drawn as fast as they are asked for.
 
 use super::{CaptureError, CaptureOptions, Source};
 use crate::program::synth::Scene;

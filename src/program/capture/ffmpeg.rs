@@ -1,4 +1,6 @@
 //! The program `ffmpeg`, which reads and writes videos for us.
+//!
+//! Whether it is installed, how it is started, and the last line that it wrote to standard error.
 
 use std::env::{self, consts::EXE_SUFFIX};
 use std::io::{BufRead, BufReader};
@@ -11,7 +13,7 @@ pub(super) fn is_there() -> bool {
     env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(&name).is_file())
 }
 
-/// Ctrl-C is for us, who end a video in order, and not for the process that `command` starts.
+/// Keeps Ctrl-C from the process that `command` will start: awing itself ends the video in order.
 pub(super) fn shield_from_ctrl_c(command: &mut Command) {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
@@ -24,15 +26,14 @@ pub(super) fn shield_from_ctrl_c(command: &mut Command) {
     let _ = command;
 }
 
-/// What a process complains of, read along, so that it never waits for somebody who reads.
+/// The error messages of a process, read in a thread so that a full pipe never blocks it.
 pub(super) struct Complaints(Option<JoinHandle<Option<String>>>);
 
 impl Complaints {
-    /// Of a process whose standard error is piped.
+    /// Those of a process whose standard error is piped.
     pub(super) fn of(process: &mut Child) -> Self {
         let Some(errors) = process.stderr.take() else { return Self(None) };
         let last = move || {
-            // What can't be read is not said.
             let lines = BufReader::new(errors).split(b'\n').map_while(Result::ok);
             let texts = lines.map(|line| String::from_utf8_lossy(&line).trim().to_owned());
             texts.filter(|text| !text.is_empty()).last()
@@ -52,7 +53,7 @@ mod tests {
     use std::process::Stdio;
 
     #[test]
-    fn a_process_that_complains_a_lot_is_read_to_its_last_word() {
+    fn a_process_with_many_messages_is_read_to_the_last() {
         let mut command = Command::new("sh");
         let script =
             "i=0; while [ $i -lt 4000 ]; do echo \"frame $i is damaged, which is a pity\"; i=$((i+1)); done >&2";

@@ -1,10 +1,12 @@
-//! A picture, or the pictures of a folder by name.
+//! A picture, or the pictures of a folder in the order of their names.
+//!
+//! Out: one frame per JPEG or PNG file.
 
 use super::{CaptureError, Source};
 use crate::runtime::image::Frame;
 use std::path::{Path, PathBuf};
 
-/// Pictures have no rate; as a video they are shown this many a second.
+/// Pictures have no rate; a video of them shows this many per second.
 const FRAMES_PER_SECOND: f64 = 25.0;
 
 pub(super) fn is_picture(path: &Path) -> bool {
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_read_by_name_and_an_empty_one_is_an_error() {
+    fn a_folder_is_read_in_the_order_of_names_and_an_empty_one_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(Pictures::of_folder(folder.path()), Err(CaptureError::EmptyFolder(_))));
         for (name, shade) in [("b.png", 2), ("a.PNG", 1), ("c.txt", 3)] {

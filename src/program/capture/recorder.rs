@@ -1,8 +1,8 @@
-//! Saving what is seen: an annotated video or picture.
+//! Recordings: annotated videos and pictures.
 //!
-//! In: frames with their times. Out: an `.mp4` (or another video, through the program `ffmpeg`), an animated `.gif`
-//! (without it), a picture of the last frame, or, in a folder, a picture of each. The file appears under its name when
-//! it is finished; what a crash leaves lies beside it as `NAME.part.mp4`.
+//! In: frames with their numbers and times in seconds. Out: an `.mp4` (or another video, through the program `ffmpeg`),
+//! an animated `.gif` (without ffmpeg), a picture of the last frame, or a folder with a picture of each frame. A file gets
+//! its name when it is complete; until then, and after a crash, it is `NAME.part.mp4`.
 
 use super::CaptureError;
 use super::ffmpeg::{self, Complaints};
@@ -13,17 +13,17 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-/// Videos that `ffmpeg` writes, by the ending of their name.
-const VIDEO_ENDINGS: [&str; 5] = ["mp4", "mkv", "mov", "webm", "avi"];
-/// Frames a second of a video whose source has no rate of its own.
-const USUAL_RATE: f64 = 30.0;
-/// Longer pauses of the source are not recorded at length, in seconds ...
-const LONGEST_PAUSE_S: f64 = 5.0;
-/// ... but where frames of it were left out.
-const LONGEST_GAP_S: f64 = 60.0;
-/// Frames a second of an animated GIF; most viewers slow down what is faster.
-const GIF_RATE: f64 = 20.0;
-/// How much the colours of a GIF may be simplified for speed, 1..=30.
+/// Endings of the names of videos that `ffmpeg` writes.
+pub(super) const VIDEO_ENDINGS: [&str; 5] = ["mp4", "mkv", "mov", "webm", "avi"];
+/// Frames per second of a video whose source has no rate of its own.
+const DEFAULT_RATE: f64 = 30.0;
+/// A longer pause of the source is cut from the recording, in seconds.
+const MAX_PAUSE_S: f64 = 5.0;
+/// The same limit for a pause because the recorder skipped frames, in seconds.
+const MAX_GAP_S: f64 = 60.0;
+/// Limit of the frames per second of an animated GIF; most viewers slow down faster ones.
+const MAX_GIF_RATE: f64 = 20.0;
+/// Trades the quality of a GIF's colours for speed, 1..=30 (fastest).
 const GIF_SPEED: i32 = 30;
 
 /// The last byte of a GIF.
@@ -38,10 +38,10 @@ pub struct Recorder {
 
 enum Sink {
     Picture(Frame),
-    /// Pictures written so far.
+    /// Number of pictures written so far.
     Folder(u64),
-    /// The video begins with its first frame, which tells its size.
-    Waiting(Kind),
+    /// A video or GIF that starts with its first frame, which has its size.
+    Pending(Kind),
     Video(Video),
     Gif(Gif),
 }
@@ -56,51 +56,45 @@ impl Recorder {
     /// A recorder for `path`.
     ///
     /// # Errors
-    /// [`CaptureError::Write`] if the name has no known ending or its folder is missing, [`CaptureError::NoFfmpeg`] if
-    /// `ffmpeg` would be needed and is not there.
+    /// [`CaptureError::UnknownEnding`], [`CaptureError::MissingFolder`], and [`CaptureError::NoFfmpeg`] for a video if
+    /// ffmpeg is not installed.
     pub fn create(path: &Path) -> Result<Self, CaptureError> {
-        let failed = |reason: String| CaptureError::Write { path: path.to_owned(), reason };
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
-        let recorder = |sink| Self { path: path.to_owned(), frames_per_second: USUAL_RATE, sink };
+        let recorder = |sink| Self { path: path.to_owned(), frames_per_second: DEFAULT_RATE, sink };
         if path.is_dir() {
             return Ok(recorder(Sink::Folder(0)));
         }
         let sink = match ending.as_str() {
             "png" | "jpg" | "jpeg" => Sink::Picture(Frame::default()),
-            "gif" => Sink::Waiting(Kind::Gif),
+            "gif" => Sink::Pending(Kind::Gif),
             other if VIDEO_ENDINGS.contains(&other) => {
                 if !ffmpeg::is_there() {
                     let otherwise = ". A .gif or a picture needs no ffmpeg";
                     return Err(CaptureError::NoFfmpeg { path: path.to_owned(), otherwise });
                 }
-                Sink::Waiting(Kind::Video)
+                Sink::Pending(Kind::Video)
             }
-            _ => {
-                let videos = VIDEO_ENDINGS.join(", .");
-                return Err(failed(format!(
-                    "it is no folder, and its name does not end in .{videos}, .gif, .png or .jpg"
-                )));
-            }
+            _ => return Err(CaptureError::UnknownEnding { path: path.to_owned() }),
         };
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
-            return Err(failed(format!("there is no folder {}", folder.display())));
+            return Err(CaptureError::MissingFolder { path: path.to_owned(), folder: folder.to_owned() });
         }
         Ok(recorder(sink))
     }
 
-    /// The rate of the source; what is known when the first frame is added counts, or else 30.
+    /// Sets the rate of the source; without effect once the first frame was added. The default is 30 frames per second.
     pub fn set_frames_per_second(&mut self, rate: f64) {
         if rate.is_finite() && rate > 0.0 {
             self.frames_per_second = rate;
         }
     }
 
-    /// What a film is called until it is whole.
+    /// The name of a video or GIF until it is complete.
     pub fn part(&self) -> Option<PathBuf> {
-        matches!(self.sink, Sink::Waiting(_) | Sink::Video(_) | Sink::Gif(_)).then(|| part_of(&self.path))
+        matches!(self.sink, Sink::Pending(_) | Sink::Video(_) | Sink::Gif(_)).then(|| part_of(&self.path))
     }
 
-    /// Adds the frame with this number (from 0), seen at `time_s`. Numbers may be left out.
+    /// Adds the frame with this number (from 0) and time in seconds. Numbers may be skipped.
     ///
     /// # Errors
     /// [`CaptureError::Write`].
@@ -115,45 +109,45 @@ impl Recorder {
                 *count += 1;
                 return Ok(frame.save(&picture)?);
             }
-            Sink::Waiting(kind) => match kind {
+            Sink::Pending(kind) => match kind {
                 Kind::Video => Video::begin(&self.path, frame, self.frames_per_second, time_s).map(Sink::Video),
                 Kind::Gif => Gif::begin(&self.path, frame, self.frames_per_second, time_s).map(Sink::Gif),
             }
             .and_then(|begun| {
                 self.sink = begun;
-                self.sink.add_to_film(frame, number, time_s)
+                self.sink.add_to_video(frame, number, time_s)
             }),
-            Sink::Video(_) | Sink::Gif(_) => self.sink.add_to_film(frame, number, time_s),
+            Sink::Video(_) | Sink::Gif(_) => self.sink.add_to_video(frame, number, time_s),
         };
-        added.map_err(|error| self.failed(&error))
+        added.map_err(|error| self.failed(error))
     }
 
-    /// Ends the file and gives it its name; false if there was no frame to save.
+    /// Completes the file and gives it its name; false if there was no frame to save.
     ///
     /// # Errors
-    /// [`CaptureError::Write`] if what was written can't be kept.
+    /// [`CaptureError::Write`].
     pub fn finish(mut self) -> Result<bool, CaptureError> {
         let finished = match std::mem::replace(&mut self.sink, Sink::Folder(0)) {
             Sink::Picture(last) if last.width() > 0 => return Ok(last.save(&self.path).map(|()| true)?),
-            Sink::Picture(_) | Sink::Waiting(_) | Sink::Folder(0) => return Ok(false),
+            Sink::Picture(_) | Sink::Pending(_) | Sink::Folder(0) => return Ok(false),
             Sink::Folder(_) => Ok(()),
             Sink::Video(video) => video.finish(&self.path),
             Sink::Gif(gif) => gif.finish(&self.path),
         };
-        finished.map(|()| true).map_err(|error| self.failed(&error))
+        finished.map(|()| true).map_err(|error| self.failed(error))
     }
 
-    fn failed(&self, error: &io::Error) -> CaptureError {
-        CaptureError::Write { path: self.path.clone(), reason: error.to_string() }
+    fn failed(&self, source: io::Error) -> CaptureError {
+        CaptureError::Write { path: self.path.clone(), source }
     }
 }
 
 impl Sink {
-    fn add_to_film(&mut self, frame: &Frame, number: u64, time_s: f64) -> io::Result<()> {
+    fn add_to_video(&mut self, frame: &Frame, number: u64, time_s: f64) -> io::Result<()> {
         match self {
             Self::Video(video) => video.add(frame, number, time_s),
             Self::Gif(gif) => gif.add(frame, number, time_s),
-            Self::Picture(_) | Self::Folder(_) | Self::Waiting(_) => Ok(()),
+            Self::Picture(_) | Self::Folder(_) | Self::Pending(_) => Ok(()),
         }
     }
 }
@@ -164,7 +158,7 @@ fn part_of(path: &Path) -> PathBuf {
     path.with_extension(format!("part.{ending}"))
 }
 
-/// Which of the evenly spaced frames of a recording a time falls on.
+/// Maps the times of frames to the evenly spaced frames of a recording.
 struct Clock {
     start_s: f64,
     last_s: f64,
@@ -178,14 +172,14 @@ impl Clock {
         Self { start_s, last_s: start_s, last_number: None, rate, written: 0 }
     }
 
-    /// How many times a frame of this time is to be written, so that the recording keeps time: 0 where frames come
-    /// faster than the recording's, more than 1 after a pause or frames that were left out.
+    /// How often to write the frame with this number and time, so that the recording keeps time: 0 if frames come faster
+    /// than the recording's rate, more than 1 after a pause or skipped frames.
     fn repeats(&mut self, number: u64, time_s: f64) -> u64 {
         let pause_s = time_s - self.last_s;
         let is_next = self.last_number.replace(number).is_none_or(|last| number == last + 1);
-        let longest_s = if is_next { LONGEST_PAUSE_S } else { LONGEST_GAP_S };
+        let longest_s = if is_next { MAX_PAUSE_S } else { MAX_GAP_S };
         if !(0.0..=longest_s).contains(&pause_s) {
-            // The clock jumped: go on with the next frame.
+            // The clock jumped: continue with the next frame of the recording.
             self.start_s = time_s - self.written as f64 / self.rate;
         }
         self.last_s = time_s;
@@ -196,7 +190,7 @@ impl Clock {
     }
 }
 
-/// A video that a running `ffmpeg` writes.
+/// A video that an `ffmpeg` process writes.
 struct Video {
     ffmpeg: Child,
     complaints: Complaints,
@@ -204,7 +198,7 @@ struct Video {
     part: PathBuf,
     size: (usize, usize),
     clock: Clock,
-    /// The last frame, which is shown until the next.
+    /// The last frame, which is repeated until the next.
     shown: Frame,
 }
 
@@ -226,17 +220,17 @@ impl Video {
         let is_one_of =
             |endings: &[&str]| endings.iter().any(|e| path.extension().is_some_and(|p| p.eq_ignore_ascii_case(e)));
         if is_one_of(&["mp4", "mov"]) {
-            // In pieces of a second, so that what is written can be played even if ffmpeg is killed.
+            // In fragments of a second, so that the file can be played even if ffmpeg is killed.
             command.args(["-movflags", "+frag_keyframe+empty_moov", "-force_key_frames", "expr:gte(t,n_forced)"]);
         }
         if is_one_of(&["mp4", "mov", "mkv"]) {
-            // Tracking needs the processor more than the file needs to be small, and the end is not waited for long.
+            // Tracking needs the processor more than the file needs to be small, and encoding has to end quickly.
             command.args(["-preset", "veryfast"]);
         }
         if is_one_of(&["webm"]) {
             command.args(["-deadline", "realtime", "-cpu-used", "8"]);
         }
-        // Most players want chroma at half the size, which wants even sides.
+        // Most players require chroma at half the resolution, which requires even sides.
         command.args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-an"]);
         command.arg("file:".to_owned() + &part.to_string_lossy());
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -269,23 +263,23 @@ impl Video {
     fn write_shown(&mut self) -> io::Result<()> {
         match self.pictures.as_mut().map(|pictures| pictures.write_all(self.shown.rgb())) {
             Some(Ok(())) => Ok(()),
-            _ => Err(self.what_ffmpeg_said()),
+            _ => Err(self.ffmpeg_error()),
         }
     }
 
-    /// Why it ended.
-    fn what_ffmpeg_said(&mut self) -> io::Error {
+    /// Why ffmpeg ended.
+    fn ffmpeg_error(&mut self) -> io::Error {
         self.pictures = None;
-        let said = self.complaints.last().unwrap_or_else(|| "it did not say why".into());
+        let said = self.complaints.last().unwrap_or_else(|| "it gave no reason".into());
         let part = self.part.display();
-        io::Error::other(format!("ffmpeg ended: {said}; what was written, if anything, is in {part}"))
+        io::Error::other(format!("ffmpeg failed: {said}; the part that was written, if any, is in {part}"))
     }
 
     fn finish(mut self, path: &Path) -> io::Result<()> {
         self.pictures = None;
         let status = self.ffmpeg.wait()?;
         if !status.success() {
-            return Err(self.what_ffmpeg_said());
+            return Err(self.ffmpeg_error());
         }
         fs::rename(&self.part, path)?;
         Ok(())
@@ -293,7 +287,7 @@ impl Video {
 }
 
 impl Drop for Video {
-    /// A recorder that is dropped in an error still lets `ffmpeg` end the file beside the target.
+    /// After an error, ffmpeg still completes the partial file.
     fn drop(&mut self) {
         self.pictures = None;
         let _ = self.ffmpeg.wait();
@@ -306,13 +300,13 @@ struct Gif {
     part: PathBuf,
     size: (usize, usize),
     clock: Clock,
-    /// The frame that is shown until the next, and how long so far.
+    /// The frame that is shown until the next, and for how many frames of the recording so far.
     shown: Option<(image::RgbaImage, u64)>,
 }
 
 impl Gif {
     fn begin(path: &Path, frame: &Frame, rate: f64, time_s: f64) -> io::Result<Self> {
-        let (part, rate) = (part_of(path), rate.min(GIF_RATE));
+        let (part, rate) = (part_of(path), rate.min(MAX_GIF_RATE));
         let mut encoder = GifEncoder::new_with_speed(BufWriter::new(File::create(&part)?), GIF_SPEED);
         encoder.set_repeat(Repeat::Infinite).map_err(io::Error::other)?;
         let size = (frame.width(), frame.height());
@@ -324,7 +318,7 @@ impl Gif {
         if repeats == 0 {
             return Ok(());
         }
-        // After a pause the frame before it is shown longer.
+        // The frame before a pause is shown longer.
         if let Some((_, long)) = &mut self.shown {
             *long += repeats - 1;
         }
@@ -350,13 +344,13 @@ impl Gif {
         self.write_shown()?;
         let Self { encoder, part, .. } = self;
         drop(encoder);
-        // The encoder ends the file when it is dropped and can't tell whether that worked.
+        // The encoder writes the trailer when it is dropped and cannot report an error.
         let mut file = File::open(&part)?;
         let mut last = [0];
         file.seek(SeekFrom::End(-1))?;
         file.read_exact(&mut last)?;
         if last != [GIF_TRAILER] {
-            return Err(io::Error::other("it could not be ended: is the disk full?"));
+            return Err(io::Error::other("its end could not be written; is the disk full?"));
         }
         file.sync_all()?;
         fs::rename(&part, path)?;
@@ -364,14 +358,14 @@ impl Gif {
     }
 }
 
-/// The frame scaled into the size of the recording, black around it.
+/// The frame, scaled to fit the size of the recording, with black borders.
 fn fitted(frame: &Frame, (width, height): (usize, usize)) -> io::Result<Frame> {
     let scale = (width as f32 / frame.width() as f32).min(height as f32 / frame.height() as f32);
     let of = |length: usize, most: usize| ((length as f32 * scale).round() as u32).clamp(1, most as u32);
     let (w, h) = (of(frame.width(), width), of(frame.height(), height));
     let view =
         image::ImageBuffer::<image::Rgb<u8>, _>::from_raw(frame.width() as u32, frame.height() as u32, frame.rgb())
-            .ok_or_else(|| io::Error::other("an empty frame can't be saved"))?;
+            .ok_or_else(|| io::Error::other("an empty frame cannot be saved"))?;
     let small = image::imageops::thumbnail(&view, w, h);
     let mut canvas = image::RgbImage::new(width as u32, height as u32);
     let (left, top) = ((width as i64 - i64::from(w)) / 2, (height as i64 - i64::from(h)) / 2);
@@ -402,7 +396,7 @@ mod tests {
         for (number, time_s) in [0.0, 0.1, 0.5, 0.501].into_iter().enumerate() {
             recorder.add(&Frame::filled(32, 20, [(200.0 * time_s) as u8, 90, 200]), number as u64, time_s).unwrap();
         }
-        assert!(!path.exists(), "not before it is whole");
+        assert!(!path.exists(), "not before it is complete");
         assert!(recorder.finish().unwrap());
         let decoder = image::codecs::gif::GifDecoder::new(std::io::BufReader::new(File::open(&path).unwrap())).unwrap();
         let frames = decoder.into_frames().collect_frames().unwrap();
@@ -412,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_of_the_last_frame_and_a_folder_gets_each() {
+    fn a_picture_shows_the_last_frame_and_a_folder_gets_each() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("last.png");
         assert!(record(&path, 3).unwrap());
@@ -433,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_says_no_format_and_a_missing_folder_are_refused_at_once() {
+    fn an_unknown_ending_and_a_missing_folder_are_refused_at_once() {
         let error = Recorder::create(Path::new("faces.docx")).err().unwrap();
         assert!(format!("{error}").contains(".mp4"), "{error}");
         let error = Recorder::create(Path::new("/nowhere/at/all.gif")).err().unwrap();
@@ -441,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_video_is_whole_where_ffmpeg_is_there_and_refused_with_advice_where_not() {
+    fn a_video_is_complete_or_refused_with_advice_if_ffmpeg_is_missing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("faces.mp4");
         match record(&path, 12) {
@@ -462,11 +456,11 @@ mod tests {
         let times = [2.0, 2.1, 2.12, 2.2, 2.6, 500.0, 500.1, 0.0, 0.1];
         let repeats: Vec<u64> = times.iter().zip(0..).map(|(t, number)| clock.repeats(number, *t)).collect();
         assert_eq!(repeats, [1, 1, 0, 1, 4, 1, 1, 1, 1]);
-        assert_eq!(clock.repeats(70, 6.1), 60, "what was left out is made up for");
+        assert_eq!(clock.repeats(70, 6.1), 60, "skipped frames are filled in");
     }
 
     #[test]
-    fn a_frame_of_another_size_is_fitted_in() {
+    fn a_frame_of_another_size_is_fitted() {
         let wide = fitted(&Frame::filled(200, 50, [9, 8, 7]), (100, 100)).unwrap();
         assert_eq!((wide.width(), wide.height()), (100, 100));
         assert_eq!(wide.rgb()[(50 * 100 + 50) * 3..][..3], [9, 8, 7]);

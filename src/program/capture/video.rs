@@ -1,4 +1,7 @@
 //! Videos, decoded by an `ffmpeg` process.
+//!
+//! In: a file in any format that ffmpeg reads. Out: its frames with times at its nominal rate. An error of ffmpeg is
+//! reported with its last message.
 
 use super::ffmpeg::Complaints;
 use super::y4m::Reader;
@@ -39,13 +42,13 @@ impl Video {
         };
         match Reader::new(BufReader::with_capacity(1 << 20, output), &path.display().to_string()) {
             Ok(reader) => Ok(Self { path: path.to_owned(), process, complaints, reader }),
-            Err(error) => Err(why(path, &mut process, &mut complaints).unwrap_or(error)),
+            Err(error) => Err(error_of(path, &mut process, &mut complaints).unwrap_or(error)),
         }
     }
 }
 
-/// Waits for the end of ffmpeg; the error is its last complaint, if it had any.
-fn why(path: &Path, process: &mut Child, complaints: &mut Complaints) -> Option<CaptureError> {
+/// Waits for the end of ffmpeg; the error holds its last message, if there was any.
+fn error_of(path: &Path, process: &mut Child, complaints: &mut Complaints) -> Option<CaptureError> {
     let _ = process.wait();
     complaints.last().map(|message| CaptureError::Ffmpeg { path: path.to_owned(), message })
 }
@@ -53,7 +56,7 @@ fn why(path: &Path, process: &mut Child, complaints: &mut Complaints) -> Option<
 impl Source for Video {
     fn next(&mut self, frame: &mut Frame) -> Result<Option<f64>, CaptureError> {
         let Self { path, process, complaints, reader } = self;
-        reader.next(frame).map_err(|error| why(path, process, complaints).unwrap_or(error))
+        reader.next(frame).map_err(|error| error_of(path, process, complaints).unwrap_or(error))
     }
 
     fn frames_per_second(&self) -> Option<f64> {

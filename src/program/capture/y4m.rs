@@ -1,7 +1,7 @@
 //! YUV4MPEG: uncompressed video in a pipe.
 //!
-//! 8-bit planes, 4:2:0, 4:2:2, 4:4:4 and grey. Colours are BT.601 with the limited range (16..=235), as webcams and
-//! small videos have them, unless the header says full range.
+//! In: 8-bit planes in 4:2:0, 4:2:2, 4:4:4 or grey, BT.601 in the limited range (16..=235) unless the header says full
+//! range. Out: RGB frames with times at the rate in the header. Damage is an error that names the frame.
 
 use super::{CaptureError, Source};
 use crate::runtime::image::Frame;
@@ -9,17 +9,17 @@ use crate::runtime::image::yuv::{Range, Yuv};
 use crate::runtime::simd::Isa;
 use std::io::Read;
 
-/// Longest header line; real ones have under 100 bytes.
-const LONGEST_LINE: usize = 4096;
-/// Most pixels of a frame: what is larger is taken for damage.
-const MOST_PIXELS: usize = 1 << 27;
+/// Length limit of a header line in bytes; real ones have under 100.
+const MAX_LINE_LENGTH: usize = 4096;
+/// Limit of the pixels of a frame: a larger size is treated as damage.
+const MAX_PIXELS: usize = 1 << 27;
 
 pub(super) struct Reader<R> {
     input: R,
     name: String,
     width: usize,
     height: usize,
-    /// Horizontal and vertical pixels for one chroma sample; `None` for grey.
+    /// Horizontal and vertical pixels per chroma sample; `None` for grey.
     chroma: Option<(usize, usize)>,
     range: Range,
     frames_per_second: f64,
@@ -31,7 +31,7 @@ impl<R: Read> Reader<R> {
     pub fn new(mut input: R, name: &str) -> Result<Self, CaptureError> {
         let bad = |reason: String| CaptureError::Y4m { name: name.to_owned(), frame: 0, reason };
         let line = read_line(&mut input).map_err(|e| bad(e.to_string()))?;
-        let line = line.ok_or_else(|| bad("there is nothing in it".into()))?;
+        let line = line.ok_or_else(|| bad("it is empty".into()))?;
         let mut words = line.split(' ');
         if words.next() != Some("YUV4MPEG2") {
             return Err(bad("it does not begin with YUV4MPEG2".into()));
@@ -70,8 +70,8 @@ impl<R: Read> Reader<R> {
                 _ => {}
             }
         }
-        if width == 0 || height == 0 || width.saturating_mul(height) > MOST_PIXELS {
-            return Err(bad(format!("a frame of {width}x{height} pixels can't be")));
+        if width == 0 || height == 0 || width.saturating_mul(height) > MAX_PIXELS {
+            return Err(bad(format!("{width}x{height} is not a valid frame size")));
         }
         let samples = chroma.map_or(0, |(x, y)| 2 * width.div_ceil(x) * height.div_ceil(y));
         let planes = vec![0; width * height + samples];
@@ -112,8 +112,8 @@ fn read_line(input: &mut impl Read) -> std::io::Result<Option<String>> {
             return Ok(Some(String::from_utf8_lossy(&line).into_owned()));
         }
         line.push(byte[0]);
-        if line.len() > LONGEST_LINE {
-            return Err(std::io::Error::other("a header line without end"));
+        if line.len() > MAX_LINE_LENGTH {
+            return Err(std::io::Error::other("a header line does not end"));
         }
     }
 }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_those_of_the_standard() {
+    fn colours_follow_the_standard() {
         // Pure red, green and blue in limited-range BT.601 are (81, 90, 240), (145, 54, 34) and (41, 240, 110).
         for ((y, u, v), rgb) in [
             ((81, 90, 240), [255, 0, 0]),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_named_with_its_place() {
+    fn damage_is_reported_with_its_place() {
         let error = |header: &str, planes: &[u8]| read(header, planes).unwrap_err().to_string();
         assert!(error("YUV4MPEG2 W2 H2", &[0; 4]).contains("middle of a frame"));
         assert!(error("YUV4MPEG2 W2 H2 C420p10", &[0; 6]).contains("C420p10".trim_start_matches('C')));

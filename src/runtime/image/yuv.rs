@@ -1,33 +1,33 @@
-//! YUV pictures to RGB.
+//! Conversion of YUV pictures to RGB.
 //!
 //! In: 8-bit luma and chroma samples in the layouts of cameras (YUYV, NV12) and of video (planes of 4:2:0, 4:2:2,
 //! 4:4:4 and grey), BT.601, limited range (16..=235) or full. Out: interleaved RGB, each value within 1 of the exact
-//! formula. A chroma sample colours all the pixels that share it; there is no interpolation between samples. Rows are
-//! worked on in blocks that the compiler turns into vectors for the instruction set of the running core.
+//! formula. A chroma sample colours all the pixels that share it, without interpolation. Rows are processed in blocks that
+//! the compiler vectorizes for the instruction set of the running core.
 
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
 
-/// Pairs of pixels converted at once: a block's numbers fill whole vectors and stay in registers and the first cache.
+/// Pairs of pixels converted at once: the values of a block fill whole vectors and stay in registers and the L1 cache.
 /// Half as many took three times as long with AVX2.
 const PAIRS: usize = 32;
 
-/// Fractional bits of the sums. More would not fit into 16 bits, where twice as many numbers fit into a vector as in 32.
+/// Fractional bits of the sums. More would not fit into 16 bits, of which a vector holds twice as many as of 32 bits.
 const FRACTION: u32 = 5;
 /// Luma and chroma are scaled up by so many bits before the high half of their product with a coefficient is taken.
 const LUMA_SHIFT: u32 = 7;
 const CHROMA_SHIFT: u32 = 8;
 
-/// Which luma values black and white have.
+/// The luma values of black and white.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Range {
-    /// Black is 16, white 235, as cameras and videos have it unless they say otherwise.
+    /// Black is 16, white 235, as in cameras, and in videos unless they say otherwise.
     #[default]
     Limited,
     /// Black is 0, white 255, as in JPEG.
     Full,
 }
 
-/// A picture in YUV, as its rows lie in memory.
+/// A picture in YUV and its layout in memory.
 #[derive(Clone, Copy, Debug)]
 pub enum Yuv<'a> {
     /// Y0 U Y1 V for every two pixels; `stride` bytes a row.
@@ -41,7 +41,8 @@ pub enum Yuv<'a> {
 }
 
 impl Yuv<'_> {
-    /// Bytes that a picture of `width` x `height` pixels needs in this layout; `None` if it can't have this size.
+    /// The number of bytes of a picture of `width` x `height` pixels in this layout; `None` if the layout cannot have this
+    /// size.
     pub fn bytes_needed(&self, width: usize, height: usize) -> Option<usize> {
         let rows = |stride: usize, least: usize, rows: usize| {
             // The last row may end where its pixels end.
