@@ -1,11 +1,11 @@
-//! Embeds the default models in the library, after checking that they are what `models/SHA256SUMS` says, and stamps the
-//! version with the commit.
+//! Embeds the default models in the library, after checking them against `models/SHA256SUMS`, and stamps the version with
+//! the commit in a checkout. A published package has no commit: its version says it all.
 
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::process::Command;
 
-/// Metadata that every model file begins with (see `src/model/file.rs`).
+/// Metadata that every model file begins with (see `src/runtime/model/file.rs`).
 const FORMAT: &str = "\"awing\":\"{\"format\":1,";
 
 fn main() {
@@ -37,7 +37,7 @@ fn main() {
         Some(commit) => format!("{version} ({commit})"),
         None => version,
     };
-    // Both change with a commit or a switch of branches; a path that does not exist would make every build a new one.
+    // Both change with a commit or a switch of branches. A path that does not exist would rebuild the crate every time.
     for name in ["HEAD", "logs/HEAD"] {
         if let Some(path) = git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists()) {
             println!("cargo::rerun-if-changed={path}");
@@ -46,8 +46,12 @@ fn main() {
     println!("cargo::rustc-env=AWING_VERSION={stamped}");
 }
 
-/// What git answers, if there is git and this is a checkout.
+/// The answer of git, if it is installed and this is a checkout. A package that is unpacked inside another repository must
+/// not get that one's commit.
 fn git(arguments: &[&str]) -> Option<String> {
+    if !Path::new(".git").exists() {
+        return None;
+    }
     let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -1,4 +1,4 @@
-//! Writes an untrained model of a recipe's network: how fast will it be, before it is trained?
+//! Writes an untrained model of a recipe's network, to measure its speed before training it.
 //!
 //! `cargo run --release --example untrained -- recipes/paper-wflw.toml paper.safetensors`, then
 //! `awing bench --profile --model paper.safetensors`.

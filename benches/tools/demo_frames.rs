@@ -1,4 +1,5 @@
-//! Writes frames of the built-in demo to standard output, raw RGB, for programs that are to see what `awing` sees.
+//! Writes frames of the built-in demo to standard output as raw RGB, so that other programs can be measured on the same
+//! frames as `awing`.
 //!
 //! `cargo run --release --example demo_frames -- FRAMES [FACES]`; the frames have 640x480 pixels.
 
