@@ -4,7 +4,7 @@
 //! benches/pytorch_step.py. Both do a few steps in turn, many times, and the medians are compared with those of PyTorch's
 //! fastest variant. Data loading takes no part. Not criterion: it cannot take turns with another process.
 
-use awing::internals::{Batch, BatchShape, DataError, ItemMut, Task};
+use awing::internals::{AdaptiveWing, Batch, BatchShape, DataError, ItemMut, Objective, Task};
 use awing::train::{Recipe, TrainOptions, Trainer};
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;
@@ -32,6 +32,10 @@ impl Task for Shapes {
 
     fn fill(&self, _: &mut ChaCha8Rng, _: ItemMut<'_>) -> Result<(), DataError> {
         Err(DataError::Options("the bench brings its own batch".into()))
+    }
+
+    fn objective(&self) -> &dyn Objective {
+        &AdaptiveWing
     }
 }
 

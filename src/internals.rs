@@ -10,6 +10,7 @@ pub use crate::runtime::model::graph::{Graph, Node, Operation, Parameter, Role};
 pub use crate::runtime::model::{ModelConfig, WeightFormat, default_detector, default_landmarks};
 pub use crate::runtime::simd::Isa;
 pub use crate::train::data::{Batch, BatchShape, DataError, ItemMut, Task};
+pub use crate::train::loss::{AdaptiveWing, Objective};
 pub use crate::train::network::{Mode, Network};
 pub use crate::train::ops;
 pub use crate::train::trainer::read_log;

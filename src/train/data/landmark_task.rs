@@ -11,6 +11,7 @@ use super::{Augmentation, BatchShape, CACHE_BYTES, DataError, Donor, ItemMut, Pi
 use crate::runtime::geometry::{HeatmapSpace, Point, heatmap_from_crop};
 use crate::runtime::landmarks::Scheme;
 use crate::runtime::model::CropConvention;
+use crate::train::loss::{AdaptiveWing, Objective};
 use crate::train::targets::{LandmarkTargets, TargetStyle};
 use rand::Rng;
 use rand::distr::Distribution;
@@ -140,6 +141,10 @@ impl Task for LandmarkTask {
         let cells: Vec<Point<HeatmapSpace>> = points.iter().map(|&p| heatmap_from_crop.apply(p)).collect();
         *item.normalizer = self.targets.draw(&cells, &weight, item.target, item.weight);
         Ok(())
+    }
+
+    fn objective(&self) -> &dyn Objective {
+        &AdaptiveWing
     }
 }
 

@@ -63,7 +63,6 @@ impl Loader {
     ///
     /// # Errors
     /// What the task reported for an item of this batch.
-    #[expect(clippy::should_implement_trait, reason = "batches never end, so there is no Option to return")]
     pub fn next(&mut self) -> Result<Batch, DataError> {
         let worker = &self.workers[self.next];
         self.next = (self.next + 1) % self.workers.len();
@@ -130,6 +129,7 @@ fn prepare(task: &dyn Task, len: usize, seed: u64, step: u64, stop: &AtomicBool)
 mod tests {
     use super::*;
     use crate::train::data::BatchShape;
+    use crate::train::loss::{AdaptiveWing, Objective};
     use rand::Rng;
     use std::sync::atomic::AtomicU64;
     use std::time::{Duration, Instant};
@@ -161,6 +161,10 @@ mod tests {
             item.weight.fill_with(|| rng.random());
             *item.normalizer = 0.5;
             Ok(())
+        }
+
+        fn objective(&self) -> &dyn Objective {
+            &AdaptiveWing
         }
     }
 

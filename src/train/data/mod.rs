@@ -31,7 +31,7 @@ pub use w300::read_300w;
 pub use wflw::{WFLW_SUBSETS, read_wflw};
 
 use crate::runtime::image::ImageError;
-use candle_core::Tensor;
+use crate::train::loss::{Objective, Targets};
 use rand_chacha::ChaCha8Rng;
 use std::path::PathBuf;
 
@@ -110,26 +110,8 @@ pub trait Task: Send + Sync {
     /// [`DataError`] if its picture can't be had.
     fn fill(&self, rng: &mut ChaCha8Rng, item: ItemMut<'_>) -> Result<(), DataError>;
 
-    /// The loss of one stack's maps, a scalar; all tensors are (item, row, column, channel). Unless a task says
-    /// otherwise it is the weighted Adaptive Wing loss.
-    ///
-    /// # Errors
-    /// What the device reports.
-    fn loss(
-        &self,
-        prediction: &Tensor,
-        target: &Tensor,
-        weight: &Tensor,
-        normalizer: f64,
-    ) -> candle_core::Result<Tensor> {
-        crate::train::loss::adaptive_wing(prediction, target, weight, normalizer)
-    }
-
-    /// The same loss on plain numbers; its gradient with respect to `prediction` is left in `gradient`. A task with a
-    /// [`Self::loss`] of its own has to have this, too.
-    fn loss_and_gradient(&self, prediction: &[f32], batch: &Batch, gradient: &mut Vec<f32>) -> f64 {
-        crate::train::loss::loss_and_gradient(prediction, &batch.target, &batch.weight, batch.normalizer, gradient)
-    }
+    /// What the items' maps are trained for.
+    fn objective(&self) -> &dyn Objective;
 }
 
 /// `len` items one behind the other: (item, row, column, channel).
@@ -141,4 +123,11 @@ pub struct Batch {
     /// The sum of the items' normalizers.
     pub normalizer: f64,
     pub len: usize,
+}
+
+impl Batch {
+    /// What the loss compares the predicted maps with.
+    pub(crate) fn targets(&self) -> Targets<'_> {
+        Targets { maps: &self.target, weight: &self.weight, normalizer: self.normalizer }
+    }
 }

@@ -1,6 +1,7 @@
 //! Training the face detector: photographs, items composed from them, targets with their loss, and validation.
 
 mod compose;
+mod loss;
 mod photographs;
 mod targets;
 mod task;

@@ -1,13 +1,12 @@
-//! Targets and loss of the detector's maps (see [`crate::runtime::detect::maps`] for what they hold).
+//! Targets of the detector's maps (see [`crate::runtime::detect::maps`] for what they hold).
 //!
-//! The target of the centre map is a Gaussian about each face's centre, wider for larger faces. Size and offset count in
-//! the cells about the centre only.
+//! In: the boxes of the faces of one picture, in pixels of the network's input. Out: target and weight of every cell, (row,
+//! column, channel). The target of the centre map is a Gaussian about each face's centre, wider for larger faces. Size and
+//! offset count in the cells about the centre only. Nothing here fails.
 
-use crate::runtime::detect::maps::{CENTER, CHANNELS, LOGIT_AT_ZERO, SIZE, STRIDE, UNIT_PIXELS};
+use crate::runtime::detect::maps::{CENTER, CHANNELS, SIZE, STRIDE, UNIT_PIXELS};
 use crate::runtime::geometry::{CropSpace, Point, Rect};
-use crate::train::data::Batch;
 use crate::train::targets::{MapSize, render_point};
-use candle_core::{Result, Tensor};
 
 /// Deviation of the centre's Gaussian over the box's side.
 const SIGMA_OF_SIDE: f32 = 0.08;
@@ -15,10 +14,6 @@ const SIGMA_OF_SIDE: f32 = 0.08;
 const SIGMA_CELLS: (f32, f32) = (0.8, 2.5);
 /// Size and offset are learnt in cells at most so far from the centre, in each direction.
 const LEARNT_AROUND: f32 = 1.5;
-/// Weight of size and offset against the centre map.
-const BOX_WEIGHT: f64 = 1.0;
-/// Height of the target from which on a cell is a face's centre; the highest cell of each has 1.
-const FACE_TARGET: f32 = 0.999;
 
 fn cell_from_input(p: Point<CropSpace>) -> (f32, f32) {
     let along = |v: f32| (v + 0.5) / STRIDE as f32 - 0.5;
@@ -71,109 +66,12 @@ pub fn render(
     }
 }
 
-/// The focal loss of CenterNet on the centre map (Zhou, Wang, Krahenbuhl: Objects as Points, 2019, equation 1: alpha 2,
-/// beta 4), a face; and the mean absolute error of size and offset where they are known. Adaptive Wing and any other
-/// distance to the Gaussian keep the peaks of small and doubtful faces low, since their exact cell is uncertain; here the
-/// cells beside the right one cost little.
-///
-/// # Errors
-/// What the device reports.
-pub fn loss(prediction: &Tensor, target: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    let centers = |t: &Tensor| t.narrow(3, CENTER, 1)?.contiguous();
-    let boxes = |t: &Tensor| t.narrow(3, SIZE, CHANNELS - SIZE)?.contiguous();
-    let center = focal(&centers(prediction)?, &centers(target)?, &centers(weight)?)?;
-    let weight = boxes(weight)?;
-    let count = weight.sum_all()?.to_scalar::<f32>()?.max(1.0);
-    let difference = ((boxes(prediction)? - boxes(target)?)?.abs()? * weight)?.sum_all()?;
-    center + (difference * (BOX_WEIGHT / f64::from(count)))?
-}
-
-fn focal(value: &Tensor, target: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    let logit = (value + f64::from(LOGIT_AT_ZERO))?;
-    // ln(1 + e^x), without overflow.
-    let softplus = |x: &Tensor| x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?;
-    let (miss, alarm) = (softplus(&logit.neg()?)?, softplus(&logit)?);
-    let face = target.ge(FACE_TARGET)?.to_dtype(target.dtype())?;
-    let faces = (&face * weight)?.sum_all()?.to_scalar::<f32>()?.max(1.0);
-    // Scores as exponentials of what was just computed: p = e^-miss, 1 - p = e^-alarm.
-    let found = ((alarm.affine(-2.0, 0.0)?.exp()? * &miss)? * &face)?;
-    let free = (target.affine(-1.0, 1.0)?.powf(4.0)? * face.affine(-1.0, 1.0)?)?;
-    let invented = ((miss.affine(-2.0, 0.0)?.exp()? * alarm)? * free)?;
-    ((found + invented)? * weight)?.sum_all()? / f64::from(faces)
-}
-
-/// [`loss`] on plain numbers; its gradient with respect to `prediction` is left in `gradient`.
-pub fn loss_and_gradient(prediction: &[f32], batch: &Batch, gradient: &mut Vec<f32>) -> f64 {
-    let (targets, weights) = (&batch.target, &batch.weight);
-    let cells = |maps| <[f32]>::chunks_exact(maps, CHANNELS);
-    let (mut faces, mut boxes) = (0.0, 0.0);
-    for (y, w) in cells(targets).zip(cells(weights)) {
-        faces += if y[CENTER] >= FACE_TARGET { f64::from(w[CENTER]) } else { 0.0 };
-        boxes += f64::from(w[SIZE..].iter().sum::<f32>());
-    }
-    let (per_face, per_box) = (1.0 / faces.max(1.0), BOX_WEIGHT / boxes.max(1.0));
-    let (mut center, mut difference) = (0.0, 0.0);
-    gradient.resize(prediction.len(), 0.0);
-    for (((v, y), w), g) in
-        cells(prediction).zip(cells(targets)).zip(cells(weights)).zip(gradient.chunks_exact_mut(CHANNELS))
-    {
-        let logit = v[CENTER] + LOGIT_AT_ZERO;
-        let (miss, alarm) = (softplus(-logit), softplus(logit));
-        // The score and what it lacks to 1.
-        let (p, q) = ((-miss).exp(), (-alarm).exp());
-        let (value, slope) = if y[CENTER] >= FACE_TARGET {
-            (q * q * miss, -q * q * (2.0 * p * miss + q))
-        } else {
-            let free = (1.0 - y[CENTER]).powi(4);
-            (p * p * alarm * free, p * p * (2.0 * q * alarm + p) * free)
-        };
-        center += f64::from(value * w[CENTER]);
-        g[CENTER] = slope * w[CENTER] * per_face as f32;
-        for c in SIZE..CHANNELS {
-            let d = v[c] - y[c];
-            difference += f64::from(d.abs() * w[c]);
-            let sign = if d == 0.0 { 0.0 } else { d.signum() };
-            g[c] = sign * w[c] * per_box as f32;
-        }
-    }
-    center * per_face + difference * per_box
-}
-
-/// ln(1 + e^x), without overflow.
-fn softplus(x: f32) -> f32 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::runtime::detect::decode;
     use crate::runtime::detect::maps::{rect_from_cell, value_of_score};
     use crate::runtime::heatmap::HeatmapView;
-    use crate::train::ops::tests::random;
-    use candle_core::Var;
-
-    #[test]
-    fn both_forms_of_the_loss_agree() {
-        let shape = [2, 9, 7, CHANNELS];
-        let prediction = Var::from_tensor(&random(&shape, 1).affine(3.0, 2.0).unwrap()).unwrap();
-        // Cut to 0..=1, so that some cells are centres.
-        let target = random(&shape, 2).affine(2.0, 0.0).unwrap().clamp(0.0, 1.0).unwrap();
-        let weight = random(&shape, 3).relu().unwrap();
-        let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let batch = Batch { input: vec![], target: values(&target), weight: values(&weight), normalizer: 1.0, len: 2 };
-        assert!(batch.target.iter().step_by(CHANNELS).any(|y| *y == 1.0));
-        let expected = loss(&prediction, &target, &weight).unwrap();
-        let mut gradient = Vec::new();
-        let actual = loss_and_gradient(&values(&prediction), &batch, &mut gradient);
-        assert!((actual / f64::from(expected.to_scalar::<f32>().unwrap()) - 1.0).abs() < 1e-5);
-        let gradients = expected.backward().unwrap();
-        let expected = values(gradients.get(&prediction).unwrap());
-        assert_eq!(gradient.len(), expected.len());
-        for (a, e) in gradient.iter().zip(&expected) {
-            assert!((a - e).abs() < 1e-5 * (1.0 + e.abs()), "{a} {e}");
-        }
-    }
 
     #[test]
     fn ignored_places_count_nothing() {
@@ -190,29 +88,6 @@ mod tests {
         let at = |row: usize, column: usize| weight[(row * width + column) * CHANNELS];
         assert_eq!([at(2, 2), at(9, 9), at(11, 2)], [1.0, 0.0, 1.0]);
         assert_eq!(weight.iter().skip(SIZE).step_by(CHANNELS).filter(|w| **w == 1.0).count(), 9);
-    }
-
-    /// The loss of one cell with this score and target; a cell that is a face's centre is added, since the loss is that
-    /// of a face.
-    fn loss_of(found_score: f32, cell_target: f32, cell_weight: f32) -> f32 {
-        let cells =
-            |center: f32, other: f32| [&[center, 0.0, 0.0, 0.0, 0.0][..], &[other, 0.0, 0.0, 0.0, 0.0]].concat();
-        let tensor = |v: Vec<f32>| Tensor::from_vec(v, (1, 1, 2, CHANNELS), &candle_core::Device::Cpu).unwrap();
-        let prediction = tensor(cells(value_of_score(0.999_999), value_of_score(found_score)));
-        let loss = loss(&prediction, &tensor(cells(1.0, cell_target)), &tensor(cells(1.0, cell_weight))).unwrap();
-        loss.to_scalar::<f32>().unwrap()
-    }
-
-    #[test]
-    fn the_loss_is_the_published_formula() {
-        // (1 - y)^4 p^2 ln(1 - p) away from a face; half of (1 - p)^2 ln p at one of two faces.
-        for (p, y, expected) in
-            [(0.5_f32, 0.0_f32, 0.25 * std::f32::consts::LN_2), (0.2, 0.5, 0.0625 * 0.04 * -(0.8_f32.ln()))]
-        {
-            assert!((loss_of(p, y, 1.0) - expected).abs() < 1e-5, "{p} {y}");
-        }
-        assert!((loss_of(0.3, 1.0, 1.0) - 0.5 * 0.49 * -(0.3_f32.ln())).abs() < 1e-5);
-        assert!(loss_of(0.9, 0.0, 0.0) < 1e-5, "ignored");
     }
 
     #[test]

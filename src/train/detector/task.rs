@@ -2,13 +2,14 @@
 //! face has been made unrecognisable, which count as empty.
 
 use super::compose::{View, spoil};
+use super::loss::CenterLoss;
 use super::photographs::Photograph;
 use super::targets;
 use crate::runtime::detect::maps;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::runtime::image::Frame;
-use crate::train::data::{Augmentation, Batch, BatchShape, CACHE_BYTES, DataError, ItemMut, PictureCache, Task};
-use candle_core::Tensor;
+use crate::train::data::{Augmentation, BatchShape, CACHE_BYTES, DataError, ItemMut, PictureCache, Task};
+use crate::train::loss::Objective;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -271,18 +272,8 @@ impl Task for DetectorTask {
         Ok(())
     }
 
-    fn loss(
-        &self,
-        prediction: &Tensor,
-        target: &Tensor,
-        weight: &Tensor,
-        _normalizer: f64,
-    ) -> candle_core::Result<Tensor> {
-        targets::loss(prediction, target, weight)
-    }
-
-    fn loss_and_gradient(&self, prediction: &[f32], batch: &Batch, gradient: &mut Vec<f32>) -> f64 {
-        targets::loss_and_gradient(prediction, batch, gradient)
+    fn objective(&self) -> &dyn Objective {
+        &CenterLoss
     }
 }
 

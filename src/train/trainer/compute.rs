@@ -6,6 +6,7 @@
 use super::passes::Passes;
 use crate::runtime::model::graph::Role;
 use crate::train::data::{Batch, Task};
+use crate::train::loss::loss_tensor;
 use crate::train::network::{Mode, Network};
 use candle_core::{Device, Result, Tensor};
 
@@ -55,7 +56,7 @@ impl Compute {
                 for node in passes.outputs().to_vec() {
                     let maps = forward.maps(node);
                     let mut gradient = passes.room(maps.len());
-                    loss += task.loss_and_gradient(maps, &batch, &mut gradient);
+                    loss += task.objective().loss_and_gradient(maps, batch.targets(), &mut gradient);
                     of_maps.push(gradient);
                 }
                 let of_parameters = passes.backward(values, &mut forward, of_maps);
@@ -66,16 +67,14 @@ impl Compute {
     }
 }
 
-fn by_candle(network: &Network, task: &dyn Task, batch: Batch) -> Result<Gradients> {
-    let shape = task.shape();
+fn by_candle(network: &Network, task: &dyn Task, mut batch: Batch) -> Result<Gradients> {
+    let (height, width) = task.shape().input;
     let device: &Device = network.device();
-    let maps = (batch.len, shape.heatmap.0, shape.heatmap.1, shape.channels);
-    let pictures = Tensor::from_vec(batch.input, (batch.len, shape.input.0, shape.input.1, 3), device)?;
-    let target = Tensor::from_vec(batch.target, maps, device)?;
-    let weight = Tensor::from_vec(batch.weight, maps, device)?;
+    let pictures = std::mem::take(&mut batch.input);
+    let pictures = Tensor::from_vec(pictures, (batch.len, height, width, 3), device)?;
     let mut loss = Tensor::zeros((), candle_core::DType::F32, device)?;
-    for stack in network.forward(&pictures, Mode::Train)? {
-        loss = (loss + task.loss(&stack, &target, &weight, batch.normalizer)?)?;
+    for maps in network.forward(&pictures, Mode::Train)? {
+        loss = (loss + loss_tensor(task.objective(), &maps, batch.targets())?)?;
     }
     let gradients = loss.backward()?;
     let (mut of_parameters, mut running) = (Vec::new(), Vec::new());
@@ -94,6 +93,7 @@ mod tests {
     use super::*;
     use crate::runtime::model::{Architecture, CropConvention, EdgeConfig, Kind, ModelConfig, PaperConfig};
     use crate::train::data::{BatchShape, DataError, ItemMut};
+    use crate::train::loss::{AdaptiveWing, Objective};
     use crate::train::ops::tests::as_elsewhere;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
@@ -107,6 +107,10 @@ mod tests {
 
         fn fill(&self, _: &mut ChaCha8Rng, _: ItemMut<'_>) -> std::result::Result<(), DataError> {
             Ok(())
+        }
+
+        fn objective(&self) -> &dyn Objective {
+            &AdaptiveWing
         }
     }
 

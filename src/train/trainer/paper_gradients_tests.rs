@@ -8,6 +8,7 @@ mod formula;
 
 use super::compute::{Compute, Gradients};
 use crate::train::data::{Batch, BatchShape, DataError, ItemMut, Task};
+use crate::train::loss::{AdaptiveWing, Objective};
 use crate::train::network::Network;
 use candle_core::Device;
 use rand_chacha::ChaCha8Rng;
@@ -43,6 +44,10 @@ impl Task for AnyTask {
 
     fn fill(&self, _: &mut ChaCha8Rng, _: ItemMut<'_>) -> Result<(), DataError> {
         Ok(())
+    }
+
+    fn objective(&self) -> &dyn Objective {
+        &AdaptiveWing
     }
 }
 

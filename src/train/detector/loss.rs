@@ -1,0 +1,121 @@
+//! The loss of the detector's maps (see [`crate::runtime::detect::maps`] for what they hold).
+
+use crate::runtime::detect::maps::{CENTER, CHANNELS, LOGIT_AT_ZERO, SIZE};
+use crate::train::loss::{Objective, Targets};
+
+/// Weight of size and offset against the centre map.
+const BOX_WEIGHT: f64 = 1.0;
+/// Height of the target from which on a cell is a face's centre; the highest cell of each has 1.
+const FACE_TARGET: f32 = 0.999;
+
+/// The focal loss of CenterNet on the centre map (Zhou, Wang, Krahenbuhl: Objects as Points, 2019, equation 1: alpha 2,
+/// beta 4), per face; and the mean absolute error of size and offset where they are known. Adaptive Wing and any other
+/// distance to the Gaussian keep the peaks of small and doubtful faces low, since their exact cell is uncertain; here the
+/// cells beside the right one cost little.
+///
+/// Both parts are means over what they count, so the normalizer of the targets is not needed.
+#[derive(Clone, Copy, Debug)]
+pub struct CenterLoss;
+
+impl Objective for CenterLoss {
+    fn loss_and_gradient(&self, prediction: &[f32], targets: Targets<'_>, gradient: &mut Vec<f32>) -> f64 {
+        let Targets { maps, weight, .. } = targets;
+        assert_eq!([maps.len(), weight.len()], [prediction.len(); 2]);
+        let cells = |maps| <[f32]>::chunks_exact(maps, CHANNELS);
+        let (mut faces, mut boxes) = (0.0, 0.0);
+        for (y, w) in cells(maps).zip(cells(weight)) {
+            faces += if y[CENTER] >= FACE_TARGET { f64::from(w[CENTER]) } else { 0.0 };
+            boxes += f64::from(w[SIZE..].iter().sum::<f32>());
+        }
+        let (per_face, per_box) = (1.0 / faces.max(1.0), BOX_WEIGHT / boxes.max(1.0));
+        let (mut center, mut difference) = (0.0, 0.0);
+        gradient.resize(prediction.len(), 0.0);
+        for (((v, y), w), g) in
+            cells(prediction).zip(cells(maps)).zip(cells(weight)).zip(gradient.chunks_exact_mut(CHANNELS))
+        {
+            let (value, slope) = focal(v[CENTER] + LOGIT_AT_ZERO, y[CENTER]);
+            center += f64::from(value * w[CENTER]);
+            g[CENTER] = slope * w[CENTER] * per_face as f32;
+            for c in SIZE..CHANNELS {
+                let d = v[c] - y[c];
+                difference += f64::from(d.abs() * w[c]);
+                let sign = if d == 0.0 { 0.0 } else { d.signum() };
+                g[c] = sign * w[c] * per_box as f32;
+            }
+        }
+        center * per_face + difference * per_box
+    }
+}
+
+/// The focal loss of one cell and its derivative with respect to the logit.
+fn focal(logit: f32, target: f32) -> (f32, f32) {
+    // -ln(p) and -ln(1 - p) of the score p.
+    let (miss, alarm) = (softplus(-logit), softplus(logit));
+    let (p, q) = ((-miss).exp(), (-alarm).exp());
+    if target >= FACE_TARGET {
+        (q * q * miss, -q * q * (2.0 * p * miss + q))
+    } else {
+        let free = (1.0 - target).powi(4);
+        (p * p * alarm * free, p * p * (2.0 * q * alarm + p) * free)
+    }
+}
+
+/// ln(1 + e^x), without overflow.
+fn softplus(x: f32) -> f32 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::detect::maps::value_of_score;
+    use crate::train::loss::tests::{STEP, check_gradient, evaluate};
+    use crate::train::ops::tests::random;
+
+    #[test]
+    fn the_gradient_is_that_of_the_loss() {
+        let numbers = |seed| random(&[2 * 9 * 7 * CHANNELS], seed).to_vec1::<f32>().unwrap();
+        let prediction: Vec<f32> = numbers(1).iter().map(|v| 3.0 * v + 2.0).collect();
+        // Cut to 0..=1, so that some cells are centres.
+        let maps: Vec<f32> = numbers(2).iter().map(|v| (2.0 * v).clamp(0.0, 1.0)).collect();
+        assert!(maps.iter().step_by(CHANNELS).any(|y| *y == 1.0));
+        let weight: Vec<f32> = numbers(3).iter().map(|v| v.max(0.0)).collect();
+        let targets = Targets { maps: &maps, weight: &weight, normalizer: 1.0 };
+        check_gradient(&CenterLoss, &prediction, targets, |i| {
+            i % CHANNELS >= SIZE && (prediction[i] - maps[i]).abs() < 2.0 * STEP
+        });
+    }
+
+    /// The loss of one cell with this score and target; a cell that is a face's centre is added, since the loss is per
+    /// face.
+    fn loss_of(found_score: f32, cell_target: f32, cell_weight: f32) -> f32 {
+        let cells =
+            |center: f32, other: f32| [&[center, 0.0, 0.0, 0.0, 0.0][..], &[other, 0.0, 0.0, 0.0, 0.0]].concat();
+        let prediction = cells(value_of_score(0.999_999), value_of_score(found_score));
+        let (maps, weight) = (cells(1.0, cell_target), cells(1.0, cell_weight));
+        evaluate(&CenterLoss, &prediction, Targets { maps: &maps, weight: &weight, normalizer: 1.0 }).0 as f32
+    }
+
+    #[test]
+    fn the_loss_is_the_published_formula() {
+        // (1 - y)^4 p^2 ln(1 - p) away from a face; half of (1 - p)^2 ln p at one of two faces.
+        for (p, y, expected) in
+            [(0.5_f32, 0.0_f32, 0.25 * std::f32::consts::LN_2), (0.2, 0.5, 0.0625 * 0.04 * -(0.8_f32.ln()))]
+        {
+            assert!((loss_of(p, y, 1.0) - expected).abs() < 1e-5, "{p} {y}");
+        }
+        assert!((loss_of(0.3, 1.0, 1.0) - 0.5 * 0.49 * -(0.3_f32.ln())).abs() < 1e-5);
+        assert!(loss_of(0.9, 0.0, 0.0) < 1e-5, "ignored");
+    }
+
+    #[test]
+    fn size_and_offset_cost_their_mean_absolute_error() {
+        let maps = [0.0, 1.0, -1.0, 0.5, 0.0];
+        // A score of 0 costs nothing.
+        let prediction = [-100.0, 1.5, -1.0, 0.0, 9.0];
+        let targets = Targets { maps: &maps, weight: &[1.0, 1.0, 1.0, 2.0, 0.0], normalizer: 1.0 };
+        let (loss, gradient) = evaluate(&CenterLoss, &prediction, targets);
+        assert!((loss - (0.5 + 2.0 * 0.5) / 4.0).abs() < 1e-6);
+        assert_eq!(gradient[SIZE..], [0.25, 0.0, -0.5, 0.0]);
+    }
+}
