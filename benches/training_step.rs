@@ -12,7 +12,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 const BATCH: usize = 16;
@@ -111,21 +110,15 @@ fn median(times: &mut [f64]) -> f64 {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/edge-98.toml");
-    let recipe = Recipe { batch_size: BATCH, ..Recipe::load(&path)? };
+    let mut recipe = Recipe::load(&path)?;
+    recipe.batch_size = BATCH;
     let (size, maps) = (recipe.model.input_size, recipe.model.heatmap_size());
     let shape = BatchShape { input: (size, size), heatmap: (maps, maps), channels: recipe.model.outputs };
     let parameters = recipe.model.graph().parameters();
     let trained = parameters.iter().filter(|p| p.role.is_trained());
     let weights: usize = trained.map(|p| p.shape.iter().product::<usize>()).sum();
     let folder = tempfile::tempdir()?;
-    let options = TrainOptions {
-        out: folder.path().to_owned(),
-        resume: false,
-        device: candle_core::Device::Cpu,
-        threads: THREADS,
-        limit: None,
-        stop: Arc::new(AtomicBool::new(false)),
-    };
+    let options = TrainOptions::new(folder.path());
     let mut trainer = Trainer::new(recipe, Arc::new(Shapes(shape)), options)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build()?;
     let batch = batch(&shape);

@@ -5,7 +5,7 @@ mod formula;
 
 use awing::internals::ModelConfig;
 use awing::internals::Role;
-use awing::train::{CheckpointError, import_pytorch_bytes};
+use awing::train::{ImportError, import_pytorch_bytes};
 use awing::{Model, ModelError};
 use checkpoint::{Pickle, Saved, Wrapping, old, zip, zip_of};
 use formula::paper;
@@ -41,7 +41,7 @@ fn small() -> Vec<Saved> {
     repeated(1, 19, "FloatStorage", &0.5_f32.to_le_bytes())
 }
 
-fn refused(tensors: &[Saved]) -> CheckpointError {
+fn refused(tensors: &[Saved]) -> ImportError {
     let [zip, old] = WRITERS.map(|write| import_pytorch_bytes(&write(tensors, Wrapping::Bare)).unwrap_err());
     assert_eq!(zip.to_string(), old.to_string());
     zip
@@ -91,17 +91,14 @@ fn the_first_tensor_that_is_missing_superfluous_or_misshapen_is_named() {
     let without = |name: &str| small().into_iter().filter(|t| t.name != name).collect::<Vec<_>>();
     let error = refused(&without("m0.b2_plus_1.conv2.weight"));
     assert!(
-        matches!(&error, CheckpointError::Model(ModelError::Missing { name }) if name == "m0.b2_plus_1.conv2.weight"),
+        matches!(&error, ImportError::Model(ModelError::Missing { name }) if name == "m0.b2_plus_1.conv2.weight"),
         "{error}"
     );
     // A network of two stacks that lost its second but for one tensor.
     let mut more = small();
     more.push(Saved::whole("al0.bias", &[256], &[0.0; 256]));
     let error = refused(&more);
-    assert!(
-        matches!(&error, CheckpointError::Model(ModelError::Superfluous { name }) if name == "al0.bias"),
-        "{error}"
-    );
+    assert!(matches!(&error, ImportError::Model(ModelError::Superfluous { name }) if name == "al0.bias"), "{error}");
     let mut twice = small();
     twice.push(Saved { name: "module.bn1.bias".into(), ..twice[3].clone() });
     let error = refused(&twice).to_string();
@@ -140,12 +137,12 @@ fn what_a_pickle_asks_to_run_is_refused_by_name() {
     let mut pickle = Pickle::new();
     pickle.global("os", "system").text("touch awing-was-here").code(b"\x85R.");
     let error = import_pytorch_bytes(&zip_of(&pickle.0, &[])).unwrap_err();
-    assert!(matches!(&error, CheckpointError::Foreign { name } if name == "os.system"), "{error}");
+    assert!(matches!(&error, ImportError::Foreign { name } if name == "os.system"), "{error}");
     // The same by the other instruction that names things, and by those that make objects of classes.
     let mut pickle = Pickle::new();
     pickle.text("builtins").text("eval").code(b"\x93.");
     let error = import_pytorch_bytes(&zip_of(&pickle.0, &[])).unwrap_err();
-    assert!(matches!(&error, CheckpointError::Foreign { name } if name == "builtins.eval"), "{error}");
+    assert!(matches!(&error, ImportError::Foreign { name } if name == "builtins.eval"), "{error}");
     for instruction in [&b"(ios\nsystem\n."[..], b"(cos\nsystem\no.", b")\x81.", b"\x82\x01."] {
         let mut pickle = Pickle::new();
         pickle.code(instruction);
@@ -157,7 +154,7 @@ fn what_a_pickle_asks_to_run_is_refused_by_name() {
 fn other_files_are_told_from_checkpoints() {
     for bytes in [&b""[..], b"hello", b"\x80\x02K\x01.", b"PK\x03\x04 and no more", &zip_of(b"\x80\x02}.", &[])] {
         let error = import_pytorch_bytes(bytes).unwrap_err();
-        assert!(matches!(error, CheckpointError::NotACheckpoint(_)), "{error}");
+        assert!(matches!(error, ImportError::NotACheckpoint { .. }), "{error}");
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) mod trainer;
 
 pub use data::{DataError, LandmarkTask, LandmarkTaskOptions};
 pub use gpu::{Gpu, GpuError, GpuKind};
-pub use interchange::{CheckpointError, import_pytorch, import_pytorch_bytes, to_onnx};
+pub use interchange::{ImportError, import_pytorch, import_pytorch_bytes, to_onnx};
 pub use loss::adaptive_wing;
-pub use trainer::{Ending, Progress, Recipe, TrainError, TrainOptions, Trainer, Validator};
+pub use trainer::{
+    CheckpointError, Ending, LogError, Progress, Recipe, RecipeError, TrainError, TrainOptions, Trainer, Validator,
+};

@@ -24,8 +24,8 @@ pub enum QuantizeError {
     NoLayers,
     #[error("no faces to calibrate with")]
     NoFaces,
-    #[error("calibration failed: {0}")]
-    Candle(#[from] candle_core::Error),
+    #[error("the device failed")]
+    Device(#[from] candle_core::Error),
     #[error(transparent)]
     Model(#[from] ModelError),
 }

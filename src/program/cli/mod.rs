@@ -61,7 +61,8 @@ pub fn main() -> ExitCode {
     };
     match result {
         Err(error) if !is_closed_pipe(&error) => {
-            say(&format!("awing: {}", told(&error)));
+            // With its causes, each of which says only what it adds.
+            say(&format!("awing: {error:#}"));
             ExitCode::FAILURE
         }
         _ => ExitCode::SUCCESS,
@@ -73,31 +74,8 @@ fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// An error and its causes in a line; many an error already says its cause.
-fn told(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
-        "" => cause,
-        said if said.contains(&cause) => told,
-        _ => format!("{told}: {cause}"),
-    })
-}
-
 /// Whether the reader of what is written went away; it got what it wanted.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let io = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
     io.map(io::Error::kind).any(|kind| kind == io::ErrorKind::BrokenPipe)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cause_is_told_once() {
-        let missing = || io::Error::from(io::ErrorKind::NotFound);
-        let error = anyhow::Error::new(missing()).context(format!("cannot read a.png: {}", missing()));
-        assert_eq!(told(&error), format!("cannot read a.png: {}", missing()));
-        let error = anyhow::Error::new(missing()).context("cannot read a.png");
-        assert_eq!(told(&error), format!("cannot read a.png: {}", missing()));
-    }
 }

@@ -110,15 +110,12 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     let limit = arguments.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
     let answer = "\nstopping with a checkpoint after this step (Ctrl-C again: at once, without one)";
     let stop = interrupt::listen_and_answer(Some(answer))?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let options = TrainOptions {
-        out: arguments.out.clone(),
-        resume: arguments.resume,
-        device: arguments.device.open()?,
-        threads: arguments.threads.unwrap_or(cores),
-        limit,
-        stop,
-    };
+    let mut options = TrainOptions::new(&arguments.out);
+    options.resume = arguments.resume;
+    options.device = arguments.device.open()?;
+    options.threads = arguments.threads.unwrap_or(options.threads);
+    options.limit = limit;
+    options.stop = stop;
     let mut trainer = Trainer::new(recipe, task, options)?;
     if let Some(path) = &arguments.start_from
         && trainer.step() == 0

@@ -1,5 +1,6 @@
 //! What a model file says about itself.
 
+use super::config_error::{ConfigError, MOST_CHANNELS, MOST_PIXELS, at_most};
 use super::graph::Graph;
 use super::{EdgeConfig, PaperConfig, Quantization};
 use crate::runtime::geometry::{Rect, Space};
@@ -97,37 +98,32 @@ pub struct ModelConfig {
 
 /// Maps of a detector: the centre, and offset and size of the face there, two each.
 pub const DETECTOR_OUTPUTS: usize = 5;
-/// Bounds of what a description can ask for, far beyond anything that is of use: a file of a few bytes must not be able to
-/// take all memory.
-const MOST_PIXELS: usize = 4096;
-pub(crate) const MOST_CHANNELS: usize = 4096;
-pub(crate) const MOST_REPEATS: usize = 64;
 
 impl ModelConfig {
-    /// What is wrong with the description, if anything.
-    pub fn check(&self) -> Result<(), String> {
-        if self.outputs > MOST_CHANNELS || self.input_size > MOST_PIXELS {
-            return Err(format!(
-                "{} maps and an input of {} pixels are more than {MOST_CHANNELS} and {MOST_PIXELS}",
-                self.outputs, self.input_size
-            ));
-        }
-        if self.kind == Kind::Detector && (self.outputs, self.points) != (DETECTOR_OUTPUTS, 0) {
-            return Err(format!("a detector has {DETECTOR_OUTPUTS} outputs and 0 points"));
+    /// Checks the whole description.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the first thing that can't be.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let Self { outputs, points, input_size, .. } = *self;
+        at_most("outputs", outputs, MOST_CHANNELS)?;
+        at_most("input_size", input_size, MOST_PIXELS)?;
+        if self.kind == Kind::Detector && (outputs, points) != (DETECTOR_OUTPUTS, 0) {
+            return Err(ConfigError::NotADetector { outputs, points });
         }
         match &self.architecture {
             Architecture::Edge(edge) => edge.check()?,
             Architecture::Paper(paper) => paper.check()?,
         }
-        if self.outputs == 0 || self.points > self.outputs {
-            return Err(format!("{} maps can't hold {} points", self.outputs, self.points));
+        if outputs == 0 || points > outputs {
+            return Err(ConfigError::TooFewMaps { outputs, points });
         }
-        let coarsest = self.graph().coarsest_stride();
-        if self.input_size == 0 || !self.input_size.is_multiple_of(coarsest) {
-            return Err(format!("input_size {} is not a multiple of {coarsest}", self.input_size));
+        let multiple = self.graph().coarsest_stride();
+        if input_size == 0 || !input_size.is_multiple_of(multiple) {
+            return Err(ConfigError::InputSize { size: input_size, multiple });
         }
         if !(self.crop.scale.is_finite() && self.crop.scale > 0.0) {
-            return Err(format!("crop scale {} is not a positive number", self.crop.scale));
+            return Err(ConfigError::CropScale(self.crop.scale));
         }
         if let Some(quantization) = &self.quantization {
             quantization.check(&self.graph())?;

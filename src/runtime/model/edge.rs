@@ -4,7 +4,7 @@
 //! The stem brings the picture to a quarter of its size; the hourglass goes down by strided blocks and up again by
 //! nearest neighbour, adding a skip block's output on every level.
 
-use super::config::{MOST_CHANNELS, MOST_REPEATS};
+use super::config_error::{ConfigError, MOST_CHANNELS, MOST_REPEATS, at_most, from_one};
 use super::graph::{Graph, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -31,26 +31,27 @@ pub struct EdgeConfig {
 }
 
 impl EdgeConfig {
-    /// What is wrong with the sizes, if anything.
-    pub fn check(&self) -> Result<(), String> {
-        let repeats = [self.stacks, self.stem_blocks, self.middle_blocks, self.widths.len()];
-        if repeats.iter().chain(&self.up_blocks).any(|n| *n > MOST_REPEATS) {
-            return Err(format!("stacks, blocks and levels are {MOST_REPEATS} at most"));
-        }
-        if self.widths.iter().chain([&self.stem_channels]).any(|n| *n > MOST_CHANNELS) {
-            return Err(format!("stem_channels and widths are {MOST_CHANNELS} at most"));
-        }
+    /// Checks the sizes.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the first field that is out of range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        from_one("stacks", self.stacks, MOST_REPEATS)?;
+        at_most("stem_blocks", self.stem_blocks, MOST_REPEATS)?;
+        at_most("middle_blocks", self.middle_blocks, MOST_REPEATS)?;
+        at_most("the number of widths", self.widths.len(), MOST_REPEATS)?;
+        self.up_blocks.iter().try_for_each(|&blocks| at_most("up_blocks", blocks, MOST_REPEATS))?;
+        from_one("stem_channels", self.stem_channels, MOST_CHANNELS)?;
+        self.widths.iter().try_for_each(|&width| from_one("widths", width, MOST_CHANNELS))?;
         if self.widths.len() < 2 {
-            return Err("widths needs two levels at least".into());
+            return Err(ConfigError::TooFewLevels(self.widths.len()));
         }
-        if self.up_blocks.len() + 1 != self.widths.len() {
-            return Err(format!("up_blocks needs {} numbers, one less than widths", self.widths.len() - 1));
+        let (actual, expected) = (self.up_blocks.len(), self.widths.len() - 1);
+        if actual != expected {
+            return Err(ConfigError::UpBlocks { actual, expected });
         }
         if !matches!(self.kernel, 3 | 5) {
-            return Err(format!("kernel is 3 or 5, not {}", self.kernel));
-        }
-        if self.stacks == 0 || self.stem_channels == 0 || self.widths.contains(&0) {
-            return Err("stacks, stem_channels and widths are at least 1".into());
+            return Err(ConfigError::Kernel(self.kernel));
         }
         Ok(())
     }
@@ -155,8 +156,14 @@ mod tests {
 
     #[test]
     fn impossible_sizes_are_refused() {
-        assert!(EdgeConfig { up_blocks: vec![1], ..small() }.check().is_err());
-        assert!(EdgeConfig { kernel: 4, ..small() }.check().is_err());
-        assert!(EdgeConfig { widths: vec![48], ..small() }.check().is_err());
+        let refused = |config: EdgeConfig| config.check().unwrap_err();
+        assert_eq!(
+            refused(EdgeConfig { up_blocks: vec![1], ..small() }),
+            ConfigError::UpBlocks { actual: 1, expected: 3 }
+        );
+        assert_eq!(refused(EdgeConfig { kernel: 4, ..small() }), ConfigError::Kernel(4));
+        assert_eq!(refused(EdgeConfig { widths: vec![48], ..small() }), ConfigError::TooFewLevels(1));
+        assert_eq!(refused(EdgeConfig { stacks: 0, ..small() }), ConfigError::Zero { field: "stacks" });
+        small().check().unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! The model file: safetensors that describe themselves.
 
 use super::config::ModelConfig;
+use super::config_error::ConfigError;
 use super::graph::{Parameter, Role};
 use super::quantization::{Quantization, round_to_bytes};
 use crate::runtime::heatmap::Calibration;
@@ -23,20 +24,22 @@ struct Description<C> {
 /// What can be wrong with a model file.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    #[error("cannot read the model {path}: {source}")]
+    #[error("cannot read the model {path}")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("cannot write the model {path}: {source}")]
+    #[error("cannot write the model {path}")]
     Write { path: PathBuf, source: std::io::Error },
-    #[error("{path}: {reason}")]
-    InFile { path: PathBuf, reason: Box<ModelError> },
-    #[error("not a model file: {0}")]
+    #[error("cannot use the model {path}")]
+    InFile { path: PathBuf, source: Box<ModelError> },
+    #[error("not a model file")]
     NotSafetensors(#[from] SafeTensorError),
     #[error("a safetensors file without awing's description; an official PyTorch checkpoint has to be imported first")]
     NoDescription,
     #[error("the file has format version {0}, this awing reads version {FORMAT_VERSION}: get a newer awing")]
     UnknownVersion(u64),
-    #[error("the model's description is damaged: {0}")]
-    BadDescription(String),
+    #[error("the model's description is damaged")]
+    BadDescription(#[from] serde_json::Error),
+    #[error("the model's description is impossible")]
+    Impossible(#[from] ConfigError),
     #[error("tensor {name} is missing")]
     Missing { name: String },
     #[error("tensor {name} is not part of this network")]
@@ -75,7 +78,7 @@ impl Model {
     /// # Errors
     /// A description that can't be, or the first parameter that is missing, superfluous, misshapen or not finite.
     pub fn new(config: ModelConfig, tensors: HashMap<String, Vec<f32>>) -> Result<Self, ModelError> {
-        config.check().map_err(ModelError::BadDescription)?;
+        config.check()?;
         let parameters = config.graph().parameters();
         for Parameter { name, shape, role, .. } in &parameters {
             let values = tensors.get(name).ok_or_else(|| ModelError::Missing { name: name.clone() })?;
@@ -118,10 +121,10 @@ impl Model {
     /// The same weights, done in bytes as `quantization` says, or in bytes no more.
     ///
     /// # Errors
-    /// [`ModelError::BadDescription`] if it does not fit the network.
+    /// [`ModelError::Impossible`] if it does not fit the network.
     pub fn with_quantization(mut self, quantization: Option<Quantization>) -> Result<Self, ModelError> {
         self.config.quantization = quantization;
-        self.config.check().map_err(ModelError::BadDescription)?;
+        self.config.check()?;
         Ok(self)
     }
 
@@ -137,7 +140,7 @@ impl Model {
     pub fn load(path: &Path) -> Result<Self, ModelError> {
         let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
         Self::from_bytes(&bytes)
-            .map_err(|reason| ModelError::InFile { path: path.to_owned(), reason: Box::new(reason) })
+            .map_err(|source| ModelError::InFile { path: path.to_owned(), source: Box::new(source) })
     }
 
     /// Reads a model file that is already in memory.
@@ -148,14 +151,12 @@ impl Model {
         let (_, metadata) = SafeTensors::read_metadata(bytes)?;
         let metadata = metadata.metadata().clone().unwrap_or_default();
         let text = metadata.get(KEY).ok_or(ModelError::NoDescription)?;
-        let damaged = |e: serde_json::Error| ModelError::BadDescription(e.to_string());
-        let Description { format, config } =
-            serde_json::from_str::<Description<serde_json::Value>>(text).map_err(damaged)?;
+        let Description { format, config } = serde_json::from_str::<Description<serde_json::Value>>(text)?;
         if format != FORMAT_VERSION {
             return Err(ModelError::UnknownVersion(format));
         }
-        let config: ModelConfig = serde_json::from_value(config).map_err(damaged)?;
-        config.check().map_err(ModelError::BadDescription)?;
+        let config: ModelConfig = serde_json::from_value(config)?;
+        config.check()?;
         let shapes: HashMap<String, Vec<usize>> =
             config.graph().parameters().into_iter().map(|p| (p.name, p.shape)).collect();
         let file = SafeTensors::deserialize(bytes)?;
@@ -237,7 +238,7 @@ impl Model {
             })
             .collect::<Result<_, _>>()?;
         let description = Description { format: FORMAT_VERSION, config: &self.config };
-        let text = serde_json::to_string(&description).map_err(|e| ModelError::BadDescription(e.to_string()))?;
+        let text = serde_json::to_string(&description)?;
         let metadata = HashMap::from([(KEY.to_owned(), text)]);
         Ok(safetensors::serialize(views, Some(metadata))?)
     }
@@ -343,19 +344,22 @@ mod tests {
         let changed = |change: &dyn Fn(&mut serde_json::Value)| {
             let mut config = serde_json::to_value(tiny().config).unwrap();
             change(&mut config);
-            Model::new(serde_json::from_value(config).unwrap(), tiny().tensors).unwrap_err().to_string()
+            match Model::new(serde_json::from_value(config).unwrap(), tiny().tensors) {
+                Err(ModelError::Impossible(reason)) => reason,
+                other => panic!("{other:?}"),
+            }
         };
         let huge = serde_json::json!(1_000_000_000_000_u64);
+        let too_large = |error: ConfigError| matches!(error, ConfigError::TooLarge { .. });
         for key in ["stacks", "stem_blocks", "middle_blocks", "stem_channels"] {
-            let error = changed(&|config| config["architecture"]["edge"][key] = huge.clone());
-            assert!(error.contains("at most"), "{key}: {error}");
+            assert!(too_large(changed(&|config| config["architecture"]["edge"][key] = huge.clone())), "{key}");
         }
-        let error = changed(&|config| config["architecture"]["edge"]["widths"] = vec![8; 100_000].into());
-        assert!(error.contains("at most"), "{error}");
+        assert!(too_large(changed(&|config| config["architecture"]["edge"]["widths"] = vec![8; 100_000].into())));
         for key in ["input_size", "outputs"] {
-            assert!(changed(&|config| config[key] = huge.clone()).contains("more than"), "{key}");
+            assert!(too_large(changed(&|config| config[key] = huge.clone())), "{key}");
         }
-        assert!(changed(&|config| config["kind"] = "detector".into()).contains("5 outputs"));
+        let detector = changed(&|config| config["kind"] = "detector".into());
+        assert_eq!(detector, ConfigError::NotADetector { outputs: 5, points: 4 });
         let mut tensors = tiny().tensors;
         tensors.get_mut("stem.0.norm.running_var").unwrap()[0] = -1.0;
         let error = Model::new(tiny().config, tensors).unwrap_err();
@@ -393,6 +397,6 @@ mod tests {
     #[test]
     fn bytes_for_a_layer_that_is_not_there_are_refused() {
         let ranges = BTreeMap::from([("stack.0.elsewhere".to_owned(), 1.0)]);
-        assert!(matches!(tiny().with_quantization(Some(Quantization { ranges })), Err(ModelError::BadDescription(_))));
+        assert!(matches!(tiny().with_quantization(Some(Quantization { ranges })), Err(ModelError::Impossible(_))));
     }
 }

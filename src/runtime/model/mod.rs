@@ -12,7 +12,8 @@
 //! one counts in every output channel, under the layer's name and `weight_unit`; in memory they are numbers like all others.
 
 mod bundled;
-pub(crate) mod config;
+mod config;
+mod config_error;
 mod edge;
 mod file;
 pub mod graph;
@@ -21,6 +22,8 @@ mod quantization;
 
 pub use bundled::{default_detector, default_landmarks};
 pub use config::{Architecture, BoxSide, CropConvention, DETECTOR_OUTPUTS, Kind, ModelConfig};
+pub use config_error::ConfigError;
+pub(crate) use config_error::MOST_REPEATS;
 pub use edge::EdgeConfig;
 pub use file::{Model, ModelError, WeightFormat};
 pub use paper::PaperConfig;

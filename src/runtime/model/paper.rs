@@ -3,7 +3,7 @@
 //! Structure and names follow the official evaluation code (class `FAN`; paper section 4 and its supplement), so that
 //! its checkpoints load by name. All convolutions but those named with a bias have none.
 
-use super::config::MOST_REPEATS;
+use super::config_error::{ConfigError, MOST_REPEATS, from_one};
 use super::graph::{Graph, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -21,9 +21,12 @@ pub struct PaperConfig {
 }
 
 impl PaperConfig {
-    /// What is wrong with the sizes, if anything.
-    pub fn check(&self) -> Result<(), String> {
-        if (1..=MOST_REPEATS).contains(&self.stacks) { Ok(()) } else { Err(format!("stacks are 1 to {MOST_REPEATS}")) }
+    /// Checks the size.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for no stack, or for more than [`MOST_REPEATS`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        from_one("stacks", self.stacks, MOST_REPEATS)
     }
 
     /// The network with `outputs` maps a stack, the last of them the boundary map.

@@ -1,5 +1,6 @@
 //! Weights as bytes: which layers have them, and the rounding.
 
+use super::config_error::ConfigError;
 use super::graph::{Graph, Operation};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,14 +19,14 @@ pub struct Quantization {
 
 impl Quantization {
     /// What does not fit the network, if anything.
-    pub(super) fn check(&self, graph: &Graph) -> Result<(), String> {
+    pub(super) fn check(&self, graph: &Graph) -> Result<(), ConfigError> {
         let is_dense_1x1 = |layer: &String| {
             graph.nodes.iter().any(|node| {
                 matches!(&node.operation, Operation::Convolution { name, kernel: 1, depthwise: false, .. } if name == layer)
             })
         };
         match self.ranges.iter().find(|(layer, range)| !(is_dense_1x1(layer) && range.is_finite() && **range > 0.0)) {
-            Some((layer, range)) => Err(format!("{layer} with the range {range} can't be done in bytes")),
+            Some((layer, &range)) => Err(ConfigError::Quantization { layer: layer.clone(), range }),
             None => Ok(()),
         }
     }

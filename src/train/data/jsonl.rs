@@ -84,6 +84,7 @@ fn within_the_line(message: &str) -> String {
 mod tests {
     use super::*;
     use crate::runtime::image::Frame;
+    use crate::train::data::tests::chain;
 
     fn row(image: &str, points: usize, extra: &str) -> String {
         let points: Vec<String> = (0..points).map(|i| format!("[{}, {}.5]", i % 10, i / 10)).collect();
@@ -167,7 +168,7 @@ mod tests {
     #[test]
     fn a_missing_picture_is_named_with_its_line_when_it_is_opened() {
         let samples = read(&row("sub/missing.png", 98, "")).unwrap();
-        let message = samples[0].open().unwrap_err().to_string();
+        let message = chain(&samples[0].open().unwrap_err());
         assert!(message.contains("sub/missing.png") && message.contains("faces.jsonl:1"), "{message}");
     }
 

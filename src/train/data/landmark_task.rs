@@ -153,6 +153,7 @@ mod tests {
     use super::*;
     use crate::runtime::image::Frame;
     use crate::runtime::model::BoxSide;
+    use crate::train::data::tests::chain;
     use crate::train::data::{Batch, Loader, read_jsonl};
     use rand::SeedableRng;
     use std::path::Path;
@@ -273,7 +274,7 @@ mod tests {
     fn a_missing_picture_stops_the_batch_and_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let task = task(faces(folder.path()), &[("full", 0.0), ("part", 0.0), ("lost", 1.0)]);
-        let message = Loader::new(task, 2, 3, 0, 1).unwrap().next().unwrap_err().to_string();
+        let message = chain(&Loader::new(task, 2, 3, 0, 1).unwrap().next().unwrap_err());
         assert!(message.contains("no.png") && message.contains("faces.jsonl:3"), "{message}");
     }
 

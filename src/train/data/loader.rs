@@ -32,7 +32,7 @@ impl Loader {
     /// `batch_size` items each.
     ///
     /// # Errors
-    /// [`DataError::Options`] if the batch size is 0 or the system gives no thread.
+    /// [`DataError::Options`] if the batch size is 0, [`DataError::Threads`] if the system gives no thread.
     pub fn new(
         task: Arc<dyn Task>,
         batch_size: usize,
@@ -53,7 +53,7 @@ impl Loader {
             let thread = thread::Builder::new()
                 .name(format!("loader {worker}"))
                 .spawn(move || work(&*task, batch_size, seed, steps, &sender, &stop))
-                .map_err(|e| DataError::Options(format!("cannot start {count} loader threads: {e}")))?;
+                .map_err(|source| DataError::Threads { count, source })?;
             loader.workers.push(Worker { batches: Some(receiver), thread: Some(thread) });
         }
         Ok(loader)

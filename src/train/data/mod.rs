@@ -33,14 +33,16 @@ pub use wflw::{WFLW_SUBSETS, read_wflw};
 use crate::runtime::image::ImageError;
 use crate::train::loss::{Objective, Targets};
 use rand_chacha::ChaCha8Rng;
+use std::io;
 use std::path::PathBuf;
 
 /// What can be wrong with training or evaluation data.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DataError {
     /// A file or folder that can't be read.
-    #[error("cannot read {path}: {source}")]
-    Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot read {path}")]
+    Read { path: PathBuf, source: io::Error },
     /// A row that breaks its format; `message` says how, and what was expected.
     #[error("{origin}: {message}")]
     Row { origin: Origin, message: String },
@@ -50,12 +52,18 @@ pub enum DataError {
     /// A file or folder of no known format.
     #[error("{path} is no data set that can be read here: expected {expected}")]
     Unrecognized { path: PathBuf, expected: &'static str },
-    /// A picture that a row names and that can't be opened, or that does not fit the row.
-    #[error("{source} (named in {origin})")]
+    /// A picture that a row names and that can't be opened.
+    #[error("{origin} names a picture that can't be used")]
     Picture { origin: Origin, source: ImageError },
+    /// A picture of a list without rows that can't be opened.
+    #[error(transparent)]
+    Photograph(#[from] ImageError),
     /// Options that contradict each other or the data.
     #[error("{0}")]
     Options(String),
+    /// The system gives no thread for the loader.
+    #[error("cannot start {count} loader threads")]
+    Threads { count: usize, source: io::Error },
     /// A loader thread that ended by itself: a defect of this program.
     #[error("a loader thread ended unexpectedly; its own message stands above")]
     Worker,
@@ -129,5 +137,15 @@ impl Batch {
     /// What the loss compares the predicted maps with.
     pub(crate) fn targets(&self) -> Targets<'_> {
         Targets { maps: &self.target, weight: &self.weight, normalizer: self.normalizer }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    /// An error and its causes in one line.
+    pub fn chain(error: &dyn Error) -> String {
+        std::iter::successors(Some(error), |&e| e.source()).map(|e| format!("{e}: ")).collect()
     }
 }

@@ -13,7 +13,6 @@ use crate::train::loss::Objective;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Faces whose longer side is under this many input pixels can't be told from texture: nothing is said about them.
@@ -43,10 +42,6 @@ struct Picture {
     known: Photograph,
     /// In the cache.
     number: usize,
-}
-
-fn read(image: &Path) -> Result<Frame, DataError> {
-    Frame::open(image).map_err(|e| DataError::Options(e.to_string()))
 }
 
 impl DetectorTask {
@@ -108,7 +103,7 @@ impl DetectorTask {
                 let (Photograph::Scene { image, .. }
                 | Photograph::Face { image, .. }
                 | Photograph::Background { image }) = known;
-                Ok((known, self.pictures.get_with(*number, || read(image))?))
+                Ok((known, self.pictures.get_with(*number, || Ok(Frame::open(image)?))?))
             }
             None => Err(DataError::Options("there is no picture to draw from".into())),
         }
@@ -281,6 +276,7 @@ impl Task for DetectorTask {
 mod tests {
     use super::*;
     use rand::SeedableRng;
+    use std::path::Path;
 
     fn task(folder: &Path) -> DetectorTask {
         let image = folder.join("a.png");

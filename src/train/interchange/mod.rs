@@ -4,4 +4,4 @@ mod onnx;
 mod pytorch;
 
 pub use onnx::to_onnx;
-pub use pytorch::{CheckpointError, import_pytorch, import_pytorch_bytes, to_pytorch_names};
+pub use pytorch::{ImportError, import_pytorch, import_pytorch_bytes, to_pytorch_names};

@@ -273,7 +273,7 @@ pub fn to_onnx(model: &Model) -> Result<Vec<u8>, ModelError> {
         let shape = shape(config.outputs, config.heatmap_size(), "map_height", "map_width");
         message = message.message(12, &value(&format!("stack{stack}"), &shape));
     }
-    let description = serde_json::to_string(config).map_err(|e| ModelError::BadDescription(e.to_string()))?;
+    let description = serde_json::to_string(config)?;
     let file = Message::default()
         .integer(1, IR_VERSION)
         .text(2, "awing")

@@ -1,8 +1,8 @@
 //! The state of a training on disk: killed at any moment, it goes on from the last whole checkpoint.
 
+use super::error::{CheckpointError, TrainError};
 use super::optimizer::Moments;
 use super::recipe::Recipe;
-use super::trainer::TrainError;
 use crate::runtime::files::Staged;
 use crate::runtime::model::graph::Parameter;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -42,7 +42,7 @@ pub(super) struct Position {
 
 /// The tensors of a training: for every parameter its value, its average and the optimizer's moments.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct State {
+pub(super) struct TrainingState {
     pub values: Vec<Vec<f32>>,
     pub averages: Vec<Vec<f32>>,
     pub moments: Vec<Moments>,
@@ -62,10 +62,20 @@ pub(super) fn stage(
     recipe: &Recipe,
     position: &Position,
     parameters: &[Parameter],
-    state: &State,
+    state: &TrainingState,
 ) -> Result<Staged, TrainError> {
     let file = path(folder);
-    let failed = |reason: String| TrainError::Write { path: file.clone(), reason };
+    let whole = encode(recipe, position, parameters, state)
+        .map_err(|source| TrainError::Encode { path: file.clone(), source })?;
+    Staged::write(&file, &whole).map_err(|source| TrainError::Write { path: file.clone(), source })
+}
+
+fn encode(
+    recipe: &Recipe,
+    position: &Position,
+    parameters: &[Parameter],
+    state: &TrainingState,
+) -> Result<Vec<u8>, CheckpointError> {
     let mut stored = Vec::new();
     for (i, p) in parameters.iter().enumerate() {
         stored.push((format!("value/{}", p.name), bytes(&state.values[i])));
@@ -73,7 +83,7 @@ pub(super) fn stage(
         stored.push((format!("first/{}", p.name), bytes(&state.moments[i].first)));
         stored.push((format!("second/{}", p.name), bytes(&state.moments[i].second)));
     }
-    let text = serde_json::to_string(&(position, recipe)).map_err(|e| failed(e.to_string()))?;
+    let text = serde_json::to_string(&(position, recipe))?;
     let mut checksum = Checksum::new();
     checksum.take(text.as_bytes());
     stored.iter().for_each(|(_, bytes)| checksum.take(bytes));
@@ -82,53 +92,59 @@ pub(super) fn stage(
         .map(|(name, bytes)| {
             TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).map(|view| (name.as_str(), view))
         })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| failed(e.to_string()))?;
+        .collect::<Result<Vec<_>, _>>()?;
     let metadata = HashMap::from([(STATE_KEY.to_owned(), text), (CHECKSUM_KEY.to_owned(), checksum.text())]);
-    let whole = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))?;
-    Staged::write(&file, &whole).map_err(|e| failed(e.to_string()))
+    Ok(safetensors::serialize(views, Some(metadata))?)
 }
 
 /// Reads the checkpoint of `folder`.
-pub(super) fn load(folder: &Path, recipe: &Recipe, parameters: &[Parameter]) -> Result<(Position, State), TrainError> {
+pub(super) fn load(
+    folder: &Path,
+    recipe: &Recipe,
+    parameters: &[Parameter],
+) -> Result<(Position, TrainingState), TrainError> {
     let file = path(folder);
-    let failed = |reason: String| TrainError::Checkpoint { path: file.clone(), reason };
-    let whole = std::fs::read(&file).map_err(|e| failed(e.to_string()))?;
-    let (_, metadata) = SafeTensors::read_metadata(&whole).map_err(|e| failed(e.to_string()))?;
-    let text = metadata.metadata().as_ref().and_then(|m| m.get(STATE_KEY));
-    let text = text.ok_or_else(|| failed("not a checkpoint of a training".into()))?;
-    let (position, old): (Position, Recipe) =
-        serde_json::from_str(text).map_err(|e| failed(format!("its description is damaged: {e}")))?;
+    let whole = std::fs::read(&file).map_err(CheckpointError::Read);
+    whole
+        .and_then(|whole| decode(&whole, recipe, parameters))
+        .map_err(|source| TrainError::Checkpoint { path: file, source })
+}
+
+fn decode(
+    whole: &[u8],
+    recipe: &Recipe,
+    parameters: &[Parameter],
+) -> Result<(Position, TrainingState), CheckpointError> {
+    let (_, metadata) = SafeTensors::read_metadata(whole)?;
+    let entry = |key| metadata.metadata().as_ref().and_then(|m| m.get(key));
+    let text = entry(STATE_KEY).ok_or(CheckpointError::NotACheckpoint)?;
+    let (position, old): (Position, Recipe) = serde_json::from_str(text)?;
     if old != *recipe {
-        let reason = "it belongs to another recipe; give --out another folder or train with the old recipe".into();
-        return Err(failed(reason));
+        return Err(CheckpointError::OtherRecipe);
     }
-    let tensors = SafeTensors::deserialize(&whole).map_err(|e| failed(e.to_string()))?;
+    let tensors = SafeTensors::deserialize(whole)?;
     let mut checksum = Checksum::new();
     checksum.take(text.as_bytes());
-    let mut read = |group: &str, p: &Parameter| -> Result<Vec<f32>, TrainError> {
+    let mut read = |group: &str, p: &Parameter| -> Result<Vec<f32>, CheckpointError> {
         let name = format!("{group}/{}", p.name);
-        let view = tensors.tensor(&name).map_err(|e| failed(e.to_string()))?;
+        let view = tensors.tensor(&name)?;
         checksum.take(view.data());
         let values: Vec<f32> =
             view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         if values.len() != p.shape.iter().product::<usize>() {
-            return Err(failed(format!("{name} has {} values, the network needs {:?}", values.len(), p.shape)));
+            return Err(CheckpointError::Misshapen { name, actual: values.len(), expected: p.shape.clone() });
         }
         Ok(values)
     };
-    let mut state = State { values: Vec::new(), averages: Vec::new(), moments: Vec::new() };
+    let mut state = TrainingState { values: Vec::new(), averages: Vec::new(), moments: Vec::new() };
     for p in parameters {
         state.values.push(read("value", p)?);
         state.averages.push(read("average", p)?);
         state.moments.push(Moments { first: read("first", p)?, second: read("second", p)? });
     }
-    let expected = metadata.metadata().as_ref().and_then(|m| m.get(CHECKSUM_KEY));
-    if expected.is_none() {
-        return Err(failed("it was written by another version of awing".into()));
+    match entry(CHECKSUM_KEY) {
+        None => Err(CheckpointError::OtherVersion),
+        Some(expected) if *expected != checksum.text() => Err(CheckpointError::Checksum),
+        Some(_) => Ok((position, state)),
     }
-    if expected != Some(&checksum.text()) {
-        return Err(failed("its numbers are not those that were written: the file is damaged".into()));
-    }
-    Ok((position, state))
 }

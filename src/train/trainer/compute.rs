@@ -3,7 +3,7 @@
 //! In: the values of the parameters and a batch. Out: the loss, the gradient of every parameter, and the running
 //! statistics with the batch taken in. Fails with what the device reports.
 
-use super::passes::Passes;
+use super::backprop::Passes;
 use crate::runtime::model::graph::Role;
 use crate::train::data::{Batch, Task};
 use crate::train::loss::loss_tensor;

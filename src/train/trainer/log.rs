@@ -1,6 +1,7 @@
 //! The log of a training: one CSV line every few steps, and the learning curve as a picture.
 
-use super::trainer::TrainError;
+use super::error::{LogError, TrainError};
+use crate::runtime::files::write_whole;
 use crate::train::plot::{Chart, Series};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -40,34 +41,35 @@ pub(super) fn write(folder: &Path, rows: &[LogRow]) -> Result<(), TrainError> {
         );
     }
     let file = path(folder);
-    crate::runtime::files::write_whole(&file, text.as_bytes())
-        .map_err(|e| TrainError::Write { path: file, reason: e.to_string() })
+    write_whole(&file, text.as_bytes()).map_err(|source| TrainError::Write { path: file, source })
 }
 
 /// Reads a log.
 ///
 /// # Errors
-/// [`TrainError::Log`] with the line that is damaged.
+/// [`TrainError::Read`] for a file that can't be read, [`TrainError::Log`] with the line that is damaged.
 pub fn read_log(file: &Path) -> Result<Vec<LogRow>, TrainError> {
-    let bad = |line: usize, reason: String| TrainError::Log { path: file.to_owned(), line, reason };
-    let text = std::fs::read_to_string(file).map_err(|e| bad(0, e.to_string()))?;
-    let mut rows = Vec::new();
-    for (i, line) in text.lines().enumerate().skip(1) {
-        let fields: Vec<&str> = line.split(',').collect();
-        if fields.len() != HEADER.split(',').count() {
-            return Err(bad(i + 1, format!("expected {HEADER}")));
-        }
-        let number = |k: usize| fields[k].parse::<f64>().map_err(|e| bad(i + 1, format!("{:?}: {e}", fields[k])));
-        rows.push(LogRow {
-            step: number(0)? as u64,
-            images: number(1)? as u64,
-            seconds: number(2)?,
-            learning_rate: number(3)?,
-            loss: number(4)?,
-            validation: if fields[5].is_empty() { None } else { Some(number(5)?) },
-        });
+    let text = std::fs::read_to_string(file).map_err(|source| TrainError::Read { path: file.to_owned(), source })?;
+    let row =
+        |(i, line)| read_row(line).map_err(|source| TrainError::Log { path: file.to_owned(), line: i + 1, source });
+    text.lines().enumerate().skip(1).map(row).collect()
+}
+
+fn read_row(line: &str) -> Result<LogRow, LogError> {
+    let fields: Vec<&str> = line.split(',').collect();
+    if fields.len() != HEADER.split(',').count() {
+        return Err(LogError::Fields { expected: HEADER });
     }
-    Ok(rows)
+    let number =
+        |k: usize| fields[k].parse::<f64>().map_err(|source| LogError::Number { text: fields[k].to_owned(), source });
+    Ok(LogRow {
+        step: number(0)? as u64,
+        images: number(1)? as u64,
+        seconds: number(2)?,
+        learning_rate: number(3)?,
+        loss: number(4)?,
+        validation: if fields[5].is_empty() { None } else { Some(number(5)?) },
+    })
 }
 
 /// Draws the validation measure over the pictures seen; nothing while there are fewer than two values.
@@ -84,8 +86,7 @@ pub(super) fn draw_curve(folder: &Path, rows: &[LogRow], measure: &str) -> Resul
         series: vec![Series { name: measure.into(), points }],
         ..Chart::default()
     };
-    let file = folder.join("curve.png");
-    chart.save(&file).map_err(|e| TrainError::Write { path: file.clone(), reason: e.to_string() })
+    Ok(chart.save(&folder.join("curve.png"))?)
 }
 
 #[cfg(test)]

@@ -1,19 +1,29 @@
 //! The trainer: a recipe and a task in, a model file out.
 //!
-//! [`Recipe`] says what to train and how; [`Trainer`] does it, writes a log, checkpoints that survive a kill
-//! at any moment, and the average of the weights (EMA) as the model. The same recipe, seed and thread
-//! count train the same model.
+//! [`Recipe`] says what to train and how; [`Trainer`] does it and writes a log, checkpoints that survive a kill at any
+//! moment, and the exponential moving average of the weights as the model. The same recipe, data, seed and number of threads
+//! train the same model. Errors are [`TrainError`]s; the cause stands in their `source()`.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `run` | the loop over the batches, options, progress |
+//! | `recipe`, `optimizer` | what a recipe says: network, data, schedule, update rule |
+//! | `compute` | loss and gradients of a batch: `backprop` on the CPU, candle elsewhere |
+//! | `checkpoint`, `log` | the files of a training |
+//! | `error` | what can stop it |
 
+mod backprop;
 mod checkpoint;
 mod compute;
+mod error;
 mod log;
 mod optimizer;
 #[cfg(test)]
 mod paper_gradients_tests;
-mod passes;
 mod recipe;
-mod trainer;
+mod run;
 
+pub use error::{CheckpointError, LogError, RecipeError, TrainError};
 pub use log::read_log;
 pub use recipe::Recipe;
-pub use trainer::{Ending, Progress, TrainError, TrainOptions, Trainer, Validator};
+pub use run::{Ending, Progress, TrainOptions, Trainer, Validator};

@@ -1,5 +1,6 @@
 //! AdamW and RMSProp on plain numbers, so that they are the same on every device and their state is easily saved.
 
+use super::error::RecipeError;
 use crate::runtime::model::graph::Role;
 use serde::{Deserialize, Serialize};
 
@@ -30,18 +31,24 @@ pub struct OptimizerConfig {
 const EPSILON: f64 = 1e-8;
 
 impl OptimizerConfig {
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), RecipeError> {
         let decays = match self.kind {
             OptimizerKind::AdamW { beta1, beta2 } => vec![("beta1", beta1), ("beta2", beta2)],
             OptimizerKind::RmsProp { alpha } => vec![("alpha", alpha)],
         };
-        for (name, value) in decays {
+        for (field, value) in decays {
             if !(0.0..1.0).contains(&value) {
-                return Err(format!("{name} {value} is not in 0..1"));
+                return Err(RecipeError::NotADecay { field, value });
             }
         }
-        if !(self.learning_rate > 0.0 && self.weight_decay >= 0.0 && self.clip_norm.is_none_or(|c| c > 0.0)) {
-            return Err("learning_rate and clip_norm are over 0, weight_decay is not under 0".into());
+        let rates = [("learning_rate", Some(self.learning_rate)), ("clip_norm", self.clip_norm)];
+        for (field, value) in rates {
+            if let Some(value) = value.filter(|value| value.is_nan() || *value <= 0.0) {
+                return Err(RecipeError::NotPositive { field, value });
+            }
+        }
+        if self.weight_decay.is_nan() || self.weight_decay < 0.0 {
+            return Err(RecipeError::Negative { field: "weight_decay", value: self.weight_decay });
         }
         Ok(())
     }

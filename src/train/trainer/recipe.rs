@@ -1,7 +1,7 @@
 //! How a model is trained, as a TOML file.
 
+use super::error::{RecipeError, TrainError};
 use super::optimizer::OptimizerConfig;
-use super::trainer::TrainError;
 use crate::runtime::landmarks::Scheme;
 use crate::runtime::model::{Kind, ModelConfig};
 use crate::train::data::Augmentation;
@@ -13,6 +13,7 @@ use std::path::Path;
 /// Everything that decides what comes out of a training, but for the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Recipe {
     pub model: ModelConfig,
     /// How often a data set's samples are drawn, relative to the others'. A set that is not named here is refused,
@@ -79,43 +80,44 @@ impl Recipe {
     /// Reads a recipe file.
     ///
     /// # Errors
-    /// [`TrainError::Recipe`] with the file, the place and the reason.
+    /// [`TrainError::Recipe`] with the file, and as its source the line or the field that is wrong.
     pub fn load(path: &Path) -> Result<Self, TrainError> {
-        let bad = |reason: String| TrainError::Recipe { path: path.to_owned(), reason };
-        let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
-        let recipe: Self = toml::from_str(&text).map_err(|e| bad(e.to_string()))?;
-        recipe.check().map_err(bad)?;
+        Self::read(path).map_err(|source| TrainError::Recipe { path: path.to_owned(), source })
+    }
+
+    fn read(path: &Path) -> Result<Self, RecipeError> {
+        let text = std::fs::read_to_string(path).map_err(RecipeError::Read)?;
+        let recipe: Self = toml::from_str(&text).map_err(RecipeError::Syntax)?;
+        recipe.check()?;
         Ok(recipe)
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), RecipeError> {
         self.model.check()?;
-        if self.schedule.steps == 0 || self.batch_size == 0 || self.validate_every == 0 {
-            return Err("steps, batch_size and validate_every are at least 1".into());
+        let counts = [
+            ("schedule.steps", self.schedule.steps),
+            ("batch_size", self.batch_size as u64),
+            ("validate_every", self.validate_every),
+        ];
+        if let Some(&(field, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return Err(RecipeError::Zero { field });
         }
         if !(0.0..1.0).contains(&self.average_decay) {
-            return Err(format!("average_decay {} is not in 0..1", self.average_decay));
+            return Err(RecipeError::NotADecay { field: "average_decay", value: self.average_decay });
         }
         match self.model.kind {
             Kind::Landmarks => {
                 let ModelConfig { points, outputs, .. } = self.model;
                 if Scheme::of_points(points).is_none() || outputs != points + 1 {
-                    return Err(format!(
-                        "a model of {points} points and {outputs} maps can't be trained: points are 98, 68, 29 or 19, and \
-                         outputs one more, for the boundary map"
-                    ));
+                    return Err(RecipeError::Untrainable { points, outputs });
                 }
             }
-            Kind::Detector if self.targets != TargetStyle::Continuous => {
-                return Err("a detector's targets are always continuous: leave out targets".into());
-            }
-            Kind::Detector if !self.datasets.is_empty() => {
-                return Err("a detector draws its items from all its data: leave out datasets".into());
-            }
+            Kind::Detector if self.targets != TargetStyle::Continuous => return Err(RecipeError::DetectorTargets),
+            Kind::Detector if !self.datasets.is_empty() => return Err(RecipeError::DetectorDatasets),
             Kind::Detector => {}
         }
-        if self.sigma_cells <= 0.0 {
-            return Err(format!("sigma_cells {} is not over 0", self.sigma_cells));
+        if self.sigma_cells.is_nan() || self.sigma_cells <= 0.0 {
+            return Err(RecipeError::NotPositive { field: "sigma_cells", value: self.sigma_cells.into() });
         }
         self.optimizer.check()
     }
@@ -143,9 +145,40 @@ mod tests {
         assert!((s.factor(80) - 0.1).abs() < 1e-12 && (s.factor(200) - 0.01).abs() < 1e-12);
     }
 
+    fn repository() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes")
+    }
+
+    #[test]
+    fn a_field_out_of_range_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = std::fs::read_to_string(repository().join("edge-98.toml")).unwrap();
+        let refused = |field: &str, value: &str| {
+            let lines = whole.lines().map(|line| match line.split_once('=') {
+                Some((key, _)) if key.trim() == field => format!("{field} = {value}\n"),
+                _ => format!("{line}\n"),
+            });
+            let file = folder.path().join("recipe.toml");
+            std::fs::write(&file, lines.collect::<String>()).unwrap();
+            match Recipe::load(&file) {
+                Err(TrainError::Recipe { path, source }) if path == file => source,
+                other => panic!("{field} = {value}: {other:?}"),
+            }
+        };
+        assert!(matches!(refused("batch_size", "0"), RecipeError::Zero { field: "batch_size" }));
+        assert!(matches!(refused("validate_every", "0"), RecipeError::Zero { field: "validate_every" }));
+        assert!(matches!(refused("average_decay", "1.0"), RecipeError::NotADecay { field: "average_decay", .. }));
+        assert!(matches!(refused("sigma_cells", "nan"), RecipeError::NotPositive { field: "sigma_cells", .. }));
+        assert!(matches!(refused("learning_rate", "0.0"), RecipeError::NotPositive { field: "learning_rate", .. }));
+        assert!(matches!(refused("weight_decay", "-1.0"), RecipeError::Negative { field: "weight_decay", .. }));
+        assert!(matches!(refused("outputs", "98"), RecipeError::Untrainable { points: 98, outputs: 98 }));
+        assert!(matches!(refused("input_size", "100"), RecipeError::Model(_)));
+        assert!(matches!(refused("seed", "\"two\""), RecipeError::Syntax(_)));
+    }
+
     #[test]
     fn the_recipes_of_the_repository_are_readable() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+        let folder = repository();
         let mut count = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
             Recipe::load(&entry.unwrap().path()).unwrap();

@@ -4,6 +4,7 @@
 //! In: the file's bytes. Out: the tensors of its dictionary by name, in the file's order, and their values in single
 //! precision. The numbers of the file lie in it as they are, little-endian; nothing is copied before a tensor is asked for.
 
+use super::error::ImportError;
 use super::pickle::{Pickle, Storage, Tensor, Value};
 use crate::runtime::model::ModelError;
 use half::{bf16, f16};
@@ -11,34 +12,9 @@ use safetensors::tensor::Dtype;
 use std::collections::HashMap;
 use std::io::{self, Cursor};
 use std::ops::Range;
-use std::path::PathBuf;
 use std::rc::Rc;
+use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
-
-/// What can be wrong with a checkpoint.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
-    #[error("cannot read the checkpoint {path}: {source}")]
-    Read { path: PathBuf, source: io::Error },
-    #[error("{path}: {reason}")]
-    InFile { path: PathBuf, reason: Box<CheckpointError> },
-    #[error("not a PyTorch checkpoint: {0}")]
-    NotACheckpoint(String),
-    #[error("the checkpoint ends too early: it is not the whole file")]
-    Truncated,
-    /// `at` counts the bytes of the pickle.
-    #[error("the checkpoint is damaged, or no dictionary of tensors (byte {at} of a pickle): {reason}")]
-    Damaged { at: usize, reason: String },
-    #[error(
-        "the checkpoint asks for {name}, which is not a part of a tensor or dictionary and is not run; \
-         save the state_dict() of the network alone"
-    )]
-    Foreign { name: String },
-    #[error("the numbers of tensor {name} are not whole: {reason}")]
-    Numbers { name: String, reason: String },
-    #[error(transparent)]
-    Model(#[from] ModelError),
-}
 
 /// First value of the old format.
 const OLD_MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
@@ -46,6 +22,8 @@ const OLD_MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 const OLD_VERSION: i128 = 1001;
 /// The zip format begins so.
 const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
+/// What no PyTorch that matters has written.
+const BIG_ENDIAN: &str = "its numbers are big-endian";
 /// Names in a checkpoint of a network that was trained on several devices begin so.
 const PARALLEL_PREFIX: &str = "module.";
 
@@ -62,35 +40,33 @@ impl<'a> Checkpoint<'a> {
     /// Reads what a checkpoint holds.
     ///
     /// # Errors
-    /// [`CheckpointError`].
-    pub fn read(bytes: &'a [u8]) -> Result<Self, CheckpointError> {
+    /// [`ImportError`].
+    pub fn read(bytes: &'a [u8]) -> Result<Self, ImportError> {
         if bytes.starts_with(ZIP_MAGIC) { Self::read_zip(bytes) } else { Self::read_old(bytes) }
     }
 
-    fn read_zip(bytes: &'a [u8]) -> Result<Self, CheckpointError> {
-        let foreign = |reason: String| CheckpointError::NotACheckpoint(reason);
+    fn read_zip(bytes: &'a [u8]) -> Result<Self, ImportError> {
         // The directory stands at the end of an archive.
         let mut archive = ZipArchive::new(Cursor::new(bytes))
-            .map_err(|e| foreign(format!("its zip archive is damaged or cut off ({e})")))?;
+            .map_err(|source| ImportError::bad_archive("its zip archive is damaged or cut off", source))?;
         let pickle = archive
             .file_names()
             .filter_map(|name| Some(name.ok()?.into_owned()))
             .find(|name| name == "data.pkl" || name.ends_with("/data.pkl"))
-            .ok_or_else(|| foreign("a zip archive without data.pkl".into()))?;
+            .ok_or_else(|| ImportError::not_a_checkpoint("a zip archive without data.pkl"))?;
         let folder = pickle.trim_end_matches("data.pkl").to_owned();
         let mut entry = |name: &str| whole_entry(&mut archive, name, bytes.len());
         if let Some(range) = entry(&format!("{folder}byteorder"))?
             && &bytes[range.clone()] != b"little"
         {
-            return Err(foreign("its numbers are big-endian".into()));
+            return Err(ImportError::not_a_checkpoint(BIG_ENDIAN));
         }
-        let range = entry(&pickle)?.ok_or(CheckpointError::Truncated)?;
+        let range = entry(&pickle)?.ok_or(ImportError::Truncated)?;
         let tensors = tensors(&Pickle::read(&bytes[range])?)?;
         let mut storages = HashMap::new();
         for (name, Tensor { storage: Storage { key, .. }, .. }) in &tensors {
             if !storages.contains_key(key) {
-                let missing =
-                    || CheckpointError::Numbers { name: name.clone(), reason: format!("data/{key} is missing") };
+                let missing = || ImportError::Numbers { name: name.clone(), reason: format!("data/{key} is missing") };
                 let range = entry(&format!("{folder}data/{key}"))?.ok_or_else(missing)?;
                 storages.insert(key.clone(), range);
             }
@@ -98,40 +74,49 @@ impl<'a> Checkpoint<'a> {
         Ok(Self { bytes, storages, tensors })
     }
 
-    fn read_old(bytes: &'a [u8]) -> Result<Self, CheckpointError> {
+    fn read_old(bytes: &'a [u8]) -> Result<Self, ImportError> {
         let mut at = 0;
-        let mut next = || -> Result<Pickle, CheckpointError> {
+        let mut next = || -> Result<Pickle, ImportError> {
             let pickle = Pickle::read(&bytes[at..])?;
             at += pickle.length;
             Ok(pickle)
         };
-        let foreign = |reason: &str| CheckpointError::NotACheckpoint(reason.into());
         match next() {
             Ok(first) if matches!(first.root(), Value::Integer(OLD_MAGIC)) => {}
-            _ => return Err(foreign("it begins neither as a zip archive nor as PyTorch's older format")),
+            _ => {
+                return Err(ImportError::not_a_checkpoint(
+                    "it begins neither as a zip archive nor as PyTorch's older format",
+                ));
+            }
         }
         if !matches!(next()?.root(), Value::Integer(OLD_VERSION)) {
-            return Err(foreign("a version of the older format that is not known"));
+            return Err(ImportError::not_a_checkpoint("a version of the older format that is not known"));
         }
         let system = next()?;
         if let Value::Dictionary(pairs) = system.root()
             && system.entries(pairs).any(|(key, value)| key == "little_endian" && matches!(value, Value::Truth(false)))
         {
-            return Err(foreign("its numbers are big-endian"));
+            return Err(ImportError::not_a_checkpoint(BIG_ENDIAN));
         }
         let object = next()?;
         let tensors = tensors(&object)?;
         let keys = next()?;
-        let Value::Sequence(ids) = keys.root() else { return Err(foreign("the list of its storages is missing")) };
+        let Value::Sequence(ids) = keys.root() else {
+            return Err(ImportError::not_a_checkpoint("the list of its storages is missing"));
+        };
         let widths: HashMap<&str, usize> = object.storages().map(|s| (&*s.key, s.element.bitsize() / 8)).collect();
         let mut storages = HashMap::new();
         for &id in ids {
-            let Value::Text(key) = keys.value(id) else { return Err(foreign("a storage has no name")) };
-            let Some(&width) = widths.get(&**key) else { return Err(foreign("a storage that nothing uses")) };
-            let begin = at.checked_add(8).filter(|&begin| begin <= bytes.len()).ok_or(CheckpointError::Truncated)?;
+            let Value::Text(key) = keys.value(id) else {
+                return Err(ImportError::not_a_checkpoint("a storage has no name"));
+            };
+            let Some(&width) = widths.get(&**key) else {
+                return Err(ImportError::not_a_checkpoint("a storage that nothing uses"));
+            };
+            let begin = at.checked_add(8).filter(|&begin| begin <= bytes.len()).ok_or(ImportError::Truncated)?;
             let count = bytes[at..begin].iter().rev().fold(0, |n: u64, &byte| n << 8 | u64::from(byte));
             let end = usize::try_from(count).ok().and_then(|n| n.checked_mul(width)).and_then(|n| n.checked_add(begin));
-            let end = end.filter(|&end| end <= bytes.len()).ok_or(CheckpointError::Truncated)?;
+            let end = end.filter(|&end| end <= bytes.len()).ok_or(ImportError::Truncated)?;
             storages.insert(key.clone(), begin..end);
             at = end;
         }
@@ -141,9 +126,9 @@ impl<'a> Checkpoint<'a> {
     /// The values of a tensor, row-major.
     ///
     /// # Errors
-    /// [`ModelError::WrongType`] if they are not floating-point numbers; [`CheckpointError::Numbers`] if they are not
+    /// [`ModelError::WrongType`] if they are not floating-point numbers; [`ImportError::Numbers`] if they are not
     /// all in the file.
-    pub fn values(&self, name: &str, tensor: &Tensor) -> Result<Vec<f32>, CheckpointError> {
+    pub fn values(&self, name: &str, tensor: &Tensor) -> Result<Vec<f32>, ImportError> {
         let Tensor { storage: Storage { key, element, len }, offset, shape, strides } = tensor;
         let decode: fn(&[u8]) -> f32 = match element {
             Dtype::F32 => |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
@@ -152,7 +137,7 @@ impl<'a> Checkpoint<'a> {
             Dtype::F64 => |b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32,
             &actual => return Err(ModelError::WrongType { name: name.to_owned(), actual }.into()),
         };
-        let numbers = |reason: &str| CheckpointError::Numbers { name: name.to_owned(), reason: reason.into() };
+        let numbers = |reason: &str| ImportError::Numbers { name: name.to_owned(), reason: reason.into() };
         let range = self.storages.get(key).ok_or_else(|| numbers("they are not in the file"))?;
         let (stored, width) = (&self.bytes[range.clone()], element.bitsize() / 8);
         if len.checked_mul(width) != Some(stored.len()) {
@@ -191,28 +176,30 @@ fn whole_entry(
     archive: &mut ZipArchive<Cursor<&[u8]>>,
     name: &str,
     length: usize,
-) -> Result<Option<Range<usize>>, CheckpointError> {
-    let bad = |reason: String| CheckpointError::NotACheckpoint(format!("{name} in its zip archive: {reason}"));
+) -> Result<Option<Range<usize>>, ImportError> {
+    let bad = |source: ZipError| ImportError::bad_archive(format!("{name} in its zip archive can't be read"), source);
     let mut entry = match archive.by_name(name) {
         Ok(entry) => entry,
-        Err(zip::result::ZipError::FileNotFound) => return Ok(None),
-        Err(e) => return Err(bad(e.to_string())),
+        Err(ZipError::FileNotFound) => return Ok(None),
+        Err(e) => return Err(bad(e)),
     };
     if entry.compression() != CompressionMethod::Stored {
-        return Err(bad("it is compressed, which PyTorch never does".into()));
+        let reason = format!("{name} in its zip archive is compressed, which PyTorch never does");
+        return Err(ImportError::not_a_checkpoint(reason));
     }
     let start = entry.data_start().and_then(|start| usize::try_from(start).ok());
     let size = usize::try_from(entry.size()).ok();
     let range = start.zip(size).and_then(|(start, size)| Some(start..start.checked_add(size)?));
-    let range = range.filter(|range| range.end <= length).ok_or(CheckpointError::Truncated)?;
-    io::copy(&mut entry, &mut io::sink()).map_err(|e| bad(e.to_string()))?;
+    let range = range.filter(|range| range.end <= length).ok_or(ImportError::Truncated)?;
+    io::copy(&mut entry, &mut io::sink()).map_err(|e| bad(e.into()))?;
     Ok(Some(range))
 }
 
 /// The tensors of the dictionary, or of the `state_dict` in it.
-fn tensors(pickle: &Pickle) -> Result<Vec<(String, Tensor)>, CheckpointError> {
-    let foreign = |reason: &str| CheckpointError::NotACheckpoint(reason.into());
-    let Value::Dictionary(root) = pickle.root() else { return Err(foreign("it holds no dictionary")) };
+fn tensors(pickle: &Pickle) -> Result<Vec<(String, Tensor)>, ImportError> {
+    let Value::Dictionary(root) = pickle.root() else {
+        return Err(ImportError::not_a_checkpoint("it holds no dictionary"));
+    };
     let wrapped = pickle.entries(root).find_map(|(key, value)| match value {
         Value::Dictionary(pairs) if key == "state_dict" => Some(pairs),
         _ => None,
@@ -224,5 +211,5 @@ fn tensors(pickle: &Pickle) -> Result<Vec<(String, Tensor)>, CheckpointError> {
             tensors.push((name.to_owned(), (**tensor).clone()));
         }
     }
-    if tensors.is_empty() { Err(foreign("its dictionary holds no tensors")) } else { Ok(tensors) }
+    if tensors.is_empty() { Err(ImportError::not_a_checkpoint("its dictionary holds no tensors")) } else { Ok(tensors) }
 }

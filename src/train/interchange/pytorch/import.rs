@@ -3,14 +3,16 @@
 //! In: a checkpoint. Out: a model of the same names and weights, with the official crop and decoding. How many stacks and
 //! points there are is read off the tensors.
 
-use super::checkpoint::{Checkpoint, CheckpointError};
+use super::checkpoint::Checkpoint;
+use super::error::ImportError;
 use super::names::COUNTER;
 use super::pickle::Tensor;
 use crate::runtime::heatmap::{Calibration, Decoding};
 use crate::runtime::landmarks::Scheme;
-use crate::runtime::model::config::MOST_REPEATS;
 use crate::runtime::model::graph::Parameter;
-use crate::runtime::model::{Architecture, BoxSide, CropConvention, Kind, Model, ModelConfig, ModelError, PaperConfig};
+use crate::runtime::model::{
+    Architecture, BoxSide, CropConvention, Kind, MOST_REPEATS, Model, ModelConfig, ModelError, PaperConfig,
+};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -24,18 +26,18 @@ const STACK_LAYERS: [&str; 5] = ["m", "top_m_", "conv_last", "bn_end", "l"];
 /// Reads a checkpoint file of the paper's network.
 ///
 /// # Errors
-/// [`CheckpointError`], naming the file, and the first tensor that is missing, superfluous or misshapen.
-pub fn import_pytorch(path: &Path) -> Result<Model, CheckpointError> {
-    let bytes = std::fs::read(path).map_err(|source| CheckpointError::Read { path: path.to_owned(), source })?;
+/// [`ImportError`], naming the file, and the first tensor that is missing, superfluous or misshapen.
+pub fn import_pytorch(path: &Path) -> Result<Model, ImportError> {
+    let bytes = std::fs::read(path).map_err(|source| ImportError::Read { path: path.to_owned(), source })?;
     import_pytorch_bytes(&bytes)
-        .map_err(|reason| CheckpointError::InFile { path: path.to_owned(), reason: Box::new(reason) })
+        .map_err(|source| ImportError::InFile { path: path.to_owned(), source: Box::new(source) })
 }
 
 /// Reads a checkpoint that is already in memory.
 ///
 /// # Errors
-/// [`CheckpointError`].
-pub fn import_pytorch_bytes(bytes: &[u8]) -> Result<Model, CheckpointError> {
+/// [`ImportError`].
+pub fn import_pytorch_bytes(bytes: &[u8]) -> Result<Model, ImportError> {
     let checkpoint = Checkpoint::read(bytes)?;
     let by_name: HashMap<&str, &Tensor> = checkpoint.tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
     let (stacks, points) = (stacks(&by_name), points(&by_name)?);
@@ -51,7 +53,7 @@ pub fn import_pytorch_bytes(bytes: &[u8]) -> Result<Model, CheckpointError> {
         quantization: None,
         training: serde_json::Map::new(),
     };
-    config.check().map_err(ModelError::BadDescription)?;
+    config.check().map_err(ModelError::from)?;
     let parameters = config.graph().parameters();
     for Parameter { name, shape, .. } in &parameters {
         let tensor = by_name.get(name.as_str()).ok_or_else(|| ModelError::Missing { name: name.clone() })?;
@@ -70,7 +72,7 @@ pub fn import_pytorch_bytes(bytes: &[u8]) -> Result<Model, CheckpointError> {
         }
     }
     let values = |p: &Parameter| Ok((p.name.clone(), checkpoint.values(&p.name, by_name[p.name.as_str()])?));
-    let tensors = parameters.iter().map(values).collect::<Result<_, CheckpointError>>()?;
+    let tensors = parameters.iter().map(values).collect::<Result<_, ImportError>>()?;
     Ok(Model::new(config, tensors)?)
 }
 
@@ -85,11 +87,11 @@ fn stacks(tensors: &HashMap<&str, &Tensor>) -> usize {
 }
 
 /// How many landmarks the first stack has maps of; 98 if it has no maps, whose absence is then reported.
-fn points(tensors: &HashMap<&str, &Tensor>) -> Result<usize, CheckpointError> {
+fn points(tensors: &HashMap<&str, &Tensor>) -> Result<usize, ImportError> {
     let Some(maps) = tensors.get("l0.weight").and_then(|t| t.shape.first()) else { return Ok(98) };
     let points = maps.checked_sub(1).filter(|&points| Scheme::of_points(points).is_some());
     points.ok_or_else(|| {
-        CheckpointError::NotACheckpoint(format!(
+        ImportError::not_a_checkpoint(format!(
             "l0.weight makes {maps} maps; the paper's networks have 99, 69, 30 or 20, one for each of 98, 68, 29 or 19 \
              points and the boundary map"
         ))

@@ -5,10 +5,11 @@
 //! containers of PyTorch, [`import`] the names and shapes of the paper's network.
 
 mod checkpoint;
+mod error;
 mod import;
 mod names;
 mod pickle;
 
-pub use checkpoint::CheckpointError;
+pub use error::ImportError;
 pub use import::{import_pytorch, import_pytorch_bytes};
 pub use names::to_pytorch_names;

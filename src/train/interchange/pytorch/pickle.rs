@@ -5,7 +5,7 @@
 //! they do is done here; any other is refused, as is every instruction that could make an object of a class. Whatever the
 //! bytes are, reading ends after [`MAX_INSTRUCTIONS`], takes memory in proportion to the file, and never panics.
 
-use super::checkpoint::CheckpointError;
+use super::error::ImportError;
 use safetensors::tensor::Dtype;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -103,8 +103,8 @@ impl Pickle {
     /// Reads the pickle that `bytes` begin with.
     ///
     /// # Errors
-    /// [`CheckpointError`]: what is refused, damaged or cut off, and where.
-    pub fn read(bytes: &[u8]) -> Result<Self, CheckpointError> {
+    /// [`ImportError`]: what is refused, damaged or cut off, and where.
+    pub fn read(bytes: &[u8]) -> Result<Self, ImportError> {
         Machine { bytes, ..Machine::default() }.run()
     }
 
@@ -146,7 +146,7 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    fn run(mut self) -> Result<Pickle, CheckpointError> {
+    fn run(mut self) -> Result<Pickle, ImportError> {
         for _ in 0..MAX_INSTRUCTIONS {
             let instruction = self.take(1)?[0];
             if instruction == b'.' {
@@ -158,36 +158,36 @@ impl<'a> Machine<'a> {
         Err(self.damaged(format!("it has more than {MAX_INSTRUCTIONS} instructions")))
     }
 
-    fn damaged(&self, reason: impl Into<String>) -> CheckpointError {
-        CheckpointError::Damaged { at: self.at, reason: reason.into() }
+    fn damaged(&self, reason: impl Into<String>) -> ImportError {
+        ImportError::Damaged { at: self.at, reason: reason.into() }
     }
 
-    fn take(&mut self, count: usize) -> Result<&'a [u8], CheckpointError> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], ImportError> {
         let end = self.at.checked_add(count).filter(|&end| end <= self.bytes.len());
-        let end = end.ok_or(CheckpointError::Truncated)?;
+        let end = end.ok_or(ImportError::Truncated)?;
         let taken = &self.bytes[self.at..end];
         self.at = end;
         Ok(taken)
     }
 
     /// A little-endian number of up to eight bytes.
-    fn number(&mut self, bytes: usize) -> Result<u64, CheckpointError> {
+    fn number(&mut self, bytes: usize) -> Result<u64, ImportError> {
         Ok(self.take(bytes)?.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte)))
     }
 
-    fn length(&mut self, bytes: usize) -> Result<usize, CheckpointError> {
-        usize::try_from(self.number(bytes)?).map_err(|_| CheckpointError::Truncated)
+    fn length(&mut self, bytes: usize) -> Result<usize, ImportError> {
+        usize::try_from(self.number(bytes)?).map_err(|_| ImportError::Truncated)
     }
 
-    fn text(&mut self, length: usize) -> Result<Rc<str>, CheckpointError> {
+    fn text(&mut self, length: usize) -> Result<Rc<str>, ImportError> {
         let bytes = self.take(length)?;
         std::str::from_utf8(bytes).map(Rc::from).map_err(|_| self.damaged("a text is not UTF-8"))
     }
 
     /// A text up to the end of the line.
-    fn line(&mut self) -> Result<Rc<str>, CheckpointError> {
+    fn line(&mut self) -> Result<Rc<str>, ImportError> {
         let rest = &self.bytes[self.at..];
-        let length = rest.iter().position(|&byte| byte == b'\n').ok_or(CheckpointError::Truncated)?;
+        let length = rest.iter().position(|&byte| byte == b'\n').ok_or(ImportError::Truncated)?;
         let line = self.text(length)?;
         self.take(1)?;
         Ok(line)
@@ -198,7 +198,7 @@ impl<'a> Machine<'a> {
         self.stack.push(self.values.len() - 1);
     }
 
-    fn pop(&mut self) -> Result<Id, CheckpointError> {
+    fn pop(&mut self) -> Result<Id, ImportError> {
         // What lies below a mark is not to be had before the mark is.
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
@@ -208,22 +208,22 @@ impl<'a> Machine<'a> {
     }
 
     /// The values above the last mark.
-    fn pop_marked(&mut self) -> Result<Vec<Id>, CheckpointError> {
+    fn pop_marked(&mut self) -> Result<Vec<Id>, ImportError> {
         let mark = self.marks.pop().ok_or_else(|| self.damaged("a mark is missing"))?;
         Ok(self.stack.split_off(mark.min(self.stack.len())))
     }
 
-    fn top(&self) -> Result<Id, CheckpointError> {
+    fn top(&self) -> Result<Id, ImportError> {
         self.stack.last().copied().ok_or_else(|| self.damaged("a value is missing"))
     }
 
-    fn pop_sequence(&mut self) -> Result<Vec<Id>, CheckpointError> {
+    fn pop_sequence(&mut self) -> Result<Vec<Id>, ImportError> {
         let id = self.pop()?;
         self.copy(id)
     }
 
     /// The items of a sequence.
-    fn copy(&mut self, id: Id) -> Result<Vec<Id>, CheckpointError> {
+    fn copy(&mut self, id: Id) -> Result<Vec<Id>, ImportError> {
         let Value::Sequence(items) = &self.values[id] else { return Err(self.damaged("a sequence was expected")) };
         self.copies += items.len();
         if self.copies > MAX_COPIES {
@@ -232,14 +232,14 @@ impl<'a> Machine<'a> {
         Ok(items.clone())
     }
 
-    fn pop_tuple(&mut self, count: usize) -> Result<(), CheckpointError> {
+    fn pop_tuple(&mut self, count: usize) -> Result<(), ImportError> {
         let mut items = (0..count).map(|_| self.pop()).collect::<Result<Vec<_>, _>>()?;
         items.reverse();
         self.push(Value::Sequence(items));
         Ok(())
     }
 
-    fn pop_text(&mut self) -> Result<Rc<str>, CheckpointError> {
+    fn pop_text(&mut self) -> Result<Rc<str>, ImportError> {
         let id = self.pop()?;
         match &self.values[id] {
             Value::Text(text) => Ok(text.clone()),
@@ -247,7 +247,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn append(&mut self, items: Vec<Id>) -> Result<(), CheckpointError> {
+    fn append(&mut self, items: Vec<Id>) -> Result<(), ImportError> {
         let list = self.top()?;
         match &mut self.values[list] {
             Value::Sequence(list) => list.extend(items),
@@ -256,7 +256,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn set(&mut self, items: &[Id]) -> Result<(), CheckpointError> {
+    fn set(&mut self, items: &[Id]) -> Result<(), ImportError> {
         let (pairs, rest) = items.as_chunks::<2>();
         let dictionary = self.top()?;
         match &mut self.values[dictionary] {
@@ -266,26 +266,26 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn memorize(&mut self, place: usize) -> Result<(), CheckpointError> {
+    fn memorize(&mut self, place: usize) -> Result<(), ImportError> {
         self.memo.insert(place, self.top()?);
         Ok(())
     }
 
-    fn recall(&mut self, place: usize) -> Result<(), CheckpointError> {
+    fn recall(&mut self, place: usize) -> Result<(), ImportError> {
         let id = self.memo.get(&place).copied().ok_or_else(|| self.damaged("a value is recalled that never was"))?;
         self.stack.push(id);
         Ok(())
     }
 
-    fn global(&mut self, module: &str, name: &str) -> Result<(), CheckpointError> {
+    fn global(&mut self, module: &str, name: &str) -> Result<(), ImportError> {
         let known = Callable::named(module, name);
-        let known = known.ok_or_else(|| CheckpointError::Foreign { name: format!("{module}.{name}") })?;
+        let known = known.ok_or_else(|| ImportError::Foreign { name: format!("{module}.{name}") })?;
         self.push(Value::Callable(known));
         Ok(())
     }
 
     /// Instructions by their code in Python's `pickletools`.
-    fn step(&mut self, instruction: u8) -> Result<(), CheckpointError> {
+    fn step(&mut self, instruction: u8) -> Result<(), ImportError> {
         match instruction {
             // PROTO, FRAME
             0x80 => match self.number(1)? {
@@ -403,7 +403,7 @@ impl<'a> Machine<'a> {
     }
 
     /// What a call makes; `None` if it is given something else than it takes.
-    fn call(&mut self, callable: Callable, arguments: &[Id]) -> Result<Option<Value>, CheckpointError> {
+    fn call(&mut self, callable: Callable, arguments: &[Id]) -> Result<Option<Value>, ImportError> {
         Ok(match (callable, arguments) {
             (Callable::OrderedDict, []) => Some(Value::Dictionary(Vec::new())),
             // Python 2 hands over a list of pairs.

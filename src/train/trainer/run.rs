@@ -1,14 +1,19 @@
 //! The training loop.
+//!
+//! In: a recipe, a task and where to write. Out: in the output folder a model (the average of the weights), a log, a
+//! learning curve and a checkpoint, each of them whole at any moment; in memory the progress after every step. Fails with
+//! [`TrainError`]; what was written before then stays.
 
-use super::checkpoint::{self, Position, State};
+use super::checkpoint::{self, Position, TrainingState};
 use super::compute::{Compute, Gradients};
+use super::error::TrainError;
 use super::log::{self, LogRow};
 use super::optimizer::{Moments, global_norm, update};
 use super::recipe::Recipe;
 use crate::runtime::files::Staged;
 use crate::runtime::model::graph::Parameter;
 use crate::runtime::model::{Model, ModelError, WeightFormat};
-use crate::train::data::{Batch, DataError, Loader, Task};
+use crate::train::data::{Batch, Loader, Task};
 use crate::train::network::Network;
 use candle_core::Device;
 use std::path::PathBuf;
@@ -16,85 +21,75 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// What can stop a training.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    #[error("the recipe {path}: {reason}")]
-    Recipe { path: PathBuf, reason: String },
-    #[error("cannot go on from the checkpoint {path}: {reason}")]
-    Checkpoint { path: PathBuf, reason: String },
-    #[error("the log {path}, line {line}: {reason}")]
-    Log { path: PathBuf, line: usize, reason: String },
-    #[error("cannot write {path}: {reason}")]
-    Write { path: PathBuf, reason: String },
-    #[error("{0} holds a training already; add --resume to go on with it, or give --out another folder")]
-    Occupied(PathBuf),
-    #[error(
-        "the loss is not a number any more in step {step}; what {out} holds is from before and whole. \
-         A lower learning_rate or a longer warm-up helps"
-    )]
-    Diverged { step: u64, out: PathBuf },
-    #[error(transparent)]
-    Data(#[from] DataError),
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    #[error(transparent)]
-    Candle(#[from] candle_core::Error),
-    #[error("validation failed: {0}")]
-    Validation(Box<dyn std::error::Error + Send + Sync>),
-    #[error("cannot start {threads} threads: {reason}")]
-    Threads { threads: usize, reason: String },
-}
-
 /// Measures a model while it is trained.
 pub trait Validator: Send {
     /// What is measured, for the log and the curve: "validation NME, %".
     fn measure_name(&self) -> &str;
 
-    /// The measure of `network`; lower is better.
+    /// The measure of `network`, whose weights are the averages so far; lower is better.
     ///
     /// # Errors
     /// Whatever stops the measuring; it ends the training.
     fn measure(&mut self, network: &Network) -> Result<f64, Box<dyn std::error::Error + Send + Sync>>;
 }
 
-/// Where and how long to train; the recipe says how.
+/// Where and how long to train; the recipe says how. [`Self::new`] has the defaults.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TrainOptions {
-    /// Folder for checkpoints, log, curve and model.
+    /// Folder for checkpoint, log, curve and model; made if it is not there.
     pub out: PathBuf,
-    /// Go on with the training in `out`, if there is one.
+    /// Go on with the training in `out`, if there is one (default: no, and a folder with a training is refused).
     pub resume: bool,
+    /// Where forward and backward passes are computed (default: the CPU).
     pub device: Device,
-    /// Threads for the network; the loader has one of its own.
+    /// Threads for the network on the CPU, at least one; the loader has one of its own (default: all cores). The model
+    /// depends on their number, bit for bit.
     pub threads: usize,
-    /// Stop, with a checkpoint, after this long.
+    /// Stop, with a checkpoint, after this long (default: never).
     pub limit: Option<Duration>,
     /// Set from outside to stop, with a checkpoint, after the current step.
     pub stop: Arc<AtomicBool>,
 }
 
-/// What a person wants to see while it runs.
+impl TrainOptions {
+    /// A new training into `out` on all cores of the CPU, to the end of the schedule.
+    pub fn new(out: impl Into<PathBuf>) -> Self {
+        Self {
+            out: out.into(),
+            resume: false,
+            device: Device::Cpu,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            limit: None,
+            stop: Arc::default(),
+        }
+    }
+}
+
+/// How far a training has come, after every step.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Progress {
     /// Steps done, of `steps`.
     pub step: u64,
+    /// Steps of the schedule.
     pub steps: u64,
-    /// Pictures a second in this session.
+    /// Pictures a second since this session began.
     pub images_per_second: f64,
-    /// Mean loss of the last steps.
+    /// Mean loss since the last line of the log.
     pub loss: f64,
-    /// The newest validation measure.
+    /// The newest validation measure, in the validator's unit.
     pub validation: Option<f64>,
     /// Until the schedule or the time limit ends, at the pace of this session.
     pub time_left: Duration,
 }
 
 /// How a training ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// All steps of the schedule are done.
     Finished,
-    /// The time was up or somebody asked; `--resume` goes on.
+    /// Stopped before, by the time limit or from outside; it can be resumed.
     Paused,
 }
 
@@ -106,6 +101,9 @@ const LOG_STEPS: u64 = 50;
 const AVERAGE_WARMUP: f64 = 20.0;
 
 /// A training under way.
+///
+/// The same recipe, data, seed and number of threads train the same model, bit for bit, whether it was stopped in between
+/// or not.
 pub struct Trainer {
     recipe: Recipe,
     options: TrainOptions,
@@ -113,22 +111,22 @@ pub struct Trainer {
     compute: Compute,
     parameters: Vec<Parameter>,
     position: Position,
-    state: State,
+    state: TrainingState,
     rows: Vec<LogRow>,
 }
 
-/// What a training leaves behind.
+/// The trained model, in the output folder.
 const MODEL_FILE: &str = "model.safetensors";
 
 impl Trainer {
-    /// Prepares a training, a new one or one to go on with.
+    /// Prepares a training: a new one with random weights, or the one in the output folder where it stopped.
     ///
     /// # Errors
-    /// [`TrainError::Occupied`] if `out` holds a training and `resume` is off; a checkpoint that does not fit; what
-    /// the device and the file system report.
+    /// [`TrainError::Occupied`] if `out` holds a training and `resume` is off, [`TrainError::Checkpoint`] if its
+    /// checkpoint is of another recipe or damaged; what the device and the file system report.
     pub fn new(recipe: Recipe, task: Arc<dyn Task>, options: TrainOptions) -> Result<Self, TrainError> {
         std::fs::create_dir_all(&options.out)
-            .map_err(|e| TrainError::Write { path: options.out.clone(), reason: e.to_string() })?;
+            .map_err(|source| TrainError::Write { path: options.out.clone(), source })?;
         let network = Network::random(&recipe.model, recipe.seed, &options.device)?;
         let parameters: Vec<Parameter> = network.parameters().iter().map(|(p, _)| p.clone()).collect();
         let there = checkpoint::path(&options.out).exists();
@@ -137,8 +135,7 @@ impl Trainer {
             return Err(TrainError::Occupied(options.out));
         }
         if !there && model.exists() {
-            let reason = "there is a model beside it, but no checkpoint; give --out another folder".into();
-            return Err(TrainError::Checkpoint { path: checkpoint::path(&options.out), reason });
+            return Err(TrainError::Unresumable(model));
         }
         if !there && options.resume {
             tracing::warn!("there is no training in {} to go on with: a new one begins", options.out.display());
@@ -151,7 +148,7 @@ impl Trainer {
         } else {
             let values = read_values(&network)?;
             let moments = values.iter().map(|v| Moments::zero(v.len())).collect();
-            let state = State { averages: values.clone(), values, moments };
+            let state = TrainingState { averages: values.clone(), values, moments };
             (Position { step: 0, seconds: 0.0 }, state, Vec::new())
         };
         let mut compute = Compute::new(network);
@@ -164,28 +161,31 @@ impl Trainer {
         self.position.step
     }
 
-    /// Starts a new training from the weights of a model instead of random ones.
+    /// Replaces the weights by those of a model, before the first step of a new training.
     ///
     /// # Errors
-    /// [`ModelError::Missing`] if the model is of another architecture.
+    /// [`ModelError::Missing`] or [`ModelError::Misshapen`] if the model is of another architecture; what the device
+    /// reports.
     pub fn start_from(&mut self, model: &Model) -> Result<(), TrainError> {
-        for (i, p) in self.parameters.iter().enumerate() {
-            let values = model.tensor(&p.name).ok_or_else(|| ModelError::Missing { name: p.name.clone() })?;
-            if values.len() != self.state.values[i].len() {
-                let (actual, expected) = (vec![values.len()], p.shape.clone());
+        let mut values = Vec::new();
+        for (p, old) in self.parameters.iter().zip(&self.state.values) {
+            let new = model.tensor(&p.name).ok_or_else(|| ModelError::Missing { name: p.name.clone() })?;
+            if new.len() != old.len() {
+                let (actual, expected) = (vec![new.len()], p.shape.clone());
                 return Err(ModelError::Misshapen { name: p.name.clone(), actual, expected }.into());
             }
-            self.state.values[i] = values.to_vec();
-            self.state.averages[i] = values.to_vec();
+            values.push(new.to_vec());
         }
+        self.state.averages.clone_from(&values);
+        self.state.values = values;
         Ok(self.compute.set(&self.state.values)?)
     }
 
-    /// Trains until the schedule, the time or somebody's patience ends. The model (average of the weights) is then in
-    /// `out/model.safetensors`.
+    /// Trains until the schedule or the time limit ends, or until `stop` is set. The model (the average of the weights) is
+    /// then in `out/model.safetensors`. `on_progress` is called after every step, in a thread of the training's pool.
     ///
     /// # Errors
-    /// [`TrainError`]; the last checkpoint stays whole.
+    /// [`TrainError`]; the files of the last checkpoint stay whole.
     pub fn run(
         &mut self,
         validator: Option<&mut dyn Validator>,
@@ -195,7 +195,7 @@ impl Trainer {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
-            .map_err(|e| TrainError::Threads { threads, reason: e.to_string() })?;
+            .map_err(|source| TrainError::Threads { threads, source })?;
         pool.install(|| self.steps(validator, &mut on_progress))
     }
 
@@ -272,8 +272,8 @@ impl Trainer {
         self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(self.position.step)
     }
 
-    /// The next step of the schedule, on a batch at hand and in the current thread pool; returns the loss. [`Self::run`]
-    /// does the same with the batches of the task, and the log and the checkpoints besides.
+    /// The next step of the schedule, on a given batch and in the current thread pool; returns the loss, summed over the
+    /// stacks. [`Self::run`] does the same with the batches of the task, and writes log and checkpoints.
     ///
     /// # Errors
     /// [`TrainError::Diverged`] if loss or gradient are not finite; the weights are then as before the step. What the
@@ -311,7 +311,8 @@ impl Trainer {
         validator.measure(&average).map_err(TrainError::Validation)
     }
 
-    /// The average of the weights as a model.
+    /// The average of the weights so far as a model. Its training record has the steps, pictures and seconds, and the last
+    /// validation measure.
     ///
     /// # Errors
     /// [`ModelError::NotFinite`] if the training has diverged.
@@ -329,7 +330,7 @@ impl Trainer {
 
     fn save(&self, measure: &str) -> Result<(), TrainError> {
         let Self { options, recipe, position, parameters, state, rows, .. } = self;
-        let written = |path: PathBuf| move |e: std::io::Error| TrainError::Write { path, reason: e.to_string() };
+        let written = |path: PathBuf| move |source: std::io::Error| TrainError::Write { path, source };
         let model_path = options.out.join(MODEL_FILE);
         // The large ones first and beside their places: a training that has diverged, or a full disk, leaves what was there.
         let model = self.model()?.to_bytes(WeightFormat::default())?;

@@ -1,0 +1,48 @@
+//! What a model's description must not say, and the bounds of what it may.
+//!
+//! The bounds are far beyond anything that is of use: a file of a few bytes must not be able to take all memory.
+
+/// Pixels a side of the input at most.
+pub(super) const MOST_PIXELS: usize = 4096;
+/// Channels and maps at most.
+pub(super) const MOST_CHANNELS: usize = 4096;
+/// Stacks, blocks and levels at most.
+pub(crate) const MOST_REPEATS: usize = 64;
+
+/// What is wrong with a model's description.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    #[error("{field} is {value}, it can be {most} at most")]
+    TooLarge { field: &'static str, value: usize, most: usize },
+    #[error("{field} is 0, it must be at least 1")]
+    Zero { field: &'static str },
+    #[error("a detector has 5 outputs and 0 points, not {outputs} and {points}")]
+    NotADetector { outputs: usize, points: usize },
+    #[error("{outputs} maps can't hold {points} points")]
+    TooFewMaps { outputs: usize, points: usize },
+    /// The coarsest map of the network would not be whole.
+    #[error("input_size is {size}, it must be a multiple of {multiple}")]
+    InputSize { size: usize, multiple: usize },
+    #[error("the crop's scale is {0}, it must be a finite number above 0")]
+    CropScale(f32),
+    #[error("widths has {0} levels, it must have at least 2")]
+    TooFewLevels(usize),
+    #[error("up_blocks has {actual} numbers, it must have {expected}, one less than widths")]
+    UpBlocks { actual: usize, expected: usize },
+    #[error("kernel is {0}, it must be 3 or 5")]
+    Kernel(usize),
+    /// No 1x1 convolution of the network, or not the range of anything.
+    #[error("the layer {layer} can't be quantized with the range {range}")]
+    Quantization { layer: String, range: f32 },
+}
+
+/// Refuses a number outside 1 to `most`.
+pub(super) fn from_one(field: &'static str, value: usize, most: usize) -> Result<(), ConfigError> {
+    if value == 0 { Err(ConfigError::Zero { field }) } else { at_most(field, value, most) }
+}
+
+/// Refuses a number above `most`.
+pub(super) fn at_most(field: &'static str, value: usize, most: usize) -> Result<(), ConfigError> {
+    if value > most { Err(ConfigError::TooLarge { field, value, most }) } else { Ok(()) }
+}

@@ -1,0 +1,48 @@
+//! What can be wrong with a PyTorch checkpoint.
+
+use crate::runtime::model::ModelError;
+use std::io;
+use std::path::PathBuf;
+use zip::result::ZipError;
+
+/// Why a PyTorch checkpoint can't be imported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The file can't be read.
+    #[error("cannot read the checkpoint {path}")]
+    Read { path: PathBuf, source: io::Error },
+    /// What is wrong with a file, by its name.
+    #[error("cannot import {path}")]
+    InFile { path: PathBuf, source: Box<ImportError> },
+    /// Another kind of file, or a damaged zip archive.
+    #[error("not a PyTorch checkpoint: {reason}")]
+    NotACheckpoint { reason: String, source: Option<ZipError> },
+    #[error("the checkpoint ends too early: it is not the whole file")]
+    Truncated,
+    /// A pickle that breaks its format. `at` counts the bytes of the pickle.
+    #[error("the checkpoint is damaged, or no dictionary of tensors (byte {at} of a pickle): {reason}")]
+    Damaged { at: usize, reason: String },
+    /// A pickle that asks for something to be run or made besides tensors and dictionaries.
+    #[error(
+        "the checkpoint asks for {name}, which is not a part of a tensor or dictionary and is not run; \
+         save the state_dict() of the network alone"
+    )]
+    Foreign { name: String },
+    /// A tensor that reaches beyond its storage, or whose storage is missing.
+    #[error("the numbers of tensor {name} are not whole: {reason}")]
+    Numbers { name: String, reason: String },
+    /// Tensors that are not those of the paper's network.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+impl ImportError {
+    pub(super) fn not_a_checkpoint(reason: impl Into<String>) -> Self {
+        Self::NotACheckpoint { reason: reason.into(), source: None }
+    }
+
+    pub(super) fn bad_archive(reason: impl Into<String>, source: ZipError) -> Self {
+        Self::NotACheckpoint { reason: reason.into(), source: Some(source) }
+    }
+}

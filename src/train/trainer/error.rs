@@ -1,0 +1,131 @@
+//! What can stop a training, by cause.
+//!
+//! A message names the file or the value; what lies behind it stands in `source()` alone.
+
+use crate::runtime::image::ImageError;
+use crate::runtime::model::{ConfigError, ModelError};
+use crate::train::data::DataError;
+use std::io;
+use std::path::PathBuf;
+
+/// What can stop a training.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A recipe that can't be read or asks for the impossible.
+    #[error("cannot use the recipe {path}")]
+    Recipe { path: PathBuf, source: RecipeError },
+    /// A checkpoint that can't be read, is damaged, or belongs to another training; it is left as it is.
+    #[error("cannot resume from the checkpoint {path}")]
+    Checkpoint { path: PathBuf, source: CheckpointError },
+    /// A checkpoint that can't be put into its format.
+    #[error("cannot encode the checkpoint {path}")]
+    Encode { path: PathBuf, source: CheckpointError },
+    /// A line of the log (counted from 1) that awing did not write.
+    #[error("the log {path} is damaged in line {line}")]
+    Log { path: PathBuf, line: usize, source: LogError },
+    /// A file that can't be read.
+    #[error("cannot read {path}")]
+    Read { path: PathBuf, source: io::Error },
+    /// A file that can't be written, because the disk is full, for example. The old file is whole.
+    #[error("cannot write {path}")]
+    Write { path: PathBuf, source: io::Error },
+    /// The output folder is in use, and resuming was not asked for.
+    #[error("{0} holds a training already; add --resume to go on with it, or give --out another folder")]
+    Occupied(PathBuf),
+    /// The output folder holds a model that a training would overwrite.
+    #[error("{0} would be overwritten: there is no checkpoint beside it; give --out another folder")]
+    Unresumable(PathBuf),
+    /// Loss or gradient are infinite or NaN.
+    #[error(
+        "the loss is not a number any more in step {step}; what {out} holds is from before and whole. \
+         A lower learning_rate or a longer warm-up helps"
+    )]
+    Diverged { step: u64, out: PathBuf },
+    /// Training data that can't be had.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A model that can't be made or written.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The learning curve can't be written.
+    #[error(transparent)]
+    Curve(#[from] ImageError),
+    /// What candle or the GPU reports.
+    #[error("the device failed")]
+    Device(#[from] candle_core::Error),
+    /// What the validator reports.
+    #[error("the validation failed")]
+    Validation(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The system gives no threads.
+    #[error("cannot start {threads} threads for the network")]
+    Threads { threads: usize, source: rayon::ThreadPoolBuildError },
+}
+
+/// What can be wrong with a recipe.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// The file can't be read.
+    #[error(transparent)]
+    Read(io::Error),
+    /// Not TOML, or fields that are missing, unknown or of another type; names the line.
+    #[error(transparent)]
+    Syntax(toml::de::Error),
+    /// A network that can't be.
+    #[error("the model is impossible")]
+    Model(#[from] ConfigError),
+    #[error("{field} is 0, it must be at least 1")]
+    Zero { field: &'static str },
+    #[error("{field} is {value}, it must be above 0")]
+    NotPositive { field: &'static str, value: f64 },
+    #[error("{field} is {value}, it must not be below 0")]
+    Negative { field: &'static str, value: f64 },
+    #[error("{field} is {value}, it must be at least 0 and below 1")]
+    NotADecay { field: &'static str, value: f64 },
+    /// Landmarks of no known scheme, or no boundary map.
+    #[error(
+        "a model of {points} points and {outputs} maps can't be trained: points are 98, 68, 29 or 19, and outputs one \
+         more, for the boundary map"
+    )]
+    Untrainable { points: usize, outputs: usize },
+    #[error("a detector's targets are always continuous: leave out targets")]
+    DetectorTargets,
+    #[error("a detector draws its items from all its data: leave out datasets")]
+    DetectorDatasets,
+}
+
+/// What can be wrong with the checkpoint of a training.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The file can't be read.
+    #[error(transparent)]
+    Read(io::Error),
+    /// Not a safetensors file, cut off, or without one of the tensors.
+    #[error(transparent)]
+    Safetensors(#[from] safetensors::SafeTensorError),
+    #[error("it is not the checkpoint of a training")]
+    NotACheckpoint,
+    /// Position and recipe are not the JSON that they should be.
+    #[error("its description is damaged")]
+    Description(#[from] serde_json::Error),
+    #[error("it belongs to another recipe; give --out another folder or train with the old recipe")]
+    OtherRecipe,
+    #[error("{name} has {actual} values, the network needs {expected:?}")]
+    Misshapen { name: String, actual: usize, expected: Vec<usize> },
+    #[error("it was written by another version of awing")]
+    OtherVersion,
+    #[error("its numbers are not those that were written: the file is damaged")]
+    Checksum,
+}
+
+/// What can be wrong with a line of the log.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    #[error("the fields {expected} were expected")]
+    Fields { expected: &'static str },
+    #[error("{text:?} is not a number")]
+    Number { text: String, source: std::num::ParseFloatError },
+}
