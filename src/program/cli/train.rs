@@ -82,7 +82,7 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
                 None
             } else {
                 let validator = LandmarkValidator::new(read(&arguments.validation, Split::Test)?, &recipe.model)
-                    .map_err(|e| anyhow::anyhow!("cannot prepare the validation: {e}"))?;
+                    .map_err(|e| anyhow::Error::from_boxed(e).context("cannot prepare the validation"))?;
                 Some(Box::new(validator))
             };
             (Arc::new(task), validator)

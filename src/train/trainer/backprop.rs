@@ -1,11 +1,13 @@
-//! The way through a network and back on the CPU, on plain numbers.
+//! Forward and backward pass of a network on the CPU, on plain numbers.
 //!
 //! In: the values of the parameters (in the order of [`Graph::parameters`]) and a batch of pictures. Out: the maps of every
-//! stack, then, for a gradient with respect to these, the gradient of every parameter. What candle's own backward pass
-//! would compute ([`crate::train::network::Network`] is held to it in a test), but memory is used again from step to step, sums
-//! of gradients cost no pass of their own where a kernel can add, and no thread works but those of the current pool.
-//! Activations are (image, row, column, channel). Fails on nothing but a graph that its maker would not make.
+//! stack, then, for the gradients with respect to these, the gradient of every parameter. That is what candle's own
+//! `backward` computes ([`crate::train::network::Network`] is held to the same gradients in a test), but buffers are used again
+//! from step to step, kernels add to a gradient where they can instead of a pass of its own, and no thread works but those
+//! of the current pool. Activations are (image, row, column, channel). Nothing fails; a graph that
+//! [`crate::runtime::model::ModelConfig::graph`] would not make may panic.
 
+use super::buffers::BufferPool;
 use crate::runtime::model::graph::{BOUNDARY_GATE, Graph, NodeId, Operation};
 use crate::runtime::model::graph::{NORM_EPSILON, coordinate_planes};
 use crate::runtime::simd::Isa;
@@ -17,54 +19,32 @@ use crate::train::ops::pointwise;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A way through one network.
-pub(super) struct Passes {
+/// A network that is differentiated.
+pub(super) struct Backprop {
     graph: Graph,
-    /// How many there are.
+    /// Number of parameters.
     parameters: usize,
     /// Which nodes' gradients are needed: those that depend on a parameter.
     learns: Vec<bool>,
     /// Numbers of the parameters of each node: weight and bias, then mean and variance for a norm.
     of_node: Vec<Vec<usize>>,
-    memory: Memory,
+    buffers: BufferPool,
 }
 
-/// Vectors that wait to be used again, by length.
-#[derive(Default)]
-struct Memory(HashMap<usize, Vec<Vec<f32>>>);
-
-impl Memory {
-    /// A vector in which `length` numbers have room; what it holds means nothing.
-    fn take(&mut self, length: usize) -> Vec<f32> {
-        self.0.get_mut(&length).and_then(Vec::pop).unwrap_or_default()
-    }
-
-    fn give(&mut self, vector: Vec<f32>) {
-        self.0.entry(vector.len()).or_default().push(vector);
-    }
-
-    /// Takes `vector` back if nobody else holds it.
-    fn give_shared(&mut self, vector: Arc<Vec<f32>>) {
-        if let Ok(vector) = Arc::try_unwrap(vector) {
-            self.give(vector);
-        }
-    }
-}
-
-/// What the way through leaves behind for the way back.
+/// What the forward pass leaves for the backward pass.
 pub(super) struct Forward {
     images: usize,
     /// Rows and columns of the pictures.
     size: (usize, usize),
-    /// What every node wrote.
+    /// The value of every node.
     values: Vec<Vec<f32>>,
     /// The batch's statistics of every norm.
     statistics: Vec<Option<Statistics>>,
 }
 
 impl Forward {
-    /// The maps of a node.
-    pub fn maps(&self, node: NodeId) -> &[f32] {
+    /// The value of a node.
+    pub fn value(&self, node: NodeId) -> &[f32] {
         &self.values[node]
     }
 }
@@ -72,7 +52,7 @@ impl Forward {
 /// Gradient of a node's value while it is summed up.
 type Slot = Option<Arc<Vec<f32>>>;
 
-impl Passes {
+impl Backprop {
     pub fn new(graph: Graph) -> Self {
         let parameters = graph.parameters();
         let index: HashMap<String, usize> = parameters.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
@@ -88,7 +68,7 @@ impl Passes {
             of_node.push(parts.iter().map(|part| index[&format!("{name}.{part}")]).collect());
             learns.push(!parts.is_empty() || node.inputs.iter().any(|&i| learns[i]));
         }
-        Self { graph, parameters: parameters.len(), learns, of_node, memory: Memory::default() }
+        Self { graph, parameters: parameters.len(), learns, of_node, buffers: BufferPool::default() }
     }
 
     /// The nodes whose values are the maps, one a stack.
@@ -96,7 +76,7 @@ impl Passes {
         &self.graph.outputs
     }
 
-    /// The way through, with the batch's statistics in the norms. `pictures`: `images` pictures of `size` rows and columns,
+    /// The forward pass, with the batch's statistics in the norms. `pictures`: `images` pictures of `size` rows and columns,
     /// RGB in 0..=1, both sides multiples of the coarsest stride.
     pub fn forward(
         &mut self,
@@ -110,15 +90,15 @@ impl Passes {
         forward.values.push(pictures);
         forward.statistics.push(None);
         for id in 1..count {
-            let mut out = self.memory.take(self.length(&forward, id));
-            forward.statistics.push(self.compute(&forward, parameters, id, &mut out));
+            let mut out = self.buffers.take(self.length(&forward, id));
+            forward.statistics.push(self.forward_node(&forward, parameters, id, &mut out));
             forward.values.push(out);
         }
         forward
     }
 
-    /// Numbers and new values of the running statistics, the batch's taken in as PyTorch does.
-    pub fn running(&self, forward: &Forward, parameters: &[Vec<f32>]) -> Vec<(usize, Vec<f32>)> {
+    /// Numbers and new values of the running statistics, which follow the batch's as in PyTorch.
+    pub fn running_statistics(&self, forward: &Forward, parameters: &[Vec<f32>]) -> Vec<(usize, Vec<f32>)> {
         let mut all = Vec::new();
         for (id, statistics) in forward.statistics.iter().enumerate() {
             let (Some(Statistics { mean, variance }), &[_, _, mean_at, variance_at]) =
@@ -136,13 +116,13 @@ impl Passes {
         all
     }
 
-    /// Room for the gradient of a stack's maps, `length` numbers that mean nothing yet.
-    pub fn room(&mut self, length: usize) -> Vec<f32> {
-        self.memory.take(length)
+    /// A buffer for the gradient of a stack's maps, `length` numbers that mean nothing yet.
+    pub fn buffer(&mut self, length: usize) -> Vec<f32> {
+        self.buffers.take(length)
     }
 
-    /// The way back: the gradient of every parameter that has one, from the gradients of the maps of every stack. The
-    /// values of `forward` go.
+    /// The backward pass: the gradient of every parameter that has one, from the gradients `maps` of the maps of every stack.
+    /// Takes the values out of `forward`.
     pub fn backward(
         &mut self,
         parameters: &[Vec<f32>],
@@ -157,10 +137,10 @@ impl Passes {
         // Node 0, the pictures, came from outside and has no gradient.
         for id in (1..self.graph.nodes.len()).rev() {
             if let Some(dy) = slots[id].take() {
-                self.back(forward, parameters, id, &dy, &mut slots, &mut gradients);
-                self.memory.give_shared(dy);
+                self.backward_node(forward, parameters, id, &dy, &mut slots, &mut gradients);
+                self.buffers.give_shared(dy);
             }
-            self.memory.give(std::mem::take(&mut forward.values[id]));
+            self.buffers.give(std::mem::take(&mut forward.values[id]));
         }
         gradients
     }
@@ -188,7 +168,7 @@ impl Passes {
     }
 
     /// The value of node `id`, from those of its inputs.
-    fn compute(
+    fn forward_node(
         &self,
         forward: &Forward,
         parameters: &[Vec<f32>],
@@ -198,7 +178,7 @@ impl Passes {
         let (isa, images) = (Isa::active(), forward.images);
         let node = &self.graph.nodes[id];
         let own = |i: usize| parameters[self.of_node[id][i]].as_slice();
-        let x = forward.maps(node.inputs[0]);
+        let x = forward.value(node.inputs[0]);
         match &node.operation {
             Operation::Input => unreachable!("the input is node 0 and the only one"),
             &Operation::Convolution { kernel, stride, depthwise: true, bias, .. } => {
@@ -225,7 +205,7 @@ impl Passes {
                 norm::normalize(isa, &norm_of(own(0), &statistics, relu), own(1), x, out);
                 return Some(statistics);
             }
-            &Operation::Add { relu } => pointwise::sum(x, forward.maps(node.inputs[1]), relu, out),
+            &Operation::Add { relu } => pointwise::sum(x, forward.value(node.inputs[1]), relu, out),
             Operation::Upsample => {
                 let (height, width) = self.side(forward, node.inputs[0]);
                 pointwise::double(width, node.channels, x, images * height, 1.0, out);
@@ -239,39 +219,43 @@ impl Passes {
                 let mut first = 0;
                 for &input in &node.inputs {
                     let channels = self.graph.nodes[input].channels;
-                    let cells = forward.maps(input).chunks_exact(channels);
+                    let cells = forward.value(input).chunks_exact(channels);
                     for (to, from) in out.chunks_exact_mut(node.channels).zip(cells) {
                         to[first..first + channels].copy_from_slice(from);
                     }
                     first += channels;
                 }
             }
-            Operation::Coordinates => {
-                out.resize(self.length(forward, id), 0.0);
-                let (height, width) = self.side(forward, id);
-                let planes = coordinate_planes(height, width);
-                let channels = self.graph.nodes[node.inputs[0]].channels;
-                let cells = out.chunks_exact_mut(node.channels).zip(x.chunks_exact(channels));
-                for ((to, from), plane) in cells.zip(planes.chunks_exact(3).cycle()) {
-                    to[..channels].copy_from_slice(from);
-                    to[channels..channels + 3].copy_from_slice(plane);
-                }
-                if let Some(&heatmaps) = node.inputs.get(1) {
-                    let maps = forward.maps(heatmaps).chunks_exact(self.graph.nodes[heatmaps].channels);
-                    for (to, maps) in out.chunks_exact_mut(node.channels).zip(maps) {
-                        let is_open = maps[maps.len() - 1] > BOUNDARY_GATE;
-                        for i in 0..2 {
-                            to[channels + 3 + i] = if is_open { to[channels + i] } else { 0.0 };
-                        }
-                    }
-                }
-            }
+            Operation::Coordinates => self.append_coordinates(forward, id, out),
         }
         None
     }
 
+    /// The value of node `id`, which has coordinate channels behind those of its first input; two more of them are gated by
+    /// the boundary map of its second input, if it has one.
+    fn append_coordinates(&self, forward: &Forward, id: NodeId, out: &mut Vec<f32>) {
+        let node = &self.graph.nodes[id];
+        out.resize(self.length(forward, id), 0.0);
+        let (height, width) = self.side(forward, id);
+        let planes = coordinate_planes(height, width);
+        let channels = self.graph.nodes[node.inputs[0]].channels;
+        let x = forward.value(node.inputs[0]).chunks_exact(channels);
+        for ((to, from), plane) in out.chunks_exact_mut(node.channels).zip(x).zip(planes.chunks_exact(3).cycle()) {
+            to[..channels].copy_from_slice(from);
+            to[channels..channels + 3].copy_from_slice(plane);
+        }
+        let Some(&heatmaps) = node.inputs.get(1) else { return };
+        let maps = forward.value(heatmaps).chunks_exact(self.graph.nodes[heatmaps].channels);
+        for (to, maps) in out.chunks_exact_mut(node.channels).zip(maps) {
+            let is_open = maps[maps.len() - 1] > BOUNDARY_GATE;
+            for i in 0..2 {
+                to[channels + 3 + i] = if is_open { to[channels + i] } else { 0.0 };
+            }
+        }
+    }
+
     /// Hands the gradient `dy` of node `id` to its inputs and its parameters.
-    fn back(
+    fn backward_node(
         &mut self,
         forward: &Forward,
         parameters: &[Vec<f32>],
@@ -283,52 +267,24 @@ impl Passes {
         let (isa, images) = (Isa::active(), forward.images);
         let node = self.graph.nodes[id].clone();
         let Some(&input) = node.inputs.first() else { return };
-        let own = self.of_node[id].clone();
-        let x = forward.maps(input);
+        let x = forward.value(input);
         match node.operation {
             Operation::Input => {}
-            Operation::Convolution { kernel, stride, depthwise, bias, .. } => {
-                let weight = &parameters[own[0]];
-                let learns = self.learns[input];
-                let before = if learns { slots[input].take() } else { None };
-                let residual = before.as_ref().map(|v| v.as_slice());
-                let mut dx = if learns { self.memory.take(x.len()) } else { Vec::new() };
-                if depthwise {
-                    let shape = self.depthwise_shape(forward, id, kernel, stride);
-                    gradients[own[0]] = Some(depthwise::weight_gradient(isa, &shape, images, x, dy));
-                    if learns {
-                        depthwise::input_gradient(isa, &shape, images, dy, weight, residual, &mut dx);
-                    }
-                } else {
-                    let shape = self.dense_shape(forward, id, kernel, stride);
-                    gradients[own[0]] = Some(dense::weight_gradient(isa, &shape, images, x, dy));
-                    if bias {
-                        gradients[own[1]] = Some(dense::bias_gradient(shape.outputs, dy));
-                    }
-                    if learns {
-                        dense::input_gradient(isa, &shape, images, dy, weight, residual, &mut dx);
-                    }
-                }
-                if let Some(before) = before {
-                    self.memory.give_shared(before);
-                }
-                if learns {
-                    slots[input] = Some(Arc::new(dx));
-                }
-            }
+            Operation::Convolution { .. } => self.backward_convolution(forward, parameters, id, dy, slots, gradients),
             Operation::BatchNorm { relu, .. } => {
                 let Some(statistics) = &forward.statistics[id] else { return };
+                let own = self.of_node[id].clone();
                 let norm = norm_of(&parameters[own[0]], statistics, relu);
-                let mut dx = self.memory.take(x.len());
-                let (gain, bias) = norm::gradients(isa, &norm, x, forward.maps(id), dy, &mut dx);
+                let mut dx = self.buffers.take(x.len());
+                let (gain, bias) = norm::gradients(isa, &norm, x, forward.value(id), dy, &mut dx);
                 gradients[own[0]] = Some(gain);
                 gradients[own[1]] = Some(bias);
                 self.add(input, Arc::new(dx), slots);
             }
             Operation::Add { relu } => {
                 let gradient = if relu {
-                    let mut gated = self.memory.take(dy.len());
-                    pointwise::relu_gradient(forward.maps(id), dy, &mut gated);
+                    let mut gated = self.buffers.take(dy.len());
+                    pointwise::relu_gradient(forward.value(id), dy, &mut gated);
                     Arc::new(gated)
                 } else {
                     dy.clone()
@@ -338,13 +294,13 @@ impl Passes {
             }
             Operation::Upsample => {
                 let (height, width) = self.side(forward, input);
-                let mut dx = self.memory.take(x.len());
+                let mut dx = self.buffers.take(x.len());
                 pointwise::halve(width, node.channels, dy, images * height, 1.0, &mut dx);
                 self.add(input, Arc::new(dx), slots);
             }
             Operation::AveragePool => {
                 let (height, width) = self.side(forward, id);
-                let mut dx = self.memory.take(x.len());
+                let mut dx = self.buffers.take(x.len());
                 pointwise::double(width, node.channels, dy, images * height, 0.25, &mut dx);
                 self.add(input, Arc::new(dx), slots);
             }
@@ -354,7 +310,7 @@ impl Passes {
                 let mut first = 0;
                 for &input in if is_concat { node.inputs.as_slice() } else { &node.inputs[..1] } {
                     let channels = self.graph.nodes[input].channels;
-                    let mut dx = self.memory.take(forward.maps(input).len());
+                    let mut dx = self.buffers.take(forward.value(input).len());
                     dx.clear();
                     for cell in dy.chunks_exact(node.channels) {
                         dx.extend_from_slice(&cell[first..first + channels]);
@@ -366,19 +322,62 @@ impl Passes {
         }
     }
 
+    /// As [`Self::backward_node`] for a convolution, whose kernels add to the gradient that its input already has.
+    fn backward_convolution(
+        &mut self,
+        forward: &Forward,
+        parameters: &[Vec<f32>],
+        id: NodeId,
+        dy: &[f32],
+        slots: &mut [Slot],
+        gradients: &mut [Option<Vec<f32>>],
+    ) {
+        let (isa, images) = (Isa::active(), forward.images);
+        let node = &self.graph.nodes[id];
+        let Operation::Convolution { kernel, stride, depthwise, bias, .. } = node.operation else { return };
+        let (input, own) = (node.inputs[0], &self.of_node[id]);
+        let (x, weight) = (forward.value(input), &parameters[own[0]]);
+        let learns = self.learns[input];
+        let before = if learns { slots[input].take() } else { None };
+        let residual = before.as_ref().map(|v| v.as_slice());
+        let mut dx = if learns { self.buffers.take(x.len()) } else { Vec::new() };
+        if depthwise {
+            let shape = self.depthwise_shape(forward, id, kernel, stride);
+            gradients[own[0]] = Some(depthwise::weight_gradient(isa, &shape, images, x, dy));
+            if learns {
+                depthwise::input_gradient(isa, &shape, images, dy, weight, residual, &mut dx);
+            }
+        } else {
+            let shape = self.dense_shape(forward, id, kernel, stride);
+            gradients[own[0]] = Some(dense::weight_gradient(isa, &shape, images, x, dy));
+            if bias {
+                gradients[own[1]] = Some(dense::bias_gradient(shape.outputs, dy));
+            }
+            if learns {
+                dense::input_gradient(isa, &shape, images, dy, weight, residual, &mut dx);
+            }
+        }
+        if let Some(before) = before {
+            self.buffers.give_shared(before);
+        }
+        if learns {
+            slots[input] = Some(Arc::new(dx));
+        }
+    }
+
     /// Adds a part of the gradient of node `id`.
     fn add(&mut self, id: NodeId, part: Arc<Vec<f32>>, slots: &mut [Slot]) {
         if !self.learns[id] {
-            self.memory.give_shared(part);
+            self.buffers.give_shared(part);
             return;
         }
         slots[id] = Some(match slots[id].take() {
             None => part,
             Some(before) => {
-                let mut sum = self.memory.take(part.len());
+                let mut sum = self.buffers.take(part.len());
                 pointwise::sum(&before, &part, false, &mut sum);
-                self.memory.give_shared(before);
-                self.memory.give_shared(part);
+                self.buffers.give_shared(before);
+                self.buffers.give_shared(part);
                 Arc::new(sum)
             }
         });

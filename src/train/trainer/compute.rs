@@ -1,43 +1,43 @@
-//! Where the gradients of a training are computed: on the CPU by [`Passes`], elsewhere by candle.
+//! Loss and gradients of a batch: on the CPU by [`Backprop`], elsewhere by candle.
 //!
-//! In: the values of the parameters and a batch. Out: the loss, the gradient of every parameter, and the running
-//! statistics with the batch taken in. Fails with what the device reports.
+//! In: the values of the parameters and a batch. Out: the loss, the gradient of every parameter, and the new running
+//! statistics of the norms. Fails with what the device reports.
 
-use super::backprop::Passes;
+use super::backprop::Backprop;
 use crate::runtime::model::graph::Role;
 use crate::train::data::{Batch, Task};
 use crate::train::loss::loss_tensor;
 use crate::train::network::{Mode, Network};
 use candle_core::{Device, Result, Tensor};
 
-/// What a batch says about the parameters.
+/// Loss and gradients of one batch.
 pub(super) struct Gradients {
-    /// Sum over the stacks.
+    /// Summed over the stacks.
     pub loss: f64,
     /// In the order of the parameters; none for the running statistics.
     pub of_parameters: Vec<Option<Vec<f32>>>,
-    /// Number and new value of the running statistics.
+    /// Numbers, in the order of the parameters, and new values of the running statistics.
     pub running: Vec<(usize, Vec<f32>)>,
 }
 
 /// A network that can be differentiated.
 pub(super) enum Compute {
-    Cpu(Box<Passes>),
+    Cpu(Box<Backprop>),
     /// The network holds a copy of the values.
     Device(Box<Network>),
 }
 
 impl Compute {
-    /// For the device of `network`.
+    /// Computes where `network` lies.
     pub fn new(network: Network) -> Self {
         if network.device().is_cpu() {
-            Self::Cpu(Box::new(Passes::new(network.config().graph())))
+            Self::Cpu(Box::new(Backprop::new(network.config().graph())))
         } else {
             Self::Device(Box::new(network))
         }
     }
 
-    /// Makes `values` those that count from now on.
+    /// Gives a device its copy of `values`, the parameters from now on.
     pub fn set(&mut self, values: &[Vec<f32>]) -> Result<()> {
         let Self::Device(network) = self else { return Ok(()) };
         for ((p, var), values) in network.parameters().iter().zip(values) {
@@ -46,21 +46,24 @@ impl Compute {
         Ok(())
     }
 
-    /// Gradients of the task's loss of `batch` at `values`, which are those of the last [`Self::set`].
+    /// Loss and gradients of the task's objective on `batch`, for the parameters `values`: those of the last [`Self::set`].
+    ///
+    /// # Errors
+    /// What the device reports.
     pub fn gradients(&mut self, task: &dyn Task, values: &[Vec<f32>], mut batch: Batch) -> Result<Gradients> {
         match self {
-            Self::Cpu(passes) => {
+            Self::Cpu(backprop) => {
                 let pictures = std::mem::take(&mut batch.input);
-                let mut forward = passes.forward(values, pictures, batch.len, task.shape().input);
+                let mut forward = backprop.forward(values, pictures, batch.len, task.shape().input);
                 let (mut loss, mut of_maps) = (0.0, Vec::new());
-                for node in passes.outputs().to_vec() {
-                    let maps = forward.maps(node);
-                    let mut gradient = passes.room(maps.len());
+                for node in backprop.outputs().to_vec() {
+                    let maps = forward.value(node);
+                    let mut gradient = backprop.buffer(maps.len());
                     loss += task.objective().loss_and_gradient(maps, batch.targets(), &mut gradient);
                     of_maps.push(gradient);
                 }
-                let of_parameters = passes.backward(values, &mut forward, of_maps);
-                Ok(Gradients { loss, of_parameters, running: passes.running(&forward, values) })
+                let of_parameters = backprop.backward(values, &mut forward, of_maps);
+                Ok(Gradients { loss, of_parameters, running: backprop.running_statistics(&forward, values) })
             }
             Self::Device(network) => by_candle(network, task, batch),
         }
@@ -129,7 +132,7 @@ mod tests {
         }
     }
 
-    /// Passes and candle on two batches each, one after the other, so that memory is used again. Candle with our own
+    /// Backprop and candle on two batches each, one after the other, so that buffers are used again. Candle with our own
     /// operations, or with those that other devices use.
     fn agree(architecture: Architecture, elsewhere: bool) {
         let config = config(architecture, 5);
@@ -140,7 +143,7 @@ mod tests {
         let width = config.graph().coarsest_stride().max(32);
         let shape = BatchShape { input: (2 * width, width), heatmap: (width / 2, width / 4), channels: 5 };
         let task = Shapes(shape);
-        let mut passes = Compute::new(network.clone());
+        let mut cpu = Compute::new(network.clone());
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         for images in [3, 2] {
             let mut numbers = |count| (0..count).map(|_| rng.random::<f32>()).collect::<Vec<_>>();
@@ -157,7 +160,7 @@ mod tests {
             } else {
                 by_candle(&network, &task, batch.clone()).unwrap()
             };
-            let actual = passes.gradients(&task, &values, batch).unwrap();
+            let actual = cpu.gradients(&task, &values, batch).unwrap();
             assert!((actual.loss / expected.loss - 1.0).abs() < 1e-5, "{} {}", actual.loss, expected.loss);
             // A bias in front of a norm has the gradient 0, of which only rounding is to be seen.
             let all = expected.of_parameters.iter().flatten().flatten();
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_passes_give_candles_gradients_on_an_edge_network() {
+    fn gradients_of_an_edge_network_are_candles() {
         agree(edge(), false);
     }
 
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_passes_give_candles_gradients_on_the_papers_network() {
+    fn gradients_of_the_papers_network_are_candles() {
         agree(Architecture::Paper(PaperConfig { stacks: 2 }), false);
     }
 }

@@ -1,0 +1,29 @@
+//! Vectors that are used again from step to step: the system would hand out and take back hundreds of megabytes a step.
+//!
+//! In and out: vectors of f32, by their length. Nothing here fails.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Vectors that wait to be used again, by length.
+#[derive(Default)]
+pub(super) struct BufferPool(HashMap<usize, Vec<Vec<f32>>>);
+
+impl BufferPool {
+    /// A vector with room for `length` numbers; what it holds means nothing.
+    pub fn take(&mut self, length: usize) -> Vec<f32> {
+        self.0.get_mut(&length).and_then(Vec::pop).unwrap_or_default()
+    }
+
+    /// Keeps a vector for the next [`Self::take`] of its length.
+    pub fn give(&mut self, vector: Vec<f32>) {
+        self.0.entry(vector.len()).or_default().push(vector);
+    }
+
+    /// As [`Self::give`] if nobody else holds `vector`.
+    pub fn give_shared(&mut self, vector: Arc<Vec<f32>>) {
+        if let Ok(vector) = Arc::try_unwrap(vector) {
+            self.give(vector);
+        }
+    }
+}
