@@ -6,6 +6,7 @@
 
 use super::error::ImportError;
 use super::pickle::{Pickle, Storage, Tensor, Value};
+use super::unpickler::unpickle;
 use crate::runtime::model::ModelError;
 use half::{bf16, f16};
 use safetensors::tensor::Dtype;
@@ -62,7 +63,7 @@ impl<'a> Checkpoint<'a> {
             return Err(ImportError::not_a_checkpoint(BIG_ENDIAN));
         }
         let range = entry(&pickle)?.ok_or(ImportError::Truncated)?;
-        let tensors = tensors(&Pickle::read(&bytes[range])?)?;
+        let tensors = tensors(&unpickle(&bytes[range])?)?;
         let mut storages = HashMap::new();
         for (name, Tensor { storage: Storage { key, .. }, .. }) in &tensors {
             if !storages.contains_key(key) {
@@ -77,7 +78,7 @@ impl<'a> Checkpoint<'a> {
     fn read_old(bytes: &'a [u8]) -> Result<Self, ImportError> {
         let mut at = 0;
         let mut next = || -> Result<Pickle, ImportError> {
-            let pickle = Pickle::read(&bytes[at..])?;
+            let pickle = unpickle(&bytes[at..])?;
             at += pickle.length;
             Ok(pickle)
         };
