@@ -1,7 +1,8 @@
 //! Convolution as a candle operation.
 
 use super::dense::{self, ConvShape, Epilogue, PackedWeights};
-use super::{cpu_slice, new_vector, on_cpu};
+use super::output::new_vector;
+use super::{cpu_slice, on_cpu};
 use crate::runtime::simd::Isa;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 

@@ -1,8 +1,12 @@
-//! The convolution kernels and their neighbours as candle custom operations, forward and backward.
+//! The kernels that training differentiates: convolutions, norms and their neighbours, forward and backward.
 //!
-//! Activations are f32 and laid out (image, row, column, channel): channels are the innermost dimension, so a 1x1
-//! convolution is a matrix product and every kernel reads whole vectors. Weights keep PyTorch's order. On the CPU all of
-//! it is our own; on other devices the same functions are put together from candle's operations.
+//! In and out: f32 activations laid out (image, row, column, channel). Channels are the innermost dimension, so a 1x1
+//! convolution is a matrix product and every kernel reads whole vectors. Weights keep PyTorch's order.
+//!
+//! Every operation has two faces: functions on plain slices, which write into a vector of the caller's, and a candle
+//! operation with gradients. On the CPU both run our own kernels; on other devices the operation is put together from
+//! candle's. The functions on slices panic if a slice has the wrong length; the operations return an error for shapes that
+//! don't fit, and for what the device reports.
 //!
 //! Work is split over the current rayon pool ([`parallel`]); instructions are chosen in [`crate::runtime::simd`].
 
@@ -10,8 +14,10 @@ mod conv;
 pub mod dense;
 pub mod depthwise;
 pub(crate) mod norm;
+mod output;
 pub mod parallel;
 pub(crate) mod pointwise;
+mod vectors;
 
 pub use conv::conv2d;
 pub use depthwise::depthwise_conv2d;
@@ -20,7 +26,7 @@ pub use pointwise::{add, avg_pool2x, upsample2x};
 
 use candle_core::{CpuStorage, Layout, Result, Tensor, bail};
 
-/// Whether our own kernels compute `x`. Tests can say no, to see what another device would do.
+/// Whether our own kernels compute `x`. Tests can say no, to run what another device would.
 pub(crate) fn on_cpu(x: &Tensor) -> bool {
     #[cfg(test)]
     if tests::ELSEWHERE.get() {
@@ -35,20 +41,7 @@ fn cpu_slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> 
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
 
-/// Makes `out` hold `length` numbers that `write` writes, all of them, through the pointer it is given. What it held
-/// before goes; its memory is used again where it suffices.
-///
-/// # Safety
-/// `write` must write every one of the `length` numbers.
-unsafe fn fill(out: &mut Vec<f32>, length: usize, write: impl FnOnce(dense::Out)) {
-    out.clear();
-    out.reserve_exact(length);
-    write(dense::Out(out.as_mut_ptr()));
-    // SAFETY: `write` has written them by this function's contract.
-    unsafe { out.set_len(length) };
-}
-
-/// Rows and columns of what a filter gives.
+/// Rows and columns of the output of a filter.
 ///
 /// # Panics
 /// If the filter is larger than the picture with its border, or the stride is 0.
@@ -62,13 +55,6 @@ fn output_size((height, width): (usize, usize), kernel: usize, stride: usize, pa
         (padded - kernel) / stride + 1
     };
     (along(height), along(width))
-}
-
-/// What `compute` leaves in a new vector.
-fn new_vector(compute: impl FnOnce(&mut Vec<f32>)) -> Vec<f32> {
-    let mut out = Vec::new();
-    compute(&mut out);
-    out
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Operations on single cells and small neighbourhoods: sums with a ReLU, doubling and halving of maps.
 
-use super::dense::Out;
-use super::{cpu_slice, fill, new_vector, on_cpu, parallel};
+use super::output::{Out, fill, new_vector};
+use super::{cpu_slice, on_cpu, parallel};
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use std::mem::MaybeUninit;

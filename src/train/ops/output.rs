@@ -1,0 +1,39 @@
+//! Where kernels write: one vector, in parts that threads write at the same time.
+//!
+//! In: a vector of the caller's. Out: the same with other numbers, without its memory being cleared in between.
+
+/// Where a kernel writes; ranges of different threads don't overlap.
+#[derive(Clone, Copy)]
+pub(super) struct Out(*mut f32);
+
+// SAFETY: every thread writes its own range of pixels only.
+unsafe impl Send for Out {}
+// SAFETY: as above.
+unsafe impl Sync for Out {}
+
+impl Out {
+    /// The first number.
+    pub fn pointer(self) -> *mut f32 {
+        self.0
+    }
+}
+
+/// Replaces what `out` holds by `length` numbers, all of which `write` writes through the pointer it is given. The memory of
+/// `out` is used again where it suffices, and not cleared first.
+///
+/// # Safety
+/// `write` must write every one of the `length` numbers.
+pub(super) unsafe fn fill(out: &mut Vec<f32>, length: usize, write: impl FnOnce(Out)) {
+    out.clear();
+    out.reserve_exact(length);
+    write(Out(out.as_mut_ptr()));
+    // SAFETY: `write` has written them by this function's contract.
+    unsafe { out.set_len(length) };
+}
+
+/// A new vector that `compute` has filled.
+pub(super) fn new_vector(compute: impl FnOnce(&mut Vec<f32>)) -> Vec<f32> {
+    let mut out = Vec::new();
+    compute(&mut out);
+    out
+}
