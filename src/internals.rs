@@ -12,5 +12,11 @@ pub use crate::runtime::simd::Isa;
 pub use crate::train::data::{Batch, BatchShape, DataError, ItemMut, Task};
 pub use crate::train::loss::{AdaptiveWing, Objective};
 pub use crate::train::network::{Mode, Network};
-pub use crate::train::ops;
 pub use crate::train::trainer::read_log;
+
+/// Kernels and candle operations of training.
+pub mod ops {
+    pub use crate::train::ops::{
+        NormMode, add, avg_pool2x, batch_norm, conv2d, dense, depthwise, depthwise_conv2d, upsample2x,
+    };
+}

@@ -1,6 +1,7 @@
 //! Inference on a GPU: candle's operations in the order of the network's graph, in single precision.
 //!
-//! For large networks, such as the paper's; the CPU is done with a small one before a GPU has started.
+//! In: a model, then pictures of its input size. Out: the maps of the last stack, on the host. Fails with what the device
+//! reports. Worth it for large networks such as the paper's; the CPU finishes a small one before a GPU has started.
 
 use crate::runtime::engine::{Backend, EngineError, Executor};
 use crate::runtime::heatmap::HeatmapView;
@@ -10,14 +11,15 @@ use candle_core::{Device, Tensor};
 
 /// A kind of GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GpuKind {
-    /// NVIDIA's; the crate has to be built with the feature `cuda`.
+    /// NVIDIA's, in a build with the feature `cuda`.
     Cuda,
-    /// Apple's; the crate has to be built with the feature `metal`.
+    /// Apple's, in a build with the feature `metal`.
     Metal,
 }
 
-/// There is no such GPU, or none that this build can use.
+/// There is no such GPU, or this build can't use it; the message says what is needed.
 #[derive(Debug, thiserror::Error)]
 #[error("no usable GPU: this needs {remedy}")]
 pub struct GpuError {
@@ -25,15 +27,15 @@ pub struct GpuError {
     source: candle_core::Error,
 }
 
-/// A GPU that networks run on.
+/// A GPU that networks run on: a [`Backend`] for tracking, a [`device`](Self::device) for training.
 #[derive(Clone, Debug)]
 pub struct Gpu(Device);
 
 impl Gpu {
-    /// Opens the first one of its kind.
+    /// Opens the first GPU of this kind.
     ///
     /// # Errors
-    /// [`GpuError`] if there is none, or none that this build can use.
+    /// [`GpuError`] if there is none, or if this build can't use it.
     pub fn open(kind: GpuKind) -> Result<Self, GpuError> {
         let (device, remedy) = match kind {
             GpuKind::Cuda => (Device::new_cuda(0), "an NVIDIA GPU with its driver, and a build with --features cuda"),
@@ -42,7 +44,7 @@ impl Gpu {
         device.map(Self).map_err(|source| GpuError { remedy, source })
     }
 
-    /// As candle knows it.
+    /// The device as candle names it, for [`TrainOptions`](crate::train::TrainOptions).
     pub fn device(&self) -> &Device {
         &self.0
     }

@@ -1,22 +1,49 @@
-//! The training layer: data sets in, model files out, and the measurements of both.
+//! Training: data sets in, model files out, and the measurements of both.
 //!
-//! Above the runtime, below the program. candle lives here: as the tensors of the operations that training differentiates,
-//! and as the executor of a GPU ([`gpu`]).
+//! A [`Recipe`] (a TOML file, see `recipes/`) says what to train and how. A [`Trainer`] does it on the CPU or on a [`Gpu`], and
+//! writes the model, a log, a learning curve and a checkpoint into one folder. The same recipe, data, seed and number of
+//! threads train the same model, bit for bit, however often the training was stopped in between.
 //!
-//! | room | holds |
-//! |---|---|
-//! | [`ops`] | kernels as candle operations: dense and depthwise convolutions, norms, element-wise operations |
-//! | [`network`] | a network in candle, with gradients |
-//! | [`gpu`] | the executor for CUDA and Metal |
-//! | [`targets`] | target heatmaps, the boundary map and the weight map |
-//! | [`loss`] | Adaptive Wing |
-//! | [`data`] | readers, augmentation, tasks and the batch loader |
-//! | [`trainer`] | recipe, forward and backward passes, optimizer, checkpoints |
-//! | [`detector`] | data, targets, loss and validation of the face detector |
-//! | [`quantize`] | int8 models |
-//! | [`eval`] | NME, failure rate, AUC, error curves, comparison, calibration |
-//! | [`interchange`] | PyTorch checkpoints in, ONNX out |
-//! | [`plot`], [`text`] | line plots and text in pictures |
+//! ```no_run
+//! use awing::train::{LandmarkTask, LandmarkValidator, Recipe, Split, TrainOptions, Trainer, read_faces};
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let recipe = Recipe::load(Path::new("recipes/edge-98.toml"))?;
+//! let options = recipe.landmark_options().ok_or("not a recipe for landmarks")?;
+//! let faces = read_faces(Path::new("faces/train.jsonl"), Split::Train)?;
+//! let task = LandmarkTask::new(faces, &recipe.datasets, recipe.augmentation.clone(), options)?;
+//! let held_out = read_faces(Path::new("faces/val.jsonl"), Split::Test)?;
+//! let mut validator = LandmarkValidator::new(held_out, &recipe.model)?;
+//!
+//! let mut trainer = Trainer::new(recipe, Arc::new(task), TrainOptions::new("out"))?;
+//! trainer.run(Some(&mut validator), |progress| println!("step {}: {:.4}", progress.step, progress.loss))?;
+//! let model = trainer.model()?; // also in out/model.safetensors
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Errors are typed; a message says what failed, its cause stands in `source()` only. Everything here is [`Send`].
+//!
+//! candle appears here only: as the tensors of operations that are differentiated ([`adaptive_wing`]), as the executor of a
+//! GPU, and as the `device` of [`TrainOptions`].
+// The rooms, for those who work in them. Above the runtime, below the program.
+//
+// | room | holds |
+// |---|---|
+// | `ops` | kernels and candle operations: dense and depthwise convolutions, norms, element-wise operations |
+// | `network` | a network in candle, with gradients |
+// | `gpu` | the executor for CUDA and Metal |
+// | `targets` | target heatmaps, the boundary map and the weight map |
+// | `loss` | what is minimised: the interface of an objective, Adaptive Wing |
+// | `data` | readers, augmentation, tasks and the batch loader |
+// | `trainer` | recipe, forward and backward pass, optimizer, checkpoints |
+// | `detector` | data, targets, loss and validation of the face detector |
+// | `quantize` | int8 models |
+// | `eval` | NME, failure rate, AUC, error curves, comparison, calibration |
+// | `interchange` | PyTorch checkpoints in, ONNX out |
+// | `plot`, `text` | line plots and text in pictures |
 
 pub(crate) mod data;
 pub(crate) mod detector;
@@ -25,17 +52,50 @@ pub(crate) mod gpu;
 pub(crate) mod interchange;
 pub(crate) mod loss;
 pub(crate) mod network;
-pub mod ops;
+pub(crate) mod ops;
 pub(crate) mod plot;
 pub(crate) mod quantize;
 pub(crate) mod targets;
 pub(crate) mod text;
 pub(crate) mod trainer;
 
-pub use data::{DataError, LandmarkTask, LandmarkTaskOptions};
+pub use data::{DataError, LandmarkTask, LandmarkTaskOptions, Sample, Split, read_faces};
+pub use eval::LandmarkValidator;
 pub use gpu::{Gpu, GpuError, GpuKind};
 pub use interchange::{ImportError, import_pytorch, import_pytorch_bytes, to_onnx};
 pub use loss::adaptive_wing;
 pub use trainer::{
     CheckpointError, Ending, LogError, Progress, Recipe, RecipeError, TrainError, TrainOptions, Trainer, Validator,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_can_be_sent_to_another_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<Trainer>();
+        is_send::<TrainOptions>();
+        is_send::<Recipe>();
+        is_send::<Progress>();
+        is_send::<Ending>();
+        is_send::<Sample>();
+        is_send::<LandmarkTask>();
+        is_send::<LandmarkValidator>();
+        is_send::<Box<dyn Validator>>();
+        is_send::<Gpu>();
+    }
+
+    #[test]
+    fn errors_go_wherever_errors_go() {
+        fn is_an_error<T: std::error::Error + Send + Sync + 'static>() {}
+        is_an_error::<TrainError>();
+        is_an_error::<RecipeError>();
+        is_an_error::<CheckpointError>();
+        is_an_error::<LogError>();
+        is_an_error::<DataError>();
+        is_an_error::<ImportError>();
+        is_an_error::<GpuError>();
+    }
+}

@@ -1,4 +1,7 @@
-//! The network in candle, with gradients: for training, and the reference that the compiled engine is held to.
+//! A network in candle, with gradients: trained on GPUs, used for validation and as the reference for the compiled engine.
+//!
+//! In: a description or a model, then pictures as tensors. Out: the maps of every stack, as tensors with gradients. Fails
+//! with what the device reports.
 
 use crate::runtime::model::graph::{
     BOUNDARY_GATE, Graph, NORM_EPSILON, NodeId, Operation, Parameter, Role, coordinate_planes,
@@ -13,7 +16,7 @@ use std::collections::HashMap;
 /// Weight of a new batch in the running statistics (PyTorch's default).
 pub(crate) const NORM_MOMENTUM: f64 = 0.1;
 
-/// What can go wrong when a network becomes a model.
+/// Why a network can't be made a model.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
     #[error("the device failed")]
@@ -22,14 +25,16 @@ pub enum NetworkError {
     Model(#[from] ModelError),
 }
 
-/// Whether batch norms use the batch's statistics, and follow it with the running ones, or use the running ones.
+/// Which statistics the batch norms use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
+    /// The batch's; the running ones follow.
     Train,
+    /// The running ones.
     Evaluate,
 }
 
-/// A network's parameters on a device, and the way through it.
+/// A network's graph and its parameters on a device.
 #[derive(Debug, Clone)]
 pub struct Network {
     config: ModelConfig,
@@ -40,7 +45,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network with random weights: convolutions uniform in +-1/sqrt(inputs of one output), norms at identity.
+    /// A network with random weights: convolutions uniform in +-1/sqrt(fan-in) (PyTorch's default), norms at identity.
     ///
     /// # Errors
     /// Only what the device reports.
@@ -133,7 +138,7 @@ impl Network {
         self.forward_seen(pictures, mode, |_, _| Ok(()))
     }
 
-    /// As [`Self::forward`]; `see` is shown every node's value.
+    /// As [`Self::forward`]; calls `see` with every node and its value.
     ///
     /// # Errors
     /// As [`Self::forward`], and those of `see`.
@@ -152,7 +157,7 @@ impl Network {
         for &output in &self.graph.outputs {
             last_use[output] = usize::MAX;
         }
-        // What has gradients is kept by candle until the end, all maps of the network.
+        // Detached for evaluation: candle keeps every value that has a gradient until the end.
         let of = |parameter: &Var| match mode {
             Mode::Train => parameter.as_tensor().clone(),
             Mode::Evaluate => parameter.as_detached_tensor(),

@@ -1,4 +1,6 @@
 //! Line plots as pictures: learning curves and error curves.
+//!
+//! In: named lines of points. Out: a PNG or JPEG file of 900x560 pixels. Fails with [`ImageError`], naming the file.
 
 use crate::runtime::image::{Frame, ImageError};
 use crate::train::text;
@@ -12,7 +14,7 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
 }
 
-/// A plot. Ranges that are not given are those of the points.
+/// A plot. A range that is not given is that of the points.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Chart {
     pub title: String,
@@ -25,14 +27,14 @@ pub struct Chart {
 
 const WIDTH: usize = 900;
 const HEIGHT: usize = 560;
-/// Pixels about the plotting area.
+/// Margins of the plotting area, in pixels.
 const LEFT: f32 = 70.0;
 const RIGHT: f32 = 30.0;
 const TOP: f32 = 50.0;
 const BOTTOM: f32 = 60.0;
 const TEXT_SIZE: f32 = 15.0;
 const BLACK: [u8; 3] = [40, 40, 40];
-/// Colours that are told apart by colour-blind people too (Okabe, Ito).
+/// Colours that colour-blind people can tell apart (Okabe, Ito).
 const COLORS: [[u8; 3]; 7] =
     [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [230, 159, 0], [86, 180, 233], [60, 60, 60]];
 
@@ -118,7 +120,7 @@ fn line(canvas: &mut Pixmap, points: &[(f32, f32)], color: [u8; 3], width: f32) 
     canvas.stroke_path(&path, &paint, &stroke, Transform::identity(), None);
 }
 
-/// From the smallest to the largest, never empty.
+/// From the smallest to the largest value; an interval about it if there is only one, 0..1 if there is none.
 fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     if !low.is_finite() {
@@ -130,7 +132,7 @@ fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
     }
 }
 
-/// Round numbers inside the range, about six of them.
+/// About six round numbers within the range.
 fn ticks((from, to): (f64, f64)) -> Vec<f64> {
     let rough = (to - from) / 6.0;
     let power = 10.0_f64.powf(rough.log10().floor());

@@ -1,4 +1,7 @@
-//! Text on pictures: one embedded typeface, drawn anti-aliased.
+//! Text on pictures, in one embedded typeface and anti-aliased.
+//!
+//! In: a line of text and a place in pixels. Out: the picture with the text on it. Nothing fails; characters that the typeface
+//! lacks are drawn as its box.
 
 use crate::runtime::image::Frame;
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
@@ -9,15 +12,14 @@ fn font() -> Option<&'static FontRef<'static>> {
     FONT.get_or_init(|| FontRef::try_from_slice(dejavu::sans::regular()).ok()).as_ref()
 }
 
-/// Width of a line of text in pixels, at `size` pixels of height.
+/// Width in pixels of a line of text that is `size` pixels high.
 pub fn width(text: &str, size: f32) -> f32 {
     let Some(font) = font() else { return 0.0 };
     let font = font.as_scaled(PxScale::from(size));
     text.chars().map(|c| font.h_advance(font.glyph_id(c))).sum()
 }
 
-/// Draws a line of text with its upper left corner at (`x`, `y`), `size` pixels high; what lies beyond the picture is
-/// left out.
+/// Draws a line of text `size` pixels high with its upper left corner at (`x`, `y`), cut off at the edges of the picture.
 pub fn draw(frame: &mut Frame, x: f32, y: f32, size: f32, color: [u8; 3], text: &str) {
     let Some(font) = font() else { return };
     let scaled = font.as_scaled(PxScale::from(size));

@@ -3,9 +3,8 @@
 use super::args::{minutes, positive};
 use super::device::DeviceChoice;
 use super::{interrupt, say};
-use crate::runtime::landmarks::Scheme;
 use crate::runtime::model::{Kind, Model};
-use crate::train::data::{self, Format, LandmarkTask, LandmarkTaskOptions, Sample, Split, Task};
+use crate::train::data::{LandmarkTask, Sample, Split, Task, read_faces};
 use crate::train::detector::{DetectorTask, DetectorValidator, Photograph, read_photographs};
 use crate::train::eval::LandmarkValidator;
 use crate::train::trainer::{Ending, Progress, Recipe, TrainOptions, Trainer, Validator};
@@ -61,21 +60,13 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     let read = |paths: &[PathBuf], split: Split| -> Result<Vec<Sample>> {
         let mut samples = Vec::new();
         for path in paths {
-            samples.extend(data::open(path, Format::Auto, split)?);
+            samples.extend(read_faces(path, split)?);
         }
         Ok(samples)
     };
     let (task, mut validator): (Arc<dyn Task>, Option<Box<dyn Validator>>) = match recipe.model.kind {
         Kind::Landmarks => {
-            let scheme = Scheme::of_points(recipe.model.points).context("the model's points are of no known scheme")?;
-            let options = LandmarkTaskOptions {
-                scheme,
-                input_size: recipe.model.input_size,
-                heatmap_size: recipe.model.heatmap_size(),
-                crop: recipe.model.crop,
-                sigma_cells: recipe.sigma_cells,
-                targets: recipe.targets,
-            };
+            let options = recipe.landmark_options().context("the model's points are of no known scheme")?;
             let samples = read(&arguments.data, Split::Train)?;
             let task = LandmarkTask::new(samples, &recipe.datasets, recipe.augmentation.clone(), options)?;
             let validator: Option<Box<dyn Validator>> = if arguments.validation.is_empty() {

@@ -23,7 +23,7 @@ pub use augment::{Augmentation, Donor};
 pub use jsonl::read_jsonl;
 pub use landmark_task::{LandmarkTask, LandmarkTaskOptions};
 pub use loader::Loader;
-pub use open::{Format, Split, open};
+pub use open::{Format, Split, open, read_faces};
 pub use picture_cache::PictureCache;
 pub use pts::read_pts_folder;
 pub use sample::{Origin, Sample, crop_for_eval};

@@ -27,6 +27,15 @@ pub enum Split {
     Test,
 }
 
+/// Reads annotated faces in whatever format the path looks like: JSON lines, WFLW's lists, the folder of 300-W, or a folder of
+/// pictures and `.pts` files. `split` matters only where the path holds both parts.
+///
+/// # Errors
+/// [`DataError`], naming the file and the line that is wrong; [`DataError::Unrecognized`] for none of these formats.
+pub fn read_faces(path: &Path, split: Split) -> Result<Vec<Sample>, DataError> {
+    open(path, Format::Auto, split)
+}
+
 /// Reads a data set. `split` matters only where the path holds both parts.
 ///
 /// # Errors

@@ -1,4 +1,6 @@
-//! Models from and for other programs: PyTorch checkpoints of the paper's network in, ONNX out.
+//! Models from and for other programs: PyTorch checkpoints of the paper's network in; ONNX and PyTorch's names out.
+//!
+//! In and out: the bytes of files. Errors name the file, and the tensor that is wrong.
 
 mod onnx;
 mod pytorch;

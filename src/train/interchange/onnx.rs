@@ -1,10 +1,10 @@
 //! A model as an ONNX file, for ONNX Runtime, TensorRT and others.
 //!
 //! In: a model. Out: the bytes of a file of opset 17 that has one input, `input` (`[batch, 3, height, width]`, RGB in
-//! 0..=1), and one output a stack, `stack0`, `stack1` ... (`[batch, maps, height / 4, width / 4]`, the same numbers as
-//! [`super::Network`] gives in evaluation). The batch is free; height and width are free too unless the network has
-//! coordinate channels, whose planes are constants of the model's input size. Weights are in single precision. The
-//! model's description travels in the file's metadata under `awing`.
+//! 0..=1), and one output per stack, `stack0`, `stack1` ... (`[batch, maps, height / 4, width / 4]`, the same numbers as from
+//! [`crate::train::network::Network`] in evaluation). The batch is dynamic; height and width are dynamic too unless the
+//! network has coordinate channels, whose planes are constants of the model's input size. Weights are in single precision.
+//! The model's description is in the file's metadata under `awing`.
 //!
 //! Field numbers are those of `onnx.proto` of the ONNX project, IR version 8.
 
@@ -82,7 +82,7 @@ fn tensor(name: &str, data_type: i64, shape: &[usize], bytes: &[u8]) -> Message 
     dimensions.integer(2, data_type).text(8, name).bytes(9, bytes)
 }
 
-/// One side of a tensor: known, or free under a name.
+/// One dimension of a tensor: known, or dynamic under a name.
 enum Side<'a> {
     Known(usize),
     Free(&'a str),
@@ -186,11 +186,14 @@ impl Writer {
     }
 }
 
-/// The bytes of the ONNX file.
+/// A model as the bytes of an ONNX file (opset 17), for ONNX Runtime, TensorRT and others.
+///
+/// Input `input`: `[batch, 3, height, width]`, RGB in 0..=1. Outputs `stack0`, `stack1` ...: the heatmaps of each stack,
+/// `[batch, maps, height / 4, width / 4]`. Weights are in single precision.
 ///
 /// # Errors
-/// [`ModelError::Missing`] for a model without one of its parameters, [`ModelError::BadDescription`] if the description
-/// can't be written as JSON; a model that was read or made has neither.
+/// [`ModelError::Missing`] for a model that lacks a parameter, [`ModelError::BadDescription`] if its description can't be
+/// written as JSON. Neither happens to a model that was read from a file or made by [`Model::new`].
 pub fn to_onnx(model: &Model) -> Result<Vec<u8>, ModelError> {
     let config = model.config();
     let graph = config.graph();

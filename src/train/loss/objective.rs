@@ -1,4 +1,4 @@
-//! The interface of a loss, and its candle operation.
+//! The interface of a loss, and the candle tensor that derives from any of them.
 
 use candle_core::{Result, Tensor, bail};
 
@@ -9,26 +9,26 @@ pub struct Targets<'a> {
     pub maps: &'a [f32],
     /// The weight of every cell of every map; 0 where nothing is known.
     pub weight: &'a [f32],
-    /// The number of cells that count, in units of the weight of an ordinary cell: a mean is a sum over this.
+    /// What a summed loss is divided by for a mean: the weights of the maps times their cells.
     pub normalizer: f64,
 }
 
-/// What is minimised.
+/// What is minimised: a loss of predicted maps.
 pub trait Objective: Send + Sync {
     /// The loss of `prediction`, the maps of one stack. Its gradient with respect to `prediction` replaces what `gradient`
-    /// holds. Work is split over the current thread pool, the result does not depend on the number of threads.
+    /// holds. Work is split over the current thread pool; the result does not depend on the number of threads.
     ///
     /// # Panics
     /// If the lengths of prediction and targets differ.
     fn loss_and_gradient(&self, prediction: &[f32], targets: Targets<'_>, gradient: &mut Vec<f32>) -> f64;
 }
 
-/// The loss of `prediction` as a scalar that backpropagates: `(prediction - its value) * gradient`, summed, is 0 and has
-/// the objective's gradient; the loss is added to it.
+/// The loss of `prediction` as a scalar tensor with the objective's gradient, on the device of `prediction`.
 ///
-/// The maps travel to the host and their gradient back to the device. A loss that is computed on the device needs targets
-/// and weights there instead, which is as much traffic. Finite predictions only: others make the value NaN even where
-/// the weight is 0.
+/// It is `sum((prediction - value of prediction) * gradient) + loss`: the sum is 0 and backpropagates the gradient. Of each
+/// stack, the maps travel to the host and their gradient to the device; a loss computed on the device would need targets and
+/// weights there, as much for the first stack. A prediction that is not finite makes the value NaN, even where the weight is
+/// 0.
 ///
 /// # Errors
 /// Targets of another length than the prediction, and what the device reports.
@@ -56,8 +56,8 @@ pub(crate) mod tests {
         (loss, gradient)
     }
 
-    /// Compares every number of the gradient with a central difference, but those for which `is_bent` says that the loss
-    /// has no straight piece of [`STEP`] on either side.
+    /// Compares the gradient with central differences, but for the numbers of which `is_bent` says that the loss has a kink
+    /// within [`STEP`].
     pub fn check_gradient(
         objective: &dyn Objective,
         prediction: &[f32],

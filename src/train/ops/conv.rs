@@ -1,4 +1,4 @@
-//! Convolution as a candle operation.
+//! Dense convolution as a candle operation; see [`dense`] for the kernels.
 
 use super::dense::{self, ConvShape, Epilogue, PackedWeights};
 use super::output::new_vector;

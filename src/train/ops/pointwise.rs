@@ -1,4 +1,6 @@
-//! Operations on single cells and small neighbourhoods: sums with a ReLU, doubling and halving of maps.
+//! Operations on single cells and small neighbourhoods: sums with a ReLU, up- and down-sampling of maps by 2.
+//!
+//! In and out as for all of [`super`]: f32 maps (image, row, column, channel).
 
 use super::output::{Out, fill, new_vector};
 use super::{cpu_slice, on_cpu, parallel};
@@ -24,7 +26,7 @@ pub fn add(x: &Tensor, y: &Tensor, relu: bool) -> Result<Tensor> {
     if relu { sum.relu() } else { Ok(sum) }
 }
 
-/// Every cell of `[images, height, width, channels]` twice in both directions.
+/// Nearest-neighbour up-sampling by 2 of `[images, height, width, channels]`.
 ///
 /// # Errors
 /// What the device reports.
@@ -37,7 +39,7 @@ pub fn upsample2x(x: &Tensor) -> Result<Tensor> {
     wide.contiguous()?.reshape((n, 2 * h, 2 * w, c))
 }
 
-/// The mean of 2x2 cells of `[images, height, width, channels]`; both sides are even.
+/// Average pooling of 2x2 cells of `[images, height, width, channels]`, whose height and width are even.
 ///
 /// # Errors
 /// An odd side, and what the device reports.
@@ -61,7 +63,7 @@ struct EachVector<F> {
 /// What is computed for a run of numbers at a position.
 trait Elementwise: Copy {
     /// # Safety
-    /// `count <= S::LANES` numbers are to be had at `at`.
+    /// `at + count` is no more than the length, and `count` no more than [`Simd::LANES`].
     unsafe fn value<S: Simd>(&self, s: S, at: usize, count: usize) -> S::Vector;
 }
 

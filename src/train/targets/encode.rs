@@ -1,4 +1,7 @@
-//! Targets: Gaussians about landmarks, the boundary map, and the weight map of the loss.
+//! Drawing of target maps: Gaussians about landmarks, the boundary map, and the weight map of the loss.
+//!
+//! In: positions in cells of the heatmap. Out: values written into maps of the caller's. Nothing fails; a buffer of the wrong
+//! length panics.
 
 use crate::runtime::geometry::{HeatmapSpace, Point};
 
@@ -24,11 +27,11 @@ pub(super) fn is_on_map(center: Point<HeatmapSpace>, size: &MapSize) -> bool {
     inside(center.x, size.width) && inside(center.y, size.height)
 }
 
-/// Standard deviations after which a Gaussian is taken as 0 (there it is under 0.0004).
+/// Standard deviations from which on a Gaussian is taken as 0 (it is below 0.0004 there).
 const REACH: f32 = 4.0;
 
-/// Draws a Gaussian of height 1 and deviation `sigma` cells about `center` into one map; where something is higher
-/// already it stays.
+/// Draws a Gaussian of height 1 and standard deviation `sigma` cells about `center` into one map. Cells that are higher
+/// already stay as they are.
 pub fn render_point(center: Point<HeatmapSpace>, sigma: f32, channel: usize, size: &MapSize, maps: &mut [f32]) {
     draw_gaussian(center, sigma, REACH * sigma, channel, size, maps);
 }

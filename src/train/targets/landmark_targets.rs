@@ -1,8 +1,8 @@
-//! The targets of one face: a map a landmark, the boundary map behind them, and the weighted loss map of them all.
+//! The targets of one face: one map per landmark, then the boundary map; and the weighted loss map of them all.
 //!
 //! In: landmarks in cells of the heatmap and how far each is trusted (0..=1). Out: target and weight of every cell,
-//! (row, column, map). A map's weight is its point's; a point that is unknown or lies off the map weighs nothing, and
-//! the boundary counts only where every point of its curves is known. Nothing here fails.
+//! (row, column, map). A map's weight is that of its point: 0 if the point is unknown or lies off the map. The boundary map
+//! counts only if every point of its curves is known. Nothing here fails.
 
 use super::encode::{MapSize, draw_boundary, draw_gaussian, is_on_map, weight_map};
 use super::{render_boundary, render_point};
@@ -45,13 +45,13 @@ pub struct LandmarkTargets {
 }
 
 impl LandmarkTargets {
-    /// The size of the maps: one a landmark, and the boundary map last.
+    /// The size of the maps: one per landmark, and the boundary map last.
     pub fn size(&self) -> MapSize {
         MapSize { height: self.map_side, width: self.map_side, channels: self.scheme.points() + 1 }
     }
 
-    /// Draws the targets of landmarks at `cells`, trusted by `trust`, into `target` (zeros before), and their weights
-    /// into `weight`. Returns the sum of the map weights times the cells of a map: what the loss is divided by.
+    /// Draws the targets of landmarks at `cells`, trusted by `trust`, into `target` (all zeros before), and their weights
+    /// into `weight`. Returns the sum of the map weights times the cells of a map: the normalizer of the loss.
     ///
     /// # Panics
     /// If there are fewer landmarks than the scheme has, or a buffer has another size than the maps.

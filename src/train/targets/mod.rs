@@ -1,10 +1,10 @@
 //! What heatmaps are trained towards: target maps, the boundary map, and the weights of the loss.
 //!
-//! Maps of one picture lie side by side, (row, column, map). Positions are in
+//! In: landmarks in cells of the heatmap. Out: targets and weights, the maps of one picture interleaved: (row, column, map). Positions are in
 //! [`HeatmapSpace`](crate::runtime::geometry::HeatmapSpace): an integer is the centre of a cell. Targets are Gaussians
 //! about the exact position, which decoding reads back to a fraction of a cell; the paper's own
-//! ([`TargetStyle::Official`]) stand on whole cells. Nothing here fails; buffers of the wrong length are a defect of the
-//! caller and panic.
+//! ([`TargetStyle::Official`]) stand on whole cells. Nothing fails; a buffer of the wrong length is a
+//! defect of the caller and panics.
 
 mod encode;
 mod landmark_targets;

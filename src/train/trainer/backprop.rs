@@ -116,7 +116,7 @@ impl Backprop {
         all
     }
 
-    /// A buffer for the gradient of a stack's maps, `length` numbers that mean nothing yet.
+    /// A buffer of arbitrary contents with room for the gradient of a stack's maps, `length` numbers.
     pub fn buffer(&mut self, length: usize) -> Vec<f32> {
         self.buffers.take(length)
     }

@@ -1,16 +1,16 @@
-//! Vectors that are used again from step to step: the system would hand out and take back hundreds of megabytes a step.
+//! Vectors that are used again from step to step instead of being allocated and freed, hundreds of megabytes a step.
 //!
 //! In and out: vectors of f32, by their length. Nothing here fails.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Vectors that wait to be used again, by length.
+/// Vectors free to be used again, by length.
 #[derive(Default)]
 pub(super) struct BufferPool(HashMap<usize, Vec<Vec<f32>>>);
 
 impl BufferPool {
-    /// A vector with room for `length` numbers; what it holds means nothing.
+    /// A vector with room for `length` numbers; its contents are arbitrary.
     pub fn take(&mut self, length: usize) -> Vec<f32> {
         self.0.get_mut(&length).and_then(Vec::pop).unwrap_or_default()
     }

@@ -1,4 +1,7 @@
-//! The state of a training on disk: killed at any moment, it goes on from the last whole checkpoint.
+//! The state of a training on disk: a training that was killed resumes from the last whole checkpoint.
+//!
+//! In and out: a safetensors file with, for every parameter, its value, its average and the optimizer's moments in f32; the
+//! position and the recipe as JSON and a checksum in its metadata. Fails with [`TrainError`] and the file's name.
 
 use super::error::{CheckpointError, TrainError};
 use super::optimizer::Moments;
@@ -10,7 +13,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 const STATE_KEY: &str = "awing_training";
-/// Metadata that tells whether description and tensors are those that were written.
+/// Metadata key of the checksum over description and tensors.
 const CHECKSUM_KEY: &str = "awing_checksum_2";
 
 /// FNV-1a over the description and the bytes of all tensors, in the order of the parameters.
@@ -31,7 +34,7 @@ impl Checksum {
     }
 }
 
-/// Numbers beside the tensors.
+/// How far a training has come.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Position {
     /// Steps done.
@@ -56,7 +59,7 @@ fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-/// Writes a checkpoint beside that of `folder`.
+/// Writes a checkpoint beside the one in `folder`, to be put in its place.
 pub(super) fn stage(
     folder: &Path,
     recipe: &Recipe,

@@ -162,7 +162,7 @@ mod tests {
             };
             let actual = cpu.gradients(&task, &values, batch).unwrap();
             assert!((actual.loss / expected.loss - 1.0).abs() < 1e-5, "{} {}", actual.loss, expected.loss);
-            // A bias in front of a norm has the gradient 0, of which only rounding is to be seen.
+            // The gradient of a bias before a norm is 0 but for rounding.
             let all = expected.of_parameters.iter().flatten().flatten();
             let rounding = 1e-4 * all.fold(0.0_f32, |m, v| m.max(v.abs()));
             let close = |name: &str, a: &[f32], e: &[f32]| {

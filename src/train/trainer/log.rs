@@ -1,4 +1,6 @@
-//! The log of a training: one CSV line every few steps, and the learning curve as a picture.
+//! The log of a training, a CSV file with a line every few steps, and the learning curve as a picture.
+//!
+//! In and out: [`LogRow`]s. Fails with [`TrainError`], naming the file and the line.
 
 use super::error::{LogError, TrainError};
 use crate::runtime::files::write_whole;

@@ -1,20 +1,23 @@
-//! AdamW and RMSProp on plain numbers, so that they are the same on every device and their state is easily saved.
+//! AdamW and RMSProp on plain numbers on the host: the same on every device, and easily saved.
+//!
+//! In: the value, gradient and moments of one parameter. Out: value and moments after one step. Nothing here fails but the
+//! check of the configuration.
 
 use super::error::RecipeError;
 use crate::runtime::model::graph::Role;
 use serde::{Deserialize, Serialize};
 
-/// Which rule.
+/// Update rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum OptimizerKind {
     /// Adam with decoupled weight decay (Loshchilov, Hutter, ICLR 2019).
     AdamW { beta1: f64, beta2: f64 },
-    /// RMSProp as PyTorch has it, without momentum: the paper's optimizer.
+    /// RMSProp as in PyTorch, without momentum: the paper's optimizer.
     RmsProp { alpha: f64 },
 }
 
-/// The rule and its rates.
+/// Update rule and its rates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerConfig {
@@ -22,7 +25,7 @@ pub struct OptimizerConfig {
     pub learning_rate: f64,
     /// On convolution weights only; decoupled for AdamW, added to the gradient for RMSProp.
     pub weight_decay: f64,
-    /// Longest gradient over all parameters together; a longer one is scaled down to it.
+    /// Largest norm of the gradient of all parameters together; a larger one is scaled down to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
 }
@@ -54,7 +57,7 @@ impl OptimizerConfig {
     }
 }
 
-/// First and second moments of one parameter. RMSProp leaves the first alone.
+/// First and second moments of one parameter. RMSProp does not use the first.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Moments {
     pub first: Vec<f32>,
@@ -67,7 +70,7 @@ impl Moments {
     }
 }
 
-/// Length of all gradients together.
+/// Norm of the gradients of all parameters together.
 pub(super) fn global_norm<'a>(gradients: impl IntoIterator<Item = &'a [f32]>) -> f64 {
     let squares = gradients.into_iter().map(|g| g.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>());
     squares.sum::<f64>().sqrt()

@@ -1,23 +1,26 @@
 //! How a model is trained, as a TOML file.
+//!
+//! In: the file. Out: a [`Recipe`] whose fields are within their ranges. Fails with [`TrainError::Recipe`].
 
 use super::error::{RecipeError, TrainError};
 use super::optimizer::OptimizerConfig;
 use crate::runtime::landmarks::Scheme;
 use crate::runtime::model::{Kind, ModelConfig};
-use crate::train::data::Augmentation;
+use crate::train::data::{Augmentation, LandmarkTaskOptions};
 use crate::train::targets::TargetStyle;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Everything that decides what comes out of a training, but for the data.
+/// Everything but the data that decides the result of a training: network, targets, augmentation, optimizer, schedule, seed.
+/// See `recipes/` for examples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Recipe {
     pub model: ModelConfig,
-    /// How often a data set's samples are drawn, relative to the others'. A set that is not named here is refused,
-    /// one of weight 0 is left out.
+    /// How often the samples of a data set are drawn, relative to the others'. Data sets of weight 0 are left out, those
+    /// that are not named are refused; if the map is empty, all samples are drawn alike.
     #[serde(default)]
     pub datasets: BTreeMap<String, f64>,
     /// Standard deviation of the target Gaussians, in heatmap cells.
@@ -29,20 +32,21 @@ pub struct Recipe {
     pub augmentation: Augmentation,
     pub optimizer: OptimizerConfig,
     pub schedule: Schedule,
-    /// Pictures a step.
+    /// Pictures per step.
     pub batch_size: usize,
-    /// Decay of the average of the weights, a step.
+    /// Decay per step of the moving average of the weights, which becomes the model.
     pub average_decay: f64,
     /// Steps between two validations; the last step is always validated.
     pub validate_every: u64,
+    /// Seed of the random weights and of the order and augmentation of the data.
     pub seed: u64,
 }
 
-/// How the learning rate goes.
+/// How long to train, and the learning rate over time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
-    /// Length of the training.
+    /// Steps of the whole training.
     pub steps: u64,
     /// Steps over which the learning rate rises from 0.
     pub warmup_steps: u64,
@@ -55,12 +59,12 @@ pub struct Schedule {
 pub enum ScheduleShape {
     /// Half a cosine from the full rate to `final_fraction` of it.
     Cosine { final_fraction: f64 },
-    /// A tenth of the rate from each of these shares of the training on (the paper: 1/3 and 2/3).
+    /// Divided by ten at each of these fractions of the training (the paper: 1/3 and 2/3).
     Steps { at: Vec<f64> },
 }
 
 impl Schedule {
-    /// The factor on the learning rate in step `step` (from 0).
+    /// The factor on the learning rate in step `step`, counted from 0.
     pub fn factor(&self, step: u64) -> f64 {
         if step < self.warmup_steps {
             return (step + 1) as f64 / self.warmup_steps as f64;
@@ -83,6 +87,18 @@ impl Recipe {
     /// [`TrainError::Recipe`] with the file, and as its source the line or the field that is wrong.
     pub fn load(path: &Path) -> Result<Self, TrainError> {
         Self::read(path).map_err(|source| TrainError::Recipe { path: path.to_owned(), source })
+    }
+
+    /// What the recipe says about the items of a [`LandmarkTask`](crate::train::LandmarkTask); `None` for a detector.
+    pub fn landmark_options(&self) -> Option<LandmarkTaskOptions> {
+        Some(LandmarkTaskOptions {
+            scheme: Scheme::of_points(self.model.points)?,
+            input_size: self.model.input_size,
+            heatmap_size: self.model.heatmap_size(),
+            crop: self.model.crop,
+            sigma_cells: self.sigma_cells,
+            targets: self.targets,
+        })
     }
 
     fn read(path: &Path) -> Result<Self, RecipeError> {

@@ -2,7 +2,8 @@
 //! one after the other.
 //!
 //! In: the file's bytes. Out: the tensors of its dictionary by name, in the file's order, and their values in single
-//! precision. The numbers of the file lie in it as they are, little-endian; nothing is copied before a tensor is asked for.
+//! precision. The numbers stand in the file uncompressed and little-endian; nothing is copied before a tensor is asked for.
+//! Fails with [`ImportError`].
 
 use super::error::ImportError;
 use super::pickle::{Pickle, Storage, Tensor, Value};
@@ -21,11 +22,11 @@ use zip::{CompressionMethod, ZipArchive};
 const OLD_MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 /// Second value of the old format.
 const OLD_VERSION: i128 = 1001;
-/// The zip format begins so.
+/// First bytes of the zip format.
 const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
-/// What no PyTorch that matters has written.
+/// Why a checkpoint of a big-endian machine is refused.
 const BIG_ENDIAN: &str = "its numbers are big-endian";
-/// Names in a checkpoint of a network that was trained on several devices begin so.
+/// Prefix of all names in a checkpoint of a network that was trained on several devices.
 const PARALLEL_PREFIX: &str = "module.";
 
 /// The tensors of a checkpoint.
@@ -38,7 +39,7 @@ pub(super) struct Checkpoint<'a> {
 }
 
 impl<'a> Checkpoint<'a> {
-    /// Reads what a checkpoint holds.
+    /// Reads the tensors' names and places.
     ///
     /// # Errors
     /// [`ImportError`].

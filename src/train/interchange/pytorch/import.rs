@@ -1,7 +1,7 @@
 //! The official checkpoints of the paper's network, as models.
 //!
-//! In: a checkpoint. Out: a model of the same names and weights, with the official crop and decoding. How many stacks and
-//! points there are is read off the tensors.
+//! In: a checkpoint. Out: a model of the same names and weights, with the official crop and decoding. The tensors tell how
+//! many stacks and points there are. Fails with [`ImportError`].
 
 use super::checkpoint::Checkpoint;
 use super::error::ImportError;
@@ -23,7 +23,10 @@ const CROP: CropConvention = CropConvention { scale: 1.344, box_side: BoxSide::M
 /// Layers that every stack has, by what stands before the stack's number.
 const STACK_LAYERS: [&str; 5] = ["m", "top_m_", "conv_last", "bn_end", "l"];
 
-/// Reads a checkpoint file of the paper's network.
+/// Reads a PyTorch checkpoint of the paper's network (its authors' code, class `FAN`) as a model: 98, 68, 29 or 19 points, any
+/// number of stacks, in PyTorch's zip format or the older one. The model has the official crop and decoding.
+///
+/// Nothing in the file is executed.
 ///
 /// # Errors
 /// [`ImportError`], naming the file, and the first tensor that is missing, superfluous or misshapen.
@@ -33,10 +36,10 @@ pub fn import_pytorch(path: &Path) -> Result<Model, ImportError> {
         .map_err(|source| ImportError::InFile { path: path.to_owned(), source: Box::new(source) })
 }
 
-/// Reads a checkpoint that is already in memory.
+/// As [`import_pytorch`], from the bytes of the file.
 ///
 /// # Errors
-/// [`ImportError`].
+/// [`ImportError`] without the file's name.
 pub fn import_pytorch_bytes(bytes: &[u8]) -> Result<Model, ImportError> {
     let checkpoint = Checkpoint::read(bytes)?;
     let by_name: HashMap<&str, &Tensor> = checkpoint.tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
@@ -76,7 +79,7 @@ pub fn import_pytorch_bytes(bytes: &[u8]) -> Result<Model, ImportError> {
     Ok(Model::new(config, tensors)?)
 }
 
-/// How many stacks, without a gap, have a tensor; at least one, and no more than a network can have and one.
+/// Number of stacks from the first on that have a tensor: at least 1, and at most one more than a network can have.
 fn stacks(tensors: &HashMap<&str, &Tensor>) -> usize {
     let belongs = |name: &str, stack: usize| {
         STACK_LAYERS.iter().any(|layer| {
@@ -86,7 +89,7 @@ fn stacks(tensors: &HashMap<&str, &Tensor>) -> usize {
     (0..=MOST_REPEATS).take_while(|&stack| tensors.keys().any(|name| belongs(name, stack))).count().max(1)
 }
 
-/// How many landmarks the first stack has maps of; 98 if it has no maps, whose absence is then reported.
+/// Number of landmarks that the first stack has maps of; 98 if it has no maps at all, which is reported later.
 fn points(tensors: &HashMap<&str, &Tensor>) -> Result<usize, ImportError> {
     let Some(maps) = tensors.get("l0.weight").and_then(|t| t.shape.first()) else { return Ok(98) };
     let points = maps.checked_sub(1).filter(|&points| Scheme::of_points(points).is_some());

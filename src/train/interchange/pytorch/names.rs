@@ -1,4 +1,6 @@
-//! The weights under PyTorch's names, for `load_state_dict`.
+//! A model's weights under PyTorch's names, for `load_state_dict`.
+//!
+//! In: a model. Out: the bytes of a safetensors file.
 
 use crate::runtime::model::graph::Role;
 use crate::runtime::model::{Model, ModelError};

@@ -32,7 +32,7 @@ struct Machine<'a> {
     at: usize,
     values: Vec<Value>,
     stack: Vec<Id>,
-    /// Heights of the stack that are marked.
+    /// Heights of the stack at its marks.
     marks: Vec<usize>,
     memo: HashMap<usize, Id>,
     copies: usize,
@@ -92,7 +92,7 @@ impl<'a> Machine<'a> {
     }
 
     fn pop(&mut self) -> Result<Id, ImportError> {
-        // What lies below a mark is not to be had before the mark is.
+        // Values below a mark stay out of reach until the mark is popped.
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
             return Err(self.damaged("a value is missing"));
