@@ -25,6 +25,7 @@ mod recipe;
 mod run;
 
 pub use error::{CheckpointError, LogError, RecipeError, TrainError};
+#[cfg(feature = "internals")]
 pub use log::read_log;
 pub use recipe::Recipe;
 pub use run::{Ending, Progress, TrainOptions, Trainer, Validator};
