@@ -8,7 +8,7 @@
 //!
 //! Field numbers are those of `onnx.proto` of the ONNX project, IR version 8.
 
-use crate::runtime::model::graph::{BOUNDARY_GATE, NORM_EPSILON, Node, Operation, coordinate_planes};
+use crate::runtime::model::graph::{BOUNDARY_GATE, Graph, NORM_EPSILON, Node, NodeId, Operation, coordinate_planes};
 use crate::runtime::model::{Model, ModelError};
 use std::collections::BTreeSet;
 
@@ -184,6 +184,67 @@ impl Writer {
         self.node("Mul", &[&both, &gate], &gated, &[]);
         self.node("Concat", &[&inputs[0], &planes, &gated], output, &[integer("axis", 1)]);
     }
+
+    /// The nodes of one operation of the network.
+    fn operation(&mut self, graph: &Graph, id: NodeId, input_size: usize) {
+        let Node { operation, inputs: sources, channels, stride } = &graph.nodes[id];
+        let inputs: Vec<String> = sources.iter().map(|&input| value_name(graph, input)).collect();
+        let output = value_name(graph, id);
+        match operation {
+            Operation::Input => {}
+            Operation::Convolution { name, kernel, stride, depthwise, bias } => {
+                let (weight, bias_name) = (format!("{name}.weight"), format!("{name}.bias"));
+                let mut all = vec![inputs[0].as_str(), &weight];
+                if *bias {
+                    all.push(&bias_name);
+                }
+                let attributes = [
+                    integers("kernel_shape", &[*kernel; 2]),
+                    integers("strides", &[*stride; 2]),
+                    integers("pads", &[*kernel / 2; 4]),
+                    integer("group", if *depthwise { *channels as i64 } else { 1 }),
+                ];
+                self.node("Conv", &all, &output, &attributes);
+            }
+            Operation::BatchNorm { name, relu } => {
+                let parts = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{name}.{part}"));
+                let all: Vec<&str> = inputs.iter().chain(&parts).map(String::as_str).collect();
+                let epsilon = float("epsilon", NORM_EPSILON as f32);
+                self.activated(*relu, "BatchNormalization", &all, &output, &[epsilon]);
+            }
+            Operation::Add { relu } => self.activated(*relu, "Add", &[&inputs[0], &inputs[1]], &output, &[]),
+            Operation::Upsample => {
+                self.floats("twice", &[4], &[1.0, 1.0, 2.0, 2.0]);
+                let attributes = [
+                    string("mode", "nearest"),
+                    string("coordinate_transformation_mode", "asymmetric"),
+                    string("nearest_mode", "floor"),
+                ];
+                self.node("Resize", &[&inputs[0], "", "twice"], &output, &attributes);
+            }
+            Operation::AveragePool => {
+                let attributes = [integers("kernel_shape", &[2; 2]), integers("strides", &[2; 2])];
+                self.node("AveragePool", &[&inputs[0]], &output, &attributes);
+            }
+            Operation::Concat => {
+                let all: Vec<&str> = inputs.iter().map(String::as_str).collect();
+                self.node("Concat", &all, &output, &[integer("axis", 1)]);
+            }
+            Operation::Coordinates => {
+                let maps = sources.get(1).map(|&heatmaps| graph.nodes[heatmaps].channels);
+                self.coordinates(&inputs, maps, input_size / stride, &output);
+            }
+        }
+    }
+}
+
+/// What the value of a node is called in the file.
+fn value_name(graph: &Graph, id: NodeId) -> String {
+    match graph.outputs.iter().position(|&output| output == id) {
+        Some(stack) => format!("stack{stack}"),
+        None if graph.nodes[id].operation == Operation::Input => "input".into(),
+        None => format!("node{id}"),
+    }
 }
 
 /// A model as the bytes of an ONNX file (opset 17), for ONNX Runtime, TensorRT and others.
@@ -203,60 +264,8 @@ pub fn to_onnx(model: &Model) -> Result<Vec<u8>, ModelError> {
         let values = model.tensor(&parameter.name).ok_or_else(missing)?;
         writer.floats(&parameter.name, &parameter.shape, values);
     }
-    let name = |id: usize| match graph.outputs.iter().position(|&output| output == id) {
-        Some(stack) => format!("stack{stack}"),
-        None if graph.nodes[id].operation == Operation::Input => "input".into(),
-        None => format!("node{id}"),
-    };
-    for (id, node) in graph.nodes.iter().enumerate() {
-        let Node { operation, inputs: sources, channels, stride } = node;
-        let inputs: Vec<String> = sources.iter().map(|&i| name(i)).collect();
-        let output = name(id);
-        match operation {
-            Operation::Input => {}
-            Operation::Convolution { name, kernel, stride, depthwise, bias } => {
-                let (weight, bias_name) = (format!("{name}.weight"), format!("{name}.bias"));
-                let mut all = vec![inputs[0].as_str(), &weight];
-                if *bias {
-                    all.push(&bias_name);
-                }
-                let attributes = [
-                    integers("kernel_shape", &[*kernel; 2]),
-                    integers("strides", &[*stride; 2]),
-                    integers("pads", &[*kernel / 2; 4]),
-                    integer("group", if *depthwise { *channels as i64 } else { 1 }),
-                ];
-                writer.node("Conv", &all, &output, &attributes);
-            }
-            Operation::BatchNorm { name, relu } => {
-                let parts = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{name}.{part}"));
-                let all: Vec<&str> = inputs.iter().chain(&parts).map(String::as_str).collect();
-                let epsilon = float("epsilon", NORM_EPSILON as f32);
-                writer.activated(*relu, "BatchNormalization", &all, &output, &[epsilon]);
-            }
-            Operation::Add { relu } => writer.activated(*relu, "Add", &[&inputs[0], &inputs[1]], &output, &[]),
-            Operation::Upsample => {
-                writer.floats("twice", &[4], &[1.0, 1.0, 2.0, 2.0]);
-                let attributes = [
-                    string("mode", "nearest"),
-                    string("coordinate_transformation_mode", "asymmetric"),
-                    string("nearest_mode", "floor"),
-                ];
-                writer.node("Resize", &[&inputs[0], "", "twice"], &output, &attributes);
-            }
-            Operation::AveragePool => {
-                let attributes = [integers("kernel_shape", &[2; 2]), integers("strides", &[2; 2])];
-                writer.node("AveragePool", &[&inputs[0]], &output, &attributes);
-            }
-            Operation::Concat => {
-                let all: Vec<&str> = inputs.iter().map(String::as_str).collect();
-                writer.node("Concat", &all, &output, &[integer("axis", 1)]);
-            }
-            Operation::Coordinates => {
-                let maps = sources.get(1).map(|&heatmaps| graph.nodes[heatmaps].channels);
-                writer.coordinates(&inputs, maps, config.input_size / stride, &output);
-            }
-        }
+    for id in 0..graph.nodes.len() {
+        writer.operation(&graph, id, config.input_size);
     }
     let fixed = graph.nodes.iter().any(|node| node.operation == Operation::Coordinates);
     let shape = |channels: usize, size: usize, height, width| {
