@@ -142,6 +142,7 @@ pub use runtime::heatmap::HeatmapView;
 pub use runtime::image::{Frame, FrameView, ImageError, PixelFormat};
 pub use runtime::landmarks::{Landmark, Part, Scheme};
 pub use runtime::model::{Model, ModelError};
+pub use runtime::named::UnknownName;
 pub use runtime::track::{Face, Models, Smoothing, StageTimes, TrackError, Tracker, TrackerOptions};
 
 /// The README's examples compile.

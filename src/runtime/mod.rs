@@ -8,6 +8,7 @@
 //! | [`geometry`] | points, boxes and similarity transforms, each tagged with its space |
 //! | [`simd`] | the vector operations that kernels are written in |
 //! | [`files`] | files that are whole or absent |
+//! | [`named`] | enums whose variants have names |
 //! | [`landmarks`] | the landmark schemes |
 //! | [`image`] | frames and the one crop |
 //! | [`heatmap`] | landmarks from heatmaps |
@@ -24,5 +25,6 @@ pub(crate) mod heatmap;
 pub(crate) mod image;
 pub(crate) mod landmarks;
 pub(crate) mod model;
+pub(crate) mod named;
 pub(crate) mod simd;
 pub(crate) mod track;

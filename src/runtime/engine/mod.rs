@@ -29,6 +29,7 @@ pub use profile::StepProfile;
 
 use crate::runtime::heatmap::HeatmapView;
 use crate::runtime::model::{Kind, Model};
+use crate::runtime::named::named;
 use crate::runtime::simd::{
     BrainFloat, BrainFloatKernel, Isa, Kernel, Simd, dispatch, dispatch_brain_float, dispatch_bytes,
 };
@@ -78,6 +79,12 @@ pub enum Precision {
     /// AVX512-BF16; everything else, and everything on other cores or of other models, as [`Self::F16`].
     Int8,
 }
+
+named!(Precision {
+    F32 = "f32": "Single precision",
+    F16 = "f16": "Half precision, or whatever is faster on this CPU at the same accuracy",
+    Int8 = "int8": "8-bit integers; falls back to f16 if the model or CPU does not support it",
+});
 
 /// For which input, and how, a model is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use super::config_error::ConfigError;
 use super::graph::{Parameter, Role};
 use super::quantization::{Quantization, round_to_bytes};
 use crate::runtime::heatmap::Calibration;
+use crate::runtime::named::named;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -63,6 +64,11 @@ pub enum WeightFormat {
     F16,
     F32,
 }
+
+named!(WeightFormat {
+    F32 = "f32": "Single precision: every bit is kept",
+    F16 = "f16": "Half precision: half the size",
+});
 
 /// A network's description and its weights.
 #[derive(Clone, Debug, PartialEq)]

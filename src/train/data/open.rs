@@ -1,6 +1,7 @@
 //! Opening a data set of any known format.
 
 use super::{DataError, Sample, read_300w, read_jsonl, read_pts_folder, read_wflw, w300};
+use crate::runtime::named::named;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,14 @@ pub enum Format {
     /// A folder of pictures and `.pts` files ([`read_pts_folder`]).
     Pts,
 }
+
+named!(Format {
+    Auto = "auto": "Whatever it looks like",
+    Jsonl = "jsonl": "JSON lines",
+    Wflw = "wflw": "A list of WFLW, or its folder",
+    W300 = "300w": "The folder of 300-W",
+    Pts = "pts": "A folder of pictures and .pts files",
+});
 
 /// Which part of a data set that has both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 
 use crate::runtime::geometry::{Point, Rect, Space};
 use crate::runtime::landmarks::{Scheme, WFLW98_OF_IBUG68};
+use crate::runtime::named::named;
 use serde::{Deserialize, Serialize};
 
 /// The length that point errors are divided by.
@@ -22,6 +23,13 @@ pub enum Norm {
     /// Square root of the area of the box around the true landmarks; of AFLW's own face box, as its tables have it.
     Box,
 }
+
+named!(Norm {
+    InterOcular = "inter-ocular": "Distance of the outer eye corners",
+    InterPupil = "inter-pupil": "Distance of the centres of the eyes",
+    Pupil = "pupil": "Distance of the pupils",
+    Box = "box": "Square root of the area of the landmarks' box; of AFLW's own box",
+});
 
 /// The six outline points of each eye in WFLW-98 that iBUG-68 has too.
 const EYE_OUTLINES: [[usize; 6]; 2] = [[60, 61, 63, 64, 65, 67], [68, 69, 71, 72, 73, 75]];

@@ -8,6 +8,7 @@ use crate::runtime::engine::{EngineError, Landmarker};
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
 use crate::runtime::image::{Frame, ImageError};
 use crate::runtime::landmarks::Scheme;
+use crate::runtime::named::named;
 use crate::train::data::{DataError, Sample, WFLW_SUBSETS};
 use crate::train::plot::{Chart, Series};
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,12 @@ pub enum BoxSource {
     /// The data set's own face box.
     Dataset,
 }
+
+named!(BoxSource {
+    Truth = "truth": "The box around the true landmarks, times the model's margin",
+    Detector = "detector": "The detected face that overlaps the true box best; a miss is a failure",
+    Dataset = "dataset": "The data set's own box, times the model's margin",
+});
 
 /// How to evaluate.
 #[derive(Clone, Debug, PartialEq)]
