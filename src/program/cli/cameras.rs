@@ -1,11 +1,17 @@
 //! `awing cameras`: the cameras that can capture.
 //!
-//! Out, on standard output: number, name, and for every format and size the rates in frames a second, the best first; as
+//! Out, on standard output: number, name, and for every format and size the rates in frames per second, the best first; as
 //! text or as one JSON array of `{"index", "name", "modes": [{"format", "width", "height", "frames_per_second"}]}`.
-//! Devices that can't capture, as those that only carry metadata, are left out.
+//! Devices that can't capture, such as those that only carry metadata, are left out.
 
-use super::args::CamerasArguments;
 use anyhow::Result;
+
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct CamerasArguments {
+    /// Print one JSON array instead of a table
+    #[arg(long)]
+    json: bool,
+}
 
 /// Runs the command.
 #[cfg(feature = "camera")]
@@ -50,7 +56,7 @@ mod listing {
         let mut text = String::new();
         for CameraDescription { index, name, modes } in cameras {
             text += &format!("camera:{index}  {name}\n");
-            // Rates of the same format and size in one line, where the first of them is.
+            // Rates of the same format and size share a line.
             let mut lines: Vec<(&Mode, String)> = Vec::new();
             for mode in modes {
                 let is_same = |m: &Mode| (m.format, m.width, m.height) == (mode.format, mode.width, mode.height);

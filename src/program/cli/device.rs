@@ -6,7 +6,7 @@ use candle_core::Device;
 
 /// Where to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum DeviceChoice {
+pub(super) enum DeviceChoice {
     /// The GPU that awing was built for, if there is one, else the CPU.
     Auto,
     Cpu,
@@ -18,7 +18,10 @@ pub enum DeviceChoice {
 
 impl DeviceChoice {
     /// Opens the device.
-    pub fn open(self) -> Result<Device> {
+    ///
+    /// # Errors
+    /// If a GPU is named that this computer or this build does not have.
+    pub(super) fn open(self) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Auto if cfg!(feature = "cuda") => Ok(Self::gpu_or_cpu(GpuKind::Cuda)),
@@ -33,9 +36,9 @@ impl DeviceChoice {
         Gpu::open(kind).map_or(Device::Cpu, |gpu| gpu.device().clone())
     }
 
-    /// The GPU, if one was named. Tracking leaves the choice to whoever gives the command: a small network is done on the
-    /// CPU before a GPU has started.
-    pub fn named_gpu(self) -> Option<GpuKind> {
+    /// The GPU, if one was named. Tracking uses one only if told to: a small network is done on the CPU before a GPU has
+    /// started.
+    pub(super) fn named_gpu(self) -> Option<GpuKind> {
         match self {
             Self::Auto | Self::Cpu => None,
             Self::Cuda => Some(GpuKind::Cuda),

@@ -1,10 +1,13 @@
-//! `awing eval`: a landmark model over annotated faces, a detector over photographs, one evaluation against another, and
-//! the calibration of a model's confidences. Tables or one JSON object on standard output.
+//! `awing eval`: evaluation of a landmark model or a detector on annotated faces, comparison of two evaluations, and
+//! calibration of a model's confidences.
+//!
+//! In: models, and data sets or reports. Out: a table or one JSON object on standard output, and the files that were asked
+//! for.
 
-use super::args::PrecisionChoice;
-use super::say;
+use super::parse::named;
+use crate::program::console::say;
 use crate::runtime::detect::Detector;
-use crate::runtime::engine::{Landmarker, Outputs};
+use crate::runtime::engine::{Landmarker, Outputs, Precision};
 use crate::runtime::image::Frame;
 use crate::runtime::model::{Model, WeightFormat};
 use crate::train::data::{self, Format, Sample, Split};
@@ -21,127 +24,56 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
-pub struct EvalArguments {
-    /// The landmark model; without it the one inside awing.
+pub(super) struct EvalArguments {
+    /// The landmark model [default: the built-in one]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Arithmetic of the landmark network.
-    #[arg(long, value_enum, default_value = "f16")]
-    precision: PrecisionChoice,
-    /// The detector for `--box detector` and `--detection`; without it the one inside awing.
+    /// Precision of the landmark network
+    #[arg(long, value_parser = named::<Precision>(), default_value_t = Precision::F16)]
+    precision: Precision,
+    /// The detector for `--box detector` and `--detection` [default: the built-in one]
     #[arg(long, value_name = "FILE")]
     detector: Option<PathBuf>,
-    /// Where the crop comes from.
-    #[arg(long = "box", value_enum, default_value = "truth")]
-    box_source: BoxChoice,
-    /// Annotated faces, a file or a folder; may be given several times.
+    /// Where the crop comes from
+    #[arg(long = "box", value_parser = named::<BoxSource>(), default_value_t = BoxSource::Truth)]
+    box_source: BoxSource,
+    /// Annotated faces, a file or a folder; may be given several times
     #[arg(long, required_unless_present = "compare", num_args = 1.., value_name = "PATH")]
     data: Vec<PathBuf>,
-    /// What --data is.
-    #[arg(long, value_enum, default_value = "auto")]
-    format: FormatChoice,
-    /// What errors are divided by.
-    #[arg(long, value_enum, default_value = "inter-ocular")]
-    norm: NormChoice,
-    /// Bounds of failures and of the area under the error curve, in percent of the norm.
+    /// The format of --data
+    #[arg(long, value_parser = named::<Format>(), default_value_t = Format::Auto)]
+    format: Format,
+    /// What errors are divided by
+    #[arg(long, value_parser = named::<Norm>(), default_value_t = Norm::InterOcular)]
+    norm: Norm,
+    /// Thresholds of the failure rate and of the area under the error curve, in percent of the norm
     #[arg(long, num_args = 1.., default_values_t = [8.0, 10.0], value_name = "PERCENT")]
     threshold: Vec<f64>,
-    /// Print the report as JSON.
+    /// Print the report as JSON
     #[arg(long)]
     json: bool,
-    /// Draw the cumulative error curve.
+    /// Draw the cumulative error curve
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
-    /// Write the predicted landmarks, one JSON line a face.
+    /// Write the predicted landmarks, one line of JSON per face
     #[arg(long, value_name = "FILE.jsonl")]
     predictions: Option<PathBuf>,
-    /// Compare two reports that --json printed: the differences, second minus first, with 95 % confidence intervals.
+    /// Compare two reports that --json printed: the differences, second minus first, with 95 % confidence intervals
     #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = ["data", "detection", "calibrate"])]
     compare: Option<Vec<PathBuf>>,
-    /// Measure the detector instead: recall by the size of the face, and faces found where there are none. --data then
-    /// is what a detector is trained on: scenes with boxes, single faces, and a list of pictures without faces.
+    /// Measure the detector instead: recall by the size of the face, and false detections. --data is then what a detector
+    /// is trained on: scenes with boxes, single faces, and a list of pictures without faces
     #[arg(long, conflicts_with_all = ["model", "plot", "predictions", "calibrate"])]
     detection: bool,
-    /// Measure what the maxima of the model's heatmaps say about its points, and write the model with confidences that
-    /// mean it. Needs --faceless.
+    /// Calibrate the confidences of the model's points on --data and --faceless, and write the calibrated model
     #[arg(long, value_name = "MODEL", requires = "faceless", conflicts_with_all = ["plot", "predictions"])]
     calibrate: Option<PathBuf>,
-    /// A list of pictures without faces, for --calibrate.
+    /// A list of pictures without faces, for --calibrate
     #[arg(long, value_name = "FILE.txt", requires = "calibrate")]
     faceless: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum FormatChoice {
-    /// Whatever it looks like.
-    Auto,
-    /// JSON lines.
-    Jsonl,
-    /// A list of WFLW, or its folder.
-    Wflw,
-    /// The folder of 300-W.
-    #[value(name = "300w")]
-    W300,
-    /// A folder of pictures and .pts files.
-    Pts,
-}
-
-impl From<FormatChoice> for Format {
-    fn from(choice: FormatChoice) -> Self {
-        match choice {
-            FormatChoice::Auto => Format::Auto,
-            FormatChoice::Jsonl => Format::Jsonl,
-            FormatChoice::Wflw => Format::Wflw,
-            FormatChoice::W300 => Format::W300,
-            FormatChoice::Pts => Format::Pts,
-        }
-    }
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum NormChoice {
-    /// Distance of the outer eye corners.
-    InterOcular,
-    /// Distance of the eyes' middles.
-    InterPupil,
-    /// Distance of the pupils.
-    Pupil,
-    /// Square root of the area of the landmarks' box; of AFLW's own box.
-    Box,
-}
-
-impl From<NormChoice> for Norm {
-    fn from(choice: NormChoice) -> Self {
-        match choice {
-            NormChoice::InterOcular => Norm::InterOcular,
-            NormChoice::InterPupil => Norm::InterPupil,
-            NormChoice::Pupil => Norm::Pupil,
-            NormChoice::Box => Norm::Box,
-        }
-    }
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum BoxChoice {
-    /// The box around the true landmarks, times the model's margin.
-    Truth,
-    /// The detected face that overlaps the true box best; a miss is a failure.
-    Detector,
-    /// The data set's own box, times the model's margin.
-    Dataset,
-}
-
-impl From<BoxChoice> for BoxSource {
-    fn from(choice: BoxChoice) -> Self {
-        match choice {
-            BoxChoice::Truth => BoxSource::Truth,
-            BoxChoice::Detector => BoxSource::Detector,
-            BoxChoice::Dataset => BoxSource::Dataset,
-        }
-    }
-}
-
-pub fn run(arguments: EvalArguments) -> Result<()> {
+pub(super) fn run(arguments: EvalArguments) -> Result<()> {
     if let Some(reports) = &arguments.compare {
         print(&compare_reports(reports, arguments.json)?)
     } else if arguments.detection {
@@ -157,7 +89,7 @@ fn print(text: &str) -> Result<()> {
     io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }
 
-/// Whether a file can be written is better known before the work than after it.
+/// Refuses a file that can't be written before the work is done, not after it.
 fn check_target(path: Option<&Path>) -> Result<()> {
     let folder = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
     match (path, folder) {
@@ -180,7 +112,7 @@ fn detector(arguments: &EvalArguments) -> Result<Detector> {
 fn samples(arguments: &EvalArguments) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
     for path in &arguments.data {
-        samples.extend(data::open(path, arguments.format.into(), Split::Test)?);
+        samples.extend(data::open(path, arguments.format, Split::Test)?);
     }
     Ok(samples)
 }
@@ -195,19 +127,19 @@ fn measure_landmarks(arguments: &EvalArguments) -> Result<()> {
     if let Some(plot) = arguments.plot.as_deref().filter(|plot| !is_png(plot)) {
         bail!("--plot {}: a name that ends in .png is needed", plot.display());
     }
-    let mut landmarker = Landmarker::new(&landmark_model(arguments)?, Outputs::Decoded, arguments.precision.into())?;
+    let mut landmarker = Landmarker::new(&landmark_model(arguments)?, Outputs::Decoded, arguments.precision)?;
     let mut detector = detector(arguments)?;
     let mut find = |frame: &Frame| Ok(detector.detect(frame)?.iter().map(|d| d.rect).collect());
     let samples = samples(arguments)?;
     let bar = ProgressBar::new(samples.len() as u64);
     let options = EvalOptions {
-        norm: arguments.norm.into(),
+        norm: arguments.norm,
         thresholds: arguments.threshold.iter().map(|percent| percent / 100.0).collect(),
-        box_source: arguments.box_source.into(),
+        box_source: arguments.box_source,
     };
     let evaluation = evaluate(&mut landmarker, &mut find, &samples, &options, || bar.inc(1))?;
     bar.finish_and_clear();
-    // First, so that it is there whatever happens to the files.
+    // Printed first, so that it is not lost if a file can't be written.
     let printed = print(&if arguments.json { json(&evaluation)? } else { landmark_table(&evaluation) });
     if let Some(path) = &arguments.plot {
         draw_curve(&evaluation, path)?;

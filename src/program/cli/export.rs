@@ -1,4 +1,6 @@
 //! `awing export`: a model for other programs.
+//!
+//! In: a model file. Out: an ONNX file, or the weights under PyTorch's names. Nothing is written if it fails.
 
 use crate::runtime::files::write_whole;
 use crate::runtime::model::Model;

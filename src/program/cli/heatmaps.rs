@@ -1,9 +1,9 @@
-//! `awing heatmaps`: a window into a network, for debugging, teaching and parity checks.
+//! `awing heatmaps`: the raw heatmaps of a network, for debugging, teaching and parity checks.
 //!
 //! In: a model and a picture, or the network's input as a tensor. Out: the raw maps of every stack.
 
 use super::device::DeviceChoice;
-use super::say;
+use crate::program::console::say;
 use crate::program::view::sheet;
 use crate::runtime::detect::Detector;
 use crate::runtime::engine::{Engine, EngineOptions, Outputs, Precision};
@@ -23,23 +23,23 @@ pub(super) struct HeatmapsArguments {
     /// The model
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
-    /// A picture: the face that the detector is surest of, cropped as tracking crops it. Without a face, and for a
-    /// detector, the largest square about the picture's middle
+    /// A picture: its most confident face, cropped as for tracking. Without a face, and for a detector, the largest square
+    /// about its middle
     #[arg(long, value_name = "FILE", required_unless_present = "tensor", conflicts_with = "tensor")]
     image: Option<PathBuf>,
-    /// The input as it is: a tensor `input` of 1 x 3 x height x width single-precision numbers in 0..=1
+    /// The network's input: a tensor `input` of 1 x 3 x height x width single-precision numbers in 0..=1
     #[arg(long, value_name = "FILE.safetensors")]
     tensor: Option<PathBuf>,
-    /// Where the maps go: `stack0`, `stack1`, ... of 1 x maps x height x width single-precision numbers
+    /// The file to write: `stack0`, `stack1`, ... of 1 x maps x height x width single-precision numbers
     #[arg(long, value_name = "FILE.safetensors")]
     out: PathBuf,
-    /// Draw them, too
+    /// Draw the maps as well
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
     /// Where candle computes; the compiled engine runs on the CPU
     #[arg(long, value_enum, default_value = "auto")]
     device: DeviceChoice,
-    /// Which executor computes them, in single precision
+    /// What computes the maps, in single precision
     #[arg(long, value_enum, default_value = "candle")]
     engine: EngineChoice,
 }
@@ -52,7 +52,7 @@ enum EngineChoice {
     Candle,
 }
 
-/// What a network sees: (row, column, RGB) in 0..=1.
+/// The input of a network: (row, column, RGB) in 0..=1.
 struct Input {
     values: Vec<f32>,
     height: usize,

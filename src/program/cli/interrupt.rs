@@ -1,36 +1,35 @@
-//! Ctrl-C: the first asks to end in order, so that files are whole; the second ends at once.
+//! Ctrl-C, and requests to terminate: the first asks for an orderly end, so that files are whole; the second ends the
+//! process at once.
 
-use super::say;
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What shells report of a program that Ctrl-C ended.
+/// The exit status that shells report of a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
 
-/// A flag that Ctrl-C (or a request to terminate) sets.
+/// Calls `request_end` at the first Ctrl-C, on a thread of its own.
 ///
 /// # Errors
-/// If the system does not let us listen, or someone listens already.
-pub(super) fn listen() -> Result<Arc<AtomicBool>> {
-    listen_and_answer(None)
-}
-
-/// As [`listen`]; the first Ctrl-C is answered with this line on standard error, if any.
-///
-/// # Errors
-/// As [`listen`].
-pub(super) fn listen_and_answer(line: Option<&'static str>) -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = stop.clone();
+/// If the system does not allow it.
+pub(super) fn on_interrupt(request_end: impl Fn() + Send + 'static) -> Result<()> {
+    let mut is_second = false;
     let handler = move || {
-        if asked.swap(true, Ordering::Relaxed) {
+        if std::mem::replace(&mut is_second, true) {
             std::process::exit(INTERRUPTED);
         }
-        if let Some(line) = line {
-            say(line);
-        }
+        request_end();
     };
-    ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")?;
-    Ok(stop)
+    ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")
+}
+
+/// A flag that the first Ctrl-C sets.
+///
+/// # Errors
+/// As [`on_interrupt`].
+pub(super) fn flag() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::<AtomicBool>::default();
+    let set = flag.clone();
+    on_interrupt(move || set.store(true, Ordering::Relaxed))?;
+    Ok(flag)
 }

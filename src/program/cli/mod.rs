@@ -1,13 +1,12 @@
-//! The commands, one file each: parse, call, print.
+//! The commands, one file or folder each: parse, call, print.
 //!
 //! In: the program's arguments. Out: its exit status, 0 if it did what was asked. Errors end in one line on standard
 //! error that says what failed and what to do; a reader that closes standard output (`awing --json - | head`) is no
-//! error.
+//! error. A command owns its arguments and needs no other command; what several share is in `arguments`, `device`,
+//! `interrupt`, `measure` and `parse`.
 
-mod args;
+mod arguments;
 mod bench;
-mod bench_live;
-mod bench_profile;
 mod cameras;
 mod device;
 mod eval;
@@ -15,49 +14,71 @@ mod export;
 mod heatmaps;
 mod import;
 mod interrupt;
-mod json;
-mod live;
-mod outputs;
-mod painter;
+mod measure;
+mod parse;
 mod quantize;
-mod recording;
-#[cfg(feature = "window")]
-mod show;
-mod status;
-mod takes;
 mod track;
-mod tracking;
 mod train;
 
-use args::{Arguments, Command};
-use clap::Parser;
-use std::io::{self, Write};
+use super::console::say;
+use clap::{Parser, Subcommand};
+use std::io;
 use std::process::ExitCode;
 use std::time::Instant;
 
 /// What is logged unless the environment variable `AWING_LOG` says otherwise. The drawing library warns of every shape
 /// that happens to be empty, such as the white of a closed eye.
-const USUAL_LOG: &str = "warn,tiny_skia=error";
+const DEFAULT_LOG: &str = "warn,tiny_skia=error";
+
+/// Finds and follows faces in live video and puts 98 landmarks on each.
+#[derive(Parser)]
+#[command(name = "awing", version, about, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    track: track::TrackArguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Follow faces in the frames of a camera, a video, pictures or the built-in demo (the default command)
+    Track(track::TrackArguments),
+    /// List the cameras that can capture, and their modes
+    Cameras(cameras::CamerasArguments),
+    /// Measure how long every stage takes
+    Bench(bench::BenchArguments),
+    /// Train a model
+    Train(train::TrainArguments),
+    /// Measure a model on annotated faces
+    Eval(eval::EvalArguments),
+    /// Import a PyTorch checkpoint of the paper's network
+    Import(import::ImportArguments),
+    /// Export a model to ONNX or under PyTorch's names
+    Export(export::ExportArguments),
+    /// Quantize a landmark model to int8, which makes it faster and smaller, or bring it back to half precision
+    Quantize(quantize::QuantizeArguments),
+    /// Write the raw heatmaps of every stack of a network
+    Heatmaps(heatmaps::HeatmapsArguments),
+}
 
 /// Parses the command line and runs the command. Errors are printed; nothing panics.
 pub fn main() -> ExitCode {
     let start = Instant::now();
     let filter = tracing_subscriber::EnvFilter::try_from_env("AWING_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(USUAL_LOG));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     let Arguments { command, track } = Arguments::parse();
-    let result = match command {
-        None => track::run(&track),
-        Some(Command::Track(arguments)) => track::run(&arguments),
-        Some(Command::Cameras(arguments)) => cameras::run(&arguments),
-        Some(Command::Bench(arguments)) if arguments.live || arguments.soak => bench_live::run(&arguments, start),
-        Some(Command::Bench(arguments)) => bench::run(&arguments, start),
-        Some(Command::Train(arguments)) => train::run(arguments),
-        Some(Command::Eval(arguments)) => eval::run(arguments),
-        Some(Command::Quantize(arguments)) => quantize::run(&arguments),
-        Some(Command::Export(arguments)) => export::run(&arguments),
-        Some(Command::Import(arguments)) => import::run(&arguments),
-        Some(Command::Heatmaps(arguments)) => heatmaps::run(&arguments),
+    let result = match command.unwrap_or(Command::Track(track)) {
+        Command::Track(arguments) => track::run(arguments),
+        Command::Cameras(arguments) => cameras::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments, start),
+        Command::Train(arguments) => train::run(arguments),
+        Command::Eval(arguments) => eval::run(arguments),
+        Command::Quantize(arguments) => quantize::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
+        Command::Heatmaps(arguments) => heatmaps::run(&arguments),
     };
     match result {
         Err(error) if !is_closed_pipe(&error) => {
@@ -69,13 +90,51 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Says something on standard error. That nobody reads it is no reason to end.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// Whether the reader of what is written went away; it got what it wanted.
+/// Whether standard output was closed by its reader, who has what it wanted.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let io = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
     io.map(io::Error::kind).any(|kind| kind == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(arguments: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(std::iter::once("awing").chain(arguments.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_faces_are_tracked() {
+        let cli = parse("").unwrap();
+        assert!(cli.command.is_none() && cli.track.input.is_none());
+        let cli = parse("--input demo --frames 3 --no-smooth").unwrap();
+        assert_eq!((cli.track.input, cli.track.frames), (Some("demo".into()), Some(3)));
+        assert!(cli.track.tracker.no_smooth);
+        let Some(Command::Track(track)) = parse("track --json - --faces 2 --headless").unwrap().command else {
+            panic!("`track` is a command")
+        };
+        assert_eq!((track.json, track.tracker.faces, track.headless), (Some("-".into()), Some(2), true));
+    }
+
+    #[test]
+    fn the_length_of_a_soak_is_read() {
+        let Some(Command::Bench(bench)) = parse("bench --soak --minutes 0.5").unwrap().command else {
+            panic!("`bench` is a command")
+        };
+        assert_eq!((bench.soak, bench.minutes), (true, 0.5));
+    }
+
+    #[test]
+    fn arguments_that_make_no_sense_are_refused() {
+        for arguments in ["--frames 0", "--scale 0", "--scale x", "bench --soak --minutes 0", "--nonsense"] {
+            assert!(parse(arguments).is_err(), "{arguments}");
+        }
+    }
 }

@@ -1,6 +1,10 @@
-//! `awing quantize`: a landmark model whose products are done in bytes, or one in half precision again.
+//! `awing quantize`: a landmark model in int8, or back in half precision.
+//!
+//! In: a model, and faces to calibrate and to measure it with. Out: the new model file, and a table of error, size and time
+//! before and after. Nothing is written if it fails.
 
-use super::bench::Spread;
+use super::measure::Spread;
+use super::parse::named_if;
 use crate::runtime::engine::{Engine, EngineOptions, Landmarker, Outputs, Precision};
 use crate::runtime::model::{Kind, Model, WeightFormat};
 use crate::runtime::simd::Isa;
@@ -18,13 +22,13 @@ pub(super) struct QuantizeArguments {
     /// The landmark model
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// What the weights become
-    #[arg(long, value_enum)]
-    to: Target,
-    /// Annotated faces: int8 is made for what the layers' numbers reach on them
+    /// The new precision
+    #[arg(long, value_parser = named_if::<Precision>(|precision| precision != Precision::F32))]
+    to: Precision,
+    /// Annotated faces on which the ranges of the layers' inputs are measured, for int8
     #[arg(long, value_name = "FILE.jsonl")]
     calibrate: PathBuf,
-    /// How many of them are used, evenly spread
+    /// How many of them to use, evenly spread
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
     faces: u64,
     /// Annotated faces to measure the error on, before and after [default: those to calibrate with]
@@ -35,18 +39,10 @@ pub(super) struct QuantizeArguments {
     out: PathBuf,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Target {
-    /// Half precision, as training writes it.
-    F16,
-    /// Bytes in the products behind depthwise convolutions, half precision elsewhere.
-    Int8,
-}
-
-/// The models are timed in turn, so many times each ...
+/// The models are timed in turn, this many times each ...
 const ROUNDS: usize = 6;
-/// ... with so many runs of the network, because one model's weights drive the others' out of the caches.
-const RUNS_A_ROUND: usize = 60;
+/// ... with this many runs of the network, because one model's weights drive the others' out of the caches.
+const RUNS_PER_ROUND: usize = 60;
 
 pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
     let model = Model::load(&arguments.model)?;
@@ -54,12 +50,13 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
         bail!("{} is a detector: only landmark models are quantized", arguments.model.display());
     }
     let faces = data::open(&arguments.calibrate, Format::Auto, Split::Test)?;
-    let (precision, quantized) = match arguments.to {
-        Target::F16 => (Precision::F16, model.clone().with_quantization(None)?),
-        Target::Int8 => (Precision::Int8, quantize(&model, &crops(&model, &faces, arguments.faces as usize)?)?),
+    let precision = arguments.to;
+    let quantized = match precision {
+        Precision::Int8 => quantize(&model, &crops(&model, &faces, arguments.faces as usize)?)?,
+        _ => model.clone().with_quantization(None)?,
     };
     let bytes = quantized.to_bytes(WeightFormat::F16)?;
-    // What is measured is what is written.
+    // The file is measured, not the model before it was rounded.
     let quantized = Model::from_bytes(&bytes)?;
     let faces = match &arguments.validation {
         Some(path) => data::open(path, Format::Auto, Split::Test)?,
@@ -86,7 +83,7 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
         single / now
     );
     if precision == Precision::Int8 && !Isa::active().has_bytes() {
-        println!("This core has no AVX512-VNNI and AVX512-BF16: it computes in f16, which int8 files allow, too.");
+        println!("This CPU has no AVX512-VNNI and AVX512-BF16: int8 models run in f16 on it.");
     }
     Ok(())
 }
@@ -129,7 +126,7 @@ fn times_ms<const N: usize>(models: &[(&Model, Precision); N]) -> Result<[f32; N
     let mut times = vec![Vec::new(); N];
     for _ in 0..ROUNDS {
         for (engine, times) in engines.iter_mut().zip(&mut times) {
-            for _ in 0..RUNS_A_ROUND {
+            for _ in 0..RUNS_PER_ROUND {
                 let start = Instant::now();
                 engine.run();
                 times.push(start.elapsed().as_secs_f32() * 1000.0);

@@ -1,8 +1,12 @@
-//! `awing train`: a recipe and data in, a model file out.
+//! `awing train`: a recipe and data sets in, a model file out.
+//!
+//! Out, besides: the log, the curve and the checkpoint in the same folder, progress on standard error. Ctrl-C and --minutes
+//! stop it with a checkpoint, from which --resume continues.
 
-use super::args::{minutes, positive};
 use super::device::DeviceChoice;
-use super::{interrupt, say};
+use super::interrupt;
+use super::parse::{minutes, positive};
+use crate::program::console::say;
 use crate::runtime::model::{Kind, Model};
 use crate::train::data::{LandmarkTask, Sample, Split, Task, read_faces};
 use crate::train::detector::{DetectorTask, DetectorValidator, Photograph, read_photographs};
@@ -12,41 +16,42 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
-pub struct TrainArguments {
-    /// Annotated faces to train on; may be given several times.
+pub(super) struct TrainArguments {
+    /// Annotated faces to train on; may be given several times
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     data: Vec<PathBuf>,
-    /// Annotated faces to validate on; may be given several times.
+    /// Annotated faces to validate on; may be given several times
     #[arg(long, num_args = 1.., value_name = "FILE")]
     validation: Vec<PathBuf>,
-    /// How to train (see recipes/).
+    /// The recipe (see recipes/)
     #[arg(long, value_name = "FILE.toml")]
     recipe: PathBuf,
-    /// Folder for the model, the log, the curve and the checkpoint.
+    /// Folder for the model, the log, the curve and the checkpoint
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Go on with the training in --out.
+    /// Continue the training in --out
     #[arg(long)]
     resume: bool,
-    /// Start from the weights of this model instead of random ones; a training that goes on has weights of its own.
+    /// Start from the weights of this model instead of random ones; ignored when a training is continued
     #[arg(long, value_name = "MODEL")]
     start_from: Option<PathBuf>,
-    /// Where to compute.
+    /// Where to compute
     #[arg(long, value_enum, default_value = "auto")]
     device: DeviceChoice,
-    /// Threads for the network; the loader has one more of its own.
+    /// Number of threads for the network; the loader has one of its own [default: one per core]
     #[arg(long, value_name = "N", value_parser = positive)]
     threads: Option<usize>,
-    /// Stop after so many minutes, with a checkpoint.
+    /// Stop after this many minutes, with a checkpoint
     #[arg(long, value_name = "M", value_parser = minutes)]
     minutes: Option<f64>,
 }
 
-/// Between two lines of progress where there is no terminal to draw a bar in.
-const BETWEEN_LINES: Duration = Duration::from_secs(30);
+/// How often a line of progress is printed where there is no terminal to draw a bar in.
+const LINE_INTERVAL: Duration = Duration::from_secs(30);
 
 fn describe(p: &Progress) -> String {
     let validation = p.validation.map(|v| format!(", validation {v:.3}")).unwrap_or_default();
@@ -55,7 +60,7 @@ fn describe(p: &Progress) -> String {
     format!("step {step} of {steps}, {images_per_second:.0} images/s, loss {loss:.4}{validation}, {left} left")
 }
 
-pub fn run(arguments: TrainArguments) -> Result<()> {
+pub(super) fn run(arguments: TrainArguments) -> Result<()> {
     let recipe = Recipe::load(&arguments.recipe)?;
     let read = |paths: &[PathBuf], split: Split| -> Result<Vec<Sample>> {
         let mut samples = Vec::new();
@@ -99,14 +104,16 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
         }
     };
     let limit = arguments.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
-    let answer = "\nstopping with a checkpoint after this step (Ctrl-C again: at once, without one)";
-    let stop = interrupt::listen_and_answer(Some(answer))?;
     let mut options = TrainOptions::new(&arguments.out);
+    let stop = options.stop.clone();
+    interrupt::on_interrupt(move || {
+        stop.store(true, Ordering::Relaxed);
+        say("\nstopping with a checkpoint after this step (Ctrl-C again: at once, without one)");
+    })?;
     options.resume = arguments.resume;
     options.device = arguments.device.open()?;
     options.threads = arguments.threads.unwrap_or(options.threads);
     options.limit = limit;
-    options.stop = stop;
     let mut trainer = Trainer::new(recipe, task, options)?;
     if let Some(path) = &arguments.start_from
         && trainer.step() == 0
@@ -117,7 +124,7 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     let mut last_line: Option<Instant> = None;
     let ending = trainer.run(validator.as_deref_mut().map(|v| v as &mut dyn Validator), |p| {
         if bar.is_hidden() {
-            if last_line.is_none_or(|last| last.elapsed() >= BETWEEN_LINES) {
+            if last_line.is_none_or(|last| last.elapsed() >= LINE_INTERVAL) {
                 say(&describe(p));
                 last_line = Some(Instant::now());
             }
@@ -131,7 +138,7 @@ pub fn run(arguments: TrainArguments) -> Result<()> {
     let model = arguments.out.join("model.safetensors");
     match ending {
         Ending::Finished => println!("trained: {}", model.display()),
-        Ending::Paused => println!("paused; go on with --resume. The model so far: {}", model.display()),
+        Ending::Paused => println!("stopped; continue with --resume. Latest model: {}", model.display()),
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ pub(super) struct Ink {
 
 /// An end of a stroke.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct End {
+pub(super) struct StrokeEnd {
     pub at: Point<CanvasSpace>,
     /// 0..=1.
     pub opacity: f32,
@@ -46,7 +46,7 @@ impl Ink {
     }
 
     /// A stroke `thickness` pixels wide with round ends and a rim of `rim` pixels. Both ends at one place are a dot.
-    pub(super) fn stroke(&mut self, from: End, to: End, thickness: f32, rim: f32) {
+    pub(super) fn stroke(&mut self, from: StrokeEnd, to: StrokeEnd, thickness: f32, rim: f32) {
         let (a, b) = (from.at, to.at);
         if ![a.x, a.y, b.x, b.y].iter().all(|v| v.abs() < FAR) {
             return;
@@ -107,8 +107,8 @@ fn range(from: f32, to: f32, count: usize) -> std::ops::Range<usize> {
 mod tests {
     use super::*;
 
-    fn end(x: f32, y: f32, opacity: f32) -> End {
-        End { at: Point::new(x, y), opacity }
+    fn end(x: f32, y: f32, opacity: f32) -> StrokeEnd {
+        StrokeEnd { at: Point::new(x, y), opacity }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! window.
 //!
 //! In: frames and faces in their pixels. Out: a canvas as large as the window, or as a picture that is saved, with
-//! everything drawn in its own pixels; keys as [`Command`]s. Only opening and feeding the window can fail
+//! everything drawn in its own pixels; keys as [`WindowCommand`]s. Only opening and feeding the window can fail
 //! ([`ViewError`]).
 
 mod canvas;
@@ -19,7 +19,7 @@ pub use network_view::{NetworkLayers, NetworkView, NetworkViewer, draw_insets, d
 pub use overlay::{Layers, Overlay};
 pub use sheet::sheet;
 #[cfg(feature = "window")]
-pub use window::{Command, KEYS, Window, on_display_lost};
+pub use window::{KEYS, Window, WindowCommand, on_display_lost};
 
 /// What can go wrong with the window.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@
 //! fails.
 
 use super::canvas::Placement;
-use super::ink::{End, Ink};
+use super::ink::{Ink, StrokeEnd};
 use super::panel;
 use crate::runtime::geometry::{CanvasSpace, FrameSpace, Point, Rect};
 use crate::runtime::image::Frame;
@@ -37,7 +37,7 @@ pub struct Overlay {
     /// 2 for a screen with twice as many pixels for the same size.
     pub scale: f32,
     ink: Ink,
-    places: Vec<End>,
+    places: Vec<StrokeEnd>,
 }
 
 /// Line width over the face's longer side ...
@@ -91,7 +91,7 @@ impl Overlay {
         self.places.clear();
         self.places.extend(face.landmarks.iter().map(|landmark| {
             let opacity = FAINTEST + (1.0 - FAINTEST) * landmark.confidence.clamp(0.0, 1.0);
-            End { at: placement.canvas_from_frame(landmark.point), opacity }
+            StrokeEnd { at: placement.canvas_from_frame(landmark.point), opacity }
         }));
         if self.layers.curves {
             for curve in curves_of(self.places.len()) {
@@ -112,7 +112,7 @@ impl Overlay {
             for (x, y, dx, dy) in
                 [(left, top, arm, arm), (right, top, -arm, arm), (left, bottom, arm, -arm), (right, bottom, -arm, -arm)]
             {
-                let end = |x: f32, y: f32| End { at: Point::new(x, y), opacity: BOX_OPACITY };
+                let end = |x: f32, y: f32| StrokeEnd { at: Point::new(x, y), opacity: BOX_OPACITY };
                 self.ink.stroke(end(x + dx, y), end(x, y), line, rim);
                 self.ink.stroke(end(x, y), end(x, y + dy), line, rim);
             }
@@ -145,9 +145,9 @@ fn curves_of(points: usize) -> &'static [Curve] {
 }
 
 /// A cubic through the points of the curve (Catmull-Rom), in short pieces; corners stay corners.
-fn smooth(curve: &Curve, places: &[End], mut piece: impl FnMut(End, End)) {
+fn smooth(curve: &Curve, places: &[StrokeEnd], mut piece: impl FnMut(StrokeEnd, StrokeEnd)) {
     let count = curve.points.len();
-    let at = |i: isize| -> Option<End> {
+    let at = |i: isize| -> Option<StrokeEnd> {
         let index = if curve.closed {
             i.rem_euclid(count as isize) as usize
         } else {
@@ -169,7 +169,7 @@ fn smooth(curve: &Curve, places: &[End], mut piece: impl FnMut(End, End)) {
         let mut last = from;
         for k in 1..=pieces {
             let t = k as f32 / pieces as f32;
-            let next = End {
+            let next = StrokeEnd {
                 at: Point::new(
                     hermite(t, from.at.x, to.at.x, start.0, end.0),
                     hermite(t, from.at.y, to.at.y, start.1, end.1),
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_curve_goes_through_its_points_and_keeps_its_corners() {
-        let place = |x: f32, y: f32| End { at: Point::new(x, y), opacity: 1.0 };
+        let place = |x: f32, y: f32| StrokeEnd { at: Point::new(x, y), opacity: 1.0 };
         let places = [place(0.0, 0.0), place(30.0, 20.0), place(60.0, 0.0), place(30.0, -20.0)];
         let curve = Curve { name: "an eye", points: &[0, 1, 2, 3], closed: true };
         let mut pieces = Vec::new();

@@ -33,12 +33,12 @@ pub const RECORDING: [u8; 3] = [255, 96, 88];
 
 /// A line of a panel.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct TextLine {
     pub text: String,
     pub color: [u8; 3],
 }
 
-impl Line {
+impl TextLine {
     pub fn new(color: [u8; 3], text: impl Into<String>) -> Self {
         Self { text: text.into(), color }
     }
@@ -60,15 +60,15 @@ pub fn text_size(canvas: &Frame, scale: f32) -> f32 {
 }
 
 /// Draws lines of text, the first one uppermost; what is too long for the canvas goes on in the next line.
-pub fn lines(canvas: &mut Frame, place: Place, size: f32, lines: &[Line]) {
+pub fn lines(canvas: &mut Frame, place: Place, size: f32, lines: &[TextLine]) {
     let room = canvas.width() as f32 - 2.0 * (MARGIN + PADDING) * size;
-    let wrapped: Vec<Line> = lines.iter().flat_map(|line| wrap(line, size, room)).collect();
-    let rows: Vec<[&Line; 1]> = wrapped.iter().map(|line| [line]).collect();
+    let wrapped: Vec<TextLine> = lines.iter().flat_map(|line| wrap(line, size, room)).collect();
+    let rows: Vec<[&TextLine; 1]> = wrapped.iter().map(|line| [line]).collect();
     table(canvas, place, size, &rows);
 }
 
 /// A line in pieces that are no wider than `room`, as far as it has spaces to break it at.
-fn wrap(line: &Line, size: f32, room: f32) -> Vec<Line> {
+fn wrap(line: &TextLine, size: f32, room: f32) -> Vec<TextLine> {
     let mut pieces: Vec<String> = Vec::new();
     for word in line.text.split(' ') {
         match pieces.last_mut() {
@@ -76,11 +76,11 @@ fn wrap(line: &Line, size: f32, room: f32) -> Vec<Line> {
             _ => pieces.push(word.to_owned()),
         }
     }
-    pieces.into_iter().map(|piece| Line::new(line.color, piece)).collect()
+    pieces.into_iter().map(|piece| TextLine::new(line.color, piece)).collect()
 }
 
 /// Draws rows of text whose columns are aligned.
-pub fn table<const COLUMNS: usize>(canvas: &mut Frame, place: Place, size: f32, rows: &[[&Line; COLUMNS]]) {
+pub fn table<const COLUMNS: usize>(canvas: &mut Frame, place: Place, size: f32, rows: &[[&TextLine; COLUMNS]]) {
     if rows.is_empty() || canvas.width() == 0 || canvas.height() == 0 {
         return;
     }
@@ -149,7 +149,7 @@ mod tests {
     fn contrast(background: u8) -> f32 {
         let mut canvas = Frame::filled(640, 480, [background; 3]);
         let size = text_size(&canvas, 1.0);
-        lines(&mut canvas, Place::UpperLeft, size, &[Line::new(PLAIN, "IIIIII"), Line::new(PLAIN, "IIIIII")]);
+        lines(&mut canvas, Place::UpperLeft, size, &[TextLine::new(PLAIN, "IIIIII"), TextLine::new(PLAIN, "IIIIII")]);
         let inside: Vec<f32> = (0..60)
             .flat_map(|y| (12..40).map(move |x| (y, x)))
             .map(|(y, x)| f32::from(canvas.rgb()[(y * 640 + x) * 3]))
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_panel_fits_on_any_canvas() {
-        let row = [Line::new(PLAIN, "a key"), Line::new(PLAIN, "what it does, at some length")];
+        let row = [TextLine::new(PLAIN, "a key"), TextLine::new(PLAIN, "what it does, at some length")];
         let rows = vec![[&row[0], &row[1]]; 18];
         for (width, height) in [(320, 240), (160, 1000), (1920, 100), (3, 3), (1, 1), (0, 0)] {
             for place in [Place::UpperLeft, Place::LowerLeft, Place::Middle] {
@@ -185,13 +185,13 @@ mod tests {
 
     #[test]
     fn a_long_line_goes_on_in_the_next() {
-        let line = Line::new(ALARM, "you may not use /dev/video0; if your user is not in the group, say so");
+        let line = TextLine::new(ALARM, "you may not use /dev/video0; if your user is not in the group, say so");
         let pieces = wrap(&line, 16.0, 200.0);
         assert!(pieces.len() > 2 && pieces.iter().all(|piece| text::width(&piece.text, 16.0) <= 200.0), "{pieces:?}");
         let texts: Vec<&str> = pieces.iter().map(|piece| piece.text.as_str()).collect();
         assert_eq!(texts.join(" "), line.text);
         assert_eq!(wrap(&line, 16.0, 1e4), [line]);
-        assert_eq!(wrap(&Line::new(PLAIN, "unbreakable"), 16.0, 1.0).len(), 1);
+        assert_eq!(wrap(&TextLine::new(PLAIN, "unbreakable"), 16.0, 1.0).len(), 1);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The live window.
 //!
-//! In: canvases of the window's size. Out: what the person wants ([`Command`]). Without a display opening is an error,
+//! In: canvases of the window's size. Out: what the person wants ([`WindowCommand`]). Without a display opening is an error,
 //! never a panic; [`on_display_lost`] is for a display that goes away while the window is open.
 
 use super::ViewError;
@@ -21,11 +21,11 @@ const RESTORE_EVERY: Duration = Duration::from_millis(100);
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum WindowCommand {
     Quit,
     Help,
     /// The panel of figures.
-    Information,
+    Figures,
     /// Dots on the landmarks.
     Points,
     Curves,
@@ -48,7 +48,7 @@ pub enum Command {
     /// So many faces at most.
     Faces(usize),
     NextCamera,
-    /// The network's next arithmetic.
+    /// The next precision of the landmark network.
     Precision,
 }
 
@@ -56,42 +56,42 @@ pub enum Command {
 #[derive(Clone, Copy, Debug)]
 pub struct KeyBinding {
     key: Key,
-    pub command: Command,
+    pub command: WindowCommand,
     pub name: &'static str,
     pub action: &'static str,
 }
 
-const fn bind(key: Key, command: Command, name: &'static str, action: &'static str) -> KeyBinding {
+const fn bind(key: Key, command: WindowCommand, name: &'static str, action: &'static str) -> KeyBinding {
     KeyBinding { key, command, name, action }
 }
 
 /// All keys but the digits, in the order in which help lists them.
 pub const KEYS: [KeyBinding; 17] = [
-    bind(Key::H, Command::Help, "H", "this help"),
-    bind(Key::I, Command::Information, "I", "frame rate and times"),
-    bind(Key::L, Command::Points, "L", "landmarks"),
-    bind(Key::C, Command::Curves, "C", "curves"),
-    bind(Key::B, Command::Boxes, "B", "box and number"),
-    bind(Key::T, Command::Heatmaps, "T", "heatmaps"),
-    bind(Key::E, Command::Boundary, "E", "boundary map (edges)"),
-    bind(Key::X, Command::Crop, "X", "the network's input"),
-    bind(Key::M, Command::Mirror, "M", "mirror"),
-    bind(Key::S, Command::Smoothing, "S", "smoothing"),
-    bind(Key::F, Command::Freeze, "F", "freeze the picture"),
-    bind(Key::P, Command::Snapshot, "P", "save picture and landmarks"),
-    bind(Key::R, Command::Record, "R", "record video and landmarks"),
-    bind(Key::N, Command::NextCamera, "N", "next camera"),
-    bind(Key::A, Command::Precision, "A", "arithmetic"),
-    bind(Key::Key1, Command::Faces(1), "1-9", "faces at most"),
-    bind(Key::Q, Command::Quit, "Q, Esc", "quit"),
+    bind(Key::H, WindowCommand::Help, "H", "this help"),
+    bind(Key::I, WindowCommand::Figures, "I", "frame rate and times"),
+    bind(Key::L, WindowCommand::Points, "L", "landmarks"),
+    bind(Key::C, WindowCommand::Curves, "C", "curves"),
+    bind(Key::B, WindowCommand::Boxes, "B", "box and number"),
+    bind(Key::T, WindowCommand::Heatmaps, "T", "heatmaps"),
+    bind(Key::E, WindowCommand::Boundary, "E", "boundary map (edges)"),
+    bind(Key::X, WindowCommand::Crop, "X", "the network's input"),
+    bind(Key::M, WindowCommand::Mirror, "M", "mirror"),
+    bind(Key::S, WindowCommand::Smoothing, "S", "smoothing"),
+    bind(Key::F, WindowCommand::Freeze, "F", "freeze the picture"),
+    bind(Key::P, WindowCommand::Snapshot, "P", "save picture and landmarks"),
+    bind(Key::R, WindowCommand::Record, "R", "record video and landmarks"),
+    bind(Key::N, WindowCommand::NextCamera, "N", "next camera"),
+    bind(Key::A, WindowCommand::Precision, "A", "precision"),
+    bind(Key::Key1, WindowCommand::Faces(1), "1-9", "maximum faces"),
+    bind(Key::Q, WindowCommand::Quit, "Q, Esc", "quit"),
 ];
 
 const DIGITS: [Key; 9] =
     [Key::Key1, Key::Key2, Key::Key3, Key::Key4, Key::Key5, Key::Key6, Key::Key7, Key::Key8, Key::Key9];
 
-fn command_of(key: Key) -> Option<Command> {
+fn command_of(key: Key) -> Option<WindowCommand> {
     let key = if key == Key::Escape { Key::Q } else { key };
-    let digit = DIGITS.iter().position(|k| *k == key).map(|i| Command::Faces(i + 1));
+    let digit = DIGITS.iter().position(|k| *k == key).map(|i| WindowCommand::Faces(i + 1));
     digit.or_else(|| KEYS.iter().find(|binding| binding.key == key).map(|binding| binding.command))
 }
 
@@ -210,9 +210,9 @@ impl Window {
     }
 
     /// What was asked for since the last call.
-    pub fn commands(&mut self) -> Vec<Command> {
+    pub fn commands(&mut self) -> Vec<WindowCommand> {
         let pressed = std::mem::take(&mut self.keyboard.lock().unwrap_or_else(PoisonError::into_inner).pressed);
-        let closed = (!self.window.is_open()).then_some(Command::Quit);
+        let closed = (!self.window.is_open()).then_some(WindowCommand::Quit);
         closed.into_iter().chain(pressed.into_iter().filter_map(command_of)).collect()
     }
 }
@@ -343,7 +343,7 @@ mod tests {
             assert_eq!(command_of(binding.key), Some(binding.command));
             assert!(KEYS[..i].iter().all(|other| other.key != binding.key), "{}", binding.name);
         }
-        assert_eq!(command_of(Key::Key9), Some(Command::Faces(9)));
+        assert_eq!(command_of(Key::Key9), Some(WindowCommand::Faces(9)));
         assert_eq!(command_of(Key::F12), None);
     }
 

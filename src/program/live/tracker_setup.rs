@@ -1,4 +1,4 @@
-//! Everything a tracker is made from: its options, the model files, and the GPU that runs the landmark network.
+//! What a tracker is made from: its options, the model files, and the GPU that runs the landmark network.
 
 use crate::runtime::model::{Model, ModelError};
 use crate::runtime::track::{Models, Tracker, TrackerOptions};
@@ -6,20 +6,23 @@ use crate::train::gpu::{Gpu, GpuKind};
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// What `--model`, `--detector`, `--device` and the tracker's own options say.
+/// What `--model`, `--detector`, `--device` and the options of the tracker say.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TrackerSetup {
     pub options: TrackerOptions,
-    /// The landmark model's file; `None`: the model that comes with the program.
+    /// The landmark model's file; `None`: the built-in one.
     pub model: Option<PathBuf>,
-    /// The detector's file; `None`: the one that comes with the program.
+    /// The detector's file; `None`: the built-in one.
     pub detector: Option<PathBuf>,
     /// The GPU for the landmark network; `None`: the CPU. The detector always runs on the CPU.
     pub gpu: Option<GpuKind>,
 }
 
 impl TrackerSetup {
-    /// Loads the models and makes them ready.
+    /// Loads the models and compiles them.
+    ///
+    /// # Errors
+    /// If a model can't be loaded or the GPU not used.
     pub fn tracker(&self) -> Result<Tracker> {
         let mut models = Models::bundled()?;
         if let Some(path) = &self.model {
@@ -35,7 +38,10 @@ impl TrackerSetup {
         })
     }
 
-    /// The landmark model and what to call it.
+    /// The landmark model and its name in a report.
+    ///
+    /// # Errors
+    /// If it can't be loaded.
     pub fn landmark_model(&self) -> Result<(String, Model), ModelError> {
         Ok(match &self.model {
             Some(path) => (path.display().to_string(), Model::load(path)?),

@@ -1,12 +1,11 @@
 //! Pictures and recordings that a person takes with a key.
 //!
-//! In: what is seen. Out: `awing-0001.png` with `awing-0001.json` beside it, or `awing-0002.mp4` with
-//! `awing-0002.jsonl`, in the folder that awing runs in; the number is one that no such file has yet, so nothing is
-//! ever overwritten. Pictures are not mirrored, so that the positions in the lines of JSON are those of the picture's
-//! pixels.
+//! In: tracked frames. Out: `awing-0001.png` with `awing-0001.json` beside it, or `awing-0002.mp4` with
+//! `awing-0002.jsonl`, in the current folder; the number is one that no such file has yet, so nothing is ever
+//! overwritten. Pictures are not mirrored, so positions in the lines of JSON are pixels of the picture.
 
+use super::frame::TrackedFrame;
 use super::json::JsonLines;
-use super::live::Seen;
 use super::painter::Painter;
 use super::recording::Recording;
 use crate::program::capture::Recorder;
@@ -17,18 +16,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Pictures and recordings that one folder can hold.
-const MOST: u32 = 9999;
-/// Endings of what is taken, finished or not.
+/// The highest number, and so the most pictures and recordings that one folder can hold.
+const MAX_NUMBER: u32 = 9999;
+/// Endings of the files that are written, finished or not.
 const ENDINGS: [&str; 5] = ["png", "json", "mp4", "part.mp4", "jsonl"];
 
-/// Saves what is seen with these things drawn in, and the landmarks beside it; returns the picture's name.
+/// Saves a frame with these layers drawn in, and its landmarks beside it; returns the picture's name.
 ///
 /// # Errors
 /// If the folder can't be written to.
 #[cfg(feature = "window")]
-pub(super) fn take_picture(seen: &Seen, layers: Layers) -> Result<PathBuf> {
-    let Seen { frame, faces, time_s, times, .. } = seen;
+pub(super) fn take_picture(tracked: &TrackedFrame, layers: Layers) -> Result<PathBuf> {
+    let TrackedFrame { frame, faces, time_s, times, .. } = tracked;
     if frame.width() == 0 {
         bail!("there is no picture to save yet");
     }
@@ -36,14 +35,14 @@ pub(super) fn take_picture(seen: &Seen, layers: Layers) -> Result<PathBuf> {
     let picture = landmarks.with_extension("png");
     let saved = painter(layers).paint_frame(frame, faces).save(&picture).map_err(Into::into);
     saved.and_then(|()| JsonLines::create(&landmarks)?.write(*time_s, faces, times)).inspect_err(|_| {
-        // Half a pair is of no use; that it can't be removed changes nothing.
+        // One file without the other is of no use.
         let _ = fs::remove_file(&landmarks);
         let _ = fs::remove_file(&picture);
     })?;
     Ok(picture)
 }
 
-/// A recording that is going on.
+/// A recording that a key started.
 pub(super) struct Take {
     video: PathBuf,
     recording: Recording,
@@ -53,7 +52,7 @@ pub(super) struct Take {
 }
 
 impl Take {
-    /// Begins a recording with these things drawn in.
+    /// Starts a recording with these layers drawn in.
     ///
     /// # Errors
     /// If there is no `ffmpeg`, or the folder can't be written to.
@@ -74,33 +73,34 @@ impl Take {
         }
     }
 
-    /// Adds what is seen; the video leaves it out if it has no room and may not wait.
+    /// Adds a frame; the video skips it if it has no room and may not wait.
     ///
     /// # Errors
     /// If it can't be written.
-    pub(super) fn add(&mut self, seen: &Seen, may_wait: impl Fn() -> bool) -> Result<()> {
-        self.lines.write(seen.time_s, &seen.faces, &seen.times)?;
-        self.recording.add(seen, may_wait)
+    pub(super) fn add(&mut self, frame: &TrackedFrame, may_wait: impl Fn() -> bool) -> Result<()> {
+        self.lines.write(frame.time_s, &frame.faces, &frame.times)?;
+        self.recording.add(frame, may_wait)
     }
 
     pub(super) fn since(&self) -> Instant {
         self.since
     }
 
-    /// Nothing more is to come: the video is ended, which takes a while.
+    /// Starts to finish the video, which takes a while.
     pub(super) fn close(&mut self) {
         self.recording.close();
     }
 
-    /// Whether the video is ended, or failed.
-    pub(super) fn is_over(&self) -> bool {
-        self.recording.is_over()
+    /// Whether the video is finished, or has failed.
+    pub(super) fn is_finished(&self) -> bool {
+        self.recording.is_finished()
     }
 
-    /// Waits for the end of the video and says what it is; while it `is_urgent`, no longer than the encoder goes on.
+    /// Waits until the video is finished; the text names it. While it `is_urgent`, it waits only as long as the encoder
+    /// keeps taking frames.
     ///
     /// # Errors
-    /// If the video can't be ended.
+    /// If the video can't be finished.
     pub(super) fn finish(self, is_urgent: &dyn Fn() -> bool) -> Result<String> {
         let recorded = self.recording.finish(is_urgent)?;
         if !recorded.is_saved {
@@ -117,9 +117,9 @@ fn painter(layers: Layers) -> Painter {
     painter
 }
 
-/// Creates an empty file with a number that nothing taken in this folder has.
+/// Creates an empty file with a number that no take in this folder has.
 fn claim(folder: &Path, ending: &str) -> Result<PathBuf> {
-    for number in 1..=MOST {
+    for number in 1..=MAX_NUMBER {
         let stem = folder.join(format!("awing-{number:04}"));
         if ENDINGS.iter().any(|ending| stem.with_extension(ending).exists()) {
             continue;
@@ -127,15 +127,15 @@ fn claim(folder: &Path, ending: &str) -> Result<PathBuf> {
         let path = stem.with_extension(ending);
         match File::create_new(&path) {
             Ok(_) => return Ok(path),
-            // Another awing was faster.
+            // Another process has just created it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => {
-                let advice = "start awing in a folder that you may write to";
+                let advice = "start awing in a writable folder";
                 return Err(error).with_context(|| format!("cannot write {}: {advice}", path.display()));
             }
         }
     }
-    bail!("there are {MOST} pictures and recordings in this folder: move them away")
+    bail!("this folder already holds {MAX_NUMBER} pictures and recordings: move some away")
 }
 
 #[cfg(test)]

@@ -1,23 +1,22 @@
 //! `awing bench`: how long every stage takes, on the frames of a source.
 //!
-//! In: the source and the tracker's options. Out, on standard output: median and 95th percentile of every stage in
-//! milliseconds, frames a second, the time from the program's start to the first landmarks, and the peak of its memory;
-//! as a table or as one JSON object. Reading frames is not counted. With `--profile`, layers of the network instead
-//! ([`super::bench_profile`]).
+//! Out: median and 95th percentile of every stage in milliseconds, frames per second, the time from the program's start to
+//! the first landmarks, and the peak of its memory. Reading frames is not counted.
 
-use super::args::BenchArguments;
-use super::{bench_profile, interrupt};
-use crate::program::capture;
+use crate::program::capture::{self, CaptureOptions};
+use crate::program::cli::interrupt;
+use crate::program::cli::measure::{Spread, memory_mb};
+use crate::program::live::TrackerSetup;
 use crate::runtime::image::Frame;
+use crate::runtime::named::Named;
 use crate::runtime::track::StageTimes;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::Serialize;
-use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// The detector is also timed on every so-many-th frame; a tracker that has all its faces hardly runs it.
-const DETECTOR_EVERY: u64 = 10;
+/// The detector is also timed on its own, once in this many frames; a tracker that has all its faces hardly runs it.
+const DETECTOR_INTERVAL: u64 = 10;
 
 /// What was measured.
 #[derive(Serialize)]
@@ -40,46 +39,33 @@ struct Report {
     peak_memory_mb: Option<f64>,
 }
 
-/// In milliseconds.
-#[derive(Clone, Copy, Serialize)]
-pub(super) struct Spread {
-    pub median: f32,
-    pub p95: f32,
-}
-
-impl Spread {
-    pub(super) fn of(mut values: Vec<f32>) -> Option<Self> {
-        values.sort_by(f32::total_cmp);
-        let at = |share: f32| values.get((share * values.len().saturating_sub(1) as f32).round() as usize).copied();
-        Some(Self { median: at(0.5)?, p95: at(0.95)? })
-    }
-}
-
-/// Runs the command; `start` is when the program began.
-pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
-    if arguments.profile {
-        return bench_profile::run(arguments);
-    }
-    let stop = interrupt::listen()?;
-    let setup = arguments.tracker.setup();
-    let threads = setup.options.threads;
-    let wanted = Some(setup.options.faces).filter(|_| arguments.tracker.faces.is_some());
-    let input = arguments.input.as_deref().unwrap_or("demo");
-    let mut source = capture::open(input, &arguments.camera.options(wanted))?;
+/// Measures; `start` is when the program began. The text is the report.
+///
+/// # Errors
+/// If the source or a model can't be opened, or there is no frame.
+pub(super) fn run(
+    input: &str,
+    capture: &CaptureOptions,
+    setup: &TrackerSetup,
+    limit: u64,
+    as_json: bool,
+    start: Instant,
+) -> Result<String> {
+    let stop = interrupt::flag()?;
+    let mut source = capture::open(input, capture)?;
     let mut tracker = setup.tracker()?;
-
     let mut frame = Frame::default();
     let (mut frames, mut frames_with_faces, mut faces) = (0, 0, 0);
     let mut total_ms = 0.0;
     let mut first_landmarks_s = None;
     let mut followed: Vec<StageTimes> = Vec::new();
     let mut detector = Vec::new();
-    while frames < arguments.frames && !stop.load(Ordering::Relaxed) {
+    while frames < limit && !stop.load(Ordering::Relaxed) {
         let Some(time_s) = source.next(&mut frame)? else { break };
-        let seen = tracker.track_at(&frame, time_s)?.len();
+        let found = tracker.track_at(&frame, time_s)?.len();
         let times = tracker.timings();
-        faces += seen;
-        if seen > 0 {
+        faces += found;
+        if found > 0 {
             first_landmarks_s.get_or_insert_with(|| start.elapsed().as_secs_f64());
             frames_with_faces += 1;
             if times.detect_ms == 0.0 {
@@ -87,7 +73,7 @@ pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
             }
         }
         total_ms += f64::from(times.total_ms);
-        if frames % DETECTOR_EVERY == 0 {
+        if frames % DETECTOR_INTERVAL == 0 {
             let start = Instant::now();
             tracker.detect(&frame)?;
             detector.push(start.elapsed().as_secs_f32() * 1000.0);
@@ -110,8 +96,8 @@ pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
         input: source.describe(),
         width: frame.width(),
         height: frame.height(),
-        precision: arguments.tracker.precision.name(),
-        threads,
+        precision: setup.options.precision.name(),
+        threads: setup.options.threads,
         frames,
         frames_with_faces,
         faces: faces as f64 / frames as f64,
@@ -120,13 +106,12 @@ pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
         first_landmarks_s,
         peak_memory_mb: memory_mb("VmHWM"),
     };
-    let text = if arguments.json { json(&report)? } else { table(&report) };
-    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+    if as_json { json(&report) } else { Ok(table(&report)) }
 }
 
 fn json(report: &Report) -> Result<String> {
     let mut value = serde_json::to_value(report)?;
-    // An object is easier to read by a program than pairs.
+    // Programs read an object more easily than pairs.
     let ms = report.ms.iter().map(|(name, spread)| Ok((name.replace(' ', "_"), serde_json::to_value(spread)?)));
     value["ms"] = serde_json::Value::Object(ms.collect::<Result<_>>()?);
     Ok(format!("{value}\n"))
@@ -154,15 +139,6 @@ fn table(report: &Report) -> String {
     text
 }
 
-/// What the system says under `key` (`VmHWM`: the most memory that the process ever held, `VmRSS`: what it holds now), in
-/// megabytes, where it tells.
-pub(super) fn memory_mb(key: &str) -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-    let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024.0 / 1e6)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,13 +158,6 @@ mod tests {
             first_landmarks_s: Some(0.08),
             peak_memory_mb: None,
         }
-    }
-
-    #[test]
-    fn the_spread_is_median_and_95th_percentile() {
-        let spread = Spread::of((0..=100).rev().map(|v| v as f32).collect()).unwrap();
-        assert_eq!((spread.median, spread.p95), (50.0, 95.0));
-        assert!(Spread::of(Vec::new()).is_none());
     }
 
     #[test]
@@ -212,12 +181,5 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn linux_tells_the_memory() {
-        let (now, most) = (memory_mb("VmRSS").unwrap(), memory_mb("VmHWM").unwrap());
-        assert!(1.0 < now && now <= most);
     }
 }

@@ -4,7 +4,7 @@
 //! `{"frame": 0, "time_s": 0.033, "faces": [{"id": 1, "score": 0.98, "box": [x, y, w, h], "landmarks": [[x, y], ...],
 //! "confidence": [...]}], "ms": {"detect": 0.0, "landmarks": 0.9, "total": 1.1}}`; positions in pixels of the frame,
 //! (0, 0) the centre of its first pixel. Every line is written at once and as a whole, so that another program can read
-//! along, also from a pipe with a name.
+//! along, also through a named pipe.
 
 use crate::runtime::track::{Face, StageTimes};
 use anyhow::{Context, Result};
@@ -44,7 +44,7 @@ impl JsonLines {
     pub(super) fn write(&mut self, time_s: f64, faces: &[Face], times: &StageTimes) -> Result<()> {
         self.line.clear();
         let Self { line, frame, .. } = self;
-        writeln!(line, "{}", Line { frame: *frame, time_s, faces, times }).expect("text can be written to memory");
+        writeln!(line, "{}", JsonLine { frame: *frame, time_s, faces, times }).expect("text can be written to memory");
         self.frame += 1;
         self.out
             .write_all(self.line.as_bytes())
@@ -53,14 +53,14 @@ impl JsonLines {
     }
 }
 
-struct Line<'a> {
+struct JsonLine<'a> {
     frame: u64,
     time_s: f64,
     faces: &'a [Face],
     times: &'a StageTimes,
 }
 
-impl Display for Line<'_> {
+impl Display for JsonLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { frame, time_s, faces, times } = self;
         write!(f, "{{\"frame\": {frame}, \"time_s\": {}, \"faces\": ", Number(*time_s, 3))?;
@@ -99,7 +99,7 @@ fn list<T>(
     f.write_char(']')
 }
 
-/// A number with so many decimals; `null`, where JSON has no word for it.
+/// A number with this many decimals; `null` if it is not finite, which JSON can't express.
 struct Number(f64, usize);
 
 impl Display for Number {
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_line_reads_as_documented() {
         let times = StageTimes { landmarks_ms: 0.9, total_ms: 1.1, ..StageTimes::default() };
-        let line = Line { frame: 0, time_s: 1.0 / 30.0, faces: &[face()], times: &times }.to_string();
+        let line = JsonLine { frame: 0, time_s: 1.0 / 30.0, faces: &[face()], times: &times }.to_string();
         assert_eq!(
             line,
             "{\"frame\": 0, \"time_s\": 0.033, \"faces\": [{\"id\": 3, \"score\": 0.980, \

@@ -1,23 +1,23 @@
 //! `awing bench --profile`: how long every layer of a network takes.
 //!
-//! In: a model, of landmarks or a detector. Out, on standard output: the median of every step of the compiled plan, what
-//! share of the whole that is and how many multiplications and additions it does in the time, then median and 95th
-//! percentile of whole runs; as a table or as one JSON object. The picture is noise: the time does not depend on it.
+//! In: a model, of landmarks or a detector. Out: the median of every step of the compiled plan, its share of the whole and
+//! its multiplications and additions per second, then median and 95th percentile of whole runs. The picture is noise: the
+//! time does not depend on it.
 
-use super::args::BenchArguments;
-use super::bench::Spread;
-use super::interrupt;
+use crate::program::cli::interrupt;
+use crate::program::cli::measure::Spread;
+use crate::program::live::TrackerSetup;
 use crate::runtime::engine::{Engine, EngineOptions, Outputs, StepProfile};
 use crate::runtime::model::{Kind, Model};
+use crate::runtime::named::Named;
 use anyhow::{Context, Result, bail};
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
-use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// The layers are timed in at most so many runs.
-const PROFILED_RUNS: u64 = 200;
+/// The most runs in which the layers are timed.
+const MAX_PROFILED_RUNS: u64 = 200;
 
 #[derive(Serialize)]
 struct Report {
@@ -44,12 +44,14 @@ struct Layer {
     gflops: f64,
 }
 
-/// Runs the command.
-pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
-    let stop = interrupt::listen()?;
-    let setup = arguments.tracker.setup();
+/// Measures `frames` runs. The text is the report.
+///
+/// # Errors
+/// If the model can't be loaded or compiled, or is to run on a GPU.
+pub(super) fn run(setup: &TrackerSetup, frames: u64, as_json: bool) -> Result<String> {
+    let stop = interrupt::flag()?;
     if setup.gpu.is_some() {
-        bail!("layers are timed on the CPU only: leave out --device");
+        bail!("layers can be timed on the CPU only: leave out --device");
     }
     let (name, model) = setup.landmark_model()?;
     let options = &setup.options;
@@ -62,8 +64,8 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
     engine.input_mut().fill_with(|| random.random());
 
     let mut times_ms = Vec::new();
-    let warm_up = arguments.frames / 4 + 1;
-    for run in 0..arguments.frames + warm_up {
+    let warm_up = frames / 4 + 1;
+    for run in 0..frames + warm_up {
         let start = Instant::now();
         engine.run();
         if run >= warm_up {
@@ -73,14 +75,14 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
             break;
         }
     }
-    let layers = engine.profile(arguments.frames.min(PROFILED_RUNS) as usize);
+    let layers = engine.profile(frames.min(MAX_PROFILED_RUNS) as usize);
     let (weights, working_memory) = engine.memory_bytes();
     let report = Report {
         model: name,
         recorded_validation: model.config().training.get("validation").and_then(serde_json::Value::as_f64),
         width,
         height,
-        precision: arguments.tracker.precision.name(),
+        precision: options.precision.name(),
         threads,
         million_multiply_adds: model.config().graph().multiply_adds(height, width) as f64 / 1e6,
         runs: times_ms.len(),
@@ -89,8 +91,7 @@ pub(super) fn run(arguments: &BenchArguments) -> Result<()> {
         working_memory_mb: working_memory as f64 / 1e6,
         layers: layers.into_iter().map(|StepProfile { layers, ms, gflops }| Layer { layers, ms, gflops }).collect(),
     };
-    let text = if arguments.json { format!("{}\n", serde_json::to_string(&report)?) } else { table(&report) };
-    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+    if as_json { Ok(format!("{}\n", serde_json::to_string(&report)?)) } else { Ok(table(&report)) }
 }
 
 /// Width and height of the network's input in pixels; a detector's for a frame of 640x480.

@@ -1,7 +1,7 @@
 //! Frames with their faces drawn in, as they are shown and saved.
 //!
-//! In: a frame, its faces and what the network sees of them, which stay as they are. Out: a canvas of any size with all
-//! of that drawn, in a buffer that is used again. Mirrored pictures have readable letters.
+//! In: a frame, its faces and the network's views of them, which are not changed. Out: a canvas of any size with all of
+//! that drawn, in a buffer that is used again. Text is never mirrored. Nothing fails.
 
 use crate::program::view::{NetworkLayers, NetworkView, Overlay, Placement, Scaler, draw_insets, draw_maps, panel};
 use crate::runtime::image::Frame;
@@ -19,7 +19,7 @@ pub(super) struct Painter {
 }
 
 impl Painter {
-    /// The frame with its faces as large as the frame is.
+    /// The frame with its faces, in the size of the frame.
     pub(super) fn paint_frame(&mut self, frame: &Frame, faces: &[Face]) -> &Frame {
         self.paint(frame, faces, &[], (frame.width(), frame.height()))
     }

@@ -1,0 +1,66 @@
+//! `awing bench`: how long everything takes.
+//!
+//! In: the source and the tracker's options. Out, on standard output, as a table or as one JSON object: the time of every
+//! stage ([`stages`]), of every layer of a network with `--profile` ([`profile`]), or, with `--live` and `--soak`, from the
+//! camera to the screen ([`live`]).
+
+mod cpu_time;
+mod live;
+mod live_report;
+mod profile;
+mod stages;
+
+use super::arguments::{CameraArguments, TrackerArguments};
+use super::parse::minutes;
+use anyhow::{Context, Result};
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct BenchArguments {
+    /// Where frames come from, as for `track` [default: the demo; for --live and --soak the first camera]
+    #[arg(long, value_name = "INPUT")]
+    input: Option<String>,
+    /// Stop after N frames
+    #[arg(long, value_name = "N", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    frames: u64,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Time every layer of the landmark network, or of the network that --model names
+    #[arg(long, conflicts_with_all = ["input", "live", "soak"])]
+    profile: bool,
+    /// Measure a camera's frames on their way to the screen: delay, load, lost frames
+    #[arg(long)]
+    live: bool,
+    /// Run a camera for a long time and measure, besides what --live does, the growth of memory
+    #[arg(long, conflicts_with_all = ["live", "frames"])]
+    pub soak: bool,
+    /// Duration of --soak in minutes
+    #[arg(long, value_name = "N", default_value_t = 60.0, value_parser = minutes, requires = "soak")]
+    pub minutes: f64,
+    #[command(flatten)]
+    camera: CameraArguments,
+    #[command(flatten)]
+    tracker: TrackerArguments,
+}
+
+/// Runs the command; `start` is when the program began.
+pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
+    let BenchArguments { input, frames, json, tracker, .. } = arguments;
+    let setup = tracker.setup();
+    // The demo shows as many faces as are asked for.
+    let capture = arguments.camera.options(tracker.faces);
+    let text = if arguments.profile {
+        profile::run(&setup, *frames, *json)?
+    } else if arguments.live || arguments.soak {
+        let length = match arguments.soak {
+            true => live::Length::Time(Duration::from_secs_f64(arguments.minutes * 60.0)),
+            false => live::Length::Frames(*frames),
+        };
+        live::run(input.as_deref().unwrap_or("camera"), capture, setup, length, start)?.print(*json)?
+    } else {
+        stages::run(input.as_deref().unwrap_or("demo"), &capture, &setup, *frames, *json, start)?
+    };
+    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+}

@@ -1,0 +1,48 @@
+//! Figures of measurements: spreads of durations, and the memory of the process.
+
+use serde::Serialize;
+
+/// The spread of durations, in milliseconds.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Spread {
+    pub median: f32,
+    /// The 95th percentile.
+    pub p95: f32,
+}
+
+impl Spread {
+    /// Of these durations; `None` if there are none.
+    pub(super) fn of(mut values: Vec<f32>) -> Option<Self> {
+        values.sort_by(f32::total_cmp);
+        let at = |share: f32| values.get((share * values.len().saturating_sub(1) as f32).round() as usize).copied();
+        Some(Self { median: at(0.5)?, p95: at(0.95)? })
+    }
+}
+
+/// What the system says under `key` (`VmHWM`: the most memory that the process ever held, `VmRSS`: what it holds now), in
+/// megabytes; `None` where the system does not tell.
+pub(super) fn memory_mb(key: &str) -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024.0 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spread_is_median_and_95th_percentile() {
+        let spread = Spread::of((0..=100).rev().map(|v| v as f32).collect()).unwrap();
+        assert_eq!((spread.median, spread.p95), (50.0, 95.0));
+        assert!(Spread::of(Vec::new()).is_none());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn linux_tells_the_memory() {
+        let (now, most) = (memory_mb("VmRSS").unwrap(), memory_mb("VmHWM").unwrap());
+        assert!(1.0 < now && now <= most);
+    }
+}

@@ -1,0 +1,54 @@
+//! Parsers for values on the command line.
+//!
+//! In: what the person typed. Out: the value. Errors: a sentence that says what it has to be; clap adds the option and the
+//! way to help.
+
+use crate::runtime::named::{Named, by_name};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
+/// Any variant of a library enum, by its name; help lists the names with their meanings.
+pub(super) fn named<T: Named + Send + Sync>() -> impl TypedValueParser<Value = T> {
+    named_if(|_| true)
+}
+
+/// As [`named`], but only the variants for which `is_offered` holds.
+pub(super) fn named_if<T: Named + Send + Sync>(is_offered: fn(T) -> bool) -> impl TypedValueParser<Value = T> {
+    let offered = T::VARIANTS.iter().filter(|(variant, ..)| is_offered(*variant));
+    let values = offered.map(|(_, name, meaning)| PossibleValue::new(*name).help(*meaning));
+    PossibleValuesParser::new(values).try_map(|name| by_name(&name))
+}
+
+/// A whole number above 0.
+pub(super) fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("it has to be a whole number above 0".into()),
+    }
+}
+
+/// A number of minutes.
+pub(super) fn minutes(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(minutes) if minutes > 0.0 && minutes <= 1e6 => Ok(minutes),
+        _ => Err("it has to be a number of minutes above 0".into()),
+    }
+}
+
+/// The scale of a window.
+pub(super) fn scale(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(scale) if (0.5..=8.0).contains(&scale) => Ok(scale),
+        _ => Err("it has to be a number from 0.5 to 8".into()),
+    }
+}
+
+/// Width and height in pixels.
+pub(super) fn size(text: &str) -> Result<(u32, u32), String> {
+    let parsed = text.split_once(['x', 'X']).and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    match parsed {
+        Some((width, height)) if (1..=1 << 15).contains(&width) && (1..=1 << 15).contains(&height) => {
+            Ok((width, height))
+        }
+        _ => Err("it has to be width and height in pixels, as in 640x480".into()),
+    }
+}

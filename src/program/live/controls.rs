@@ -1,0 +1,75 @@
+//! What the window asks of the tracking thread, and what that reports.
+//!
+//! The window sets values that hold from the next frame on, and leaves [`Request`]s; the tracking thread fulfils them
+//! between two frames and writes its [`SessionStatus`], also while no frame comes.
+
+use crate::program::view::Layers;
+use crate::runtime::engine::Precision;
+use crate::runtime::track::TrackerOptions;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// Settings, requests and the status of a session.
+pub(super) struct Controls {
+    /// The most faces to follow.
+    pub faces: AtomicUsize,
+    pub is_smooth: AtomicBool,
+    requests: Mutex<Vec<Request>>,
+    status: Mutex<SessionStatus>,
+}
+
+/// What the tracking thread is asked to do once.
+#[cfg_attr(not(feature = "window"), expect(dead_code, reason = "requests come from the window"))]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Request {
+    NextCamera,
+    NextPrecision,
+    /// Starts a recording with these layers drawn in, or stops the one that is running.
+    ToggleRecording(Layers),
+}
+
+/// What the person at the window should know.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct SessionStatus {
+    /// Where frames come from.
+    pub source: String,
+    /// Whether that is a camera.
+    pub is_live: bool,
+    /// Of the landmark network.
+    pub precision: Precision,
+    /// The precision in words, with device and threads.
+    pub computing: String,
+    /// Why no frame comes.
+    pub trouble: Option<String>,
+    pub recording_since: Option<Instant>,
+    /// To be shown for a while.
+    pub message: Option<String>,
+}
+
+impl Controls {
+    /// As the tracker starts.
+    pub(super) fn new(options: &TrackerOptions) -> Self {
+        Self {
+            faces: AtomicUsize::new(options.faces),
+            is_smooth: AtomicBool::new(options.smoothing.is_some()),
+            requests: Mutex::default(),
+            status: Mutex::default(),
+        }
+    }
+
+    pub(super) fn status(&self) -> MutexGuard<'_, SessionStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves a request for the tracking thread.
+    #[cfg(feature = "window")]
+    pub(super) fn request(&self, request: Request) {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    }
+
+    /// The requests since the last call.
+    pub(super) fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.requests.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,114 @@
+//! The main thread of a session: frames in a window, or painted without one.
+//!
+//! In: the latest frame, whenever there is one. It ends when the window is closed, the end is requested, the source has
+//! ended or the observer has seen enough. Where there is no display, it says so, and the session goes on without.
+
+use super::frame::TrackedFrame;
+use super::painter::Painter;
+use super::session::Session;
+use crate::program::console::say;
+use anyhow::Result;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[cfg(feature = "window")]
+use {
+    super::window::SessionWindow,
+    crate::program::view::{Window, on_display_lost},
+    std::time::Instant,
+};
+
+/// How often the end is looked for while no frame comes.
+const FRAME_TIMEOUT: Duration = Duration::from_millis(50);
+/// How long the first frame, which says how large the window is to be, is waited for.
+#[cfg(feature = "window")]
+const FIRST_FRAME_TIMEOUT: Duration = Duration::from_millis(300);
+/// The size of the window, in pixels, while nobody knows the size of the frames.
+#[cfg(feature = "window")]
+const USUAL_FRAME: (usize, usize) = (640, 480);
+
+/// How a session shows its frames.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "window"), expect(dead_code, reason = "most of it is about the window"))]
+pub(crate) struct DisplayOptions {
+    /// Of the window.
+    pub title: &'static str,
+    /// Of the window, its text and lines; `None`: what the desktop says.
+    pub scale: Option<f32>,
+    /// Whether left and right are swapped as in a mirror; `None`: for cameras.
+    pub is_mirrored: Option<bool>,
+    /// Whether the panel of figures is shown at the start.
+    pub shows_figures: bool,
+    /// Whether frames are painted even where there is no display, to measure how long that takes.
+    pub paints_without_display: bool,
+}
+
+/// Shows frames until the session is over.
+///
+/// # Errors
+/// If the display fails after the window was opened.
+#[cfg(feature = "window")]
+pub(super) fn run(options: &DisplayOptions, is_slide_show: bool, session: &Arc<Session>) -> Result<()> {
+    let lost = session.clone();
+    on_display_lost(move || lost.end_without_display("the display is gone"));
+    let Some(first) = first_frame(session) else { return Ok(()) };
+    let size = match (first.frame.width(), first.frame.height()) {
+        (0, _) | (_, 0) => USUAL_FRAME,
+        size => size,
+    };
+    match Window::open(options.title, size, options.scale) {
+        Ok(window) => {
+            session.outputs().write_no_default_picture();
+            SessionWindow::new(window, first, options, session.clone()).run(is_slide_show)
+        }
+        Err(reason) => {
+            go_on_without_window(options, &reason.to_string(), first, session);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(not(feature = "window"))]
+pub(super) fn run(options: &DisplayOptions, _: bool, session: &Arc<Session>) -> Result<()> {
+    let reason = "this awing was built without the feature \"window\"";
+    go_on_without_window(options, reason, TrackedFrame::default(), session);
+    Ok(())
+}
+
+/// The first frame; an empty one if it takes long, `None` if there is nothing to show.
+#[cfg(feature = "window")]
+fn first_frame(session: &Session) -> Option<TrackedFrame> {
+    let mut first = TrackedFrame::default();
+    let start = Instant::now();
+    while !session.latest.take(&mut first, FRAME_TIMEOUT) && start.elapsed() < FIRST_FRAME_TIMEOUT {
+        if !session.lifecycle.is_tracking() || !session.lifecycle.is_running() {
+            // It may have come in between.
+            return session.latest.take(&mut first, Duration::ZERO).then_some(first);
+        }
+    }
+    Some(first)
+}
+
+fn go_on_without_window(options: &DisplayOptions, reason: &str, first: TrackedFrame, session: &Session) {
+    if options.paints_without_display {
+        paint(first, session);
+    } else {
+        say(&format!("awing: {reason}; going on without a window, as with --headless"));
+    }
+}
+
+/// Paints frames for nobody, as a window would show them.
+fn paint(mut frame: TrackedFrame, session: &Session) {
+    let mut painter = Painter::default();
+    let mut is_new = frame.frame.width() > 0;
+    while session.lifecycle.is_running() && (session.lifecycle.is_tracking() || is_new) {
+        if is_new {
+            painter.paint_frame(&frame.frame, &frame.faces);
+            session.observer.after_display(&frame, false);
+        }
+        if session.observer.is_satisfied() {
+            session.lifecycle.request_end();
+        }
+        is_new = session.latest.take(&mut frame, FRAME_TIMEOUT);
+    }
+}

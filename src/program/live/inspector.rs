@@ -1,0 +1,64 @@
+//! The network's views of the faces on the screen.
+//!
+//! In: the frame that is shown and its faces. Out: a [`NetworkView`] of each. The network runs once more for them, on the
+//! main thread and only when they are shown, so looking into the network does not slow tracking down. What fails: a model
+//! file that has become unreadable, and inference.
+
+use super::frame::TrackedFrame;
+use crate::program::view::{NetworkView, NetworkViewer};
+use crate::runtime::engine::Precision;
+use crate::runtime::model::{self, Model};
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Makes the views and keeps them.
+pub(super) struct NetworkInspector {
+    /// The landmark model's file; `None`: the built-in one.
+    model: Option<PathBuf>,
+    /// For this precision.
+    viewer: Option<(Precision, NetworkViewer)>,
+    views: Vec<NetworkView>,
+    /// Whether `views` belong to the frame that is shown.
+    is_fresh: bool,
+}
+
+impl NetworkInspector {
+    pub(super) fn new(model: Option<PathBuf>) -> Self {
+        Self { model, viewer: None, views: Vec::new(), is_fresh: false }
+    }
+
+    /// The views that were made last.
+    pub(super) fn views(&self) -> &[NetworkView] {
+        &self.views
+    }
+
+    /// Another frame is shown.
+    pub(super) fn invalidate(&mut self) {
+        self.is_fresh = false;
+    }
+
+    /// Makes the views of the faces in the frame, unless they are there already.
+    ///
+    /// # Errors
+    /// If the model can't be loaded, or inference fails.
+    pub(super) fn look(&mut self, tracked: &TrackedFrame, precision: Precision) -> Result<()> {
+        let Self { model, viewer, views, is_fresh } = self;
+        let viewer = match viewer {
+            Some((of, viewer)) if *of == precision => viewer,
+            _ => {
+                *is_fresh = false;
+                let model = model.as_deref().map_or_else(model::default_landmarks, Model::load)?;
+                &mut viewer.insert((precision, NetworkViewer::new(&model, precision)?)).1
+            }
+        };
+        if !std::mem::replace(is_fresh, true) {
+            views.resize_with(tracked.faces.len(), NetworkView::default);
+            for (view, face) in views.iter_mut().zip(&tracked.faces) {
+                if !viewer.look(&tracked.frame, face, view)? {
+                    *view = NetworkView::default();
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,55 @@
+//! The running session: the frames of a source are tracked, shown and written until something ends it.
+//!
+//! In: an open source and [`SessionOptions`]; meanwhile the person's keys. Out: a window and the files that were asked
+//! for; an [`Observer`] sees every frame on its way. Errors: what the source, a network, an output or the display
+//! reports. However the session ends (the source, the window, Ctrl-C, a display that goes away), its files are whole.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `session` | the threads, and the one that ends the session |
+//! | `lifecycle` | running, ending, ended |
+//! | `source` | the source and the change to another camera |
+//! | `tracking` | the loop of the tracking thread |
+//! | `frame` | a tracked frame, and the handing over of the latest |
+//! | `controls` | what the window asks of the tracking thread, and what that reports |
+//! | `outputs` | everything that is written: `json`, `recording`, and `takes`, which a key asks for |
+//! | `display` | the main thread: the window, or painting without one |
+//! | `window` | the session in a window: keys, `figures`, `inspector`, and the drawing of `painter` |
+//! | `observer`, `progress` | whoever watches a session; lines on standard error |
+//! | `tracker_setup` | what a tracker is made from |
+//!
+//! Threads: the main thread shows, one tracks, one ends the session, and every recording has its own; a camera brings
+//! another. Between capture, tracking and display the latest frame replaces older ones, so a slow thread delays none of
+//! the others.
+
+mod controls;
+mod display;
+#[cfg(feature = "window")]
+mod figures;
+mod frame;
+#[cfg(feature = "window")]
+mod inspector;
+mod json;
+mod lifecycle;
+mod observer;
+mod outputs;
+mod painter;
+mod progress;
+mod recording;
+mod session;
+mod source;
+mod takes;
+mod tracker_setup;
+mod tracking;
+#[cfg(feature = "window")]
+mod window;
+
+pub(crate) use display::DisplayOptions;
+pub(crate) use frame::TrackedFrame;
+pub(crate) use lifecycle::Lifecycle;
+pub(crate) use observer::Observer;
+pub(crate) use outputs::OutputOptions;
+pub(crate) use progress::ProgressLines;
+pub(crate) use session::{SessionOptions, run};
+pub(crate) use source::SessionSource;
+pub(crate) use tracker_setup::TrackerSetup;

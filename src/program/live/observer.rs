@@ -1,0 +1,34 @@
+//! Whoever watches a session: the lines of progress of `awing track`, the measurements of `awing bench --live`.
+//!
+//! A session calls its observer on its own threads, a few times a frame. A method that is not implemented is an empty
+//! call: watching costs a session nothing but what the observer does.
+
+use super::frame::TrackedFrame;
+use crate::program::capture::Source;
+
+/// Sees every frame of a session on its way.
+pub(crate) trait Observer: Send + Sync {
+    /// A frame has come and is tracked next. On the tracking thread.
+    fn before_tracking(&self) {}
+
+    /// A frame was tracked, but neither written nor shown yet; `is_displaying`: it is for a window. On the tracking
+    /// thread.
+    fn after_tracking(&self, frame: &TrackedFrame, is_displaying: bool) {
+        let _ = (frame, is_displaying);
+    }
+
+    /// No further frame is tracked. On the tracking thread.
+    fn tracking_ended(&self, source: &dyn Source) {
+        let _ = source;
+    }
+
+    /// A frame was handed to the window system or, without a window, painted. On the main thread.
+    fn after_display(&self, frame: &TrackedFrame, is_in_window: bool) {
+        let _ = (frame, is_in_window);
+    }
+
+    /// Whether the observer has seen enough, which ends the session; asked all the time while frames are shown.
+    fn is_satisfied(&self) -> bool {
+        false
+    }
+}

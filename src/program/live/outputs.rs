@@ -1,0 +1,205 @@
+//! What a session writes: lines of JSON, a recording, recordings that a key asks for, and, where no other output was
+//! asked for and nobody watches, one picture.
+
+use super::frame::TrackedFrame;
+use super::json::JsonLines;
+use super::painter::Painter;
+use super::recording::Recording;
+use super::takes::Take;
+use crate::program::capture::Recorder;
+use crate::program::console::say;
+use crate::program::view::Layers;
+use crate::runtime::image::Frame;
+use crate::runtime::track::Face;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The picture that a session without a window writes unless told otherwise.
+const DEFAULT_PICTURE: &str = "awing.png";
+/// How often a frame is kept for it.
+const PICTURE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a session is to write.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OutputOptions {
+    /// A line of JSON for each frame; `-`: to standard output.
+    pub json: Option<PathBuf>,
+    /// The file or folder of a [`Recorder`].
+    pub save: Option<PathBuf>,
+    /// Whether to write [`DEFAULT_PICTURE`] if no window opens.
+    pub default_picture: bool,
+}
+
+/// Everything that frames and faces are written to.
+pub(super) struct Outputs {
+    json: Option<JsonLines>,
+    recording: Option<(PathBuf, Recording)>,
+    /// The recording that a key started.
+    take: Option<Take>,
+    /// Stopped ones, until their files are whole.
+    finishing: Vec<Take>,
+    /// Why a take ended, until it is reported.
+    failure: Option<String>,
+    picture: Option<BestFrame>,
+}
+
+/// The last good frame.
+#[derive(Default)]
+struct BestFrame {
+    frame: Frame,
+    faces: Vec<Face>,
+    kept: Option<Instant>,
+}
+
+impl Outputs {
+    /// Opens what was asked for.
+    ///
+    /// # Errors
+    /// If a file can't be written.
+    pub(super) fn create(options: &OutputOptions) -> Result<Self> {
+        let recording = match &options.save {
+            Some(path) => {
+                let recorder = Recorder::create(path)?;
+                Some((path.clone(), Recording::begin(recorder, Painter::default())?))
+            }
+            None => None,
+        };
+        // Last: it empties its file.
+        let json = options.json.as_deref().map(JsonLines::create).transpose()?;
+        let picture = options.default_picture.then(BestFrame::default);
+        Ok(Self { json, recording, take: None, finishing: Vec::new(), failure: None, picture })
+    }
+
+    /// A person watches: no picture has to show them what happened.
+    #[cfg(feature = "window")]
+    pub(super) fn write_no_default_picture(&mut self) {
+        self.picture = None;
+    }
+
+    /// Starts a recording with these layers drawn in, or stops the one that is running; the text is for the person.
+    pub(super) fn toggle_recording(&mut self, layers: Layers) -> String {
+        if let Some(mut take) = self.take.take() {
+            take.close();
+            self.finishing.push(take);
+            return "finishing the recording".into();
+        }
+        match Take::begin(layers) {
+            Ok(take) => {
+                self.take = Some(take);
+                "recording; press R to stop".into()
+            }
+            Err(error) => format!("{error:#}"),
+        }
+    }
+
+    /// Since when a recording that a key started has been running.
+    pub(super) fn recording_since(&self) -> Option<Instant> {
+        self.take.as_ref().map(Take::since)
+    }
+
+    /// Writes a frame to all of them. Recordings without room for it skip it, unless they may wait.
+    ///
+    /// # Errors
+    /// If something can't be written. A take that can't be written just ends, and [`Self::news`] says why.
+    pub(super) fn add(&mut self, frame: &TrackedFrame, may_wait: impl Fn() -> bool) -> Result<()> {
+        if let Some(json) = &mut self.json {
+            json.write(frame.time_s, &frame.faces, &frame.times)?;
+        }
+        if let Some((_, recording)) = &mut self.recording
+            && let Err(error) = recording.add(frame, &may_wait)
+        {
+            self.recording = None;
+            return Err(error);
+        }
+        if let Some(picture) = &mut self.picture {
+            picture.consider(&frame.frame, &frame.faces);
+        }
+        if let Some(take) = &mut self.take
+            && let Err(error) = take.add(frame, &may_wait)
+        {
+            self.take = None;
+            let failure = format!("the recording ended: {error:#}");
+            tracing::warn!("{failure}");
+            self.failure = Some(failure);
+        }
+        Ok(())
+    }
+
+    /// What has become of a take, for the person.
+    pub(super) fn news(&mut self) -> Option<String> {
+        if let Some(finished) = self.finishing.iter().position(Take::is_finished) {
+            let result = self.finishing.remove(finished).finish(&|| false);
+            return Some(result.unwrap_or_else(|error| {
+                tracing::warn!("{error:#}");
+                format!("{error:#}")
+            }));
+        }
+        self.failure.take()
+    }
+
+    /// Finishes all files and says where they are; nothing is written any more. While it `is_urgent`, it does not wait for
+    /// an encoder that has stopped.
+    ///
+    /// # Errors
+    /// The first, if some can't be finished; all others are.
+    pub(super) fn finish(&mut self, is_urgent: &dyn Fn() -> bool) -> Result<()> {
+        self.json = None;
+        let mut result = Ok(());
+        if let Some((path, recording)) = self.recording.take() {
+            result = recording.finish(is_urgent).map(|recorded| {
+                say(&match recorded.is_saved {
+                    true => format!("saved {}{}", path.display(), recorded.remark()),
+                    false => "nothing to save: there was no frame".into(),
+                });
+            });
+        }
+        for take in self.finishing.drain(..).chain(self.take.take()) {
+            result = result.and(take.finish(is_urgent).map(|finished| say(&finished)));
+        }
+        if let Some(BestFrame { frame, faces, kept: Some(_) }) = self.picture.take() {
+            let saved = Painter::default().paint_frame(&frame, &faces).save(Path::new(DEFAULT_PICTURE));
+            result = result.and(saved.map(|()| say(&format!("saved {DEFAULT_PICTURE}"))).map_err(Into::into));
+        }
+        result
+    }
+}
+
+impl BestFrame {
+    /// Keeps the frame if it shows a face and the last that did is some time ago, or if there is none yet.
+    fn consider(&mut self, frame: &Frame, faces: &[Face]) {
+        let is_as_good = !faces.is_empty() || self.faces.is_empty();
+        let is_better = !faces.is_empty() && self.faces.is_empty();
+        let is_due = self.kept.is_none_or(|kept| kept.elapsed() >= PICTURE_INTERVAL);
+        if is_better || (is_due && is_as_good) {
+            self.frame.clone_from(frame);
+            self.faces.clear();
+            self.faces.extend_from_slice(faces);
+            self.kept = Some(Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::geometry::Rect;
+
+    fn face() -> Face {
+        let rect = Rect::new(1.0, 1.0, 5.0, 5.0);
+        Face { id: 1, score: 0.9, rect, landmarks: Vec::new() }
+    }
+
+    #[test]
+    fn the_picture_shows_a_face_if_there_was_one() {
+        let mut best = BestFrame::default();
+        let (empty, with_face) = (Frame::filled(8, 8, [1; 3]), Frame::filled(8, 8, [2; 3]));
+        best.consider(&empty, &[]);
+        assert_eq!(best.frame, empty);
+        best.consider(&with_face, &[face()]);
+        assert_eq!(best.frame, with_face);
+        best.kept = Instant::now().checked_sub(2 * PICTURE_INTERVAL);
+        best.consider(&empty, &[]);
+        assert_eq!(best.frame, with_face);
+    }
+}

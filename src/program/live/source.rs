@@ -1,0 +1,189 @@
+//! The source of a session, and the change to another camera.
+//!
+//! In: what `--input` says, later requests for the next camera. Out: frames whose times in seconds go on from one source
+//! to the next. One camera is closed before the next is opened: two at once are too much for many USB buses. If the next
+//! one fails before its first frame, the session goes back to the source before it. Errors: [`CaptureError`].
+
+use crate::program::capture::{self, CaptureError, CaptureOptions, Source, Waited};
+use crate::program::console::say;
+use crate::runtime::image::Frame;
+use std::path::Path;
+use std::time::Duration;
+
+/// From the last frame of one source to the first of the next, in seconds.
+const SWITCH_S: f64 = 1.0 / 30.0;
+
+/// An open source, and the way back to the one before it.
+pub(crate) struct SessionSource {
+    /// What `source` was opened as.
+    input: String,
+    options: CaptureOptions,
+    source: Box<dyn Source>,
+    /// Added to the times of the source.
+    offset_s: f64,
+    /// The time of the last frame.
+    last_s: f64,
+    /// The source before this one, until this one has delivered a frame.
+    previous: Option<Previous>,
+}
+
+/// A source to go back to.
+enum Previous {
+    /// What to open it as: it was closed.
+    Camera(String),
+    Other {
+        input: String,
+        source: Box<dyn Source>,
+        offset_s: f64,
+    },
+}
+
+/// What came of the request for another camera, with a message for the person.
+pub(super) enum Switch {
+    Stayed(String),
+    /// Frames now come from another source.
+    Switched(String),
+}
+
+/// Stands in while one camera is closed and the next is not open yet.
+struct Closed;
+
+impl Source for Closed {
+    fn next(&mut self, _: &mut Frame) -> Result<Option<f64>, CaptureError> {
+        Ok(None)
+    }
+
+    fn frames_per_second(&self) -> Option<f64> {
+        None
+    }
+
+    fn describe(&self) -> String {
+        "no camera".into()
+    }
+}
+
+impl SessionSource {
+    /// Opens `input` (see [`capture::open`]).
+    ///
+    /// # Errors
+    /// [`CaptureError`].
+    pub(crate) fn open(input: &str, options: CaptureOptions) -> Result<Self, CaptureError> {
+        let source = capture::open(input, &options)?;
+        Ok(Self { input: input.to_owned(), options, source, offset_s: 0.0, last_s: 0.0, previous: None })
+    }
+
+    /// Opens the first camera; where there is none, says why and opens the demo.
+    ///
+    /// # Errors
+    /// [`CaptureError`].
+    pub(crate) fn open_camera_or_demo(options: CaptureOptions) -> Result<Self, CaptureError> {
+        Self::open("camera", options).or_else(|error| {
+            let reason = error.to_string();
+            let reason = reason.lines().next().unwrap_or("no camera");
+            say(&format!("awing: {reason}; playing the built-in demo instead"));
+            Self::open("demo", options)
+        })
+    }
+
+    pub(crate) fn get(&self) -> &dyn Source {
+        self.source.as_ref()
+    }
+
+    /// What to call it where there is little room: a file without its folders.
+    pub(super) fn short_name(&self) -> String {
+        let path = Path::new(&self.input);
+        let name = path.file_name().filter(|_| path.exists());
+        name.map_or_else(|| self.source.describe(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// As [`Source::wait`].
+    ///
+    /// # Errors
+    /// [`CaptureError`]; [`Self::go_back`] may know what to do.
+    pub(super) fn wait(&mut self, frame: &mut Frame, timeout: Duration) -> Result<Waited, CaptureError> {
+        let waited = self.source.wait(frame, timeout)?;
+        let Waited::Frame(time_s) = waited else { return Ok(waited) };
+        self.previous = None;
+        self.last_s = time_s + self.offset_s;
+        Ok(Waited::Frame(self.last_s))
+    }
+
+    /// Goes on with the camera after this one.
+    ///
+    /// # Errors
+    /// [`CaptureError`] if neither the next camera nor the source before it can be opened.
+    pub(super) fn next_camera(&mut self) -> Result<Switch, CaptureError> {
+        let here = self.source.camera_number();
+        let all = match cameras() {
+            Ok(all) => all,
+            Err(error) => return Ok(Switch::Stayed(error.to_string())),
+        };
+        let Some(next) = next_of(here, &all) else {
+            let message = if here.is_some() { "there is no other camera" } else { "there is no camera" };
+            return Ok(Switch::Stayed(message.into()));
+        };
+        let source = std::mem::replace(&mut self.source, Box::new(Closed));
+        let previous = match here {
+            Some(number) => {
+                drop(source);
+                Previous::Camera(format!("camera:{number}"))
+            }
+            None => Previous::Other { input: self.input.clone(), source, offset_s: self.offset_s },
+        };
+        // A camera that has not delivered a frame is not worth going back to.
+        self.previous.get_or_insert(previous);
+        let input = format!("camera:{next}");
+        match capture::open(&input, &self.options) {
+            Ok(source) => {
+                (self.input, self.source, self.offset_s) = (input, source, self.last_s + SWITCH_S);
+                Ok(Switch::Switched(self.source.describe()))
+            }
+            Err(error) => self.go_back(error).map(Switch::Switched),
+        }
+    }
+
+    /// The source failed with `error`: goes on with the one before it. The text is for the person.
+    ///
+    /// # Errors
+    /// `error`, if there is none before it; another, if that one can't be opened.
+    pub(super) fn go_back(&mut self, error: CaptureError) -> Result<String, CaptureError> {
+        (self.input, self.source, self.offset_s) = match self.previous.take() {
+            Some(Previous::Camera(input)) => {
+                let source = capture::open(&input, &CaptureOptions { keeps_trying: true, ..self.options })?;
+                (input, source, self.last_s + SWITCH_S)
+            }
+            Some(Previous::Other { input, source, offset_s }) => (input, source, offset_s),
+            None => return Err(error),
+        };
+        Ok(error.to_string())
+    }
+}
+
+/// The camera after `here`, all around; `None` if there is no other.
+fn next_of(here: Option<u32>, cameras: &[u32]) -> Option<u32> {
+    let others = || cameras.iter().copied().filter(|index| Some(*index) != here);
+    others().filter(|index| Some(*index) > here).min().or_else(|| others().min())
+}
+
+/// The numbers of the cameras that can capture.
+fn cameras() -> Result<Vec<u32>, CaptureError> {
+    #[cfg(feature = "camera")]
+    return Ok(capture::camera::list()?.iter().map(|camera| camera.index).collect());
+    #[cfg(not(feature = "camera"))]
+    Err(CaptureError::CameraLeftOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_camera_is_the_one_after_this_and_after_the_last_comes_the_first() {
+        assert_eq!(next_of(Some(0), &[4, 0, 2]), Some(2));
+        assert_eq!(next_of(Some(4), &[4, 0, 2]), Some(0));
+        assert_eq!(next_of(None, &[2, 4]), Some(2), "from a video or the demo");
+        assert_eq!(next_of(Some(2), &[2]), None);
+        assert_eq!(next_of(Some(7), &[2]), Some(2), "this one was unplugged");
+        assert_eq!(next_of(None, &[]), None);
+    }
+}

@@ -1,0 +1,268 @@
+//! The loop of the tracking thread.
+//!
+//! In: frames of the source, and the window's requests. Out: faces, in everything that is written, to the window and to
+//! the observer. Requests are fulfilled between two frames: another camera, another precision, a recording. A silent
+//! source delays neither a request nor the end.
+
+use super::controls::Request;
+use super::frame::TrackedFrame;
+use super::session::Session;
+use super::source::{SessionSource, Switch};
+use super::tracker_setup::TrackerSetup;
+use crate::program::capture::Waited;
+use crate::runtime::engine::Precision;
+use crate::runtime::named::Named;
+use crate::runtime::track::{Smoothing, Tracker};
+use crate::train::gpu::GpuKind;
+use anyhow::Result;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Frames after which a source that is endless and no camera ends without a window: ten seconds of the demo.
+const FRAMES_OF_AN_ENDLESS_SOURCE: u64 = 300;
+/// How often requests and the end are looked for while no frame comes.
+const SOURCE_TIMEOUT: Duration = Duration::from_millis(50);
+/// How long a picture of a folder is shown in a window.
+const PICTURE_SHOWN: Duration = Duration::from_secs(2);
+/// Longer gaps between the frames of a video are shortened to this, in seconds.
+const LONGEST_GAP_S: f64 = 1.0;
+
+/// What the tracking thread works with.
+pub(super) struct TrackingLoop {
+    session: Arc<Session>,
+    source: SessionSource,
+    setup: TrackerSetup,
+    tracker: Tracker,
+    /// The number of frames after which to end.
+    limit: Option<u64>,
+    /// The frame that is filled next.
+    frame: TrackedFrame,
+    pace: Pace,
+    /// Whether the window knows that frames come from this source. Its name may change while it is silent.
+    is_source_reported: bool,
+}
+
+impl TrackingLoop {
+    pub(super) fn new(
+        session: Arc<Session>,
+        source: SessionSource,
+        setup: TrackerSetup,
+        tracker: Tracker,
+        limit: Option<u64>,
+    ) -> Self {
+        let frame = TrackedFrame::default();
+        let tracking =
+            Self { session, source, setup, tracker, limit, frame, pace: Pace::default(), is_source_reported: false };
+        tracking.report_source();
+        tracking.report_computing();
+        tracking
+    }
+
+    /// Tracks the frames of the source until it or the session ends.
+    ///
+    /// # Errors
+    /// If the source, a network or an output fails.
+    pub(super) fn run(&mut self) -> Result<()> {
+        while !self.is_enough() && self.session.lifecycle.is_running() {
+            self.fulfil_requests()?;
+            let time_s = match self.source.wait(&mut self.frame.frame, SOURCE_TIMEOUT) {
+                Ok(Waited::Frame(time_s)) => time_s,
+                Ok(Waited::Nothing) => {
+                    let trouble = self.source.get().trouble();
+                    self.is_source_reported &= trouble.is_none();
+                    self.session.controls.status().trouble = trouble;
+                    continue;
+                }
+                Ok(Waited::End) => break,
+                Err(error) => {
+                    let message = self.source.go_back(error)?;
+                    self.begin_again();
+                    self.session.controls.status().message = Some(message);
+                    continue;
+                }
+            };
+            if !std::mem::replace(&mut self.is_source_reported, true) {
+                self.report_source();
+            }
+            let source = self.source.get();
+            if self.session.lifecycle.is_displaying() && !source.is_live() {
+                let due = self.pace.due(time_s, source.is_slide_show());
+                self.session.lifecycle.sleep_until(due);
+            }
+            if !self.session.lifecycle.is_running() {
+                break;
+            }
+            self.track(time_s)?;
+            self.hand_on()?;
+        }
+        self.session.observer.tracking_ended(self.source.get());
+        Ok(())
+    }
+
+    fn is_enough(&self) -> bool {
+        let source = self.source.get();
+        let is_endless = source.is_endless() && !source.is_live() && !self.session.lifecycle.is_displaying();
+        let limit = self.limit.or(is_endless.then_some(FRAMES_OF_AN_ENDLESS_SOURCE));
+        limit.is_some_and(|limit| self.frame.number >= limit)
+    }
+
+    fn track(&mut self, time_s: f64) -> Result<()> {
+        let Self { session, source, tracker, frame, .. } = self;
+        let source = source.get();
+        frame.captured = Some(source.arrived().unwrap_or_else(Instant::now));
+        frame.time_s = time_s;
+        frame.frames_per_second = source.frames_per_second();
+        if source.is_slide_show() {
+            tracker.reset();
+        }
+        tracker.set_faces(session.controls.faces.load(Ordering::Relaxed));
+        tracker.set_smoothing(session.controls.is_smooth.load(Ordering::Relaxed).then(Smoothing::default));
+        session.observer.before_tracking();
+        let faces = tracker.track_at(&frame.frame, frame.time_s)?;
+        frame.set_faces(faces);
+        frame.times = tracker.timings();
+        session.observer.after_tracking(frame, session.lifecycle.is_displaying());
+        Ok(())
+    }
+
+    /// Writes and shows the frame, in exchange for one to be filled next.
+    fn hand_on(&mut self) -> Result<()> {
+        let Self { session, source, frame, .. } = self;
+        let may_wait = || !source.get().is_live() && session.lifecycle.is_running();
+        session.outputs().add(frame, may_wait)?;
+        let next = frame.number + 1;
+        session.latest.put(frame);
+        frame.number = next;
+        Ok(())
+    }
+
+    /// Does what was requested, and reports what came of this and of earlier requests.
+    fn fulfil_requests(&mut self) -> Result<()> {
+        let mut messages = Vec::new();
+        for request in self.session.controls.take_requests() {
+            messages.push(match request {
+                Request::NextCamera => match self.source.next_camera()? {
+                    Switch::Stayed(message) => message,
+                    Switch::Switched(message) => {
+                        self.begin_again();
+                        message
+                    }
+                },
+                Request::NextPrecision => self.next_precision(),
+                Request::ToggleRecording(layers) => self.session.outputs().toggle_recording(layers),
+            });
+        }
+        let mut outputs = self.session.outputs();
+        messages.extend(outputs.news());
+        let recording_since = outputs.recording_since();
+        drop(outputs);
+        let mut status = self.session.controls.status();
+        status.recording_since = recording_since;
+        if !messages.is_empty() {
+            status.message = Some(messages.join("; "));
+        }
+        Ok(())
+    }
+
+    /// Frames come from another source.
+    fn begin_again(&mut self) {
+        self.pace = Pace::default();
+        self.is_source_reported = false;
+        self.tracker.reset();
+        self.report_source();
+    }
+
+    /// Goes on with the next precision of the network; the text says which.
+    fn next_precision(&mut self) -> String {
+        let here = self.setup.options.precision;
+        let mut setup = self.setup.clone();
+        setup.options.precision = after(here);
+        setup.options.faces = self.session.controls.faces.load(Ordering::Relaxed);
+        match setup.tracker() {
+            Ok(tracker) => {
+                (self.tracker, self.setup) = (tracker, setup);
+                self.report_computing();
+                format!("precision: {}", self.setup.options.precision)
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn report_source(&self) {
+        let mut status = self.session.controls.status();
+        status.source = self.source.short_name();
+        status.is_live = self.source.get().is_live();
+        status.trouble = None;
+    }
+
+    fn report_computing(&self) {
+        let options = &self.setup.options;
+        let threads = match options.threads {
+            1 => "1 thread".into(),
+            n => format!("{n} threads"),
+        };
+        let mut status = self.session.controls.status();
+        status.precision = options.precision;
+        status.computing = match self.setup.gpu {
+            None => format!("{} on the CPU, {threads}", options.precision),
+            Some(GpuKind::Cuda) => "f32 on an NVIDIA GPU".into(),
+            Some(GpuKind::Metal) => "f32 on an Apple GPU".into(),
+        };
+    }
+}
+
+/// The precision after this one, all around.
+fn after(precision: Precision) -> Precision {
+    let mut all = Precision::VARIANTS.iter().map(|(variant, ..)| *variant).cycle();
+    all.find(|variant| *variant == precision);
+    all.next().unwrap_or(precision)
+}
+
+/// The pace at which a video, or the pictures of a folder, are shown.
+#[derive(Default)]
+struct Pace {
+    /// When the last frame was due, and its time in seconds.
+    last: Option<(Instant, f64)>,
+}
+
+impl Pace {
+    /// When the frame of this time is due.
+    fn due(&mut self, time_s: f64, is_picture: bool) -> Instant {
+        let now = Instant::now();
+        let due = match self.last {
+            None => now,
+            Some((last, _)) if is_picture => last + PICTURE_SHOWN,
+            Some((last, last_s)) => last + Duration::from_secs_f64((time_s - last_s).clamp(0.0, LONGEST_GAP_S)),
+        };
+        // A late frame does not hurry the frames after it.
+        let due = due.max(now);
+        self.last = Some((due, time_s));
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_video_plays_at_its_own_pace_without_long_gaps_and_without_a_hurry_after_a_late_frame() {
+        let mut pace = Pace::default();
+        let first = pace.due(10.0, false);
+        assert_eq!(pace.due(10.5, false), first + Duration::from_millis(500));
+        assert_eq!(pace.due(99.0, false), first + Duration::from_millis(1500));
+        assert_eq!(pace.due(98.0, false), first + Duration::from_millis(1500), "time never runs backwards");
+        assert_eq!(pace.due(98.1, true), first + Duration::from_millis(3500));
+        let now = Instant::now();
+        let late = now.checked_sub(Duration::from_secs(5)).unwrap();
+        pace.last = Some((late, 0.0));
+        assert!(pace.due(0.1, false) >= now);
+    }
+
+    #[test]
+    fn precisions_come_in_turn() {
+        assert_eq!(after(Precision::F32), Precision::F16);
+        assert_eq!(after(Precision::Int8), Precision::F32);
+    }
+}
