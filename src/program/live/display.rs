@@ -4,6 +4,7 @@
 //! ended or the observer has seen enough. Where there is no display, it says so, and the session goes on without.
 
 use super::frame::TrackedFrame;
+use super::options::DisplayOptions;
 use super::painter::Painter;
 use super::session::Session;
 use crate::program::console::say;
@@ -26,22 +27,6 @@ const FIRST_FRAME_TIMEOUT: Duration = Duration::from_millis(300);
 /// The size of the window, in pixels, while nobody knows the size of the frames.
 #[cfg(feature = "window")]
 const USUAL_FRAME: (usize, usize) = (640, 480);
-
-/// How a session shows its frames.
-#[derive(Clone, Debug)]
-#[cfg_attr(not(feature = "window"), expect(dead_code, reason = "most of it is about the window"))]
-pub(crate) struct DisplayOptions {
-    /// Of the window.
-    pub title: &'static str,
-    /// Of the window, its text and lines; `None`: what the desktop says.
-    pub scale: Option<f32>,
-    /// Whether left and right are swapped as in a mirror; `None`: for cameras.
-    pub is_mirrored: Option<bool>,
-    /// Whether the panel of figures is shown at the start.
-    pub shows_figures: bool,
-    /// Whether frames are painted even where there is no display, to measure how long that takes.
-    pub paints_without_display: bool,
-}
 
 /// Shows frames until the session is over.
 ///

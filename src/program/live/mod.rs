@@ -6,7 +6,9 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `session` | the threads, and the one that ends the session |
+//! | `options` | what a session is asked for |
+//! | `run` | the threads |
+//! | `session` | what they share, and how the session is ended |
 //! | `lifecycle` | running, ending, ended |
 //! | `source` | the source and the change to another camera |
 //! | `tracking` | the loop of the tracking thread |
@@ -32,10 +34,12 @@ mod inspector;
 mod json;
 mod lifecycle;
 mod observer;
+mod options;
 mod outputs;
 mod painter;
 mod progress;
 mod recording;
+mod run;
 mod session;
 mod source;
 mod takes;
@@ -44,12 +48,11 @@ mod tracking;
 #[cfg(feature = "window")]
 mod window;
 
-pub(crate) use display::DisplayOptions;
 pub(crate) use frame::TrackedFrame;
 pub(crate) use lifecycle::Lifecycle;
 pub(crate) use observer::Observer;
-pub(crate) use outputs::OutputOptions;
+pub(crate) use options::{DisplayOptions, OutputOptions, SessionOptions};
 pub(crate) use progress::ProgressLines;
-pub(crate) use session::{SessionOptions, run};
+pub(crate) use run::run;
 pub(crate) use source::SessionSource;
 pub(crate) use tracker_setup::TrackerSetup;

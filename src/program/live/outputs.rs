@@ -3,6 +3,7 @@
 
 use super::frame::TrackedFrame;
 use super::json::JsonLines;
+use super::options::OutputOptions;
 use super::painter::Painter;
 use super::recording::Recording;
 use super::takes::Take;
@@ -19,17 +20,6 @@ use std::time::{Duration, Instant};
 const DEFAULT_PICTURE: &str = "awing.png";
 /// How often a frame is kept for it.
 const PICTURE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// What a session is to write.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct OutputOptions {
-    /// A line of JSON for each frame; `-`: to standard output.
-    pub json: Option<PathBuf>,
-    /// The file or folder of a [`Recorder`].
-    pub save: Option<PathBuf>,
-    /// Whether to write [`DEFAULT_PICTURE`] if no window opens.
-    pub default_picture: bool,
-}
 
 /// Everything that frames and faces are written to.
 pub(super) struct Outputs {

@@ -1,18 +1,16 @@
-//! The threads of a session, and the one that ends it.
+//! What the threads of a session share, and how it is ended.
 //!
-//! The thread "ending" waits until the session is over, for whatever reason, and finishes the files. Nobody else does, so
-//! a stuck source, a reader that does not read and a display that does not answer need no arrangement among the others.
+//! One thread ([`Session::bring_to_an_end`]) waits until the session is over, for whatever reason, and finishes its files.
+//! No other thread does, so neither a stuck source, nor a reader that has stopped, nor a display that does not answer can
+//! leave them unfinished, and nothing is finished twice.
 
 use super::controls::Controls;
-use super::display::{self, DisplayOptions};
 use super::frame::LatestFrame;
 use super::lifecycle::Lifecycle;
 use super::observer::Observer;
-use super::outputs::{OutputOptions, Outputs};
-use super::source::SessionSource;
+use super::outputs::Outputs;
 use super::tracker_setup::TrackerSetup;
-use super::tracking::TrackingLoop;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(feature = "window")]
 use std::path::PathBuf;
@@ -29,17 +27,6 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 #[cfg(feature = "window")]
 const DISPLAY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a session is made from.
-pub(crate) struct SessionOptions {
-    pub source: SessionSource,
-    pub tracker: TrackerSetup,
-    pub outputs: OutputOptions,
-    /// How frames are shown; `None`: not at all.
-    pub display: Option<DisplayOptions>,
-    /// The number of frames after which to end.
-    pub frames: Option<u64>,
-}
-
 /// What the threads of a session share.
 pub(super) struct Session {
     pub lifecycle: Arc<Lifecycle>,
@@ -52,52 +39,24 @@ pub(super) struct Session {
     outputs: Mutex<Outputs>,
 }
 
-/// Runs a session on this thread, which has to be the main one if there is a window, and on others of its own. It ends
-/// with its source, at [`Lifecycle::request_end`], or when the window is closed.
-///
-/// # Errors
-/// The first failure: of a model, an output, the source, a network or the display.
-pub(crate) fn run(options: SessionOptions, lifecycle: &Arc<Lifecycle>, observer: Arc<dyn Observer>) -> Result<()> {
-    let SessionOptions { source, tracker: setup, outputs, display, frames } = options;
-    let tracker = setup.tracker()?;
-    let session = Arc::new(Session {
-        lifecycle: lifecycle.clone(),
-        controls: Controls::new(&setup.options),
-        latest: LatestFrame::default(),
-        observer,
-        #[cfg(feature = "window")]
-        model: setup.model.clone(),
-        // Last: it empties files.
-        outputs: Mutex::new(Outputs::create(&outputs)?),
-    });
-    let is_slide_show = source.get().is_slide_show();
-    let mut tracking = TrackingLoop::new(session.clone(), source, setup, tracker, frames);
-    let tracked = session.clone();
-    spawn("tracking", move || {
-        let result = catch_unwind(AssertUnwindSafe(|| tracking.run()));
-        tracked.lifecycle.tracking_ended(
-            result.unwrap_or_else(|_| Err(anyhow!("tracking failed unexpectedly: please report this"))),
-        );
-    })?;
-    let ended = session.clone();
-    spawn("ending", move || ended.bring_to_an_end())?;
-    let shown = display.map_or(Ok(()), |display| {
-        let shown = catch_unwind(AssertUnwindSafe(|| display::run(&display, is_slide_show, &session)));
-        shown.unwrap_or_else(|_| Err(anyhow!("the window failed unexpectedly: please report this")))
-    });
-    if shown.is_err() {
-        session.lifecycle.request_end();
-    }
-    session.lifecycle.display_closed();
-    session.lifecycle.wait_for_end().and(shown)
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
-    thread::Builder::new().name(name.into()).spawn(work).context("cannot start a thread")?;
-    Ok(())
-}
-
 impl Session {
+    pub(super) fn new(
+        lifecycle: Arc<Lifecycle>,
+        observer: Arc<dyn Observer>,
+        setup: &TrackerSetup,
+        outputs: Outputs,
+    ) -> Self {
+        Self {
+            lifecycle,
+            controls: Controls::new(&setup.options),
+            latest: LatestFrame::default(),
+            observer,
+            #[cfg(feature = "window")]
+            model: setup.model.clone(),
+            outputs: Mutex::new(outputs),
+        }
+    }
+
     /// The outputs; a thread that panicked while it wrote leaves what it has written so far.
     pub(super) fn outputs(&self) -> MutexGuard<'_, Outputs> {
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
@@ -105,9 +64,11 @@ impl Session {
 
     /// Waits until the session is over and finishes its files. If the main thread then does not come back from the
     /// display, as in front of a broken connection, the process ends here.
-    fn bring_to_an_end(&self) {
+    pub(super) fn bring_to_an_end(&self) {
         self.lifecycle.wait_for_last_frame(SHUTDOWN_PATIENCE);
-        self.lifecycle.ended(self.finish_outputs());
+        let finished = catch_unwind(AssertUnwindSafe(|| self.finish_outputs()));
+        let failed = |_| Err(anyhow!("writing failed unexpectedly: please report this"));
+        self.lifecycle.ended(finished.unwrap_or_else(failed));
         #[cfg(feature = "window")]
         if !self.lifecycle.wait_for_display(DISPLAY_TIMEOUT) {
             std::process::exit(self.end_without_display("the display does not answer"));

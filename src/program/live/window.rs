@@ -5,10 +5,10 @@
 //! the display.
 
 use super::controls::{Request, SessionStatus};
-use super::display::DisplayOptions;
 use super::figures::Figures;
 use super::frame::TrackedFrame;
 use super::inspector::NetworkInspector;
+use super::options::DisplayOptions;
 use super::painter::Painter;
 use super::session::Session;
 use super::takes;

@@ -1,15 +1,15 @@
-//! Where a frame lies on the canvas that a person sees, and the drawing of it.
+//! The place of a frame on the canvas, and the drawing of it there.
 //!
 //! In: frames of any size. Out: a canvas, an RGB picture as large as the window (or as the file that is saved), in
-//! which the frame keeps its aspect ratio between black bars; mirrored if wished. [`Placement`] maps points of the
+//! which the frame keeps its aspect ratio between black bars; mirrored on request. [`Placement`] maps points of the
 //! frame to pixels of the canvas and back. Nothing fails; empty frames and canvases stay empty.
 
 use crate::runtime::geometry::{CanvasSpace, FrameSpace, Point};
 use crate::runtime::image::Frame;
 
-/// What is beside the picture.
+/// The colour beside the picture.
 const BARS: [u8; 3] = [0; 3];
-/// Fractions of a pixel in the fixed-point arithmetic of scaling.
+/// 1 in the fixed-point arithmetic of scaling.
 const ONE: u32 = 256;
 
 /// Where a frame lies on a canvas.
@@ -25,7 +25,7 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// A frame of `frame` pixels (width, height), as large as a canvas of `canvas` pixels holds it, in its middle.
+    /// A frame of `frame` pixels (width, height) in the middle of a canvas of `canvas` pixels, as large as fits.
     pub fn fit(frame: (usize, usize), canvas: (usize, usize), is_mirrored: bool) -> Self {
         let scale = (canvas.0 as f32 / frame.0.max(1) as f32).min(canvas.1 as f32 / frame.1.max(1) as f32);
         let side = |frame: usize, canvas: usize| ((frame as f32 * scale).round() as usize).min(canvas);
@@ -33,12 +33,12 @@ impl Placement {
         Self { frame, left: (canvas.0 - width) / 2, top: (canvas.1 - height) / 2, width, height, is_mirrored }
     }
 
-    /// Pixels of the canvas for one of the frame.
+    /// Pixels of the canvas per pixel of the frame.
     pub fn scale(&self) -> f32 {
         self.height as f32 / self.frame.1.max(1) as f32
     }
 
-    /// Where a point of the frame is on the canvas.
+    /// The point of the canvas at which a point of the frame is drawn.
     pub fn canvas_from_frame(&self, p: Point<FrameSpace>) -> Point<CanvasSpace> {
         let x = (p.x + 0.5) / self.frame.0.max(1) as f32;
         let x = if self.is_mirrored { 1.0 - x } else { x };
@@ -46,7 +46,7 @@ impl Placement {
         Point::new(x * self.width as f32 + self.left as f32 - 0.5, y * self.height as f32 + self.top as f32 - 0.5)
     }
 
-    /// Which point of the frame is at a pixel of the canvas; beyond the frame on the bars.
+    /// The point of the frame that is drawn at a point of the canvas; on the bars, one outside the frame.
     pub fn frame_from_canvas(&self, p: Point<CanvasSpace>) -> Point<FrameSpace> {
         let x = (p.x + 0.5 - self.left as f32) / self.width.max(1) as f32;
         let x = if self.is_mirrored { 1.0 - x } else { x };
@@ -55,11 +55,11 @@ impl Placement {
     }
 }
 
-/// Draws frames onto canvases; it keeps its tables from frame to frame.
+/// Draws frames onto canvases. It keeps its tables from frame to frame.
 #[derive(Default)]
 pub struct Scaler {
-    /// For every column of the picture: the first byte of the left pixel, of the right one, and the share of the right
-    /// one in 1/256.
+    /// For every column of the picture: the offsets of the left and the right pixel in a row of the frame, and the share
+    /// of the right one in 1/256.
     columns: Vec<(u32, u32, u32)>,
     columns_of: Option<Placement>,
     /// A line of the frame, between two of its rows.
@@ -67,8 +67,8 @@ pub struct Scaler {
 }
 
 impl Scaler {
-    /// Draws the frame where `placement` says, between bars, onto the canvas, which has the size that the placement was
-    /// made for. In between the frame's pixels it interpolates.
+    /// Draws the frame at its placement, between bars, with linear interpolation. The canvas has the size that the
+    /// placement was made for.
     pub fn draw(&mut self, frame: &Frame, placement: &Placement, canvas: &mut Frame) {
         let &Placement { left, top, width, height, is_mirrored, .. } = placement;
         if width == 0 || height == 0 || frame.width() == 0 || frame.height() == 0 {

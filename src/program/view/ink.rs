@@ -1,9 +1,9 @@
 //! Anti-aliased strokes whose opacity changes along the way, with a soft dark rim that keeps them readable on any
 //! background.
 //!
-//! In: segments in pixels of the canvas. Out: their coverage, the largest where several overlap, so that joints of
-//! faint strokes show no dots; then the canvas with all of them in one colour. A filled path of a drawing library has
-//! one opacity, and strokes one after the other darken each other. What is not finite or far away is left out.
+//! In: segments in pixels of the canvas. Out: the canvas with all of them in one colour. Where several overlap, the largest
+//! coverage counts, so joints of faint strokes show no dots; paths of a drawing library have one opacity each, and strokes
+//! drawn one by one would darken each other. Strokes that are not finite or far away are left out.
 
 use super::canvas::cover;
 use crate::runtime::geometry::{CanvasSpace, Point};
@@ -12,15 +12,15 @@ use crate::runtime::image::Frame;
 /// Opacity of the rim beside a stroke.
 const RIM: f32 = 0.5;
 const RIM_COLOR: [u8; 3] = [0; 3];
-/// Beyond this no canvas has pixels.
+/// Coordinates beyond this lie on no canvas.
 const FAR: f32 = 1e5;
 
-/// A sheet of strokes as large as the canvas.
+/// The coverage of strokes, of the size of the canvas.
 #[derive(Default)]
 pub(super) struct Ink {
     width: usize,
     height: usize,
-    /// Of every pixel: how much is covered by strokes and by their rims, in 1/255. Empty between two drawings.
+    /// Of every pixel: its coverage by strokes and by their rims, in 1/255. All 0 between two drawings.
     cover: Vec<[u8; 2]>,
     /// Columns and rows with strokes: from, until.
     used: Option<[usize; 4]>,
@@ -35,7 +35,7 @@ pub(super) struct StrokeEnd {
 }
 
 impl Ink {
-    /// Makes the sheet as large as the canvas.
+    /// Takes the size of the canvas.
     pub(super) fn begin(&mut self, width: usize, height: usize) {
         if (self.width, self.height) != (width, height) {
             (self.width, self.height) = (width, height);
@@ -45,7 +45,7 @@ impl Ink {
         }
     }
 
-    /// A stroke `thickness` pixels wide with round ends and a rim of `rim` pixels. Both ends at one place are a dot.
+    /// Adds a stroke `thickness` pixels wide with round ends and a rim of `rim` pixels; with both ends at one place, a dot.
     pub(super) fn stroke(&mut self, from: StrokeEnd, to: StrokeEnd, thickness: f32, rim: f32) {
         let (a, b) = (from.at, to.at);
         if ![a.x, a.y, b.x, b.y].iter().all(|v| v.abs() < FAR) {

@@ -1,9 +1,7 @@
-//! What a person sees: the picture on a canvas, faces and what the network sees drawn over it, panels of text, the
-//! window.
+//! Drawing: a frame on a canvas, faces, heatmaps and text over it, and the window that shows it.
 //!
-//! In: frames and faces in their pixels. Out: a canvas as large as the window, or as a picture that is saved, with
-//! everything drawn in its own pixels; keys as [`WindowCommand`]s. Only opening and feeding the window can fail
-//! ([`ViewError`]).
+//! In: frames, and faces in pixels of the frame. Out: a canvas as large as the window, or as the picture that is saved, with
+//! everything drawn in its own pixels; keys as [`WindowCommand`]s. Only the window can fail ([`ViewError`]).
 
 mod canvas;
 mod ink;

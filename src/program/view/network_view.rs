@@ -1,7 +1,7 @@
-//! What the network sees of a face: the picture that it is given and the heatmaps that it answers with.
+//! The landmark network's view of a face: its input and its heatmaps.
 //!
 //! In: a frame and the landmarks of a face in it. Out: a [`NetworkView`], made by running the landmark network once
-//! more with all its maps on the crop about these landmarks; and its drawing: landmark heatmaps in warm colours, the
+//! more, with all its maps, on the crop around these landmarks; and its drawing: landmark heatmaps in warm colours, the
 //! boundary map in cold ones, over the face in the picture or over the crop in an inset. What fails: inference.
 
 use super::canvas::{Placement, cover};
@@ -14,8 +14,8 @@ use crate::runtime::landmarks::Scheme;
 use crate::runtime::model::Model;
 use crate::runtime::track::{Face, HeadBox};
 
-/// Values of a map below this are not shown, from the other on in full. Between them the square is shown: peaks stand
-/// out, as they do in decoding, which cubes the maps.
+/// Values of a map up to the first are not shown, from the second on in full. In between their square is shown, so that
+/// peaks stand out, as in decoding, which cubes the maps.
 const SHOWN: (f32, f32) = (0.12, 0.95);
 /// Opacity of a map shown in full.
 const OPACITY: f32 = 0.9;
@@ -29,7 +29,7 @@ const INSET: f32 = 0.3;
 const MARGIN: f32 = 0.5;
 const FRAME_COLOR: [u8; 3] = [235; 3];
 
-/// Which of it is drawn.
+/// What is drawn of the views.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NetworkLayers {
     /// The landmark heatmaps.
@@ -47,7 +47,7 @@ impl NetworkLayers {
     }
 }
 
-/// What the network sees of one face.
+/// The network's view of one face.
 #[derive(Clone, Debug)]
 pub struct NetworkView {
     /// The network's input.
@@ -85,7 +85,7 @@ impl NetworkViewer {
         })
     }
 
-    /// Fills `view` with what the network sees of the face; false if the face has no crop.
+    /// Fills `view` with the network's view of the face; false if the face has no crop.
     ///
     /// # Errors
     /// As [`Landmarker::predict`].
@@ -113,7 +113,7 @@ impl NetworkViewer {
 }
 
 impl Default for NetworkView {
-    /// Of nothing.
+    /// Empty.
     fn default() -> Self {
         Self {
             crop: Frame::default(),
@@ -209,7 +209,7 @@ impl Area {
     }
 }
 
-/// Between the four cells about a place; 0 beyond the map.
+/// The value at a place between four cells; 0 outside the map.
 fn value_at(map: &[f32], size: usize, at: Point<HeatmapSpace>) -> f32 {
     let last = size as f32 - 0.5;
     if !(at.x > -0.5 && at.y > -0.5 && at.x < last && at.y < last) {
@@ -221,7 +221,7 @@ fn value_at(map: &[f32], size: usize, at: Point<HeatmapSpace>) -> f32 {
     mix(row(y0), row(y1), fy)
 }
 
-/// Between the four pixels about a place; the nearest beyond the picture.
+/// The colour at a place between four pixels; that of the nearest one outside the picture.
 fn sample(picture: &Frame, at: Point<CropSpace>) -> [u8; 3] {
     let (width, height) = (picture.width(), picture.height());
     let ((x0, x1, fx), (y0, y1, fy)) = (neighbours(at.x, width), neighbours(at.y, height));
@@ -233,7 +233,7 @@ fn sample(picture: &Frame, at: Point<CropSpace>) -> [u8; 3] {
     })
 }
 
-/// The two of `count` places about `at` (the border's is both), and the share of the second.
+/// The two of `count` places around `at` (at a border the same one twice), and the share of the second.
 fn neighbours(at: f32, count: usize) -> (usize, usize, f32) {
     let at = at.clamp(0.0, (count - 1) as f32);
     let first = at as usize;

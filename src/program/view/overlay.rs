@@ -1,8 +1,8 @@
 //! Landmarks, curves, boxes and numbers of faces over the picture.
 //!
 //! In: a canvas with a frame drawn on it, and faces in pixels of that frame. The drawing is made in pixels of the
-//! canvas, so that it is as sharp as the canvas is; its lines grow with the face, a dark rim keeps it readable on any
-//! background, and a landmark that is not sure is faint. Points beyond the canvas or not finite are left out; nothing
+//! canvas, so it is as sharp as the canvas is. Lines grow with the face, a dark rim keeps them readable on any background,
+//! and landmarks of low confidence are faint. Points that are not finite or far outside the canvas are left out; nothing
 //! fails.
 
 use super::canvas::Placement;
@@ -31,7 +31,7 @@ impl Default for Layers {
     }
 }
 
-/// Draws faces; it keeps its memory from frame to frame.
+/// Draws faces. It keeps its memory from frame to frame.
 pub struct Overlay {
     pub layers: Layers,
     /// 2 for a screen with twice as many pixels for the same size.
@@ -48,7 +48,7 @@ const LINE_OF_TEXT: (f32, f32) = (0.085, 0.22);
 const DOT: f32 = 1.7;
 /// Width of the dark rim over the height of the text.
 const RIM_OF_TEXT: f32 = 0.16;
-/// How faint the least sure landmark is.
+/// The opacity of a landmark of confidence 0.
 const FAINTEST: f32 = 0.12;
 const PALETTE: [[u8; 3]; 6] =
     [[90, 220, 255], [255, 196, 84], [150, 255, 140], [255, 140, 205], [196, 168, 255], [255, 150, 120]];
@@ -69,7 +69,7 @@ impl Default for Overlay {
 }
 
 impl Overlay {
-    /// Draws the faces over the frame that lies on the canvas as `placement` says.
+    /// Draws the faces over the frame, which lies at `placement` on the canvas.
     pub fn draw(&mut self, canvas: &mut Frame, placement: &Placement, faces: &[Face]) {
         if canvas.width() == 0 || canvas.height() == 0 {
             return;

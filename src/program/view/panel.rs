@@ -1,8 +1,7 @@
 //! Text over the picture: panels of lines, the table of keys, labels.
 //!
-//! In: a canvas, the height of the text in its pixels ([`text_size`]), and lines. Out: the canvas with them on dark
-//! panels with round corners, so that they can be read on any background. What would not fit is drawn smaller. Nothing
-//! fails.
+//! In: a canvas, the height of the text in its pixels ([`text_size`]), and lines. Out: the canvas with the lines on dark
+//! panels with round corners, readable on any background. Text that would not fit is drawn smaller. Nothing fails.
 
 use super::canvas::cover;
 use crate::runtime::image::Frame;
@@ -26,9 +25,9 @@ const OPACITY: f32 = 0.74;
 pub const PLAIN: [u8; 3] = [238, 240, 243];
 /// Text that matters less.
 pub const QUIET: [u8; 3] = [168, 176, 186];
-/// Text that wants to be seen.
+/// Text that should be noticed.
 pub const ALARM: [u8; 3] = [255, 190, 80];
-/// That something is being recorded.
+/// The sign of a running recording.
 pub const RECORDING: [u8; 3] = [255, 96, 88];
 
 /// A line of a panel.
@@ -59,7 +58,7 @@ pub fn text_size(canvas: &Frame, scale: f32) -> f32 {
     fitting.clamp(TEXT_PIXELS.0, TEXT_PIXELS.1.max(TEXT_PIXELS.1 * scale))
 }
 
-/// Draws lines of text, the first one uppermost; what is too long for the canvas goes on in the next line.
+/// Draws lines of text, the first one at the top; lines that are too long for the canvas are wrapped.
 pub fn lines(canvas: &mut Frame, place: Place, size: f32, lines: &[TextLine]) {
     let room = canvas.width() as f32 - 2.0 * (MARGIN + PADDING) * size;
     let wrapped: Vec<TextLine> = lines.iter().flat_map(|line| wrap(line, size, room)).collect();
@@ -67,7 +66,7 @@ pub fn lines(canvas: &mut Frame, place: Place, size: f32, lines: &[TextLine]) {
     table(canvas, place, size, &rows);
 }
 
-/// A line in pieces that are no wider than `room`, as far as it has spaces to break it at.
+/// A line wrapped at its spaces into pieces that are no wider than `room` pixels, as far as possible.
 fn wrap(line: &TextLine, size: f32, room: f32) -> Vec<TextLine> {
     let mut pieces: Vec<String> = Vec::new();
     for word in line.text.split(' ') {
@@ -79,7 +78,7 @@ fn wrap(line: &TextLine, size: f32, room: f32) -> Vec<TextLine> {
     pieces.into_iter().map(|piece| TextLine::new(line.color, piece)).collect()
 }
 
-/// Draws rows of text whose columns are aligned.
+/// Draws rows of text with aligned columns.
 pub fn table<const COLUMNS: usize>(canvas: &mut Frame, place: Place, size: f32, rows: &[[&TextLine; COLUMNS]]) {
     if rows.is_empty() || canvas.width() == 0 || canvas.height() == 0 {
         return;
@@ -113,7 +112,7 @@ pub fn table<const COLUMNS: usize>(canvas: &mut Frame, place: Place, size: f32, 
     }
 }
 
-/// Draws a short text on a small panel that stands on (`left`, `bottom`), or as near as it fits on the canvas.
+/// Draws a short text on a small panel that stands on (`left`, `bottom`), or as near to it as the canvas has room.
 pub fn label(canvas: &mut Frame, (left, bottom): (f32, f32), size: f32, color: [u8; 3], label: &str) {
     if !(left.is_finite() && bottom.is_finite()) {
         return;

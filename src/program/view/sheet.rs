@@ -1,4 +1,6 @@
-//! Heatmaps as a picture, for people: what every stack sees where.
+//! Heatmaps as a picture for people: a sheet of panels, each a map in colours.
+//!
+//! In: the network's input and the maps of every stack. Out: an RGB picture. Nothing fails.
 
 use crate::runtime::heatmap::HeatmapView;
 use crate::runtime::image::Frame;
@@ -6,9 +8,9 @@ use crate::train::text;
 
 /// Width of a panel in pixels; its height follows from the picture's.
 const PANEL: usize = 256;
-/// Panels, or half as many maps of one landmark, side by side at most.
+/// The most large panels side by side.
 const COLUMNS: usize = 5;
-/// Maps of single landmarks are shown at this share of a panel's size.
+/// The maps of single landmarks are smaller than other panels by this factor.
 const SMALL: usize = 2;
 const GAP: usize = 8;
 const LABEL: usize = 20;
@@ -19,7 +21,7 @@ const INK: [u8; 3] = [40, 40, 40];
 const COLORS: [[f32; 3]; 5] =
     [[8.0, 8.0, 40.0], [84.0, 22.0, 110.0], [186.0, 54.0, 84.0], [248.0, 140.0, 30.0], [252.0, 254.0, 180.0]];
 
-/// Something to show in a rectangle of the sheet.
+/// A picture with a label.
 struct Panel {
     label: String,
     width: usize,

@@ -1,7 +1,7 @@
 //! The live window.
 //!
-//! In: canvases of the window's size. Out: what the person wants ([`WindowCommand`]). Without a display opening is an error,
-//! never a panic; [`on_display_lost`] is for a display that goes away while the window is open.
+//! In: canvases of the window's size. Out: [`WindowCommand`]s of the person. Without a display, opening is an error, never a
+//! panic; [`on_display_lost`] is for a display that goes away while the window is open.
 
 use super::ViewError;
 use crate::runtime::image::Frame;
@@ -12,14 +12,15 @@ use std::time::{Duration, Instant};
 
 /// The smallest window that is opened, in pixels.
 const SMALLEST: (usize, usize) = (320, 240);
-/// The largest that is opened of its own accord, at scale 1.
+/// The largest window that is opened, at scale 1, in pixels.
 const LARGEST: (f32, f32) = (1280.0, 800.0);
-/// Signals of a held key come at shorter intervals than this. A release can get lost with the keyboard's focus.
-const KEY_REPEATS_WITHIN: Duration = Duration::from_secs(1);
-/// How often the canvas is put on the screen although nothing changed: what was covered is not restored by itself.
-const RESTORE_EVERY: Duration = Duration::from_millis(100);
+/// Repeated events of a held key come at shorter intervals than this. The event of its release can get lost with the
+/// keyboard's focus.
+const KEY_REPEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often an unchanged canvas is put on the screen again: parts that were covered are not restored by themselves.
+const RESTORE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a key asks for.
+/// What a key stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowCommand {
     Quit,
@@ -36,16 +37,16 @@ pub enum WindowCommand {
     Boundary,
     /// The network's input in an inset.
     Crop,
-    /// The picture as in a mirror, or as the camera sees it.
+    /// Left and right swapped, as in a mirror.
     Mirror,
     Smoothing,
     /// The picture stands still.
     Freeze,
-    /// A picture of what is seen, and its landmarks.
+    /// Save the picture and its landmarks.
     Snapshot,
-    /// A video of what is seen, and its landmarks; ended by the next.
+    /// Start to record a video and its landmarks, or stop.
     Record,
-    /// So many faces at most.
+    /// The maximum number of faces.
     Faces(usize),
     NextCamera,
     /// The next precision of the landmark network.
@@ -77,7 +78,7 @@ pub const KEYS: [KeyBinding; 17] = [
     bind(Key::X, WindowCommand::Crop, "X", "the network's input"),
     bind(Key::M, WindowCommand::Mirror, "M", "mirror"),
     bind(Key::S, WindowCommand::Smoothing, "S", "smoothing"),
-    bind(Key::F, WindowCommand::Freeze, "F", "freeze the picture"),
+    bind(Key::F, WindowCommand::Freeze, "F", "pause the picture"),
     bind(Key::P, WindowCommand::Snapshot, "P", "save picture and landmarks"),
     bind(Key::R, WindowCommand::Record, "R", "record video and landmarks"),
     bind(Key::N, WindowCommand::NextCamera, "N", "next camera"),
@@ -107,14 +108,14 @@ impl Keyboard {
         let last = self.held.iter().position(|(k, _)| *k == key).map(|i| self.held.swap_remove(i).1);
         if is_down {
             self.held.push((key, now));
-            if last.is_none_or(|last| now - last > KEY_REPEATS_WITHIN) {
+            if last.is_none_or(|last| now - last > KEY_REPEAT_INTERVAL) {
                 self.pressed.push(key);
             }
         }
     }
 }
 
-/// Hears every key, also one that is pressed and let go between two looks.
+/// Receives every key, even one that is pressed and released between two calls of [`Window::commands`].
 struct Listener(Arc<Mutex<Keyboard>>);
 
 impl InputCallback for Listener {
@@ -137,8 +138,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// Opens a window for frames of `frame` pixels (width, height), `scale` times as large, if the screen has room.
-    /// Without a wish the scale is the screen's.
+    /// Opens a window for frames of `frame` pixels (width, height), `scale` times as large (`None`: the scale of the
+    /// screen), but no larger than a usual screen.
     ///
     /// # Errors
     /// [`ViewError::NoDisplay`], or what the display system reports.
@@ -159,16 +160,16 @@ impl Window {
             Ok(Err(error)) => return Err(ViewError::Window(error.to_string())),
             Err(_) => return Err(ViewError::Window("the display refused the connection".into())),
         };
-        // Not before: some X servers begin anew when the last connection is closed, and refuse new ones meanwhile.
+        // Only now: some X servers reset when their last connection is closed, and refuse new ones meanwhile.
         drop(screen);
-        // Whoever feeds it keeps the time.
+        // The caller sets the pace.
         window.set_target_fps(0);
         let keyboard = Arc::<Mutex<Keyboard>>::default();
         window.set_input_callback(Box::new(Listener(keyboard.clone())));
         Ok(Self { window, keyboard, scale, pixels: Vec::new(), size: (0, 0), shown: Instant::now() })
     }
 
-    /// Width and height of what can be seen, in pixels; at least 1.
+    /// Width and height of the canvas in pixels, at least 1.
     pub fn size(&self) -> (usize, usize) {
         let (width, height) = self.window.get_size();
         (width.max(1), height.max(1))
@@ -196,7 +197,7 @@ impl Window {
     /// # Errors
     /// [`ViewError::Window`].
     pub fn keep(&mut self) -> Result<(), ViewError> {
-        if !self.pixels.is_empty() && self.shown.elapsed() > RESTORE_EVERY {
+        if !self.pixels.is_empty() && self.shown.elapsed() > RESTORE_INTERVAL {
             return self.put();
         }
         self.window.update();
@@ -209,7 +210,7 @@ impl Window {
         self.window.update_with_buffer(&self.pixels, width, height).map_err(|e| ViewError::Window(e.to_string()))
     }
 
-    /// What was asked for since the last call.
+    /// The commands since the last call.
     pub fn commands(&mut self) -> Vec<WindowCommand> {
         let pressed = std::mem::take(&mut self.keyboard.lock().unwrap_or_else(PoisonError::into_inner).pressed);
         let closed = (!self.window.is_open()).then_some(WindowCommand::Quit);
@@ -217,10 +218,10 @@ impl Window {
     }
 }
 
-/// Xlib ends the process when the display goes away: another user's turn, a broken connection, a crash. From now on it
-/// calls `end` before, in the thread that has the window; what that returns is the exit status. What the display merely
-/// refuses ends nothing any more. Where windows don't
-/// come from Xlib, a display that goes away closes the window, and `end` is never called.
+/// Xlib ends the process when the display goes away (a logout, a broken connection, a crash). From now on it first calls
+/// `end`, in the thread of the window, and exits with the status that this returns; a request that the display merely
+/// refuses no longer ends the process. Where windows do not come from Xlib, a display that goes away closes the window,
+/// and `end` is never called.
 #[cfg(all(unix, not(target_os = "macos")))]
 pub fn on_display_lost(end: impl Fn() -> i32 + Send + Sync + 'static) {
     x11::on_display_lost(Box::new(end));
@@ -229,7 +230,7 @@ pub fn on_display_lost(end: impl Fn() -> i32 + Send + Sync + 'static) {
 #[cfg(not(all(unix, not(target_os = "macos"))))]
 pub fn on_display_lost(_: impl Fn() -> i32 + Send + Sync + 'static) {}
 
-/// What can be asked about the screen before a window is open.
+/// The screen, before a window is open.
 struct Screen {
     #[cfg(all(unix, not(target_os = "macos")))]
     connection: Option<x11::Connection>,
@@ -248,7 +249,7 @@ impl Screen {
         }
     }
 
-    /// How many pixels it has for one of a usual screen, as the desktop says.
+    /// Its pixels per pixel of a usual screen, as the desktop says.
     fn scale(&self) -> f32 {
         #[cfg(all(unix, not(target_os = "macos")))]
         if let Some(connection) = &self.connection {
@@ -266,15 +267,15 @@ mod x11 {
     use std::sync::OnceLock;
     use x11_dl::xlib::{Display, XErrorEvent, Xlib};
 
-    type End = Box<dyn Fn() -> i32 + Send + Sync>;
+    type ExitHook = Box<dyn Fn() -> i32 + Send + Sync>;
 
-    static END: OnceLock<End> = OnceLock::new();
-    /// Dots an inch of a usual screen.
+    static EXIT_HOOK: OnceLock<ExitHook> = OnceLock::new();
+    /// Dots per inch of a usual screen.
     const USUAL_DPI: f32 = 96.0;
 
-    pub fn on_display_lost(end: End) {
-        let is_first = END.set(end).is_ok();
-        // Without Xlib there is no display to be lost.
+    pub fn on_display_lost(hook: ExitHook) {
+        let is_first = EXIT_HOOK.set(hook).is_ok();
+        // Without Xlib no display can be lost.
         if let (true, Ok(xlib)) = (is_first, Xlib::open()) {
             // SAFETY: the functions only store the pointers; the handlers have the signatures that Xlib asks for. x11-dl
             // never unloads the library.
@@ -285,13 +286,13 @@ mod x11 {
         }
     }
 
-    /// Never returns: Xlib's connection can't be used any more.
+    /// Never returns: Xlib would end the process.
     unsafe extern "C" fn lost(_: *mut Display) -> c_int {
-        let end = || END.get().map_or(1, |end| end());
-        std::process::exit(catch_unwind(AssertUnwindSafe(end)).unwrap_or(1))
+        let hook = || EXIT_HOOK.get().map_or(1, |hook| hook());
+        std::process::exit(catch_unwind(AssertUnwindSafe(hook)).unwrap_or(1))
     }
 
-    /// The server refused something: Xlib's own handler would end the process here, without its files.
+    /// The server refused a request. Xlib's own handler would end the process here, with unfinished files.
     unsafe extern "C" fn refused(_: *mut Display, error: *mut XErrorEvent) -> c_int {
         // SAFETY: Xlib hands out an event that lives as long as this call.
         let (code, request) = unsafe { ((*error).error_code, (*error).request_code) };
@@ -313,7 +314,7 @@ mod x11 {
             Some(Self { xlib, display })
         }
 
-        /// From the resolution that desktops set for the size of letters.
+        /// From the resolution that desktops set for text.
         pub fn scale(&self) -> f32 {
             // SAFETY: the connection is open; the names end in 0; the answer is null or a text that ends in 0 and lives
             // as long as the connection.

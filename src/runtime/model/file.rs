@@ -4,8 +4,8 @@ use super::config::ModelConfig;
 use super::config_error::ConfigError;
 use super::graph::{Parameter, Role};
 use super::quantization::{Quantization, round_to_bytes};
+use super::weight_format::WeightFormat;
 use crate::runtime::heatmap::Calibration;
-use crate::runtime::named::named;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -56,19 +56,6 @@ pub enum ModelError {
     #[error("tensor {name} holds a number that is too large for half precision: store it in single precision")]
     TooLarge { name: String },
 }
-
-/// How a file stores convolution weights; biases and batch norms are always in single precision.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WeightFormat {
-    #[default]
-    F16,
-    F32,
-}
-
-named!(WeightFormat {
-    F32 = "f32": "Single precision: every bit is kept",
-    F16 = "f16": "Half precision: half the size",
-});
 
 /// A network's description and its weights.
 #[derive(Clone, Debug, PartialEq)]

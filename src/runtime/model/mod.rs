@@ -19,13 +19,15 @@ mod file;
 pub mod graph;
 mod paper;
 mod quantization;
+mod weight_format;
 
 pub use bundled::{default_detector, default_landmarks};
 pub use config::{Architecture, BoxSide, CropConvention, DETECTOR_OUTPUTS, Kind, ModelConfig};
 pub use config_error::ConfigError;
 pub(crate) use config_error::MOST_REPEATS;
 pub use edge::EdgeConfig;
-pub use file::{Model, ModelError, WeightFormat};
+pub use file::{Model, ModelError};
 pub use paper::PaperConfig;
 pub use quantization::Quantization;
 pub(crate) use quantization::{LARGEST_BYTE, round_to_bytes};
+pub use weight_format::WeightFormat;

@@ -1,0 +1,43 @@
+//! What a session is asked for: its source, its tracker, what it writes and what it shows.
+
+use super::source::SessionSource;
+use super::tracker_setup::TrackerSetup;
+use std::path::PathBuf;
+
+/// What a session is made from.
+pub(crate) struct SessionOptions {
+    pub source: SessionSource,
+    pub tracker: TrackerSetup,
+    pub outputs: OutputOptions,
+    /// How frames are shown; `None`: not at all.
+    pub display: Option<DisplayOptions>,
+    /// The number of frames after which to end.
+    pub frames: Option<u64>,
+}
+
+/// What a session is to write.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OutputOptions {
+    /// A line of JSON for each frame; `-`: to standard output.
+    pub json: Option<PathBuf>,
+    /// An annotated video or picture, or a folder for a picture of each frame.
+    pub save: Option<PathBuf>,
+    /// Whether to write `awing.png` if no window opens.
+    pub default_picture: bool,
+}
+
+/// How a session shows its frames.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "window"), expect(dead_code, reason = "most of it is about the window"))]
+pub(crate) struct DisplayOptions {
+    /// Of the window.
+    pub title: &'static str,
+    /// Of the window, its text and lines; `None`: what the desktop says.
+    pub scale: Option<f32>,
+    /// Whether left and right are swapped as in a mirror; `None`: for cameras.
+    pub is_mirrored: Option<bool>,
+    /// Whether the panel of figures is shown at the start.
+    pub shows_figures: bool,
+    /// Whether frames are painted even where there is no display, to measure how long that takes.
+    pub paints_without_display: bool,
+}

@@ -1,0 +1,16 @@
+//! The precision of stored weights.
+
+use crate::runtime::named::named;
+
+/// How a file stores convolution weights; biases and batch norms are always in single precision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeightFormat {
+    #[default]
+    F16,
+    F32,
+}
+
+named!(WeightFormat {
+    F32 = "f32": "Single precision: every bit is kept",
+    F16 = "f16": "Half precision: half the size",
+});
