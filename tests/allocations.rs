@@ -25,7 +25,8 @@ fn frames(faces: usize) -> Vec<Frame> {
 fn a_tracked_frame_allocates_nothing_after_the_first_ones() {
     for (faces, wanted, threads) in [(1, 1, 1), (1, 2, 1), (2, 2, 1), (2, 2, 2), (2, 4, 3)] {
         let frames = frames(faces);
-        let options = TrackerOptions { faces: wanted, threads, ..TrackerOptions::default() };
+        let mut options = TrackerOptions::default();
+        (options.faces, options.threads) = (wanted, threads);
         let mut tracker = Tracker::new(options).unwrap();
         // To and fro, so that nobody jumps; the first way there is to get warm, with the detector twice.
         for (i, frame) in frames.iter().chain(frames.iter().rev()).chain(&frames).enumerate() {

@@ -26,7 +26,8 @@ const BUSY_FROM: f64 = 0.02;
 fn no_more_threads_are_busy_than_were_asked_for() {
     let mut frame = Frame::filled(640, 480, [0; 3]);
     for (faces, threads) in [(1, 1), (4, 1), (1, 2), (4, 2), (4, 3)] {
-        let options = TrackerOptions { faces: 4, threads, ..TrackerOptions::default() };
+        let mut options = TrackerOptions::default();
+        (options.faces, options.threads) = (4, threads);
         let mut tracker = Tracker::new(options).unwrap();
         let scene = Scene::demo(1, faces);
         let mut seen = 0;

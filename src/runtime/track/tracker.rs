@@ -10,14 +10,15 @@ use crate::runtime::landmarks::{Landmark, Scheme};
 use crate::runtime::model::{BoxSide, Model, ModelError, default_detector, default_landmarks};
 use std::time::Instant;
 
-/// What a [`Tracker`] is to do.
+/// How a [`Tracker`] works. Start from [`Default`] and change what you need.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TrackerOptions {
-    /// The most faces to follow at a time; at least 1.
+    /// Maximum number of faces to follow; at least 1.
     pub faces: usize,
     /// How landmarks are smoothed over time; `None`: not at all.
     pub smoothing: Option<Smoothing>,
-    /// Busy threads at most; at least 1. A second one pays with several faces or a large network.
+    /// Number of threads; at least 1. A second one pays with several faces or a large network.
     pub threads: usize,
     /// The landmark network's arithmetic on the CPU.
     pub precision: Precision,
@@ -137,17 +138,17 @@ impl Tracker {
         self.follower.detector_mut().find_faces(&frame)
     }
 
-    /// Forgets the faces: what comes next has nothing to do with what was, as with the next picture of a folder.
+    /// Forgets all faces. Call it between pictures that have nothing to do with each other.
     pub fn reset(&mut self) {
         self.follower.reset();
     }
 
-    /// Follows at most so many faces from now on, the largest; at least 1.
+    /// Changes the maximum number of faces, at least 1. The largest and surest are kept.
     pub fn set_faces(&mut self, faces: usize) {
         self.follower.options_mut().faces = faces.max(1);
     }
 
-    /// Smooths like this from now on; `None`: not at all.
+    /// Changes the smoothing; `None`: not at all.
     pub fn set_smoothing(&mut self, smoothing: Option<Smoothing>) {
         self.follower.set_smoothing(smoothing);
     }
@@ -191,5 +192,29 @@ impl FindLandmarks for Landmarker {
 
     fn times(&self) -> LandmarkTimes {
         self.times()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_embedder_holds_can_move_to_another_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<Tracker>();
+        is_send::<Models>();
+        is_send::<Face>();
+        is_send::<TrackError>();
+        is_send::<crate::Frame>();
+        is_send::<FrameView<'_>>();
+    }
+
+    #[test]
+    fn options_that_ask_for_nothing_are_refused() {
+        for (faces, threads) in [(0, 1), (1, 0)] {
+            let options = TrackerOptions { faces, threads, ..TrackerOptions::default() };
+            assert!(matches!(Tracker::new(options), Err(TrackError::Options { .. })));
+        }
     }
 }
