@@ -3,6 +3,11 @@
 //! In: frames, and faces in pixels of the frame. Out: a canvas as large as the window, or as the picture that is saved, with
 //! everything drawn in its own pixels; keys as [`WindowCommand`]s. Only the window can fail ([`ViewError`]).
 
+#![cfg_attr(
+    not(feature = "window"),
+    allow(dead_code, unused_imports, reason = "saved pictures need only a part of it")
+)]
+
 mod canvas;
 mod ink;
 mod network_view;
