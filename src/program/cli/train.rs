@@ -8,13 +8,13 @@ use super::interrupt;
 use super::parse::{minutes, positive};
 use crate::program::console::say;
 use crate::runtime::model::{Kind, Model};
-use crate::train::data::{LandmarkTask, Sample, Split, Task, read_faces};
-use crate::train::detector::{DetectorTask, DetectorValidator, Photograph, read_photographs};
+use crate::train::data::{LandmarkTask, Split, Task, read_faces};
+use crate::train::detector::{DetectorTask, DetectorValidator, read_photographs};
 use crate::train::eval::LandmarkValidator;
 use crate::train::trainer::{Ending, Progress, Recipe, TrainOptions, Trainer, Validator};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -60,48 +60,50 @@ fn describe(p: &Progress) -> String {
     format!("step {step} of {steps}, {images_per_second:.0} images/s, loss {loss:.4}{validation}, {left} left")
 }
 
+/// What is trained, and what is validated on, if anything.
+type TaskAndValidator = (Arc<dyn Task>, Option<Box<dyn Validator>>);
+
+/// What all the files hold, one after the other.
+fn read_all<T, E>(paths: &[PathBuf], read: impl Fn(&Path) -> Result<Vec<T>, E>) -> Result<Vec<T>, E> {
+    let mut all = Vec::new();
+    for path in paths {
+        all.extend(read(path)?);
+    }
+    Ok(all)
+}
+
+fn landmark_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndValidator> {
+    let TrainArguments { data, validation, .. } = arguments;
+    let options = recipe.landmark_options().context("no landmark scheme has as many points as the model")?;
+    let samples = read_all(data, |path| read_faces(path, Split::Train))?;
+    let task = LandmarkTask::new(samples, &recipe.datasets, recipe.augmentation.clone(), options)?;
+    if validation.is_empty() {
+        return Ok((Arc::new(task), None));
+    }
+    let held_out = read_all(validation, |path| read_faces(path, Split::Test))?;
+    let validator = LandmarkValidator::new(held_out, &recipe.model)
+        .map_err(|e| anyhow::Error::from_boxed(e).context("cannot prepare the validation"))?;
+    Ok((Arc::new(task), Some(Box::new(validator))))
+}
+
+fn detector_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndValidator> {
+    let task = |paths: &[PathBuf], split: Split| -> Result<DetectorTask> {
+        let photographs = read_all(paths, |path| read_photographs(path, split))?;
+        Ok(DetectorTask::new(photographs, recipe.model.input_size, recipe.augmentation.clone())?)
+    };
+    let training = task(&arguments.data, Split::Train)?;
+    if arguments.validation.is_empty() {
+        return Ok((Arc::new(training), None));
+    }
+    let validator = DetectorValidator::new(&task(&arguments.validation, Split::Test)?)?;
+    Ok((Arc::new(training), Some(Box::new(validator))))
+}
+
 pub(super) fn run(arguments: TrainArguments) -> Result<()> {
     let recipe = Recipe::load(&arguments.recipe)?;
-    let read = |paths: &[PathBuf], split: Split| -> Result<Vec<Sample>> {
-        let mut samples = Vec::new();
-        for path in paths {
-            samples.extend(read_faces(path, split)?);
-        }
-        Ok(samples)
-    };
-    let (task, mut validator): (Arc<dyn Task>, Option<Box<dyn Validator>>) = match recipe.model.kind {
-        Kind::Landmarks => {
-            let options = recipe.landmark_options().context("the model's points are of no known scheme")?;
-            let samples = read(&arguments.data, Split::Train)?;
-            let task = LandmarkTask::new(samples, &recipe.datasets, recipe.augmentation.clone(), options)?;
-            let validator: Option<Box<dyn Validator>> = if arguments.validation.is_empty() {
-                None
-            } else {
-                let validator = LandmarkValidator::new(read(&arguments.validation, Split::Test)?, &recipe.model)
-                    .map_err(|e| anyhow::Error::from_boxed(e).context("cannot prepare the validation"))?;
-                Some(Box::new(validator))
-            };
-            (Arc::new(task), validator)
-        }
-        Kind::Detector => {
-            let read = |paths: &[PathBuf], split: Split| -> Result<Vec<Photograph>> {
-                let mut photographs = Vec::new();
-                for path in paths {
-                    photographs.extend(read_photographs(path, split)?);
-                }
-                Ok(photographs)
-            };
-            let size = recipe.model.input_size;
-            let task = DetectorTask::new(read(&arguments.data, Split::Train)?, size, recipe.augmentation.clone())?;
-            let validator: Option<Box<dyn Validator>> = if arguments.validation.is_empty() {
-                None
-            } else {
-                let held_out = read(&arguments.validation, Split::Test)?;
-                let held_out = DetectorTask::new(held_out, size, recipe.augmentation.clone())?;
-                Some(Box::new(DetectorValidator::new(&held_out)?))
-            };
-            (Arc::new(task), validator)
-        }
+    let (task, mut validator) = match recipe.model.kind {
+        Kind::Landmarks => landmark_task(&arguments, &recipe)?,
+        Kind::Detector => detector_task(&arguments, &recipe)?,
     };
     let limit = arguments.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
     let mut options = TrainOptions::new(&arguments.out);

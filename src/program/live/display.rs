@@ -1,7 +1,7 @@
 //! The main thread of a session: frames in a window, or painted without one.
 //!
 //! In: the latest frame, whenever there is one. It ends when the window is closed, the end is requested, the source has
-//! ended or the observer has seen enough. Where there is no display, it says so, and the session goes on without.
+//! ended or the observer is satisfied. Where there is no display, it says so, and the session continues without one.
 
 use super::frame::TrackedFrame;
 use super::options::DisplayOptions;
@@ -82,11 +82,11 @@ fn go_on_without_window(options: &DisplayOptions, reason: &str, first: TrackedFr
     }
 }
 
-/// Paints frames for nobody, as a window would show them.
+/// Paints frames as a window would show them, for the observer only.
 fn paint(mut frame: TrackedFrame, session: &Session) {
     let mut painter = Painter::default();
     let mut is_new = frame.frame.width() > 0;
-    while session.lifecycle.is_running() && (session.lifecycle.is_tracking() || is_new) {
+    loop {
         if is_new {
             painter.paint_frame(&frame.frame, &frame.faces);
             session.observer.after_display(&frame, false);
@@ -94,6 +94,11 @@ fn paint(mut frame: TrackedFrame, session: &Session) {
         if session.observer.is_satisfied() {
             session.lifecycle.request_end();
         }
-        is_new = session.latest.take(&mut frame, FRAME_TIMEOUT);
+        // Asked before the last frame is taken, so that it is not missed.
+        let is_over = !session.lifecycle.is_tracking();
+        is_new = session.lifecycle.is_running() && session.latest.take(&mut frame, FRAME_TIMEOUT);
+        if !session.lifecycle.is_running() || (is_over && !is_new) {
+            break;
+        }
     }
 }

@@ -78,9 +78,10 @@ impl SessionSource {
     /// [`CaptureError`].
     pub(crate) fn open_camera_or_demo(options: CaptureOptions) -> Result<Self, CaptureError> {
         Self::open("camera", options).or_else(|error| {
-            let reason = error.to_string();
-            let reason = reason.lines().next().unwrap_or("no camera");
-            say(&format!("awing: {reason}; playing the built-in demo instead"));
+            say(&format!(
+                "awing: {}; playing the built-in demo instead",
+                in_words(error).lines().next().unwrap_or("no camera")
+            ));
             Self::open("demo", options)
         })
     }
@@ -108,7 +109,7 @@ impl SessionSource {
         Ok(Waited::Frame(self.last_s))
     }
 
-    /// Goes on with the camera after this one.
+    /// Continues with the camera after this one.
     ///
     /// # Errors
     /// [`CaptureError`] if neither the next camera nor the source before it can be opened.
@@ -116,7 +117,7 @@ impl SessionSource {
         let here = self.source.camera_number();
         let all = match cameras() {
             Ok(all) => all,
-            Err(error) => return Ok(Switch::Stayed(error.to_string())),
+            Err(error) => return Ok(Switch::Stayed(in_words(error))),
         };
         let Some(next) = next_of(here, &all) else {
             let message = if here.is_some() { "there is no other camera" } else { "there is no camera" };
@@ -142,7 +143,7 @@ impl SessionSource {
         }
     }
 
-    /// The source failed with `error`: goes on with the one before it. The text is for the person.
+    /// The source failed with `error`: continues with the one before it. The text is for the person.
     ///
     /// # Errors
     /// `error`, if there is none before it; another, if that one can't be opened.
@@ -155,8 +156,13 @@ impl SessionSource {
             Some(Previous::Other { input, source, offset_s }) => (input, source, offset_s),
             None => return Err(error),
         };
-        Ok(error.to_string())
+        Ok(in_words(error))
     }
+}
+
+/// An error with its causes.
+fn in_words(error: CaptureError) -> String {
+    format!("{:#}", anyhow::Error::from(error))
 }
 
 /// The camera after `here`, all around; `None` if there is no other.

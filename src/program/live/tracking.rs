@@ -173,7 +173,7 @@ impl TrackingLoop {
         self.report_source();
     }
 
-    /// Goes on with the next precision of the network; the text says which.
+    /// Continues with the next precision of the network; the text says which.
     fn next_precision(&mut self) -> String {
         let here = self.setup.options.precision;
         let mut setup = self.setup.clone();
@@ -185,7 +185,7 @@ impl TrackingLoop {
                 self.report_computing();
                 format!("precision: {}", self.setup.options.precision)
             }
-            Err(error) => error.to_string(),
+            Err(error) => format!("{error:#}"),
         }
     }
 

@@ -269,7 +269,7 @@ impl SessionWindow {
     }
 }
 
-/// What goes on, at the foot of the picture.
+/// Lines for the foot of the picture.
 fn news(status: &SessionStatus, is_empty: bool, is_frozen: bool, message: Option<&String>) -> Vec<TextLine> {
     let mut news = Vec::new();
     if let Some(trouble) = &status.trouble {
