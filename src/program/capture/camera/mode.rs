@@ -26,9 +26,11 @@ pub enum PixelFormat {
 
 impl PixelFormat {
     /// All supported formats.
+    #[cfg(target_os = "linux")]
     pub const ALL: [Self; 3] = [Self::Yuyv, Self::Nv12, Self::Mjpeg];
 
     /// Its four-character code in V4L2.
+    #[cfg(target_os = "linux")]
     pub fn fourcc(self) -> [u8; 4] {
         match self {
             Self::Yuyv => *b"YUYV",
