@@ -185,6 +185,30 @@ fn data_that_can_not_be_used_is_named() {
 }
 
 #[test]
+fn an_error_says_each_of_its_causes_once() {
+    let place = Place::new(5, &[]);
+    let damaged = place.path("damaged");
+    // A safetensors file whose header is no JSON.
+    std::fs::write(&damaged, b"\x08\0\0\0\0\0\0\0{ broken").unwrap();
+    let damaged_model = fails(&place.train("out", &["--start-from", damaged.to_str().unwrap()]));
+    let missing_model = fails(&place.train("other", &["--start-from", "nowhere.safetensors"]));
+    std::fs::copy(&damaged, place.path("out").join("checkpoint.safetensors")).unwrap();
+    let damaged_checkpoint = fails(&place.train("out", &["--resume"]));
+    let whole = std::fs::read(place.path("3.png")).unwrap();
+    std::fs::write(place.path("3.png"), &whole[..whole.len() / 2]).unwrap();
+    let damaged_picture = fails(&place.train("new", &[]));
+    std::fs::remove_file(place.path("3.png")).unwrap();
+    let missing_picture = fails(&place.train("new", &[]));
+    std::fs::remove_file(&place.data).unwrap();
+    let missing_data = fails(&place.train("new", &[]));
+    for message in [damaged_model, missing_model, damaged_checkpoint, damaged_picture, missing_picture, missing_data] {
+        let parts: Vec<&str> = message.split(": ").collect();
+        assert!(parts.len() > 2, "{message}");
+        assert!(parts.iter().all(|part| message.matches(part).count() == 1), "{message}");
+    }
+}
+
+#[test]
 fn a_damaged_checkpoint_is_named_and_left_alone() {
     let place = Place::new(20, &[]);
     succeeds(&place.train("out", &[]));

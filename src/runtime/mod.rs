@@ -9,6 +9,7 @@
 //! | [`simd`] | the vector operations that kernels are written in |
 //! | [`files`] | files that are whole or absent |
 //! | [`named`] | enums whose variants have names |
+//! | [`foreign`] | errors of other crates |
 //! | [`landmarks`] | the landmark schemes |
 //! | [`image`] | frames and the one crop |
 //! | [`heatmap`] | landmarks from heatmaps |
@@ -20,6 +21,7 @@
 pub(crate) mod detect;
 pub(crate) mod engine;
 pub(crate) mod files;
+pub(crate) mod foreign;
 pub(crate) mod geometry;
 pub(crate) mod heatmap;
 pub(crate) mod image;

@@ -2,6 +2,7 @@
 
 use super::{Frame, ImageError, MOST_PIXELS};
 use crate::runtime::files::write_whole;
+use crate::runtime::foreign::without_causes;
 use image::{DynamicImage, ImageDecoder, ImageReader, metadata::Orientation};
 use std::io::Cursor;
 use std::path::Path;
@@ -22,7 +23,7 @@ impl Frame {
     /// # Errors
     /// [`ImageError::Decode`]; [`ImageError::TooLarge`] for more than 2^27 pixels.
     pub fn decode(bytes: &[u8], name: &Path) -> Result<Self, ImageError> {
-        let failed = |source: image::ImageError| ImageError::Decode { path: name.to_owned(), source: source.into() };
+        let failed = |source: image::ImageError| ImageError::Decode { path: name.to_owned(), source: cause(source) };
         let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| failed(e.into()))?;
         let mut decoder = reader.into_decoder().map_err(failed)?;
         let (width, height) = decoder.dimensions();
@@ -43,7 +44,7 @@ impl Frame {
     /// # Errors
     /// [`ImageError::Encode`] naming the file.
     pub fn save(&self, path: &Path) -> Result<(), ImageError> {
-        let encode = |source: image::ImageError| ImageError::Encode { path: path.to_owned(), source: source.into() };
+        let encode = |source: image::ImageError| ImageError::Encode { path: path.to_owned(), source: cause(source) };
         let format = image::ImageFormat::from_path(path).map_err(encode)?;
         let mut bytes = Cursor::new(Vec::new());
         image::write_buffer_with_format(
@@ -56,6 +57,13 @@ impl Frame {
         )
         .map_err(encode)?;
         write_whole(path, bytes.get_ref()).map_err(|e| encode(e.into()))
+    }
+}
+
+fn cause(error: image::ImageError) -> Box<dyn std::error::Error + Send + Sync> {
+    match error {
+        image::ImageError::IoError(error) => error.into(),
+        other => without_causes(&other),
     }
 }
 

@@ -5,6 +5,7 @@ use super::config_error::ConfigError;
 use super::graph::{Parameter, Role};
 use super::quantization::{Quantization, round_to_bytes};
 use super::weight_format::WeightFormat;
+use crate::runtime::foreign::without_causes;
 use crate::runtime::heatmap::Calibration;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
@@ -32,7 +33,7 @@ pub enum ModelError {
     #[error("cannot use the model {path}")]
     InFile { path: PathBuf, source: Box<ModelError> },
     #[error("not a model file")]
-    NotSafetensors(#[from] SafeTensorError),
+    NotSafetensors(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("a safetensors file without awing's description; an official PyTorch checkpoint has to be imported first")]
     NoDescription,
     #[error("the file has format version {0}, this awing reads version {FORMAT_VERSION}: get a newer awing")]
@@ -55,6 +56,12 @@ pub enum ModelError {
     NegativeVariance { name: String },
     #[error("tensor {name} holds a number that is too large for half precision: store it in single precision")]
     TooLarge { name: String },
+}
+
+impl From<SafeTensorError> for ModelError {
+    fn from(error: SafeTensorError) -> Self {
+        Self::NotSafetensors(without_causes(&error))
+    }
 }
 
 /// A network's description and its weights.

@@ -1,4 +1,7 @@
 //! Finding the pictures that a list names by relative paths.
+//!
+//! In: a list's file and a relative path in it. Out: the picture's path. Nothing fails here: a picture that is nowhere is
+//! reported when it is opened.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +16,7 @@ pub(super) struct PictureFolders {
 }
 
 impl PictureFolders {
-    /// Pictures of the list `file`; each folder is tried by itself and with `inner` behind it.
+    /// For the list `file`. Each folder is tried by itself and with `inner` appended.
     pub(super) fn above(file: &Path, inner: Option<&str>) -> Self {
         let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let mut folders = Vec::new();
@@ -24,7 +27,7 @@ impl PictureFolders {
         Self { folders, last: 0 }
     }
 
-    /// The picture's path; in the list's own folder if it is nowhere.
+    /// The picture's path; one in the list's own folder if it is nowhere.
     pub(super) fn find(&mut self, image: &str) -> PathBuf {
         let order = std::iter::once(self.last).chain(0..self.folders.len());
         for i in order {

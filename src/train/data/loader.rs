@@ -1,4 +1,4 @@
-//! Worker threads that keep a trainer fed.
+//! Worker threads that prepare batches ahead of the trainer.
 //!
 //! In: a [`Task`], a seed and the number of the first batch. Out: batches in order. Item `i` of batch `k` is drawn from
 //! a random stream of its own, so a batch depends on the seed and `k` only: not on the number of workers, nor on where
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-/// Finished batches that wait for the trainer, per worker; with the one in work this hides a slow picture.
+/// Finished batches per worker that wait for the trainer; together with the one being prepared they hide a slow picture.
 const BATCHES_AHEAD: usize = 2;
 
 /// Hands out batches in order; dropping it ends its threads.
@@ -59,7 +59,7 @@ impl Loader {
         Ok(loader)
     }
 
-    /// The next batch; waits until it is there. After an error the following call goes on with the batch after it.
+    /// The next batch; waits for it. After an error, the next call returns the batch after it.
     ///
     /// # Errors
     /// What the task reported for an item of this batch.

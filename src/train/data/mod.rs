@@ -1,9 +1,9 @@
 //! Readers of data sets, augmentation, and the batch loader.
 //!
-//! In: files of annotated faces, in any format that [`open`] knows. Every reader yields [`Sample`]s: a picture's path and
-//! the landmarks in its pixels, each with a weight. Out: [`Batch`]es, drawn from a [`Task`] by worker threads of a
-//! [`Loader`], or single upright crops for measuring ([`crop_for_eval`]).
-//! Errors are [`DataError`]s that name the file, and the line where there is one.
+//! In: files of annotated faces, in any format that [`open`] knows. Every reader returns [`Sample`]s: a picture's path and
+//! the landmarks in its pixels, each with a weight. Out: [`Batch`]es, drawn from a [`Task`] by the threads of a [`Loader`],
+//! or single upright crops for evaluation ([`crop_for_eval`]). Errors are [`DataError`]s that name the file, and the line if
+//! there is one.
 
 mod augment;
 mod expression;
@@ -61,15 +61,15 @@ pub enum DataError {
     /// Options that contradict each other or the data.
     #[error("{0}")]
     Options(String),
-    /// The system gives no thread for the loader.
+    /// The system can't start the loader's threads.
     #[error("cannot start {count} loader threads")]
     Threads { count: usize, source: io::Error },
-    /// A loader thread that ended by itself: a defect of this program.
+    /// A loader thread that panicked: a defect of this program.
     #[error("a loader thread ended unexpectedly; its own message stands above")]
     Worker,
 }
 
-/// Memory for a training's decoded pictures; what does not fit is decoded again each time.
+/// Memory for the decoded pictures of a training; those that do not fit are decoded again each time.
 pub(crate) const CACHE_BYTES: usize = 2 << 30;
 
 /// The size of one training item.
@@ -103,26 +103,26 @@ pub struct ItemMut<'a> {
     pub target: &'a mut [f32],
     /// The loss weight of every cell of every map; 0 where nothing is known.
     pub weight: &'a mut [f32],
-    /// What the item adds to the number that the summed loss is divided by: the sum of its map weights times the cells
-    /// of a map.
+    /// The item's share of what the summed loss is divided by: the sum of its map weights times the cells of a map.
     pub normalizer: &'a mut f64,
 }
 
 /// Something that a network can be trained on: an endless supply of items.
 pub trait Task: Send + Sync {
+    /// The size of every item.
     fn shape(&self) -> BatchShape;
 
     /// Draws, augments and renders one item. The item depends on nothing but the state of `rng`.
     ///
     /// # Errors
-    /// [`DataError`] if its picture can't be had.
+    /// [`DataError`] if its picture can't be read.
     fn fill(&self, rng: &mut ChaCha8Rng, item: ItemMut<'_>) -> Result<(), DataError>;
 
-    /// What the items' maps are trained for.
+    /// The loss that is minimised on the items.
     fn objective(&self) -> &dyn Objective;
 }
 
-/// `len` items one behind the other: (item, row, column, channel).
+/// `len` items in a row: (item, row, column, channel).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     pub input: Vec<f32>,

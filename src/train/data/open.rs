@@ -1,4 +1,6 @@
-//! Opening a data set of any known format.
+//! Reading of a data set in any known format.
+//!
+//! In: a file or folder. Out: its [`Sample`]s. Fails with [`DataError`], naming the file and the line.
 
 use super::{DataError, Sample, read_300w, read_jsonl, read_pts_folder, read_wflw, w300};
 use crate::runtime::named::named;
@@ -8,12 +10,12 @@ use std::path::{Path, PathBuf};
 /// The formats that faces come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Format {
-    /// Whatever the file or folder looks like.
+    /// Recognized by what the file or folder looks like.
     #[default]
     Auto,
     /// A file of JSON lines ([`read_jsonl`]), or a folder with `train.jsonl` and `val.jsonl` or `test.jsonl`.
     Jsonl,
-    /// A list of WFLW ([`read_wflw`]), or the folder that WFLW was unpacked in.
+    /// A list of WFLW ([`read_wflw`]), or the folder that WFLW was unpacked into.
     Wflw,
     /// The folder of 300-W ([`read_300w`]).
     W300,
@@ -76,7 +78,7 @@ pub fn open(path: &Path, format: Format, split: Split) -> Result<Vec<Sample>, Da
     }
 }
 
-/// The format of a path; [`Format::Auto`] if it is none that is known.
+/// The format of a path; [`Format::Auto`] if it is unknown.
 fn recognize(path: &Path, is_folder: bool, split: Split) -> Format {
     if is_folder {
         if wflw_list_in(path, split).is_some() {

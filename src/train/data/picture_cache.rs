@@ -1,7 +1,7 @@
-//! Decoded pictures, kept in memory up to a number of bytes.
+//! A cache of decoded pictures, bounded in bytes.
 //!
-//! Pictures are decoded on first use by whoever needs them; once the budget is spent, those not kept are decoded again
-//! each time. What is asked for never depends on what is kept.
+//! In: the number of a picture and how to open it. Out: the decoded picture. It is decoded on first use, by the thread that
+//! needs it, and kept while the budget lasts; others are decoded again each time. Fails with what opening reports.
 
 use super::{DataError, Sample};
 use crate::runtime::image::Frame;
@@ -15,7 +15,7 @@ pub struct PictureCache {
 }
 
 impl PictureCache {
-    /// Room for the pictures of `samples` samples, of `budget_bytes` altogether.
+    /// A cache for the pictures of `samples` samples, of at most `budget_bytes` together.
     pub fn new(samples: usize, budget_bytes: usize) -> Self {
         Self { pictures: (0..samples).map(|_| OnceLock::new()).collect(), bytes_left: AtomicUsize::new(budget_bytes) }
     }

@@ -1,6 +1,6 @@
-//! Folders of pictures with a `.pts` file of 68 points beside each, as 300-W and its parts are handed out.
+//! Folders of pictures with a `.pts` file of 68 points beside each, the format of 300-W and its parts.
 //!
-//! A `.pts` file is `version: 1`, `n_points: 68`, `{`, one line `x y` a point, `}`; the first pixel is number 1, so 1 is
+//! A `.pts` file is `version: 1`, `n_points: 68`, `{`, one line `x y` per point, `}`; the first pixel is number 1, so 1 is
 //! subtracted. The 68 points become 98 by [`wflw98_from_ibug68`].
 
 use super::{DataError, Origin, Sample};
@@ -115,7 +115,7 @@ fn read_pts(file: &Path) -> Result<Vec<Point<FrameSpace>>, DataError> {
     }
 }
 
-/// What stands behind `name:` in a header line.
+/// The value of the header line `name: value`.
 fn header<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     Some(line.strip_prefix(name)?.trim_start().strip_prefix(':')?.trim())
 }

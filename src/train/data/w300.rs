@@ -15,7 +15,7 @@ const TEST: [(&[&str], &[&str]); 3] = [
     (&["ibug"], &["challenge", "full"]),
 ];
 
-/// Reads one part of 300-W. What is not there is left out, with a warning in the log.
+/// Reads one part of 300-W. Folders that are missing are left out, with a warning in the log.
 ///
 /// # Errors
 /// As [`super::read_pts_folder`], and [`DataError::Empty`] if none of the part's folders is there.

@@ -1,6 +1,6 @@
 //! The lists of WFLW (Wu et al., CVPR 2018): `list_98pt_rect_attr_{train,test}.txt`.
 //!
-//! One face a line: 98 points as x and y, the face rectangle (upper left, lower right), six attributes that are 0 or 1,
+//! One face per line: 98 points as x and y, the face rectangle (upper left, lower right), six attributes that are 0 or 1,
 //! the picture's path; separated by spaces. Paths are relative to a folder `WFLW_images` that is found beside the list or
 //! above it. An attribute that is 1 puts the face into the subset of its name.
 

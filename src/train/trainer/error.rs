@@ -2,6 +2,7 @@
 //!
 //! A message names the file or the value; what lies behind it stands in `source()` alone.
 
+use crate::runtime::foreign::without_causes;
 use crate::runtime::image::ImageError;
 use crate::runtime::model::{ConfigError, ModelError};
 use crate::train::data::DataError;
@@ -104,7 +105,7 @@ pub enum CheckpointError {
     Read(io::Error),
     /// Not a safetensors file, cut off, or without one of the tensors.
     #[error(transparent)]
-    Safetensors(#[from] safetensors::SafeTensorError),
+    Safetensors(Box<dyn std::error::Error + Send + Sync>),
     #[error("it is not the checkpoint of a training")]
     NotACheckpoint,
     /// Position and recipe are not the JSON that they should be.
@@ -118,6 +119,12 @@ pub enum CheckpointError {
     OtherVersion,
     #[error("its numbers are not those that were written: the file is damaged")]
     Checksum,
+}
+
+impl From<safetensors::SafeTensorError> for CheckpointError {
+    fn from(error: safetensors::SafeTensorError) -> Self {
+        Self::Safetensors(without_causes(&error))
+    }
 }
 
 /// What can be wrong with a line of the log.

@@ -1,5 +1,6 @@
 //! What can be wrong with a PyTorch checkpoint.
 
+use crate::runtime::foreign::without_causes;
 use crate::runtime::model::ModelError;
 use std::io;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ pub enum ImportError {
     InFile { path: PathBuf, source: Box<ImportError> },
     /// Another kind of file, or a damaged zip archive.
     #[error("not a PyTorch checkpoint: {reason}")]
-    NotACheckpoint { reason: String, source: Option<ZipError> },
+    NotACheckpoint { reason: String, source: Option<Box<dyn std::error::Error + Send + Sync>> },
     #[error("the checkpoint ends too early: it is not the whole file")]
     Truncated,
     /// A pickle that breaks its format. `at` counts the bytes of the pickle.
@@ -43,6 +44,6 @@ impl ImportError {
     }
 
     pub(super) fn bad_archive(reason: impl Into<String>, source: ZipError) -> Self {
-        Self::NotACheckpoint { reason: reason.into(), source: Some(source) }
+        Self::NotACheckpoint { reason: reason.into(), source: Some(without_causes(&source)) }
     }
 }
