@@ -5,7 +5,7 @@
 //! one fails before its first frame, the session goes back to the source before it. Errors: [`CaptureError`].
 
 use crate::program::capture::{self, CaptureError, CaptureOptions, Source, Waited};
-use crate::program::console::say;
+use crate::program::console::{say, with_causes};
 use crate::runtime::image::Frame;
 use std::path::Path;
 use std::time::Duration;
@@ -78,10 +78,9 @@ impl SessionSource {
     /// [`CaptureError`].
     pub(crate) fn open_camera_or_demo(options: CaptureOptions) -> Result<Self, CaptureError> {
         Self::open("camera", options).or_else(|error| {
-            say(&format!(
-                "awing: {}; playing the built-in demo instead",
-                in_words(error).lines().next().unwrap_or("no camera")
-            ));
+            let reason = with_causes(&error);
+            let reason = reason.lines().next().unwrap_or("no camera");
+            say(&format!("awing: {reason}; playing the built-in demo instead"));
             Self::open("demo", options)
         })
     }
@@ -117,7 +116,7 @@ impl SessionSource {
         let here = self.source.camera_number();
         let all = match cameras() {
             Ok(all) => all,
-            Err(error) => return Ok(Switch::Stayed(in_words(error))),
+            Err(error) => return Ok(Switch::Stayed(with_causes(&error))),
         };
         let Some(next) = next_of(here, &all) else {
             let message = if here.is_some() { "there is no other camera" } else { "there is no camera" };
@@ -156,13 +155,8 @@ impl SessionSource {
             Some(Previous::Other { input, source, offset_s }) => (input, source, offset_s),
             None => return Err(error),
         };
-        Ok(in_words(error))
+        Ok(with_causes(&error))
     }
-}
-
-/// An error with its causes.
-fn in_words(error: CaptureError) -> String {
-    format!("{:#}", anyhow::Error::from(error))
 }
 
 /// The camera after `here`, all around; `None` if there is no other.
