@@ -3,6 +3,10 @@
 //!
 //! "Left" means left in the image. Indices are 0-based. Nothing here fails.
 
+mod style;
+
+pub use style::Style;
+
 use crate::runtime::geometry::{FrameSpace, Point, Space};
 
 /// A landmark in a frame.

@@ -4,7 +4,7 @@ use super::{Backend, Engine, EngineError, EngineOptions, Executor, Outputs, Prec
 use crate::runtime::geometry::{CropSpace, FrameSpace, Rect, Similarity, crop_from_frame, heatmap_from_crop};
 use crate::runtime::heatmap::{Calibration, Decoding, HeatmapView, Peak, decode};
 use crate::runtime::image::{Border, Cropper, FrameView};
-use crate::runtime::landmarks::{Landmark, Scheme};
+use crate::runtime::landmarks::{Landmark, Scheme, Style};
 use crate::runtime::model::{BoxSide, CropConvention, Model};
 use std::time::Instant;
 
@@ -23,6 +23,7 @@ pub struct Landmarker {
     decoding: Decoding,
     calibration: Calibration,
     points: usize,
+    style: Option<Style>,
     input_size: usize,
     crop: CropConvention,
     peaks: Vec<Peak>,
@@ -76,6 +77,7 @@ impl Landmarker {
             decoding: config.decoding,
             calibration: config.calibration.clone(),
             points: config.points,
+            style: config.style,
             input_size: config.input_size,
             crop: config.crop,
             peaks: Vec::with_capacity(config.points),
@@ -92,6 +94,11 @@ impl Landmarker {
     /// Which points it finds, if that is a known scheme.
     pub fn scheme(&self) -> Option<Scheme> {
         Scheme::of_points(self.points)
+    }
+
+    /// Whose habit of placing points it has, where it has one.
+    pub fn style(&self) -> Option<Style> {
+        self.style
     }
 
     /// How many landmarks it finds.

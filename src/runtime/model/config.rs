@@ -5,6 +5,7 @@ use super::graph::Graph;
 use super::{EdgeConfig, PaperConfig, Quantization};
 use crate::runtime::geometry::{Rect, Space};
 use crate::runtime::heatmap::{Calibration, Decoding};
+use crate::runtime::landmarks::{Style, WFLW_POINTS};
 use serde::{Deserialize, Serialize};
 
 /// What the heatmaps mean.
@@ -85,6 +86,9 @@ pub struct ModelConfig {
     pub outputs: usize,
     pub crop: CropConvention,
     pub decoding: Decoding,
+    /// The style that it places its 98 points in; none if its data had several and it learned a mixture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub style: Option<Style>,
     /// From a heatmap's maximum to a confidence.
     #[serde(default, skip_serializing_if = "is_default")]
     pub calibration: Calibration,
@@ -124,6 +128,14 @@ impl ModelConfig {
         }
         if !(self.crop.scale.is_finite() && self.crop.scale > 0.0) {
             return Err(ConfigError::CropScale(self.crop.scale));
+        }
+        if let Some(style) = self.style
+            && (self.points != WFLW_POINTS || style == Style::Other)
+        {
+            return Err(format!(
+                "a model of {} points can't have the style {style:?}: 98 points are wflw's or ibug's",
+                self.points
+            ));
         }
         if let Some(quantization) = &self.quantization {
             quantization.check(&self.graph())?;

@@ -4,12 +4,14 @@
 //! `points` (pairs [x, y], pixels of the picture turned as its EXIF orientation says, an integer is the centre of a pixel),
 //! and optionally `weight` (a number in 0..=1 for each point, otherwise 1), `dataset` (otherwise the file's stem),
 //! `subject`, `box` ([x, y, width, height], the data set's own face box), `subsets` (names), `width` and `height` of the
-//! picture. The number of points tells the scheme: 98 is WFLW, 29 COFW, 19 AFLW. Other keys are ignored, empty lines too.
+//! picture. The number of points tells the scheme: 98 is WFLW, 29 COFW, 19 AFLW. `scheme` says whose habit of placing 98 points
+//! it is: "wflw98" (as without it), "pseudo98" (programs that imitate WFLW), "ibug68" or "ibug68-auto" (taken over from the
+//! 68 points of 300-W), or another data set's, "scut86", "fgnet68", "frl189". Other keys are ignored, empty lines too.
 
 use super::folders::PictureFolders;
 use super::{DataError, Origin, Sample};
 use crate::runtime::geometry::{Point, Rect};
-use crate::runtime::landmarks::Scheme;
+use crate::runtime::landmarks::{Scheme, Style};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ struct Row {
     image: String,
     points: Vec<[f32; 2]>,
     weight: Option<Vec<f32>>,
+    scheme: Option<String>,
     dataset: Option<String>,
     subject: Option<String>,
     #[serde(rename = "box")]
@@ -52,6 +55,14 @@ pub fn read_jsonl(path: &Path) -> Result<Vec<Sample>, DataError> {
                 return Err(origin.error(format!("expected 98 points (or 29 of COFW, 19 of AFLW), found {found}")));
             }
         };
+        let style = match row.scheme.as_deref().filter(|_| scheme == Scheme::Wflw98) {
+            None => Style::Wflw,
+            Some(name) => Style::of_scheme(name).ok_or_else(|| {
+                origin.error(format!(
+                    "98 points of scheme {name:?}: known are wflw98, pseudo98, ibug68, ibug68-auto, scut86, fgnet68, frl189"
+                ))
+            })?,
+        };
         let weight = row.weight.unwrap_or_else(|| vec![1.0; row.points.len()]);
         let sample = Sample {
             image: folders.find(&row.image),
@@ -59,6 +70,7 @@ pub fn read_jsonl(path: &Path) -> Result<Vec<Sample>, DataError> {
             dataset: row.dataset.unwrap_or_else(|| stem.clone().into_owned()),
             subject: row.subject,
             scheme,
+            style,
             points: row.points.iter().map(|&[x, y]| Point::new(x, y)).collect(),
             weight,
             rect: row.rect.map(|[x, y, width, height]| Rect::new(x, y, width, height)),
@@ -119,6 +131,17 @@ mod tests {
             assert_eq!(sample.rect, Some(Rect::new(1.0, 2.0, 30.0, 40.0)));
             assert_eq!(sample.subsets, ["frontal"]);
         }
+    }
+
+    #[test]
+    fn the_scheme_of_a_row_tells_the_style_of_its_98_points() {
+        let read = |extra: &str| read(&row("a.png", 98, extra)).map(|samples| samples[0].style);
+        assert_eq!(read("").unwrap(), Style::Wflw);
+        for (name, style) in [("pseudo98", Style::Wflw), ("ibug68-auto", Style::Ibug), ("fgnet68", Style::Other)] {
+            assert_eq!(read(&format!(", \"scheme\": \"{name}\"")).unwrap(), style);
+        }
+        let message = read(", \"scheme\": \"wflw99\"").unwrap_err().to_string();
+        assert!(message.contains("faces.jsonl:1: 98 points of scheme \"wflw99\""), "{message}");
     }
 
     #[test]

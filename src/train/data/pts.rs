@@ -5,7 +5,7 @@
 
 use super::{DataError, Origin, Sample};
 use crate::runtime::geometry::{FrameSpace, Point};
-use crate::runtime::landmarks::{IBUG_POINTS, Scheme, wflw98_from_ibug68};
+use crate::runtime::landmarks::{IBUG_POINTS, Scheme, Style, wflw98_from_ibug68};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +57,7 @@ fn read_face(file: &Path, dataset: &str) -> Result<Sample, DataError> {
         dataset: dataset.to_owned(),
         subject: None,
         scheme: Scheme::Wflw98,
+        style: Style::Ibug,
         points,
         weight,
         rect: None,

@@ -3,7 +3,7 @@
 use super::DataError;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::runtime::image::{Border, Frame, ImageError, crop_into};
-use crate::runtime::landmarks::{Scheme, WFLW98_OF_IBUG68};
+use crate::runtime::landmarks::{Scheme, Style, WFLW98_OF_IBUG68};
 use crate::runtime::model::CropConvention;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,8 @@ pub struct Sample {
     pub subject: Option<String>,
     /// Which points these are.
     pub scheme: Scheme,
+    /// Whose habit of placing them.
+    pub style: Style,
     /// The landmarks in the scheme's order, in pixels of the picture. Where the weight is 0 the point is meaningless.
     pub points: Vec<Point<FrameSpace>>,
     /// How far each point is trusted: 1 exact, 0 unknown.
@@ -89,6 +91,16 @@ impl Sample {
         }
         self.expect(scheme)?;
         self.checked()
+    }
+
+    /// The face as a data set of another style has it. Only faces of 98 points can be converted; others are of the one
+    /// style that their scheme has.
+    pub fn in_style(mut self, style: Style) -> Self {
+        if self.scheme == Scheme::Wflw98 {
+            self.style.convert(style, &mut self.points, &self.weight);
+            self.style = style;
+        }
+        self
     }
 
     /// Opens the picture.

@@ -7,7 +7,7 @@
 use super::folders::PictureFolders;
 use super::{DataError, Origin, Sample};
 use crate::runtime::geometry::{Point, Rect};
-use crate::runtime::landmarks::{Scheme, WFLW_POINTS};
+use crate::runtime::landmarks::{Scheme, Style, WFLW_POINTS};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,6 +72,7 @@ fn read_row(line: &str, origin: Origin, folders: &mut PictureFolders) -> Result<
         dataset: "wflw".into(),
         subject: None,
         scheme: Scheme::Wflw98,
+        style: Style::Wflw,
         points: coordinates.as_chunks::<2>().0.iter().map(|&[x, y]| Point::new(x, y)).collect(),
         weight: vec![1.0; WFLW_POINTS],
         rect: Some(Rect::new(rect[0], rect[1], rect[2] - rect[0], rect[3] - rect[1])),

@@ -71,7 +71,8 @@ impl Validator for LandmarkValidator {
                 decode(&view, points, config.decoding, &config.calibration, &mut peaks);
                 let frame_from_heatmap = heatmap_from_crop(width, size).inverse().then(&self.transforms[i].inverse());
                 let predicted: Vec<_> = peaks.iter().map(|p| frame_from_heatmap.apply(p.cell)).collect();
-                let Sample { scheme, points, weight, rect, .. } = &self.samples[i];
+                let Sample { scheme, style, points, weight, rect, .. } = &self.samples[i];
+                let predicted = style.expressed(config.style, &predicted).unwrap_or(predicted);
                 let error = Norm::InterOcular.length(*scheme, points, weight, rect.as_ref()).and_then(|length| {
                     metrics::normalized_mean_error(&predicted, points, weight, length, self.counted)
                 });

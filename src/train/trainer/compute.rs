@@ -126,6 +126,7 @@ mod tests {
             outputs,
             crop: CropConvention { scale: 1.0, box_side: Default::default() },
             decoding: crate::runtime::heatmap::Decoding::Centroid,
+            style: None,
             calibration: Default::default(),
             quantization: None,
             training: Default::default(),

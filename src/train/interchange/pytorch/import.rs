@@ -52,6 +52,7 @@ pub fn import_pytorch_bytes(bytes: &[u8]) -> Result<Model, ImportError> {
         outputs: points + 1,
         crop: CROP,
         decoding: Decoding::Quarter,
+        style: None,
         calibration: Calibration::default(),
         quantization: None,
         training: serde_json::Map::new(),
