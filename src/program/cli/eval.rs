@@ -207,7 +207,10 @@ fn json(value: &impl serde::Serialize) -> Result<String> {
 fn predictions(faces: &[FaceResult]) -> Result<String> {
     let mut text = String::new();
     for face in faces {
-        let line = serde_json::json!({"image": face.image, "landmarks": face.landmarks, "score": face.score});
+        let mut line = serde_json::json!({"image": face.image, "landmarks": face.landmarks, "score": face.score});
+        if let Some(landmarks68) = &face.landmarks68 {
+            line["landmarks68"] = serde_json::json!(landmarks68);
+        }
         writeln!(text, "{line}")?;
     }
     Ok(text)
@@ -242,6 +245,23 @@ fn landmark_table(evaluation: &Evaluation) -> String {
     if unmeasured > 0 {
         text +=
             &format!("\n{unmeasured} faces are counted but not measured: points that the norm needs are not known.\n");
+    }
+    if let Some(eyes) = &evaluation.eyes {
+        text += &format!(
+            "\neyes: {} shut, at {} of their width; {} open, at {}; shut over open {}, correlation with the truth {}\n",
+            eyes.shut,
+            number(eyes.predicted_shut, 3),
+            eyes.open,
+            number(eyes.predicted_open, 3),
+            number(eyes.shut_over_open, 2),
+            number(eyes.correlation, 3)
+        );
+    }
+    let expressed = evaluation.faces.iter().filter(|f| f.landmarks68.is_some()).count();
+    if expressed > 0 {
+        text += &format!(
+            "\n{expressed} faces are annotated in another style than the model's: its points were moved to theirs.\n"
+        );
     }
     text += match evaluation.counted {
         Counted::Known => "\nNME and FR in percent; NME, FR and AUC over all points.\n",

@@ -6,6 +6,7 @@
 //! there is one.
 
 mod augment;
+mod condition;
 mod expression;
 mod folders;
 mod jsonl;
@@ -20,6 +21,7 @@ mod w300;
 mod wflw;
 
 pub use augment::{Augmentation, Donor};
+pub use condition::{EYES, openness};
 pub use jsonl::read_jsonl;
 pub use landmark_task::{LandmarkTask, LandmarkTaskOptions};
 pub use loader::Loader;

@@ -133,6 +133,7 @@ mod tests {
             image: format!("{i}.png"),
             dataset: "a".into(),
             subsets: Vec::new(),
+            landmarks68: None,
             landmarks: if error.is_some() { vec![[0.0, 0.0]] } else { Vec::new() },
             score: 0.5,
             error: *error,
@@ -154,6 +155,7 @@ mod tests {
             counted: Counted::Known,
             summaries: vec![summary],
             subsets: Vec::new(),
+            eyes: None,
             faces: errors.iter().enumerate().map(face).collect(),
         }
     }

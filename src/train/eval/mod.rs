@@ -7,6 +7,7 @@
 mod calibration;
 mod compare;
 mod detection;
+mod eyes;
 pub mod metrics;
 mod report;
 mod validator;

@@ -3,13 +3,14 @@
 //! In: samples of 98, 29 or 19 points and a model of as many; a model of 68 points is measured on the 68 of 98 that it
 //! has. Lengths are pixels of the picture, errors fractions of the norm, and percent where a name says so.
 
+use super::eyes::Eyes;
 use super::metrics::{self, Counted, Norm};
 use crate::runtime::engine::{EngineError, Landmarker};
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
 use crate::runtime::image::{Frame, ImageError};
-use crate::runtime::landmarks::Scheme;
+use crate::runtime::landmarks::{Scheme, WFLW98_OF_IBUG68};
 use crate::runtime::named::named;
-use crate::train::data::{DataError, Sample, WFLW_SUBSETS};
+use crate::train::data::{DataError, EYES, Sample, WFLW_SUBSETS, openness};
 use crate::train::plot::{Chart, Series};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -80,6 +81,10 @@ pub struct FaceResult {
     pub subsets: Vec<String>,
     /// Predicted landmarks in the picture's pixels; empty if the detector missed the face.
     pub landmarks: Vec<[f32; 2]>,
+    /// The 68 points of iBUG as a data set of that style places them, where the model's style is another: these are what is
+    /// measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landmarks68: Option<Vec<[f32; 2]>>,
     /// Mean confidence of the points.
     pub score: f32,
     /// Error over all known points, a fraction of the norm; none if missed or not measurable.
@@ -141,6 +146,9 @@ pub struct Evaluation {
     pub summaries: Vec<Summary>,
     /// One for each named part, in the order of the published tables.
     pub subsets: Vec<Summary>,
+    /// How eyes close; none where the model or the data have no lids.
+    #[serde(default)]
+    pub eyes: Option<Eyes>,
     pub faces: Vec<FaceResult>,
 }
 
@@ -164,6 +172,7 @@ pub fn evaluate(
 ) -> Result<Evaluation, EvalError> {
     let mut faces = Vec::with_capacity(samples.len());
     let mut all_known = true;
+    let mut openings = Vec::new();
     let scheme = landmarker.scheme().ok_or_else(|| EvalError::Scheme { points: landmarker.points() })?;
     for sample in samples {
         let sample = &sample.clone().in_scheme(scheme)?;
@@ -179,6 +188,7 @@ pub fn evaluate(
             dataset: sample.dataset.clone(),
             subsets: sample.subsets.clone(),
             landmarks: Vec::new(),
+            landmarks68: None,
             score: 0.0,
             error: None,
             error68: None,
@@ -190,7 +200,13 @@ pub fn evaluate(
             let points: Vec<Point<FrameSpace>> = landmarks.iter().map(|l| l.point).collect();
             face.landmarks = points.iter().map(|p| [p.x, p.y]).collect();
             face.score = landmarks.iter().map(|l| l.confidence).sum::<f32>() / landmarks.len() as f32;
-            (face.error, face.error68) = errors(&points, sample, options.norm);
+            if scheme == Scheme::Wflw98 {
+                let of = |points: &[Point<FrameSpace>], eye| openness(points, &sample.weight, eye);
+                openings.extend(EYES.iter().filter_map(|&eye| of(&sample.points, eye).zip(of(&points, eye))));
+            }
+            let expressed = sample.style.expressed(landmarker.style(), &points);
+            face.landmarks68 = expressed.as_ref().map(|all| WFLW98_OF_IBUG68.map(|i| [all[i].x, all[i].y]).to_vec());
+            (face.error, face.error68) = errors(expressed.as_ref().unwrap_or(&points), sample, options.norm);
         }
         faces.push(face);
         on_face();
@@ -209,7 +225,15 @@ pub fn evaluate(
     let published = |name: &str| WFLW_SUBSETS.iter().position(|subset| *subset == name);
     subsets.sort_by_key(|(name, _)| published(name).unwrap_or(WFLW_SUBSETS.len()));
     let subsets = subsets.iter().map(|(name, group)| summarize(name, group)).collect();
-    Ok(Evaluation { norm: options.norm, box_source: options.box_source, counted, summaries, subsets, faces })
+    Ok(Evaluation {
+        norm: options.norm,
+        box_source: options.box_source,
+        counted,
+        summaries,
+        subsets,
+        eyes: Eyes::of(&openings),
+        faces,
+    })
 }
 
 /// Faces by each of their names.
@@ -314,6 +338,7 @@ mod tests {
             dataset: dataset.into(),
             subsets: subsets.iter().map(|s| s.to_string()).collect(),
             landmarks: if error.is_some() { vec![[0.0, 0.0]] } else { Vec::new() },
+            landmarks68: None,
             score: 0.5,
             error,
             error68: error.map(|e| e / 2.0),
