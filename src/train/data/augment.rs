@@ -25,6 +25,8 @@ pub struct Augmentation {
     pub wide_rotation: f32,
     /// The wider range, either way, in degrees.
     pub wide_rotation_deg: f32,
+    /// Probability of a rotation drawn evenly from all.
+    pub full_turn: f32,
     /// The crop's side is multiplied by e to the power of at most this, either way.
     pub scale: f32,
     /// The crop is shifted by at most this share of its side, either way, in x and in y.
@@ -35,6 +37,10 @@ pub struct Augmentation {
     pub black_border: f32,
     /// Probability of one or two rectangles over the picture: a colour, noise, or a patch of another picture.
     pub occlusion: f32,
+    /// Probability that an occluding rectangle is an ellipse instead.
+    pub ellipses: f32,
+    /// Probability of poor light: most of it from one side, too little, or too flat, in the levels that a camera has left.
+    pub poor_light: f32,
     /// Probability of changed tones: gamma, contrast, brightness and the channels' gains, all four.
     pub tone: f32,
     /// Gamma is e to the power of at most this, either way.
@@ -57,6 +63,8 @@ pub struct Augmentation {
     pub noise: f32,
     /// Probability of brows raised or lowered, on faces of 98 points.
     pub brows: f32,
+    /// Probability of eyes that are closed, one or both, all the way or in part, on faces of 98 points.
+    pub eyelids: f32,
 }
 
 impl Default for Augmentation {
@@ -66,11 +74,14 @@ impl Default for Augmentation {
             rotation_limit_deg: 30.0,
             wide_rotation: 0.12,
             wide_rotation_deg: 50.0,
+            full_turn: 0.0,
             scale: 0.2,
             shift: 0.08,
             mirror: 0.5,
             black_border: 0.5,
             occlusion: 0.3,
+            ellipses: 0.0,
+            poor_light: 0.0,
             tone: 0.8,
             gamma: 0.4,
             contrast: 0.25,
@@ -82,6 +93,7 @@ impl Default for Augmentation {
             motion_blur: 0.06,
             noise: 0.08,
             brows: 0.35,
+            eyelids: 0.0,
         }
     }
 }
@@ -101,11 +113,14 @@ impl Augmentation {
             rotation_limit_deg: 0.0,
             wide_rotation: 0.0,
             wide_rotation_deg: 0.0,
+            full_turn: 0.0,
             scale: 0.0,
             shift: 0.0,
             mirror: 0.0,
             black_border: 0.0,
             occlusion: 0.0,
+            ellipses: 0.0,
+            poor_light: 0.0,
             tone: 0.0,
             gamma: 0.0,
             contrast: 0.0,
@@ -117,6 +132,7 @@ impl Augmentation {
             motion_blur: 0.0,
             noise: 0.0,
             brows: 0.0,
+            eyelids: 0.0,
         }
     }
 
@@ -128,11 +144,14 @@ impl Augmentation {
             ("rotation_limit_deg", self.rotation_limit_deg, 180.0),
             ("wide_rotation", self.wide_rotation, 1.0),
             ("wide_rotation_deg", self.wide_rotation_deg, 180.0),
+            ("full_turn", self.full_turn, 1.0),
             ("scale", self.scale, 1.0),
             ("shift", self.shift, 0.5),
             ("mirror", self.mirror, 1.0),
             ("black_border", self.black_border, 1.0),
             ("occlusion", self.occlusion, 1.0),
+            ("ellipses", self.ellipses, 1.0),
+            ("poor_light", self.poor_light, 1.0),
             ("tone", self.tone, 1.0),
             ("gamma", self.gamma, 2.0),
             ("contrast", self.contrast, 1.0),
@@ -144,6 +163,7 @@ impl Augmentation {
             ("motion_blur", self.motion_blur, 1.0),
             ("noise", self.noise, 1.0),
             ("brows", self.brows, 1.0),
+            ("eyelids", self.eyelids, 1.0),
         ];
         for (name, value, most) in limits {
             if !(0.0..=most).contains(&value) {
@@ -156,7 +176,9 @@ impl Augmentation {
     /// Draws a view of a face: the square of `side` pixels about `middle`, changed at random, as a crop of `size` pixels a
     /// side.
     pub fn view(&self, rng: &mut ChaCha8Rng, middle: Point<FrameSpace>, side: f32, size: usize) -> View {
-        let angle_deg = if chance(rng, self.wide_rotation) {
+        let angle_deg = if rarely(rng, self.full_turn) {
+            either_way(rng, 180.0)
+        } else if chance(rng, self.wide_rotation) {
             either_way(rng, self.wide_rotation_deg)
         } else {
             (normal(rng) * self.rotation_deg).clamp(-self.rotation_limit_deg, self.rotation_limit_deg)
@@ -172,8 +194,8 @@ impl Augmentation {
         }
     }
 
-    /// Changes the look of a picture of `height * width * 3` values in 0..=1 (row, column, RGB): occluding rectangles,
-    /// tones, grey, low resolution, blur, motion blur, noise, in this order. No point moves. `donor` is asked for
+    /// Changes the look of a picture of `height * width * 3` values in 0..=1 (row, column, RGB): occluding rectangles and
+    /// ellipses, tones, poor light, grey, low resolution, blur, motion blur, noise, in this order. No point moves. `donor` is asked for
     /// another picture when one is wanted; it may have none.
     ///
     /// # Errors
@@ -192,7 +214,7 @@ impl Augmentation {
         assert!(picture.len() == height * width * 3 && !picture.is_empty(), "a picture has three values a pixel");
         if chance(rng, self.occlusion) {
             for _ in 0..rng.random_range(1..=2) {
-                photometric::occlude(rng, height, width, picture, &mut donor)?;
+                photometric::occlude(rng, height, width, picture, self.ellipses, &mut donor)?;
             }
         }
         if chance(rng, self.tone) {
@@ -203,6 +225,9 @@ impl Augmentation {
                 gain: [(); 3].map(|()| 1.0 + either_way(rng, self.gain)),
             };
             tone.apply(picture);
+        }
+        if rarely(rng, self.poor_light) {
+            photometric::poor_light(rng, height, width, picture);
         }
         if chance(rng, self.grey) {
             photometric::grey(picture);
@@ -273,6 +298,12 @@ impl View {
 /// True with the given probability.
 pub(super) fn chance(rng: &mut ChaCha8Rng, probability: f32) -> bool {
     rng.random::<f32>() < probability
+}
+
+/// As [`chance`], but nothing is drawn for what never happens: a training keeps its random numbers when awing learns to
+/// do something more.
+pub(super) fn rarely(rng: &mut ChaCha8Rng, probability: f32) -> bool {
+    probability > 0.0 && chance(rng, probability)
 }
 
 /// Evenly from `-most..=most`.

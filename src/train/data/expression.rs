@@ -157,14 +157,21 @@ pub fn move_brows(
 ) {
     assert_eq!(picture.len(), size * size * 3);
     let Some(movement) = Movement::draw(rng, points, weight) else { return };
+    resample(size, picture, |at| Some(movement.source(at)).filter(|from| *from != at));
+    points[BROWS].iter_mut().for_each(|p| *p = movement.moved(*p));
+}
+
+/// Warps a square picture: each pixel takes the colour of where it comes from, bilinearly; without a source it stays.
+pub(super) fn resample(
+    size: usize,
+    picture: &mut [f32],
+    source: impl Fn(Point<CropSpace>) -> Option<Point<CropSpace>>,
+) {
     let before = picture.to_vec();
     let last = (size - 1) as f32;
     for (i, pixel) in picture.as_chunks_mut::<3>().0.iter_mut().enumerate() {
         let at = Point::new((i % size) as f32, (i / size) as f32);
-        let from = movement.source(at);
-        if from == at {
-            continue;
-        }
+        let Some(from) = source(at) else { continue };
         let (x, y) = (from.x.clamp(0.0, last), from.y.clamp(0.0, last));
         let (column, row) = ((x as usize).min(size - 2), (y as usize).min(size - 2));
         let (fx, fy) = (x - column as f32, y - row as f32);
@@ -177,7 +184,6 @@ pub fn move_brows(
             between(row) + fy * (between(row + 1) - between(row))
         });
     }
-    points[BROWS].iter_mut().for_each(|p| *p = movement.moved(*p));
 }
 
 #[cfg(test)]

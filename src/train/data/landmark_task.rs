@@ -5,11 +5,12 @@
 //! side with the maps of [`LandmarkTargets`]: one a landmark and, last, the boundary map. Fails when a picture can't be
 //! read.
 
-use super::augment::chance;
+use super::augment::{chance, rarely};
 use super::expression::move_brows;
-use super::{Augmentation, BatchShape, CACHE_BYTES, DataError, Donor, ItemMut, PictureCache, Sample, Task};
+use super::eyelids::close_eyes;
+use super::{Augmentation, BatchShape, CACHE_BYTES, DataError, Donor, Emphasis, ItemMut, PictureCache, Sample, Task};
 use crate::runtime::geometry::{HeatmapSpace, Point, heatmap_from_crop};
-use crate::runtime::landmarks::Scheme;
+use crate::runtime::landmarks::{Scheme, Style};
 use crate::runtime::model::CropConvention;
 use crate::train::loss::{AdaptiveWing, Objective};
 use crate::train::targets::{LandmarkTargets, TargetStyle};
@@ -20,10 +21,14 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Sizes of crop and maps.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LandmarkTaskOptions {
     /// The points of the model; faces that have others are taken over where they can be ([`Sample::in_scheme`]).
     pub scheme: Scheme,
+    /// The style that all faces are brought to; none leaves each as it was annotated.
+    pub style: Option<Style>,
+    /// What counts more.
+    pub emphasis: Emphasis,
     /// Pixels a side of the network's input.
     pub input_size: usize,
     /// Cells a side of the maps.
@@ -39,6 +44,8 @@ pub struct LandmarkTaskOptions {
 /// Landmarks as a training task.
 pub struct LandmarkTask {
     samples: Vec<Sample>,
+    /// The style that each was annotated in.
+    styles: Vec<Style>,
     targets: LandmarkTargets,
     draw: WeightedIndex<f64>,
     pictures: PictureCache,
@@ -62,19 +69,29 @@ impl LandmarkTask {
         augmentation: Augmentation,
         options: LandmarkTaskOptions,
     ) -> Result<Self, DataError> {
-        let LandmarkTaskOptions { scheme, input_size, heatmap_size, crop, sigma_cells, targets } = options;
+        let LandmarkTaskOptions { scheme, style, input_size, heatmap_size, crop, sigma_cells, targets, .. } = options;
         if input_size == 0 || heatmap_size == 0 || !(crop.scale > 0.0 && sigma_cells > 0.0) {
             return Err(DataError::Options("sizes, crop scale and sigma must be above 0".into()));
         }
         augmentation.check()?;
+        options.emphasis.check(scheme)?;
         let samples = with_weight(samples, datasets)?;
         let nothing = || DataError::Options("no face is left to train on: every data set has weight 0".into());
-        let samples = samples.into_iter().map(|s| s.in_scheme(scheme)).collect::<Result<Vec<_>, _>>()?;
-        let draw = WeightedIndex::new(samples.iter().map(|s| datasets.get(&s.dataset).copied().unwrap_or(1.0)))
-            .map_err(|_| nothing())?;
+        // Rarity and weights are those of the annotated points; the style moves them afterwards.
+        let chances: Vec<f64> = samples
+            .iter()
+            .map(|s| datasets.get(&s.dataset).copied().unwrap_or(1.0) * options.emphasis.factor(s))
+            .collect();
+        let draw = WeightedIndex::new(chances).map_err(|_| nothing())?;
+        let styles = samples.iter().map(|s| s.style).collect();
+        let prepare = |sample: Sample| match style {
+            Some(style) => sample.in_style(style).in_scheme(scheme),
+            None => sample.in_scheme(scheme),
+        };
+        let samples = samples.into_iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
         let pictures = PictureCache::new(samples.len(), CACHE_BYTES);
         let targets = LandmarkTargets { scheme, style: targets, sigma_cells, map_side: heatmap_size };
-        Ok(Self { samples, targets, draw, pictures, augmentation, options })
+        Ok(Self { samples, styles, targets, draw, pictures, augmentation, options })
     }
 
     /// The faces that are drawn from: those of data sets with a weight above 0.
@@ -131,12 +148,16 @@ impl Task for LandmarkTask {
 
         let view = self.augmentation.view(rng, around.center(), crop.side(&around), input_size);
         view.render(&frame, item.input);
-        let (mut points, weight) = view.landmarks(self.targets.scheme, &sample.points, &sample.weight);
+        let (mut points, mut weight) = view.landmarks(self.targets.scheme, &sample.points, &sample.weight);
         if self.targets.scheme == Scheme::Wflw98 && chance(rng, self.augmentation.brows) {
             move_brows(rng, input_size, item.input, &mut points, &weight);
         }
+        if self.targets.scheme == Scheme::Wflw98 && rarely(rng, self.augmentation.eyelids) {
+            close_eyes(rng, input_size, item.input, &mut points, &weight);
+        }
         self.augmentation.paint(rng, input_size, input_size, item.input, |rng| self.donor(rng))?;
 
+        self.options.emphasis.weigh(self.styles[index], &mut weight);
         let heatmap_from_crop = heatmap_from_crop(self.targets.map_side, input_size);
         let cells: Vec<Point<HeatmapSpace>> = points.iter().map(|&p| heatmap_from_crop.apply(p)).collect();
         *item.normalizer = self.targets.draw(&cells, &weight, item.target, item.weight);
@@ -179,21 +200,25 @@ mod tests {
         read_jsonl(&file).unwrap()
     }
 
-    const OPTIONS: LandmarkTaskOptions = LandmarkTaskOptions {
-        scheme: Scheme::Wflw98,
-        input_size: 64,
-        heatmap_size: 32,
-        crop: CropConvention { scale: 1.35, box_side: BoxSide::Longer },
-        sigma_cells: 1.0,
-        targets: TargetStyle::Continuous,
-    };
+    fn options() -> LandmarkTaskOptions {
+        LandmarkTaskOptions {
+            scheme: Scheme::Wflw98,
+            style: None,
+            emphasis: Emphasis::default(),
+            input_size: 64,
+            heatmap_size: 32,
+            crop: CropConvention { scale: 1.35, box_side: BoxSide::Longer },
+            sigma_cells: 1.0,
+            targets: TargetStyle::Continuous,
+        }
+    }
 
     fn weights(datasets: &[(&str, f64)]) -> BTreeMap<String, f64> {
         datasets.iter().map(|&(name, weight)| (name.to_owned(), weight)).collect()
     }
 
     fn task(samples: Vec<Sample>, datasets: &[(&str, f64)]) -> Arc<LandmarkTask> {
-        Arc::new(LandmarkTask::new(samples, &weights(datasets), Augmentation::default(), OPTIONS).unwrap())
+        Arc::new(LandmarkTask::new(samples, &weights(datasets), Augmentation::default(), options()).unwrap())
     }
 
     fn batch(task: &Arc<LandmarkTask>, len: usize, step: u64, workers: usize) -> Batch {
@@ -206,12 +231,13 @@ mod tests {
     fn each_map_peaks_at_its_point_and_unknown_points_weigh_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let part = weights(&[("full", 0.0), ("part", 1.0), ("lost", 0.0)]);
-        let task = LandmarkTask::new(faces(folder.path()), &part, Augmentation::none(), OPTIONS);
+        let task = LandmarkTask::new(faces(folder.path()), &part, Augmentation::none(), options());
         let task = Arc::new(task.unwrap());
         let batch = batch(&task, 1, 0, 1);
         let sample = &task.samples()[0];
         let frame = sample.open().unwrap();
-        let (picture, crop_from_frame) = crate::train::data::crop_for_eval(sample, &frame, &OPTIONS.crop, 64).unwrap();
+        let (picture, crop_from_frame) =
+            crate::train::data::crop_for_eval(sample, &frame, &options().crop, 64).unwrap();
         assert!(
             batch.input.iter().zip(&picture).all(|(a, b)| (a - b).abs() < 1e-6),
             "training and measuring crop differ"
@@ -282,7 +308,7 @@ mod tests {
     fn data_sets_without_a_weight_are_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let refused = |datasets: &[(&str, f64)]| {
-            LandmarkTask::new(faces(folder.path()), &weights(datasets), Augmentation::default(), OPTIONS)
+            LandmarkTask::new(faces(folder.path()), &weights(datasets), Augmentation::default(), options())
                 .map(|_| ())
                 .unwrap_err()
                 .to_string()
@@ -298,7 +324,7 @@ mod tests {
         let mut samples = faces(folder.path());
         samples.truncate(1);
         let all = samples[0].clone();
-        let options = LandmarkTaskOptions { scheme: Scheme::Ibug68, ..OPTIONS };
+        let options = LandmarkTaskOptions { scheme: Scheme::Ibug68, ..options() };
         let task = LandmarkTask::new(samples, &BTreeMap::new(), Augmentation::none(), options).unwrap();
         assert_eq!(task.shape().channels, 69);
         assert_eq!(task.samples()[0].points[36], all.points[60]);
@@ -310,7 +336,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut samples = faces(folder.path());
         samples[1].scheme = Scheme::Cofw29;
-        let refused = LandmarkTask::new(samples, &BTreeMap::new(), Augmentation::default(), OPTIONS).map(|_| ());
+        let refused = LandmarkTask::new(samples, &BTreeMap::new(), Augmentation::default(), options()).map(|_| ());
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("faces.jsonl:2: the face has 29 points where 98 are needed"), "{message}");
     }
@@ -320,7 +346,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut samples = faces(folder.path());
         samples.truncate(2);
-        let small = LandmarkTaskOptions { input_size: 16, heatmap_size: 4, ..OPTIONS };
+        let small = LandmarkTaskOptions { input_size: 16, heatmap_size: 4, ..options() };
         let task = LandmarkTask::new(samples, &BTreeMap::new(), Augmentation::default(), small).unwrap();
         let mut loader = Loader::new(Arc::new(task), 100, 9, 0, 2).unwrap();
         for _ in 0..100 {

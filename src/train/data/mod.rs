@@ -7,7 +7,9 @@
 
 mod augment;
 mod condition;
+mod emphasis;
 mod expression;
+mod eyelids;
 mod folders;
 mod jsonl;
 mod landmark_task;
@@ -22,6 +24,7 @@ mod wflw;
 
 pub use augment::{Augmentation, Donor};
 pub use condition::{EYES, openness};
+pub use emphasis::Emphasis;
 pub use jsonl::read_jsonl;
 pub use landmark_task::{LandmarkTask, LandmarkTaskOptions};
 pub use loader::Loader;

@@ -3,6 +3,7 @@
 //! Pictures are `height * width * 3` values in 0..=1 (row, column, RGB) and stay in that range. Lengths are shares of the
 //! picture's longer side, so that a picture of any resolution looks alike.
 
+use super::augment::rarely;
 use super::{DataError, Donor};
 use crate::runtime::geometry::crop_from_frame;
 use crate::runtime::image::{Border, crop_into};
@@ -20,15 +21,24 @@ const LOW_RESOLUTION: Range<f32> = 0.19..0.63;
 const BLUR_SIGMA: Range<f32> = 0.003..0.0135;
 /// Length of a motion blur: 3 to 10 of 128 pixels.
 const MOTION_LENGTH: Range<f32> = 0.023..0.08;
+/// Share of poor light that comes from a side.
+const LIT_FROM_A_SIDE: f32 = 0.5;
+/// What is left of the light on the far side.
+const SIDE_LIGHT_FALL: Range<f32> = 0.08..0.6;
+/// Exponents of what is left of light that is too little, and of contrast that is too flat.
+const TOO_DARK: Range<f32> = -2.8..-0.5;
+const TOO_FLAT: Range<f32> = -2.5..-0.3;
 /// Standard deviation of the noise, in shares of the full range.
 const NOISE_SIGMA: Range<f32> = 0.01..0.06;
 
-/// Paints one rectangle: a colour, noise, or a patch of another picture.
+/// Paints one rectangle, or with the probability `ellipses` the ellipse in it: a colour, noise, or a patch of another
+/// picture.
 pub(super) fn occlude(
     rng: &mut ChaCha8Rng,
     height: usize,
     width: usize,
     picture: &mut [f32],
+    ellipses: f32,
     donor: &mut impl FnMut(&mut ChaCha8Rng) -> Result<Option<Donor>, DataError>,
 ) -> Result<(), DataError> {
     let longer = height.max(width) as f32;
@@ -40,34 +50,80 @@ pub(super) fn occlude(
         clip(middle - half)..clip(middle + half)
     };
     let (columns, rows) = (extent(width), extent(height));
+    let is_ellipse = rarely(rng, ellipses);
     let color: [f32; 3] = rng.random();
-    let patch = match rng.random_range(0..4) {
-        0 | 1 => donor(rng)?,
-        2 => {
-            let amount = rng.random_range(0.0..0.5_f32);
-            for row in rows.clone() {
-                let (pixels, _) = picture[row * width * 3..][..width * 3].as_chunks_mut::<3>();
-                for pixel in &mut pixels[columns.clone()] {
-                    *pixel = color.map(|c| (c + amount * (rng.random::<f32>() - 0.5)).clamp(0.0, 1.0));
-                }
-            }
-            return Ok(());
-        }
+    let source = match rng.random_range(0..4) {
+        0 | 1 => donor(rng)?.map(Cover::Patch),
+        2 => Some(Cover::Noise(rng.random_range(0.0..0.5_f32))),
         _ => None,
     };
     let size = rows.len().max(columns.len());
-    let mut square = vec![0.0; size * size * 3];
-    match patch {
-        Some(Donor { frame, center, side }) if size > 0 && side > 0.0 => {
-            crop_into(&*frame, &crop_from_frame(center, side, 0.0, size), size, Border::Replicate, &mut square);
-        }
-        _ => square.as_chunks_mut::<3>().0.fill(color),
+    let mut square = Vec::new();
+    if let Some(Cover::Patch(Donor { frame, center, side })) = &source
+        && size > 0
+        && *side > 0.0
+    {
+        square.resize(size * size * 3, 0.0);
+        crop_into(&**frame, &crop_from_frame(*center, *side, 0.0, size), size, Border::Replicate, &mut square);
     }
-    for (source, row) in rows.enumerate() {
+    let (half_height, half_width) = (0.5 * rows.len() as f32, 0.5 * columns.len() as f32);
+    for (y, row) in rows.enumerate() {
+        let share = (y as f32 + 0.5 - half_height) / half_height;
+        let reach = if is_ellipse { half_width * (1.0 - share * share).max(0.0).sqrt() } else { half_width };
+        let covered = (half_width - reach).round() as usize..(half_width + reach).round() as usize;
         let target = &mut picture[(row * width + columns.start) * 3..(row * width + columns.end) * 3];
-        target.copy_from_slice(&square[source * size * 3..][..target.len()]);
+        for (x, pixel) in target.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+            // Drawn for hidden pixels too: what a rectangle takes from the random numbers depends on its size only.
+            let drawn = match &source {
+                Some(Cover::Noise(amount)) => color.map(|c| (c + amount * (rng.random::<f32>() - 0.5)).clamp(0.0, 1.0)),
+                Some(Cover::Patch(_)) if !square.is_empty() => {
+                    std::array::from_fn(|channel| square[(y * size + x) * 3 + channel])
+                }
+                _ => color,
+            };
+            if covered.contains(&x) {
+                *pixel = drawn;
+            }
+        }
     }
     Ok(())
+}
+
+/// What an occluding rectangle shows, if not a plain colour.
+enum Cover {
+    Patch(Donor),
+    /// A colour with this much noise.
+    Noise(f32),
+}
+
+/// Poor light: a lamp on one side, then too little of it or too flat, in the levels that a camera has left.
+pub(super) fn poor_light(rng: &mut ChaCha8Rng, height: usize, width: usize, picture: &mut [f32]) {
+    if rng.random::<f32>() < LIT_FROM_A_SIDE {
+        let angle = rng.random_range(0.0..std::f32::consts::TAU);
+        let (x, y) = (angle.cos() / width as f32, angle.sin() / height as f32);
+        let fall = rng.random_range(SIDE_LIGHT_FALL);
+        let middle = rng.random_range(-0.4..0.4_f32);
+        let sharp = rng.random_range(2.0..10.0_f32);
+        for (row, line) in picture.chunks_exact_mut(width * 3).enumerate() {
+            for (column, pixel) in line.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+                let along = (column as f32 - 0.5 * width as f32) * x + (row as f32 - 0.5 * height as f32) * y;
+                let shade = 1.0 / (1.0 + (sharp * (along - middle)).exp());
+                let light = 1.0 - (1.0 - fall) * (1.0 - shade);
+                *pixel = pixel.map(|value| value * light);
+            }
+        }
+    }
+    let (gain, offset) = match rng.random_range(0..3) {
+        0 => (rng.random_range(TOO_DARK).exp(), 0.0),
+        1 => {
+            let contrast = rng.random_range(TOO_FLAT).exp();
+            (contrast, rng.random_range(0.0..=1.0 - contrast))
+        }
+        _ => (1.0, 0.0),
+    };
+    for value in picture {
+        *value = ((*value * gain + offset) * 255.0).round() / 255.0;
+    }
 }
 
 /// A curve of tones for each channel.
@@ -319,6 +375,34 @@ mod tests {
             change(&mut rng, 9, 20, &mut picture);
             assert!(picture.iter().all(|v| (v - 0.25).abs() < 1e-5));
         }
+    }
+
+    #[test]
+    fn poor_light_keeps_what_is_bright_brighter_and_only_whole_levels() {
+        for seed in 0..100 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut picture = spot();
+            poor_light(&mut rng, SIZE, SIZE, &mut picture);
+            assert!(picture.iter().all(|v| (0.0..=1.0).contains(v) && (255.0 * v - (255.0 * v).round()).abs() < 1e-3));
+            let at = |x: usize, y: usize| picture[(y * SIZE + x) * 3];
+            assert!(at(29, 34) > at(18, 34) && at(29, 34) > at(29, 50), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn an_ellipse_covers_less_than_its_rectangle() {
+        let covered = |ellipses: f32| {
+            let mut rng = ChaCha8Rng::seed_from_u64(5);
+            let mut sum = 0;
+            for _ in 0..200 {
+                let mut picture = vec![-1.0; SIZE * SIZE * 3];
+                occlude(&mut rng, SIZE, SIZE, &mut picture, ellipses, &mut |_| Ok(None)).unwrap();
+                sum += picture.iter().filter(|v| **v >= 0.0).count();
+            }
+            sum as f64
+        };
+        let share = covered(1.0) / covered(0.0);
+        assert!((0.7..0.9).contains(&share), "{share}");
     }
 
     #[test]

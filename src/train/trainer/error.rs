@@ -76,6 +76,8 @@ pub enum RecipeError {
     /// A network that can't be.
     #[error("the model is impossible")]
     Model(#[from] ConfigError),
+    #[error("{field} is for landmarks: leave it out of a detector's recipe")]
+    LandmarksOnly { field: &'static str },
     #[error("{field} is 0, it must be at least 1")]
     Zero { field: &'static str },
     #[error("{field} is {value}, it must be above 0")]

@@ -6,7 +6,7 @@ use super::error::{RecipeError, TrainError};
 use super::optimizer::OptimizerConfig;
 use crate::runtime::landmarks::Scheme;
 use crate::runtime::model::{Kind, ModelConfig};
-use crate::train::data::{Augmentation, LandmarkTaskOptions};
+use crate::train::data::{Augmentation, Emphasis, LandmarkTaskOptions};
 use crate::train::targets::TargetStyle;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,6 +23,9 @@ pub struct Recipe {
     /// that are not named are refused; if the map is empty, all samples are drawn alike.
     #[serde(default)]
     pub datasets: BTreeMap<String, f64>,
+    /// What a landmark training looks at more.
+    #[serde(default)]
+    pub emphasis: Emphasis,
     /// Standard deviation of the target Gaussians, in heatmap cells.
     pub sigma_cells: f32,
     /// How the targets of landmarks are drawn; a detector's are always continuous.
@@ -93,6 +96,8 @@ impl Recipe {
     pub fn landmark_options(&self) -> Option<LandmarkTaskOptions> {
         Some(LandmarkTaskOptions {
             scheme: Scheme::of_points(self.model.points)?,
+            style: self.model.style,
+            emphasis: self.emphasis.clone(),
             input_size: self.model.input_size,
             heatmap_size: self.model.heatmap_size(),
             crop: self.model.crop,
@@ -130,6 +135,9 @@ impl Recipe {
             }
             Kind::Detector if self.targets != TargetStyle::Continuous => return Err(RecipeError::DetectorTargets),
             Kind::Detector if !self.datasets.is_empty() => return Err(RecipeError::DetectorDatasets),
+            Kind::Detector if self.emphasis != Emphasis::default() => {
+                return Err(RecipeError::LandmarksOnly { field: "emphasis" });
+            }
             Kind::Detector => {}
         }
         if self.sigma_cells.is_nan() || self.sigma_cells <= 0.0 {

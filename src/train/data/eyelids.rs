@@ -1,0 +1,293 @@
+//! Eyes that close in training pictures.
+//!
+//! Photographs show open eyes, so a network that learns from them leaves lids half open. Here an eye of a crop is warped
+//! shut or narrower: the skin between brow and upper lid is stretched down over the eye, the lower lid rises a little,
+//! and what lay between the lids is squeezed until it is gone.
+//!
+//! In: a square crop (row, column, RGB) and its 98 landmarks; both are changed together. Nothing here fails; eyes that
+//! are unknown, tiny or shut already stay as they are.
+
+use super::condition::EYES;
+use super::expression::resample;
+use crate::runtime::geometry::{CropSpace, Point};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+/// Share of faces of which one eye stays as it is.
+const WINKS: f32 = 0.35;
+/// Share of eyes that close (nearly) all the way; the rest narrows.
+const SHUT: f32 = 0.65;
+/// How far an eye closes that shuts.
+const SHUT_CLOSURE: std::ops::RangeInclusive<f32> = 0.9..=1.0;
+/// How far another one closes.
+const NARROWED_CLOSURE: std::ops::RangeInclusive<f32> = 0.2..=0.9;
+/// The lower lid's share of the way.
+const LOWER_LID: std::ops::Range<f32> = 0.0..0.3;
+/// Skin above and below the lids that gives way, in widths of the eye; above, the brow ends it earlier.
+const SKIN: (f32, f32) = (0.45, 0.35);
+/// The least skin between lid and brow that is stretched.
+const LEAST_SKIN: f32 = 0.1;
+/// An eye narrower than this, in pixels, has no lids to see.
+const LEAST_WIDTH: f32 = 7.0;
+/// An eye whose lids are nearer, in widths of the eye, is not open.
+const LEAST_OPENING: f32 = 0.12;
+/// The brow over each eye.
+const BROWS: [std::ops::Range<usize>; 2] = [33..42, 42..51];
+/// The pupil in each eye.
+const PUPILS: [usize; 2] = [96, 97];
+/// How far beside the corners skin moves along, in widths of the eye.
+const BESIDE: f32 = 0.08;
+
+/// One eye that closes, in coordinates about it: x from 0 at the left corner to 1 at the right, y up from the line
+/// between them, both in widths of the eye.
+struct Closing {
+    corner: Point<CropSpace>,
+    /// From the left corner to the right one, and the same turned towards the brow.
+    along: (f32, f32),
+    up: (f32, f32),
+    width: f32,
+    /// Heights of the lids at the five points of each, and their x.
+    upper: [(f32, f32); 5],
+    lower: [(f32, f32); 5],
+    /// Where the skin above and below stays.
+    top: f32,
+    bottom: f32,
+    closure: f32,
+    /// Share of the closure that the lower lid does.
+    rising: f32,
+}
+
+impl Closing {
+    fn draw(rng: &mut ChaCha8Rng, points: &[Point<CropSpace>], weight: &[f32], side: usize) -> Option<Self> {
+        let closure = if rng.random::<f32>() < SHUT {
+            rng.random_range(SHUT_CLOSURE)
+        } else {
+            rng.random_range(NARROWED_CLOSURE)
+        };
+        let rising = rng.random_range(LOWER_LID);
+        let eye = EYES[side];
+        if (eye..eye + 8).any(|i| weight[i] <= 0.0) {
+            return None;
+        }
+        let (left, right) = (points[eye], points[eye + 4]);
+        let width = left.distance(right);
+        if width < LEAST_WIDTH {
+            return None;
+        }
+        let along = ((right.x - left.x) / width, (right.y - left.y) / width);
+        let mut closing = Self {
+            corner: left,
+            along,
+            up: (along.1, -along.0),
+            width,
+            upper: [(0.0, 0.0); 5],
+            lower: [(0.0, 0.0); 5],
+            top: 0.0,
+            bottom: 0.0,
+            closure,
+            rising,
+        };
+        closing.upper = [0, 1, 2, 3, 4].map(|i| closing.local(points[eye + i]));
+        closing.lower = [0, 7, 6, 5, 4].map(|i| closing.local(points[eye + i]));
+        let rises = |lid: &[(f32, f32); 5]| lid.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        if !rises(&closing.upper) || !rises(&closing.lower) {
+            return None;
+        }
+        let gaps = [1, 2, 3].map(|i| closing.upper[i].1 - closing.lower[i].1);
+        if gaps.iter().any(|gap| *gap <= 0.0) || gaps.iter().sum::<f32>() < 3.0 * LEAST_OPENING {
+            return None;
+        }
+        let highest = closing.upper.iter().map(|p| p.1).fold(f32::NEG_INFINITY, f32::max);
+        let lowest = closing.lower.iter().map(|p| p.1).fold(f32::INFINITY, f32::min);
+        let brow = BROWS[side].clone().filter(|&i| weight[i] > 0.0).map(|i| closing.local(points[i]).1);
+        closing.top = brow.fold(highest + SKIN.0, f32::min).max(highest + LEAST_SKIN);
+        closing.bottom = lowest - SKIN.1;
+        Some(closing)
+    }
+
+    fn local(&self, p: Point<CropSpace>) -> (f32, f32) {
+        let (dx, dy) = ((p.x - self.corner.x) / self.width, (p.y - self.corner.y) / self.width);
+        (dx * self.along.0 + dy * self.along.1, dx * self.up.0 + dy * self.up.1)
+    }
+
+    fn shifted(&self, p: Point<CropSpace>, up: f32) -> Point<CropSpace> {
+        Point::new(p.x + self.up.0 * up * self.width, p.y + self.up.1 * up * self.width)
+    }
+
+    /// Heights that the warp is made of at `x`, before and after: skin above, upper lid, lower lid, skin below.
+    fn heights(&self, x: f32) -> ([f32; 4], [f32; 4]) {
+        let (upper, lower) = (on_curve(&self.upper, x), on_curve(&self.lower, x));
+        let gap = (upper - lower).max(0.0);
+        let upper = lower + gap;
+        let (fall, rise) = (self.closure * gap * (1.0 - self.rising), self.closure * gap * self.rising);
+        ([self.top, upper, lower, self.bottom], [self.top, upper - fall, lower + rise, self.bottom])
+    }
+
+    /// Where a point of the picture moves; `None` if it stays.
+    fn moved(&self, p: Point<CropSpace>) -> Option<Point<CropSpace>> {
+        let (x, y) = self.local(p);
+        let (before, after) = self.heights(x);
+        Some(self.shifted(p, between(y, &before, &after)? - y))
+    }
+
+    /// Which point moved to `p`; `None` if it stayed.
+    fn source(&self, p: Point<CropSpace>) -> Option<Point<CropSpace>> {
+        let (x, y) = self.local(p);
+        if !(-BESIDE..=1.0 + BESIDE).contains(&x) {
+            return None;
+        }
+        let (before, after) = self.heights(x);
+        Some(self.shifted(p, between(y, &after, &before)? - y))
+    }
+}
+
+/// The height of a lid at `x`: straight between its points; beyond the corners it falls to the line between the lids.
+fn on_curve(lid: &[(f32, f32); 5], x: f32) -> f32 {
+    let next = lid.partition_point(|(at, _)| *at <= x).clamp(1, 4);
+    let ((x0, y0), (x1, y1)) = (lid[next - 1], lid[next]);
+    y0 + (y1 - y0) * ((x - x0) / (x1 - x0)).clamp(0.0, 1.0)
+}
+
+/// Takes `y` from between falling heights to the same place between others; `None` outside them.
+fn between(y: f32, from: &[f32; 4], to: &[f32; 4]) -> Option<f32> {
+    if y >= from[0] || y <= from[3] {
+        return None;
+    }
+    let part = (0..3).find(|&i| y >= from[i + 1] && from[i] > from[i + 1])?;
+    let share = (y - from[part + 1]) / (from[part] - from[part + 1]);
+    Some(to[part + 1] + share * (to[part] - to[part + 1]))
+}
+
+/// Closes one or both eyes of the face in a crop of `size` pixels a side, some all the way and some in part, picture and
+/// landmarks alike.
+///
+/// # Panics
+/// If there are not 98 points and weights, or the picture has another size.
+pub fn close_eyes(
+    rng: &mut ChaCha8Rng,
+    size: usize,
+    picture: &mut [f32],
+    points: &mut [Point<CropSpace>],
+    weight: &[f32],
+) {
+    assert_eq!((picture.len(), points.len(), weight.len()), (size * size * 3, 98, 98));
+    let open = (rng.random::<f32>() < WINKS).then(|| rng.random_range(0..2));
+    let mut draw = |side| Closing::draw(rng, points, weight, side).filter(|_| open != Some(side));
+    let closings = [draw(0), draw(1)];
+    if closings.iter().all(Option::is_none) {
+        return;
+    }
+    resample(size, picture, |p| closings.iter().flatten().find_map(|closing| closing.source(p)));
+    for (side, closing) in closings.iter().enumerate() {
+        let Some(closing) = closing else { continue };
+        let eye = EYES[side];
+        for i in [eye + 1, eye + 2, eye + 3, eye + 5, eye + 6, eye + 7, PUPILS[side]] {
+            if weight[i] > 0.0 {
+                points[i] = closing.moved(points[i]).unwrap_or(points[i]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    const SIZE: usize = 128;
+
+    /// Two open eyes of 28 pixels, brows over them, pupils inside; everything else in one place.
+    fn face() -> (Vec<Point<CropSpace>>, Vec<f32>) {
+        let mut points = vec![Point::new(64.0, 100.0); 98];
+        for (side, x) in [28.0_f32, 72.0].into_iter().enumerate() {
+            let outline = [
+                (0.0, 0.0),
+                (7.0, -5.0),
+                (14.0, -6.0),
+                (21.0, -5.0),
+                (28.0, 0.0),
+                (21.0, 3.0),
+                (14.0, 4.0),
+                (7.0, 3.0),
+            ];
+            for (i, (dx, dy)) in outline.into_iter().enumerate() {
+                points[EYES[side] + i] = Point::new(x + dx, 64.0 + dy);
+            }
+            for (i, brow) in BROWS[side].clone().enumerate() {
+                points[brow] = Point::new(x + 3.0 * i as f32, 46.0);
+            }
+            points[PUPILS[side]] = Point::new(x + 14.0, 63.0);
+        }
+        (points, vec![1.0; 98])
+    }
+
+    /// White between the lids, black elsewhere.
+    fn picture(points: &[Point<CropSpace>]) -> Vec<f32> {
+        let mut picture = vec![0.0; SIZE * SIZE * 3];
+        for (i, pixel) in picture.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+            let at = Point::<CropSpace>::new((i % SIZE) as f32, (i / SIZE) as f32);
+            for eye in EYES {
+                let lid = |of: [usize; 5]| of.map(|i| (points[eye + i].x, points[eye + i].y));
+                let (upper, lower) = (lid([0, 1, 2, 3, 4]), lid([0, 7, 6, 5, 4]));
+                if on_curve(&upper, at.x) < at.y && at.y < on_curve(&lower, at.x) {
+                    *pixel = [1.0; 3];
+                }
+            }
+        }
+        picture
+    }
+
+    fn gap(points: &[Point<CropSpace>], eye: usize) -> f32 {
+        points[eye + 2].distance(points[eye + 6])
+    }
+
+    #[test]
+    fn lids_close_over_what_lies_between_them_and_nothing_else_moves() {
+        let (points, weight) = face();
+        let before = picture(&points);
+        let white = |picture: &[f32], side: usize| -> f32 {
+            let columns = if side == 0 { 0..64 } else { 64..128 };
+            (0..SIZE * SIZE).filter(|i| columns.contains(&(i % SIZE))).map(|i| picture[3 * i]).sum()
+        };
+        let (mut winks, mut shut) = (0, 0);
+        for seed in 0..60 {
+            let (mut moved, mut after) = (points.clone(), before.clone());
+            close_eyes(&mut ChaCha8Rng::seed_from_u64(seed), SIZE, &mut after, &mut moved, &weight);
+            let closed = [0, 1].map(|side| gap(&moved, EYES[side]) / gap(&points, EYES[side]));
+            for (side, &left) in closed.iter().enumerate() {
+                let light = white(&after, side) / white(&before, side);
+                assert!((light - left).abs() < 0.12, "seed {seed}: lids at {left}, light {light}");
+                let eye = EYES[side];
+                let (upper, lower, pupil) = (moved[eye + 2].y, moved[eye + 6].y, moved[PUPILS[side]].y);
+                assert!(upper <= pupil + 1e-3 && pupil <= lower + 1e-3);
+                assert_eq!((moved[eye], moved[eye + 4]), (points[eye], points[eye + 4]));
+            }
+            winks += usize::from(closed.contains(&1.0));
+            shut += closed.iter().filter(|left| **left < 0.11).count();
+            let others = (0..98).filter(|i| !(60..76).contains(i) && !PUPILS.contains(i));
+            others.for_each(|i| assert_eq!(moved[i], points[i]));
+        }
+        assert!((10..35).contains(&winks) && shut > 40, "{winks} winks, {shut} shut eyes");
+    }
+
+    #[test]
+    fn eyes_that_are_shut_unknown_or_tiny_stay() {
+        let (points, weight) = face();
+        let before = picture(&points);
+        let stays = |points: &[Point<CropSpace>], weight: &[f32]| {
+            let (mut moved, mut after) = (points.to_vec(), before.clone());
+            close_eyes(&mut ChaCha8Rng::seed_from_u64(5), SIZE, &mut after, &mut moved, weight);
+            moved == points && after == before
+        };
+        assert!(!stays(&points, &weight));
+        assert!(stays(&points, &[0.0; 98]));
+        let tiny: Vec<_> = points.iter().map(|p| Point::new(0.2 * p.x, 0.2 * p.y)).collect();
+        assert!(stays(&tiny, &weight));
+        let mut shut = points.clone();
+        for eye in EYES {
+            (1..4).for_each(|i| shut[eye + i].y = 65.0);
+            (5..8).for_each(|i| shut[eye + i].y = 66.0);
+        }
+        assert!(stays(&shut, &weight));
+    }
+}
