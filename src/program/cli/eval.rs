@@ -283,7 +283,17 @@ fn detection_table(evaluation: &DetectionEvaluation) -> String {
         let values = &mut r.found_percent.iter().map(|v| format!(" {v:>8.1}"));
         row(&mut text, &r.kind, &side, &r.faces.to_string(), values);
     }
-    let _ = writeln!(text, "mean overlap of found boxes with the true ones: {:.3}\n", evaluation.mean_overlap);
+    if let Some(overlap) = evaluation.mean_overlap {
+        let _ = writeln!(text, "mean overlap of found boxes with the true ones: {overlap:.3}");
+    }
+    if let Some(scenes) = &evaluation.scenes {
+        let _ = writeln!(
+            text,
+            "scenes: average precision {:.1}; at one invented face in 100 pictures (score {:.2}) {:.1} % of {} faces found",
+            scenes.average_precision, scenes.score_at_one_invented, scenes.recall_at_one_invented, scenes.faces
+        );
+    }
+    text.push('\n');
     row(&mut text, "invented faces", "", "pictures", &mut evaluation.thresholds.iter().map(head("/100 ")));
     for r in &evaluation.invented {
         let values = &mut r.per_100_pictures.iter().map(|v| format!(" {v:>8.1}"));

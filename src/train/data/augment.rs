@@ -302,7 +302,7 @@ pub(super) fn chance(rng: &mut ChaCha8Rng, probability: f32) -> bool {
 
 /// As [`chance`], but nothing is drawn for what never happens: a training keeps its random numbers when awing learns to
 /// do something more.
-pub(super) fn rarely(rng: &mut ChaCha8Rng, probability: f32) -> bool {
+pub(in crate::train) fn rarely(rng: &mut ChaCha8Rng, probability: f32) -> bool {
     probability > 0.0 && chance(rng, probability)
 }
 

@@ -22,6 +22,7 @@ mod sample;
 mod w300;
 mod wflw;
 
+pub(in crate::train) use augment::rarely;
 pub use augment::{Augmentation, Donor};
 pub use condition::{EYES, openness};
 pub use emphasis::Emphasis;

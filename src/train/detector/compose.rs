@@ -27,14 +27,15 @@ impl View {
         }
     }
 
-    /// The box scaled and moved; a turned box keeps its sides, because the landmarks' box of a turned head does about so.
+    /// The box scaled and moved. Of a turned one it is the box around the turned ellipse in it: the landmarks fill no
+    /// corners.
     pub fn rect(&self, rect: &Rect<FrameSpace>) -> Rect<CropSpace> {
-        let scale = self.crop_from_frame.scale();
+        let Similarity { a, b, .. } = self.crop_from_frame;
         let mut c = self.crop_from_frame.apply(rect.center());
         if self.mirrored {
             c.x = (self.size - 1) as f32 - c.x;
         }
-        let (width, height) = (rect.width * scale, rect.height * scale);
+        let (width, height) = ((rect.width * a).hypot(rect.height * b), (rect.width * b).hypot(rect.height * a));
         Rect::new(c.x - width / 2.0, c.y - height / 2.0, width, height)
     }
 
@@ -154,6 +155,19 @@ pub(super) fn spoil(rng: &mut ChaCha8Rng, size: usize, rect: &Rect<CropSpace>, o
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_box_of_a_head_on_its_side_lies_on_its_side() {
+        let face = Rect::new(30.0, 20.0, 40.0, 60.0);
+        let turned = |angle_deg: f32| {
+            let crop_from_frame = crop_from_frame(face.center(), 100.0, angle_deg.to_radians(), 50);
+            View { crop_from_frame, mirrored: false, size: 50 }.rect(&face)
+        };
+        let near = |a: f32, b: f32| (a - b).abs() < 1e-3;
+        let (upright, lying) = (turned(0.0), turned(90.0));
+        assert!(near(upright.width, 20.0) && near(upright.height, 30.0), "{upright:?}");
+        assert!(near(lying.width, 30.0) && near(lying.height, 20.0), "{lying:?}");
+    }
 
     #[test]
     fn a_staged_face_lies_where_its_box_says_and_the_background_around_it() {

@@ -8,7 +8,7 @@ use super::targets;
 use crate::runtime::detect::maps;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::runtime::image::Frame;
-use crate::train::data::{Augmentation, BatchShape, CACHE_BYTES, DataError, ItemMut, PictureCache, Task};
+use crate::train::data::{Augmentation, BatchShape, CACHE_BYTES, DataError, ItemMut, PictureCache, Task, rarely};
 use crate::train::loss::Objective;
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -17,14 +17,24 @@ use std::sync::Arc;
 
 /// Faces whose longer side is under this many input pixels can't be told from texture: nothing is said about them.
 const SMALLEST_PIXELS: f32 = 9.0;
+/// Share of a face that has to be in sight for it to be found.
+const SHOWN: f32 = 0.6;
 /// Faces of a scene larger than this are to be found; what lies between is left open.
 const SURE_PIXELS: f32 = 11.0;
 /// Share of items of each kind: photographs of scenes, faces set into backgrounds, one large face, no face.
-const KINDS: [f32; 4] = [0.35, 0.25, 0.25, 0.15];
+const KINDS: [f32; 4] = [0.42, 0.2, 0.25, 0.13];
 /// Share of faces in set-in and single-face items that are made unrecognisable.
 const SPOILT: f32 = 0.25;
 /// Share of single faces that stand before another picture instead of in their own.
 const BEFORE_ANOTHER: f32 = 0.5;
+/// A single face's side over the canvas': the largest reach beyond it, as a face before a camera does.
+const SINGLE_SHARE: std::ops::Range<f32> = 0.22..1.3;
+/// Share of a single face that has to be in sight for it to be found.
+const SINGLE_SHOWN: f32 = 0.45;
+/// Share of dark and flat pictures whose range is stretched before they are looked at, as the detector's input is.
+const STRETCHED: f32 = 0.5;
+/// A picture that uses less of the range than this is stretched.
+const NARROW_RANGE: f32 = 0.5;
 /// Share of items that are cut as landscape and portrait frames are.
 const LETTERBOXED: f32 = 0.6;
 
@@ -94,6 +104,9 @@ impl DetectorTask {
             self.letterbox(rng, picture, &mut found);
         }
         self.augmentation.paint(rng, self.size, self.size, picture, |_| Ok(None))?;
+        if rng.random::<f32>() < STRETCHED {
+            stretch(picture);
+        }
         Ok(found)
     }
 
@@ -110,6 +123,9 @@ impl DetectorTask {
     }
 
     fn angle_rad(&self, rng: &mut ChaCha8Rng) -> f32 {
+        if rarely(rng, self.augmentation.full_turn) {
+            return rng.random_range(-std::f32::consts::PI..std::f32::consts::PI);
+        }
         let limit = self.augmentation.rotation_limit_deg.to_radians();
         let triangle = rng.random_range(-1.0..1.0_f32) + rng.random_range(-1.0..1.0_f32);
         0.5 * triangle * limit
@@ -137,7 +153,8 @@ impl DetectorTask {
         let view = self.view(rng, center, side);
         view.render(&frame, out);
         for face in faces {
-            sort_in(view.rect(face), self.size, true, found);
+            // In a scene every face is marked, so small ones are left open over a wider range of sizes.
+            sort_in(view.rect(face), self.size, SURE_PIXELS, SHOWN, found);
         }
         Ok(())
     }
@@ -154,7 +171,7 @@ impl DetectorTask {
     fn single(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) -> Result<(), DataError> {
         let (known, frame) = self.choose(rng, &self.faces)?;
         let Photograph::Face { face, .. } = known else { return Ok(()) };
-        let share: f32 = rng.random_range(0.25..1.0);
+        let share: f32 = rng.random_range(SINGLE_SHARE.start.ln()..SINGLE_SHARE.end.ln()).exp();
         let side = face.side() / share;
         let reach = (0.55 - 0.4 * share).max(0.08);
         let mut shift = || rng.random_range(-reach..reach) * side;
@@ -172,7 +189,7 @@ impl DetectorTask {
         if rng.random::<f32>() < SPOILT {
             spoil(rng, self.size, &rect, out);
         } else {
-            sort_in(rect, self.size, false, found);
+            sort_in(rect, self.size, SMALLEST_PIXELS, SINGLE_SHOWN, found);
         }
         Ok(())
     }
@@ -209,7 +226,7 @@ impl DetectorTask {
         if rng.random::<f32>() < SPOILT {
             spoil(rng, self.size, &rect, out);
         } else {
-            sort_in(rect, self.size, false, found);
+            sort_in(rect, self.size, SMALLEST_PIXELS, SHOWN, found);
         }
         Ok(())
     }
@@ -237,19 +254,43 @@ impl DetectorTask {
 /// Faces to be found, and places that are left open.
 pub(super) type Found = (Vec<Rect<CropSpace>>, Vec<Rect<CropSpace>>);
 
-/// Decides whether a face is to be found, left open, or out of sight. In a scene every face is marked, so small ones are
-/// left open over a wider range of sizes.
-fn sort_in(rect: Rect<CropSpace>, size: usize, in_scene: bool, found: &mut Found) {
+/// Decides whether a face is to be found, left open, or out of sight: it is found from `sure` pixels on, if a share of
+/// `least_shown` is in sight.
+fn sort_in(rect: Rect<CropSpace>, size: usize, sure: f32, least_shown: f32, found: &mut Found) {
     let along = |from: f32, side: f32| ((from + side).min(size as f32) - from.max(0.0)).max(0.0) / side;
     let shown = along(rect.x, rect.width) * along(rect.y, rect.height);
-    let sure = if in_scene { SURE_PIXELS } else { SMALLEST_PIXELS };
     let c = rect.center();
     let inside = c.x >= 0.0 && c.y >= 0.0 && c.x < size as f32 && c.y < size as f32;
     if shown <= 0.05 {
-    } else if shown < 0.6 || !inside || rect.side() < sure {
+    } else if shown < least_shown || !inside || rect.side() < sure {
         found.1.push(rect);
     } else {
         found.0.push(rect);
+    }
+}
+
+/// Stretches a picture that uses little of the range to all of it, but for the darkest and brightest hundredth.
+fn stretch(picture: &mut [f32]) {
+    const BINS: usize = 256;
+    let mut counts = [0_usize; BINS];
+    // Black beyond the frame is no part of the picture.
+    let values = || picture.iter().filter(|v| **v > 0.0);
+    values().for_each(|v| counts[((v * BINS as f32) as usize).min(BINS - 1)] += 1);
+    let rare = values().count() / 100;
+    // The first bin, from either end, with which more than the rarest hundredth is passed.
+    let beyond = |from_above: bool| {
+        let mut sum = 0;
+        (0..BINS).map(|i| if from_above { BINS - 1 - i } else { i }).find(|&bin| {
+            sum += counts[bin];
+            sum > rare
+        })
+    };
+    let (Some(low), Some(high)) = (beyond(false), beyond(true)) else { return };
+    let (low, high) = (low as f32 / BINS as f32, (high + 1) as f32 / BINS as f32);
+    if high - low < NARROW_RANGE {
+        for value in picture.iter_mut().filter(|v| **v > 0.0) {
+            *value = ((*value - low) / (high - low)).clamp(0.0, 1.0);
+        }
     }
 }
 
@@ -310,6 +351,20 @@ mod tests {
             }
         }
         assert!(faces > 100);
+    }
+
+    #[test]
+    fn a_dark_and_flat_picture_is_stretched_and_a_bright_one_stays() {
+        let ramp = |low: f32, high: f32| -> Vec<f32> {
+            (0..3000).map(|i| if i % 10 == 0 { 0.0 } else { low + (high - low) * (i as f32 / 2999.0) }).collect()
+        };
+        let mut dark = ramp(0.02, 0.1);
+        stretch(&mut dark);
+        assert!(dark.iter().step_by(10).all(|v| *v == 0.0), "what lies beyond the frame stays black");
+        assert!(dark[301] < 0.2 && dark[1499] > 0.4 && dark[1499] < 0.6 && dark[2999] > 0.95, "{}", dark[1499]);
+        let mut bright = ramp(0.1, 0.9);
+        stretch(&mut bright);
+        assert_eq!(bright, ramp(0.1, 0.9));
     }
 
     #[test]

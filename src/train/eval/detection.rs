@@ -3,7 +3,8 @@
 //! In: photographs as a detector learns from. Faces with landmarks are set into pictures without faces, once at every
 //! size of [`STAGED_SIDES`], in frames of 640x480 and 480x640 by turns, at random but seeded places. Boxes of scenes count
 //! by their size in a frame whose longer side is [`FRAME_SIDE`] pixels. Pictures without faces, and single faces under a
-//! plain ellipse, say what is found where nothing is.
+//! plain ellipse, say what is found where nothing is. Scenes and pictures without faces together give the two figures to
+//! steer a training by: average precision, and recall at one invented face in a hundred pictures.
 //! All sizes are the longer side of the box around the landmarks.
 
 use super::report::EvalError;
@@ -58,8 +59,49 @@ pub struct DetectionEvaluation {
     pub thresholds: Vec<f32>,
     pub recall: Vec<Recall>,
     pub invented: Vec<Invented>,
-    /// Mean overlap (intersection over union) of the found boxes of faces that were set in, at the lowest threshold.
-    pub mean_overlap: f64,
+    /// Mean overlap (intersection over union) of the found boxes of faces that were set in or stand in scenes, at the lowest
+    /// threshold; none if none was found.
+    pub mean_overlap: Option<f64>,
+    /// Of the faces of scenes that are counted; none without scenes.
+    #[serde(default)]
+    pub scenes: Option<SceneFigures>,
+}
+
+/// A detector on scenes, whatever the threshold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SceneFigures {
+    pub faces: usize,
+    /// Area under precision over recall, in percent, over all that is reported. Boxes on faces that are too small to count are
+    /// neither right nor wrong.
+    pub average_precision: f64,
+    /// The lowest score at which one face at most is invented in a hundred pictures, with faces or without, and the faces
+    /// of scenes found from there on, in percent.
+    pub score_at_one_invented: f32,
+    pub recall_at_one_invented: f64,
+}
+
+impl SceneFigures {
+    /// From the scores of found faces and of invented ones.
+    fn of(faces: usize, mut right: Vec<f32>, mut wrong: Vec<f32>, pictures: usize) -> Self {
+        let falling = |scores: &mut Vec<f32>| scores.sort_unstable_by(|a, b| b.total_cmp(a));
+        falling(&mut right);
+        falling(&mut wrong);
+        let mut area = 0.0;
+        for (found, score) in right.iter().enumerate() {
+            let invented = wrong.partition_point(|w| w >= score);
+            area += (found + 1) as f64 / (found + 1 + invented) as f64;
+        }
+        let allowed = pictures / 100;
+        let score = wrong.get(allowed).map_or(0.0, |&first_too_many| first_too_many.next_up());
+        let found = right.partition_point(|s| *s >= score);
+        let percent = |count: f64| 100.0 * count / faces.max(1) as f64;
+        Self {
+            faces,
+            average_precision: percent(area),
+            score_at_one_invented: score,
+            recall_at_one_invented: percent(found as f64),
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -96,10 +138,13 @@ pub fn evaluate_detector(
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let mut backgrounds = Vec::new();
     let mut empty = Counts::default();
+    let (mut faces_in_scenes, mut right, mut wrong) = (0, Vec::new(), Vec::new());
     for photograph in photographs {
         let Photograph::Background { image } = photograph else { continue };
         let frame = open(image)?;
-        empty.add(1, detector.detect(&frame)?.iter().map(|d| d.score));
+        let found = detector.detect(&frame)?;
+        empty.add(1, found.iter().map(|d| d.score));
+        wrong.extend(found.iter().map(|d| d.score));
         backgrounds.push(frame);
         on_picture();
     }
@@ -109,7 +154,7 @@ pub fn evaluate_detector(
     });
     let mut scenes = vec![Counts::default(); SCENE_SIDES.len() - 1];
     let (mut in_scenes, mut covered) = (Counts::default(), Counts::default());
-    let mut overlaps = (0.0, 0_usize);
+    let mut overlaps = Vec::new();
     for (number, photograph) in photographs.iter().enumerate() {
         match photograph {
             Photograph::Background { .. } => continue,
@@ -121,10 +166,19 @@ pub fn evaluate_detector(
                     let class = SCENE_SIDES.partition_point(|side| *side <= face.side() * unit);
                     if let Some(counts) = class.checked_sub(1).and_then(|class| scenes.get_mut(class)) {
                         counts.add(1, found_score(found, face));
+                        faces_in_scenes += 1;
+                        if let Some(best) = found.iter().max_by(|a, b| a.rect.iou(face).total_cmp(&b.rect.iou(face)))
+                            && best.rect.iou(face) >= FOUND_OVERLAP
+                        {
+                            overlaps.push(f64::from(best.rect.iou(face)));
+                            right.push(best.score);
+                        }
                     }
                 }
                 let invented = found.iter().filter(|d| faces.iter().all(|f| f.iou(&d.rect) <= TOUCHED_OVERLAP));
-                in_scenes.add(1, invented.map(|d| d.score));
+                let invented: Vec<f32> = invented.map(|d| d.score).collect();
+                in_scenes.add(1, invented.iter().copied());
+                wrong.extend(invented);
             }
             Photograph::Face { image, face } => {
                 let picture = open(image)?;
@@ -147,7 +201,7 @@ pub fn evaluate_detector(
                     if let Some(best) = found.iter().map(|d| d.rect.iou(&rect)).max_by(f32::total_cmp)
                         && best >= FOUND_OVERLAP
                     {
-                        overlaps = (overlaps.0 + f64::from(best), overlaps.1 + 1);
+                        overlaps.push(f64::from(best));
                     }
                 }
                 let mut frame = picture;
@@ -167,6 +221,7 @@ pub fn evaluate_detector(
     for (bounds, counts) in SCENE_SIDES.windows(2).zip(&scenes) {
         recall.push(("scenes", (bounds[0], bounds[1]), counts));
     }
+    let pictures = in_scenes.of + empty.of;
     let recall = recall.into_iter().filter(|(_, _, counts)| counts.of > 0).map(|(kind, side_px, counts)| Recall {
         kind: kind.into(),
         side_px,
@@ -183,7 +238,8 @@ pub fn evaluate_detector(
         thresholds: THRESHOLDS.to_vec(),
         recall: recall.collect(),
         invented: invented.collect(),
-        mean_overlap: overlaps.0 / overlaps.1.max(1) as f64,
+        mean_overlap: (!overlaps.is_empty()).then(|| overlaps.iter().sum::<f64>() / overlaps.len() as f64),
+        scenes: (faces_in_scenes > 0).then(|| SceneFigures::of(faces_in_scenes, right, wrong, pictures)),
     })
 }
 
@@ -212,5 +268,23 @@ fn cover(frame: &mut Frame, face: &Rect<FrameSpace>) {
         if (x / (0.55 * face.width)).hypot(y / (0.55 * face.height)) <= 1.0 {
             pixel.copy_from_slice(&color);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn precision_and_recall_follow_from_the_order_of_scores() {
+        // Right, wrong, right, and one face that is never found.
+        let figures = SceneFigures::of(3, vec![0.5, 0.9], vec![0.7], 50);
+        assert!((figures.average_precision - 100.0 * (1.0 + 2.0 / 3.0) / 3.0).abs() < 1e-9);
+        assert!((figures.recall_at_one_invented - 100.0 / 3.0).abs() < 1e-9);
+        assert!(figures.score_at_one_invented > 0.7 && figures.score_at_one_invented < 0.71);
+        // In a hundred pictures one is allowed.
+        assert!(
+            (SceneFigures::of(3, vec![0.5, 0.9], vec![0.7], 100).recall_at_one_invented - 200.0 / 3.0).abs() < 1e-9
+        );
     }
 }
