@@ -5,7 +5,7 @@
 
 mod style;
 
-pub use style::Style;
+pub use style::{IbugFit, PoseTerms, Style};
 
 use crate::runtime::geometry::{FrameSpace, Point, Space};
 

@@ -15,8 +15,9 @@ use crate::train::detector::{Photograph, read_photographs};
 use crate::train::eval::metrics::{Counted, Norm};
 use crate::train::eval::{
     BoxSource, Comparison, DetectionEvaluation, EvalOptions, Evaluation, FaceResult, Reliability, Summary, calibrate,
-    compare, draw_curve, evaluate, evaluate_detector,
+    compare, draw_curve, evaluate, evaluate_detector, fit_ibug_style,
 };
+use crate::train::trainer::Recipe;
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use std::fmt::Write as _;
@@ -68,6 +69,13 @@ pub(super) struct EvalArguments {
     /// Calibrate the confidences of the model's points on --data and --faceless, and write the calibrated model
     #[arg(long, value_name = "MODEL", requires = "faceless", conflicts_with_all = ["plot", "predictions"])]
     calibrate: Option<PathBuf>,
+    /// Learn on the faces of 300-W's style in --data how the model's points become 300-W's, and write the model with that. Give
+    /// it faces that the model is not measured on
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["plot", "predictions", "calibrate", "detection"])]
+    fit_style: Option<PathBuf>,
+    /// Measure only the faces that a training with this recipe holds out
+    #[arg(long, value_name = "RECIPE.toml", conflicts_with = "detection")]
+    held_out_of: Option<PathBuf>,
     /// A list of pictures without faces, for --calibrate
     #[arg(long, value_name = "FILE.txt", requires = "calibrate")]
     faceless: Option<PathBuf>,
@@ -78,6 +86,8 @@ pub(super) fn run(arguments: EvalArguments) -> Result<()> {
         print(&compare_reports(reports, arguments.json)?)
     } else if arguments.detection {
         print(&measure_detector(&arguments)?)
+    } else if let Some(out) = &arguments.fit_style {
+        write_with_style(&arguments, out)
     } else if let Some(out) = &arguments.calibrate {
         print(&write_calibrated(&arguments, out)?)
     } else {
@@ -113,6 +123,13 @@ fn samples(arguments: &EvalArguments) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
     for path in &arguments.data {
         samples.extend(data::open(path, arguments.format, Split::Test)?);
+    }
+    if let Some(recipe) = &arguments.held_out_of {
+        let hold_out = Recipe::load(recipe)?.hold_out;
+        samples.retain(|sample| hold_out.contains(sample));
+        if samples.is_empty() {
+            bail!("--held-out-of {}: the recipe holds out none of these faces", recipe.display());
+        }
     }
     Ok(samples)
 }
@@ -177,16 +194,31 @@ fn write_calibrated(arguments: &EvalArguments, out: &Path) -> Result<String> {
     let bar = ProgressBar::new(samples.len() as u64);
     let (calibration, reliability) = calibrate(&model, &samples, &faceless, || bar.inc(1))?;
     bar.finish_and_clear();
-    let model = model.with_calibration(calibration);
-    // Weights of single precision stay what they are.
-    let is_half = |bytes: &[u8]| Model::from_bytes(bytes).is_ok_and(|half| half == model);
+    save_alike(&model.with_calibration(calibration), out)?;
+    Ok(if arguments.json { json(&reliability)? } else { reliability_table(&reliability) })
+}
+
+fn write_with_style(arguments: &EvalArguments, out: &Path) -> Result<()> {
+    check_target(Some(out))?;
+    let model = landmark_model(arguments)?;
+    let mut landmarker = Landmarker::new(&model, Outputs::Decoded, arguments.precision.into())?;
+    let samples = samples(arguments)?;
+    let bar = ProgressBar::new(samples.len() as u64);
+    let fit = fit_ibug_style(&mut landmarker, &samples, || bar.inc(1))?;
+    bar.finish_and_clear();
+    save_alike(&model.with_ibug_fit(fit), out)
+}
+
+/// Writes a model whose description has changed; weights of single precision stay what they are.
+fn save_alike(model: &Model, out: &Path) -> Result<()> {
+    let is_half = |bytes: &[u8]| Model::from_bytes(bytes).is_ok_and(|half| half == *model);
     let format = match model.to_bytes(WeightFormat::F16) {
         Ok(bytes) if is_half(&bytes) => WeightFormat::F16,
         _ => WeightFormat::F32,
     };
     model.save_as(out, format)?;
     say(&format!("wrote {}", out.display()));
-    Ok(if arguments.json { json(&reliability)? } else { reliability_table(&reliability) })
+    Ok(())
 }
 
 fn compare_reports(reports: &[PathBuf], as_json: bool) -> Result<String> {

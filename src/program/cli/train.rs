@@ -75,7 +75,8 @@ fn read_all<T, E>(paths: &[PathBuf], read: impl Fn(&Path) -> Result<Vec<T>, E>) 
 fn landmark_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndValidator> {
     let TrainArguments { data, validation, .. } = arguments;
     let options = recipe.landmark_options().context("no landmark scheme has as many points as the model")?;
-    let samples = read_all(data, |path| read_faces(path, Split::Train))?;
+    let mut samples = read_all(data, |path| read_faces(path, Split::Train))?;
+    samples.retain(|sample| !recipe.hold_out.contains(sample));
     let task = LandmarkTask::new(samples, &recipe.datasets, recipe.augmentation.clone(), options)?;
     if validation.is_empty() {
         return Ok((Arc::new(task), None));

@@ -1,10 +1,12 @@
 //! One face: a picture and where its face is in, landmarks out. Evaluation and tracking share it.
 
 use super::{Backend, Engine, EngineError, EngineOptions, Executor, Outputs, Precision};
-use crate::runtime::geometry::{CropSpace, FrameSpace, Rect, Similarity, crop_from_frame, heatmap_from_crop};
+use crate::runtime::geometry::{
+    CropSpace, FrameSpace, Point, Rect, Similarity, Space, crop_from_frame, heatmap_from_crop,
+};
 use crate::runtime::heatmap::{Calibration, Decoding, HeatmapView, Peak, decode};
 use crate::runtime::image::{Border, Cropper, FrameView};
-use crate::runtime::landmarks::{Landmark, Scheme, Style};
+use crate::runtime::landmarks::{IbugFit, Landmark, Scheme, Style};
 use crate::runtime::model::{BoxSide, CropConvention, Model};
 use std::time::Instant;
 
@@ -24,6 +26,7 @@ pub struct Landmarker {
     calibration: Calibration,
     points: usize,
     style: Option<Style>,
+    ibug_fit: Option<IbugFit>,
     input_size: usize,
     crop: CropConvention,
     peaks: Vec<Peak>,
@@ -78,6 +81,7 @@ impl Landmarker {
             calibration: config.calibration.clone(),
             points: config.points,
             style: config.style,
+            ibug_fit: config.ibug_fit.clone(),
             input_size: config.input_size,
             crop: config.crop,
             peaks: Vec::with_capacity(config.points),
@@ -96,9 +100,9 @@ impl Landmarker {
         Scheme::of_points(self.points)
     }
 
-    /// Whose habit of placing points it has, where it has one.
-    pub fn style(&self) -> Option<Style> {
-        self.style
+    /// Its points as a data set of `style` places them; `None` where they are so already, or nobody knows.
+    pub fn in_style<S: Space>(&self, style: Style, points: &[Point<S>]) -> Option<Vec<Point<S>>> {
+        style.expressed(self.style, self.ibug_fit.as_ref(), points)
     }
 
     /// How many landmarks it finds.

@@ -6,7 +6,7 @@
 //!
 //! In: 98 points in picture coordinates, in any rotation. Out: the same face in another style. Nothing here fails.
 
-use super::{IBUG_POINTS, INTERPOLATED_WEIGHT, WFLW_POINTS, WFLW98_OF_IBUG68};
+use super::{IBUG_POINTS, WFLW_POINTS, WFLW98_OF_IBUG68};
 use crate::runtime::geometry::{Point, Rect, Space};
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +95,8 @@ const IBUG_TO_WFLW: [[f32; 2]; IBUG_POINTS] = [
     [0.0, 0.03],
     [-4.31, -0.75],
 ];
+/// How far down from the eyes to the mouth the nose's tip lies in a face that looks straight ahead.
+const USUAL_NOSE: f32 = 0.6;
 /// Points that 68 leave out and that lie between two of them: the odd ones of the outline.
 const BETWEEN: std::ops::Range<usize> = 0..33;
 /// The four lid centres, each with the lid points before and after it and the corners beyond these.
@@ -112,8 +114,8 @@ impl Style {
         }
     }
 
-    /// Moves the points of a face of this style to where `to` has them. Points of weight 0 stay; points that 300-W does
-    /// not know and that were interpolated (see [`super::wflw98_from_ibug68`]) are interpolated again.
+    /// Moves the points of a face of this style to where `to` has them. Points of weight 0 stay; points that lie between
+    /// the 68 are interpolated from these (see [`super::wflw98_from_ibug68`]).
     ///
     /// # Panics
     /// If there are not 98 points and weights.
@@ -130,44 +132,103 @@ impl Style {
                 points[i] = frame.shifted(points[i], sign * shift[0], sign * shift[1]);
             }
         }
-        // A model predicts what lies between; only what was interpolated before is so again.
-        let interpolated = |i: usize| self == Self::Ibug && weight[i] == INTERPOLATED_WEIGHT;
+        // What 68 points leave open lies between them.
         for i in BETWEEN.skip(1).step_by(2) {
-            if interpolated(i) {
+            if weight[i] > 0.0 {
                 points[i] = points[i - 1].midpoint(points[i + 1]);
-            } else if weight[i] > 0.0 {
-                let [x, y] = mean_shift(i - 1, i + 1);
-                points[i] = frame.shifted(points[i], sign * x, sign * y);
             }
         }
         for (i, [a, b], [before, after]) in LID_CENTRES {
-            if interpolated(i) {
-                points[i] = on_the_lid([points[before], points[a], points[b], points[after]]);
-            } else if weight[i] > 0.0 {
-                let [x, y] = mean_shift(a, b);
-                points[i] = frame.shifted(points[i], sign * x, sign * y);
+            if weight[i] > 0.0 {
+                points[i] = match to {
+                    // As 300-W's 68 points are taken over.
+                    Self::Ibug => points[a].midpoint(points[b]),
+                    _ => on_the_lid([points[before], points[a], points[b], points[after]]),
+                };
             }
         }
     }
 
     /// A prediction of 98 points, made in the style `of`, as a data set of this style has them; `None` where that is the
-    /// same.
-    pub fn expressed<S: Space>(self, of: Option<Self>, predicted: &[Point<S>]) -> Option<Vec<Point<S>>> {
+    /// same. `fit` is the model's own way to 300-W's style, where it has one.
+    pub fn expressed<S: Space>(
+        self,
+        of: Option<Self>,
+        fit: Option<&IbugFit>,
+        predicted: &[Point<S>],
+    ) -> Option<Vec<Point<S>>> {
         let of = of.filter(|&of| of != self && self != Self::Other && predicted.len() == WFLW_POINTS)?;
-        let mut points = predicted.to_vec();
-        of.convert(self, &mut points, &[1.0; WFLW_POINTS]);
-        Some(points)
+        let fitted = (self == Self::Ibug).then(|| fit?.apply(predicted)).flatten();
+        Some(fitted.unwrap_or_else(|| {
+            let mut points = predicted.to_vec();
+            of.convert(self, &mut points, &[1.0; WFLW_POINTS]);
+            points
+        }))
     }
 }
 
-/// The shift half-way between those of two of the 98 points that 68 have too.
-fn mean_shift(a: usize, b: usize) -> [f32; 2] {
-    let of = |point: usize| {
-        let place = WFLW98_OF_IBUG68.iter().position(|&i| i == point);
-        place.map_or([0.0, 0.0], |place| IBUG_TO_WFLW[place])
-    };
-    let (a, b) = (of(a), of(b));
-    [0.5 * (a[0] + b[0]), 0.5 * (a[1] + b[1])]
+/// How one model's points become those of 300-W: what it makes of both styles depends on its training, and a turned head
+/// shows other shifts than a frontal one. For each of the 68 points and for x and y: a constant, and what a turn and a nod
+/// of the head add; all in percent of the longer side of the upright box.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IbugFit(Vec<[[f32; 3]; 2]>);
+
+/// One face's pose as the shifts depend on it: 1, the turn to a side, the nod.
+pub type PoseTerms = [f32; 3];
+
+impl IbugFit {
+    /// From the shifts of the 68 points.
+    ///
+    /// # Errors
+    /// Another number of points, or a number that is not finite.
+    pub fn new(shifts: Vec<[[f32; 3]; 2]>) -> Result<Self, String> {
+        let fit = Self(shifts);
+        fit.check()?;
+        Ok(fit)
+    }
+
+    /// What is wrong with it, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        if self.0.len() != IBUG_POINTS {
+            return Err(format!("a fit to 300-W's style has {IBUG_POINTS} points, not {}", self.0.len()));
+        }
+        match self.0.as_flattened().as_flattened().iter().find(|v| !v.is_finite()) {
+            Some(value) => Err(format!("a fit to 300-W's style holds {value}")),
+            None => Ok(()),
+        }
+    }
+
+    /// The pose of predicted points, and for each of the 68 points how far it lies from `truth`, to the right and down in
+    /// the upright face, in percent of its box. `None` for a face without extent.
+    pub fn residuals<S: Space>(
+        predicted: &[Point<S>],
+        truth: &[Point<S>],
+    ) -> Option<(PoseTerms, [[f32; 2]; IBUG_POINTS])> {
+        let frame = UprightFrame::of(predicted, &[1.0; WFLW_POINTS])?;
+        let residual = |i: usize| {
+            let (dx, dy) = (truth[i].x - predicted[i].x, truth[i].y - predicted[i].y);
+            let (x, y) = frame.upright((dx, dy));
+            [x / frame.percent, y / frame.percent]
+        };
+        Some((frame.pose(predicted)?, WFLW98_OF_IBUG68.map(residual)))
+    }
+
+    /// `predicted` as 300-W places the points.
+    fn apply<S: Space>(&self, predicted: &[Point<S>]) -> Option<Vec<Point<S>>> {
+        let frame = UprightFrame::of(predicted, &[1.0; WFLW_POINTS])?;
+        let pose = frame.pose(predicted)?;
+        let along = |terms: &[f32; 3]| terms.iter().zip(pose).map(|(term, of)| term * of).sum::<f32>();
+        let points: Vec<Point<S>> = (self.0.iter().zip(WFLW98_OF_IBUG68))
+            .map(|([x, y], i)| frame.shifted(predicted[i], along(x), along(y)))
+            .collect();
+        let (mut all, weight) = super::wflw98_from_ibug68(points.as_slice().try_into().ok()?);
+        // 300-W does not know these.
+        for (i, point) in all.iter_mut().enumerate().filter(|(i, _)| weight[*i] == 0.0) {
+            *point = predicted[i];
+        }
+        Some(all)
+    }
 }
 
 /// The middle of a lid by the cubic through its corners and quarter points: the chord's middle lies too near the eye's.
@@ -208,10 +269,34 @@ impl UprightFrame {
             return None;
         }
         let along = (h.0 / length, h.1 / length);
-        let upright = |p: Point<S>| Point::<S>::new(along.0 * p.x + along.1 * p.y, along.0 * p.y - along.1 * p.x);
+        let mut frame = Self { along, percent: 0.0 };
         let known = points.iter().zip(weight).filter(|(_, w)| **w > 0.0);
-        let percent = 0.01 * Rect::around(known.map(|(&p, _)| upright(p)))?.side();
-        Some(Self { along, percent })
+        let upright = |p: &Point<S>| {
+            let (x, y) = frame.upright((p.x, p.y));
+            Point::<S>::new(x, y)
+        };
+        frame.percent = 0.01 * Rect::around(known.map(|(p, _)| upright(p)))?.side();
+        (frame.percent > 0.0).then_some(frame)
+    }
+
+    /// A way in the picture as one in the upright face, in pixels.
+    fn upright(&self, (x, y): (f32, f32)) -> (f32, f32) {
+        (self.along.0 * x + self.along.1 * y, self.along.0 * y - self.along.1 * x)
+    }
+
+    /// What shifts depend on: where the nose's tip lies between eyes and mouth.
+    fn pose<S: Space>(&self, points: &[Point<S>]) -> Option<PoseTerms> {
+        let mean = |indices: &[usize]| {
+            let count = indices.len() as f32;
+            let sum = indices.iter().fold((0.0, 0.0), |sum, &i| (sum.0 + points[i].x, sum.1 + points[i].y));
+            self.upright((sum.0 / count, sum.1 / count))
+        };
+        let (eyes, mouth) = (mean(&[60, 64, 68, 72]), mean(&[76, 82]));
+        let nose = self.upright((points[54].x, points[54].y));
+        let length = mouth.1 - eyes.1;
+        let turn = (nose.0 - 0.5 * (eyes.0 + mouth.0)) / length;
+        let nod = (nose.1 - eyes.1) / length - USUAL_NOSE;
+        (length > 0.0).then_some([1.0, turn.clamp(-1.0, 1.0), nod.clamp(-1.0, 1.0)])
     }
 
     /// `p` moved by so many percent to the right and down in the upright face.
@@ -285,6 +370,25 @@ mod tests {
         let arc = |x: f32| Point::<FrameSpace>::new(x, -6.0 + 0.06 * (x - 10.0) * (x - 10.0));
         let middle = on_the_lid([arc(0.0), arc(5.0), arc(15.0), arc(20.0)]);
         assert!(middle.distance(arc(10.0)) < 1e-5, "{middle:?}");
+    }
+
+    #[test]
+    fn a_fit_undoes_what_it_was_measured_as_in_any_rotation() {
+        let (mut face, _) = ibug_face();
+        (38..42).chain(47..51).chain([96, 97]).for_each(|i| face[i] = Point::new(100.0, 70.0));
+        let truth: Vec<_> = face.iter().map(|p| Point::new(p.x + 3.0, p.y - 2.0)).collect();
+        let (pose, residuals) = IbugFit::residuals(&face, &truth).unwrap();
+        assert!(pose[1].abs() < 1e-3, "it looks straight ahead: {pose:?}");
+        let fit = IbugFit::new(residuals.map(|[x, y]| [[x, 0.0, 0.0], [y, 0.0, 0.0]]).to_vec()).unwrap();
+        let turn: Similarity<FrameSpace, FrameSpace> =
+            Similarity::about(Point::new(100.0, 100.0), Point::new(300.0, 200.0), 0.7, -2.5);
+        let turned: Vec<_> = face.iter().map(|&p| turn.apply(p)).collect();
+        let expressed = Style::Ibug.expressed(Some(Style::Wflw), Some(&fit), &turned).unwrap();
+        for i in WFLW98_OF_IBUG68 {
+            assert!(expressed[i].distance(turn.apply(truth[i])) < 1e-2, "point {i}");
+        }
+        assert_eq!(expressed[96], turned[96]);
+        assert!(IbugFit::new(vec![[[0.0; 3]; 2]; 67]).is_err() && IbugFit::new(vec![[[f32::NAN; 3]; 2]; 68]).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::graph::Graph;
 use super::{EdgeConfig, PaperConfig, Quantization};
 use crate::runtime::geometry::{Rect, Space};
 use crate::runtime::heatmap::{Calibration, Decoding};
-use crate::runtime::landmarks::{Style, WFLW_POINTS};
+use crate::runtime::landmarks::{IbugFit, Style, WFLW_POINTS};
 use serde::{Deserialize, Serialize};
 
 /// What the heatmaps mean.
@@ -89,6 +89,9 @@ pub struct ModelConfig {
     /// The style that it places its 98 points in; none if its data had several and it learned a mixture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub style: Option<Style>,
+    /// From its points to those that 300-W would place, as measured on faces of 300-W.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ibug_fit: Option<IbugFit>,
     /// From a heatmap's maximum to a confidence.
     #[serde(default, skip_serializing_if = "is_default")]
     pub calibration: Calibration,
@@ -136,6 +139,9 @@ impl ModelConfig {
                 "a model of {} points can't have the style {style:?}: 98 points are wflw's or ibug's",
                 self.points
             ));
+        }
+        if let Some(fit) = &self.ibug_fit {
+            fit.check()?;
         }
         if let Some(quantization) = &self.quantization {
             quantization.check(&self.graph())?;

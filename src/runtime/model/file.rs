@@ -7,6 +7,7 @@ use super::quantization::{Quantization, round_to_bytes};
 use super::weight_format::WeightFormat;
 use crate::runtime::foreign::without_causes;
 use crate::runtime::heatmap::Calibration;
+use crate::runtime::landmarks::IbugFit;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -115,6 +116,12 @@ impl Model {
     /// The same weights under another calibration of confidences.
     pub fn with_calibration(mut self, calibration: Calibration) -> Self {
         self.config.calibration = calibration;
+        self
+    }
+
+    /// The same weights with their own way to 300-W's style.
+    pub fn with_ibug_fit(mut self, fit: IbugFit) -> Self {
+        self.config.ibug_fit = Some(fit);
         self
     }
 

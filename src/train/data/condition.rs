@@ -110,6 +110,7 @@ mod tests {
             subject: None,
             scheme: Scheme::Wflw98,
             style: Style::Wflw,
+            is_automatic: false,
             points,
             weight: vec![1.0; 98],
             rect: None,

@@ -71,6 +71,7 @@ pub fn read_jsonl(path: &Path) -> Result<Vec<Sample>, DataError> {
             subject: row.subject,
             scheme,
             style,
+            is_automatic: row.scheme.is_some_and(|name| name.ends_with("-auto") || name.starts_with("pseudo")),
             points: row.points.iter().map(|&[x, y]| Point::new(x, y)).collect(),
             weight,
             rect: row.rect.map(|[x, y, width, height]| Rect::new(x, y, width, height)),

@@ -58,6 +58,7 @@ fn read_face(file: &Path, dataset: &str) -> Result<Sample, DataError> {
         subject: None,
         scheme: Scheme::Wflw98,
         style: Style::Ibug,
+        is_automatic: false,
         points,
         weight,
         rect: None,

@@ -47,6 +47,8 @@ pub struct Sample {
     pub scheme: Scheme,
     /// Whose habit of placing them.
     pub style: Style,
+    /// Whether a program placed them.
+    pub is_automatic: bool,
     /// The landmarks in the scheme's order, in pixels of the picture. Where the weight is 0 the point is meaningless.
     pub points: Vec<Point<FrameSpace>>,
     /// How far each point is trusted: 1 exact, 0 unknown.

@@ -73,6 +73,7 @@ fn read_row(line: &str, origin: Origin, folders: &mut PictureFolders) -> Result<
         subject: None,
         scheme: Scheme::Wflw98,
         style: Style::Wflw,
+        is_automatic: false,
         points: coordinates.as_chunks::<2>().0.iter().map(|&[x, y]| Point::new(x, y)).collect(),
         weight: vec![1.0; WFLW_POINTS],
         rect: Some(Rect::new(rect[0], rect[1], rect[2] - rect[0], rect[3] - rect[1])),

@@ -10,10 +10,12 @@ mod detection;
 mod eyes;
 pub mod metrics;
 mod report;
+mod style_fit;
 mod validator;
 
 pub use calibration::{Reliability, calibrate};
 pub use compare::{Comparison, compare};
 pub use detection::{DetectionEvaluation, evaluate_detector};
 pub use report::{BoxSource, EvalOptions, Evaluation, FaceResult, Summary, draw_curve, evaluate};
+pub use style_fit::fit_ibug_style;
 pub use validator::LandmarkValidator;

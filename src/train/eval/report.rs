@@ -204,7 +204,7 @@ pub fn evaluate(
                 let of = |points: &[Point<FrameSpace>], eye| openness(points, &sample.weight, eye);
                 openings.extend(EYES.iter().filter_map(|&eye| of(&sample.points, eye).zip(of(&points, eye))));
             }
-            let expressed = sample.style.expressed(landmarker.style(), &points);
+            let expressed = landmarker.in_style(sample.style, &points);
             face.landmarks68 = expressed.as_ref().map(|all| WFLW98_OF_IBUG68.map(|i| [all[i].x, all[i].y]).to_vec());
             (face.error, face.error68) = errors(expressed.as_ref().unwrap_or(&points), sample, options.norm);
         }

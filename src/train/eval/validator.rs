@@ -72,7 +72,8 @@ impl Validator for LandmarkValidator {
                 let frame_from_heatmap = heatmap_from_crop(width, size).inverse().then(&self.transforms[i].inverse());
                 let predicted: Vec<_> = peaks.iter().map(|p| frame_from_heatmap.apply(p.cell)).collect();
                 let Sample { scheme, style, points, weight, rect, .. } = &self.samples[i];
-                let predicted = style.expressed(config.style, &predicted).unwrap_or(predicted);
+                let predicted =
+                    style.expressed(config.style, config.ibug_fit.as_ref(), &predicted).unwrap_or(predicted);
                 let error = Norm::InterOcular.length(*scheme, points, weight, rect.as_ref()).and_then(|length| {
                     metrics::normalized_mean_error(&predicted, points, weight, length, self.counted)
                 });

@@ -127,6 +127,7 @@ mod tests {
             crop: CropConvention { scale: 1.0, box_side: Default::default() },
             decoding: crate::runtime::heatmap::Decoding::Centroid,
             style: None,
+            ibug_fit: None,
             calibration: Default::default(),
             quantization: None,
             training: Default::default(),

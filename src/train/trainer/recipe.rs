@@ -6,7 +6,7 @@ use super::error::{RecipeError, TrainError};
 use super::optimizer::OptimizerConfig;
 use crate::runtime::landmarks::Scheme;
 use crate::runtime::model::{Kind, ModelConfig};
-use crate::train::data::{Augmentation, Emphasis, LandmarkTaskOptions};
+use crate::train::data::{Augmentation, Emphasis, HoldOut, LandmarkTaskOptions};
 use crate::train::targets::TargetStyle;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,6 +23,9 @@ pub struct Recipe {
     /// that are not named are refused; if the map is empty, all samples are drawn alike.
     #[serde(default)]
     pub datasets: BTreeMap<String, f64>,
+    /// Faces that are not trained on: of each data set named here one photograph in so many.
+    #[serde(default)]
+    pub hold_out: HoldOut,
     /// What a landmark training looks at more.
     #[serde(default)]
     pub emphasis: Emphasis,
@@ -135,6 +138,9 @@ impl Recipe {
             }
             Kind::Detector if self.targets != TargetStyle::Continuous => return Err(RecipeError::DetectorTargets),
             Kind::Detector if !self.datasets.is_empty() => return Err(RecipeError::DetectorDatasets),
+            Kind::Detector if self.hold_out != HoldOut::default() => {
+                return Err(RecipeError::LandmarksOnly { field: "hold_out" });
+            }
             Kind::Detector if self.emphasis != Emphasis::default() => {
                 return Err(RecipeError::LandmarksOnly { field: "emphasis" });
             }

@@ -1,0 +1,63 @@
+//! Faces that a training leaves out, so that it can be measured on them.
+//!
+//! Data sets without a test part of their own are split by photograph: all faces of one are on the same side. Which side
+//! depends on the photograph's name alone, so it is the same in every training and on every machine. Nothing here fails.
+
+use super::Sample;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// For a data set, one photograph in so many is held out; 0 holds out none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HoldOut(BTreeMap<String, u64>);
+
+impl HoldOut {
+    /// Whether a training with this split must not see the face.
+    pub fn contains(&self, sample: &Sample) -> bool {
+        self.0
+            .get(&sample.dataset)
+            .is_some_and(|&every| every > 0 && hash(photograph(&sample.name)).is_multiple_of(every))
+    }
+}
+
+/// The name of the photograph without folder and ending, and without `_f0`, `_f1` ..., the number of a face in it.
+fn photograph(name: &str) -> &str {
+    let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or(name);
+    match stem.rsplit_once("_f") {
+        Some((photograph, face)) if !face.is_empty() && face.bytes().all(|b| b.is_ascii_digit()) => photograph,
+        _ => stem,
+    }
+}
+
+/// FNV-1a in 64 bits.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faces_of_one_photograph_are_on_one_side() {
+        assert_eq!(photograph("faces/wflw98/0_Parade_0_194_f0.jpg"), "0_Parade_0_194");
+        assert_eq!(photograph("faces/wflw98/0_Parade_0_194_f12.jpg"), "0_Parade_0_194");
+        assert_eq!(photograph("big_face.png"), "big_face");
+        assert_eq!(photograph("big_f.png"), "big_f");
+    }
+
+    #[test]
+    fn the_hash_is_the_published_one() {
+        assert_eq!(hash(""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(hash("a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(hash("foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn about_one_in_so_many_is_held_out() {
+        let count = (0..2000).filter(|i| hash(&format!("picture_{i}")).is_multiple_of(5)).count();
+        assert!((330..470).contains(&count), "{count}");
+    }
+}
