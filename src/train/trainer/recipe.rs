@@ -54,6 +54,9 @@ pub struct Recipe {
 pub struct Schedule {
     /// Steps of the whole training.
     pub steps: u64,
+    /// Where it ends before its learning rate has fallen all the way: a training that another goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<u64>,
     /// Steps over which the learning rate rises from 0.
     pub warmup_steps: u64,
     pub shape: ScheduleShape,
@@ -70,6 +73,11 @@ pub enum ScheduleShape {
 }
 
 impl Schedule {
+    /// The number of steps that are done.
+    pub fn last_step(&self) -> u64 {
+        self.end.map_or(self.steps, |end| end.min(self.steps))
+    }
+
     /// The factor on the learning rate in step `step`, counted from 0.
     pub fn factor(&self, step: u64) -> f64 {
         if step < self.warmup_steps {
@@ -120,6 +128,7 @@ impl Recipe {
         self.model.check()?;
         let counts = [
             ("schedule.steps", self.schedule.steps),
+            ("schedule.end", self.schedule.last_step()),
             ("batch_size", self.batch_size as u64),
             ("validate_every", self.validate_every),
         ];
@@ -159,18 +168,25 @@ mod tests {
 
     #[test]
     fn the_rate_warms_up_and_then_falls_to_its_end() {
-        let s = Schedule { steps: 1000, warmup_steps: 100, shape: ScheduleShape::Cosine { final_fraction: 0.01 } };
+        let s = Schedule {
+            steps: 1000,
+            end: None,
+            warmup_steps: 100,
+            shape: ScheduleShape::Cosine { final_fraction: 0.01 },
+        };
         assert!((s.factor(0) - 0.01).abs() < 1e-9);
         assert!((s.factor(99) - 1.0).abs() < 1e-9);
         assert!((s.factor(550) - 0.505).abs() < 1e-3);
         assert!((s.factor(1000) - 0.01).abs() < 1e-9);
+        let early = Schedule { end: Some(550), ..s.clone() };
+        assert_eq!((early.last_step(), s.last_step(), early.factor(549)), (550, 1000, s.factor(549)));
         assert!((100..999).all(|t| s.factor(t) >= s.factor(t + 1)));
     }
 
     #[test]
     fn steps_divide_by_ten() {
         let shape = ScheduleShape::Steps { at: vec![1.0 / 3.0, 2.0 / 3.0] };
-        let s = Schedule { steps: 240, warmup_steps: 0, shape };
+        let s = Schedule { steps: 240, end: None, warmup_steps: 0, shape };
         assert_eq!([s.factor(0), s.factor(79)], [1.0, 1.0]);
         assert!((s.factor(80) - 0.1).abs() < 1e-12 && (s.factor(200) - 0.01).abs() < 1e-12);
     }

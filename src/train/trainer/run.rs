@@ -204,7 +204,7 @@ impl Trainer {
         mut validator: Option<&mut (dyn Validator + '_)>,
         on_progress: &mut (dyn FnMut(&Progress) + Send),
     ) -> Result<Ending, TrainError> {
-        let steps = self.recipe.schedule.steps;
+        let steps = self.recipe.schedule.last_step();
         if self.position.step == steps {
             // The last session may have been killed between checkpoint and model.
             self.model()?.save(&self.options.out.join(MODEL_FILE))?;
