@@ -90,7 +90,7 @@ fn landmark_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndV
 fn detector_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndValidator> {
     let task = |paths: &[PathBuf], split: Split| -> Result<DetectorTask> {
         let photographs = read_all(paths, |path| read_photographs(path, split))?;
-        Ok(DetectorTask::new(photographs, recipe.model.input_size, recipe.augmentation.clone())?)
+        Ok(DetectorTask::new(photographs, recipe.model.input_size, recipe.augmentation.clone(), recipe.compositions)?)
     };
     let training = task(&arguments.data, Split::Train)?;
     if arguments.validation.is_empty() {

@@ -6,6 +6,7 @@
 //! there is one.
 
 mod augment;
+mod compositions;
 mod condition;
 mod emphasis;
 mod expression;
@@ -25,6 +26,7 @@ mod wflw;
 
 pub(in crate::train) use augment::rarely;
 pub use augment::{Augmentation, Donor};
+pub use compositions::Compositions;
 pub use condition::{EYES, openness};
 pub use emphasis::Emphasis;
 pub use hold_out::HoldOut;

@@ -8,7 +8,7 @@ use super::targets;
 use crate::runtime::detect::maps;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::runtime::image::Frame;
-use crate::train::data::{Augmentation, BatchShape, CACHE_BYTES, DataError, ItemMut, PictureCache, Task, rarely};
+use crate::train::data::{Augmentation, BatchShape, CACHE_BYTES, Compositions, DataError, ItemMut, PictureCache, Task, rarely};
 use crate::train::loss::Objective;
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -17,22 +17,15 @@ use std::sync::Arc;
 
 /// Faces whose longer side is under this many input pixels can't be told from texture: nothing is said about them.
 const SMALLEST_PIXELS: f32 = 9.0;
-/// Share of a face that has to be in sight for it to be found.
-const SHOWN: f32 = 0.6;
 /// Faces of a scene larger than this are to be found; what lies between is left open.
 const SURE_PIXELS: f32 = 11.0;
-/// Share of items of each kind: photographs of scenes, faces set into backgrounds, one large face, no face.
-const KINDS: [f32; 4] = [0.42, 0.2, 0.25, 0.13];
+/// Share of a face, and of a single one that may reach beyond the canvas, that has to be in sight for it to be found.
+const SHOWN: f32 = 0.6;
+const SINGLE_SHOWN: f32 = 0.45;
 /// Share of faces in set-in and single-face items that are made unrecognisable.
 const SPOILT: f32 = 0.25;
 /// Share of single faces that stand before another picture instead of in their own.
 const BEFORE_ANOTHER: f32 = 0.5;
-/// A single face's side over the canvas': the largest reach beyond it, as a face before a camera does.
-const SINGLE_SHARE: std::ops::Range<f32> = 0.22..1.3;
-/// Share of a single face that has to be in sight for it to be found.
-const SINGLE_SHOWN: f32 = 0.45;
-/// Share of dark and flat pictures whose range is stretched before they are looked at, as the detector's input is.
-const STRETCHED: f32 = 0.5;
 /// A picture that uses less of the range than this is stretched.
 const NARROW_RANGE: f32 = 0.5;
 /// Share of items that are cut as landscape and portrait frames are.
@@ -42,6 +35,7 @@ const LETTERBOXED: f32 = 0.6;
 pub struct DetectorTask {
     size: usize,
     augmentation: Augmentation,
+    compositions: Compositions,
     scenes: Vec<Picture>,
     faces: Vec<Picture>,
     backgrounds: Vec<Picture>,
@@ -59,8 +53,14 @@ impl DetectorTask {
     ///
     /// # Errors
     /// [`DataError::Options`] if there is no face or no background among them, or the augmentation is impossible.
-    pub fn new(photographs: Vec<Photograph>, size: usize, augmentation: Augmentation) -> Result<Self, DataError> {
+    pub fn new(
+        photographs: Vec<Photograph>,
+        size: usize,
+        augmentation: Augmentation,
+        compositions: Compositions,
+    ) -> Result<Self, DataError> {
         augmentation.check()?;
+        compositions.check().map_err(DataError::Options)?;
         let pictures = PictureCache::new(photographs.len(), CACHE_BYTES);
         let (mut scenes, mut faces, mut backgrounds) = (Vec::new(), Vec::new(), Vec::new());
         for (number, known) in photographs.into_iter().enumerate() {
@@ -78,14 +78,15 @@ impl DetectorTask {
                 )));
             }
         }
-        Ok(Self { size, augmentation, scenes, faces, backgrounds, pictures })
+        Ok(Self { size, augmentation, compositions, scenes, faces, backgrounds, pictures })
     }
 
     /// Draws one item: the picture, the faces to be found and the places that are left open, in input pixels.
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng, picture: &mut [f32]) -> Result<Found, DataError> {
         let mut found = (Vec::new(), Vec::new());
         let mut kind = rng.random::<f32>();
-        let choice = KINDS.iter().position(|share| {
+        let Compositions { scenes, set_in, single, .. } = self.compositions;
+        let choice = [scenes, set_in, single].iter().position(|share| {
             kind -= share;
             kind < 0.0
         });
@@ -104,7 +105,7 @@ impl DetectorTask {
             self.letterbox(rng, picture, &mut found);
         }
         self.augmentation.paint(rng, self.size, self.size, picture, |_| Ok(None))?;
-        if rng.random::<f32>() < STRETCHED {
+        if rarely(rng, self.compositions.stretched) {
             stretch(picture);
         }
         Ok(found)
@@ -171,7 +172,7 @@ impl DetectorTask {
     fn single(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) -> Result<(), DataError> {
         let (known, frame) = self.choose(rng, &self.faces)?;
         let Photograph::Face { face, .. } = known else { return Ok(()) };
-        let share: f32 = rng.random_range(SINGLE_SHARE.start.ln()..SINGLE_SHARE.end.ln()).exp();
+        let share: f32 = rng.random_range(Compositions::SMALLEST_SINGLE..self.compositions.largest_single);
         let side = face.side() / share;
         let reach = (0.55 - 0.4 * share).max(0.08);
         let mut shift = || rng.random_range(-reach..reach) * side;
@@ -189,7 +190,8 @@ impl DetectorTask {
         if rng.random::<f32>() < SPOILT {
             spoil(rng, self.size, &rect, out);
         } else {
-            sort_in(rect, self.size, SMALLEST_PIXELS, SINGLE_SHOWN, found);
+            let shown = if self.compositions.largest_single > 1.0 { SINGLE_SHOWN } else { SHOWN };
+            sort_in(rect, self.size, SMALLEST_PIXELS, shown, found);
         }
         Ok(())
     }
@@ -328,7 +330,7 @@ mod tests {
             Photograph::Face { image: image.clone(), face },
             Photograph::Background { image },
         ];
-        DetectorTask::new(photographs, 64, Augmentation::default()).unwrap()
+        DetectorTask::new(photographs, 64, Augmentation::default(), Compositions::default()).unwrap()
     }
 
     #[test]
@@ -371,7 +373,8 @@ mod tests {
     fn without_backgrounds_the_missing_kind_is_named() {
         let face = Photograph::Face { image: "a.png".into(), face: Rect::new(0.0, 0.0, 9.0, 9.0) };
         let scene = Photograph::Scene { image: "a.png".into(), faces: vec![] };
-        let Err(error) = DetectorTask::new(vec![face, scene], 64, Augmentation::default()) else {
+        let Err(error) = DetectorTask::new(vec![face, scene], 64, Augmentation::default(), Compositions::default())
+        else {
             panic!("no backgrounds")
         };
         assert!(error.to_string().contains("backgrounds"));

@@ -78,6 +78,10 @@ pub enum RecipeError {
     Model(#[from] ConfigError),
     #[error("{field} is for landmarks: leave it out of a detector's recipe")]
     LandmarksOnly { field: &'static str },
+    #[error("{field} are for a detector: leave them out of a recipe for landmarks")]
+    DetectorOnly { field: &'static str },
+    #[error("impossible compositions: {0}")]
+    Compositions(String),
     #[error("{field} is 0, it must be at least 1")]
     Zero { field: &'static str },
     #[error("{field} is {value}, it must be above 0")]

@@ -6,7 +6,7 @@ use super::error::{RecipeError, TrainError};
 use super::optimizer::OptimizerConfig;
 use crate::runtime::landmarks::Scheme;
 use crate::runtime::model::{Kind, ModelConfig};
-use crate::train::data::{Augmentation, Emphasis, HoldOut, LandmarkTaskOptions};
+use crate::train::data::{Augmentation, Compositions, Emphasis, HoldOut, LandmarkTaskOptions};
 use crate::train::targets::TargetStyle;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -36,6 +36,9 @@ pub struct Recipe {
     pub targets: TargetStyle,
     #[serde(default)]
     pub augmentation: Augmentation,
+    /// What a detector's items are made of.
+    #[serde(default)]
+    pub compositions: Compositions,
     pub optimizer: OptimizerConfig,
     pub schedule: Schedule,
     /// Pictures per step.
@@ -139,6 +142,9 @@ impl Recipe {
             return Err(RecipeError::NotADecay { field: "average_decay", value: self.average_decay });
         }
         match self.model.kind {
+            Kind::Landmarks if self.compositions != Compositions::default() => {
+                return Err(RecipeError::DetectorOnly { field: "compositions" });
+            }
             Kind::Landmarks => {
                 let ModelConfig { points, outputs, .. } = self.model;
                 if Scheme::of_points(points).is_none() || outputs != points + 1 {
@@ -153,7 +159,7 @@ impl Recipe {
             Kind::Detector if self.emphasis != Emphasis::default() => {
                 return Err(RecipeError::LandmarksOnly { field: "emphasis" });
             }
-            Kind::Detector => {}
+            Kind::Detector => self.compositions.check().map_err(RecipeError::Compositions)?,
         }
         if self.sigma_cells.is_nan() || self.sigma_cells <= 0.0 {
             return Err(RecipeError::NotPositive { field: "sigma_cells", value: self.sigma_cells.into() });

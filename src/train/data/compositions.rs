@@ -1,0 +1,58 @@
+//! What the training items of a detector are composed of. Numbers only; nothing here fails but the check.
+
+use serde::{Deserialize, Serialize};
+
+/// What a detector's training items are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Compositions {
+    /// Shares of items: photographs of scenes, faces set into backgrounds, one large face; the rest shows no face.
+    pub scenes: f32,
+    pub set_in: f32,
+    pub single: f32,
+    /// A single face's largest side over the canvas': over 1 it reaches beyond it, as a face near a camera does.
+    pub largest_single: f32,
+    /// Share of pictures whose range is stretched, if they use little of it, as the detector's input is.
+    pub stretched: f32,
+}
+
+impl Default for Compositions {
+    fn default() -> Self {
+        Self { scenes: 0.35, set_in: 0.25, single: 0.25, largest_single: 1.0, stretched: 0.0 }
+    }
+}
+
+impl Compositions {
+    /// A single face's smallest side over the canvas'.
+    pub const SMALLEST_SINGLE: f32 = 0.25;
+
+    /// What is wrong with it, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { scenes, set_in, single, largest_single, stretched } = *self;
+        let is_share = |v: f32| (0.0..=1.0).contains(&v);
+        if ![scenes, set_in, single, stretched, scenes + set_in + single].into_iter().all(is_share) {
+            return Err("the shares of compositions lie in 0..=1, those of items together too".into());
+        }
+        if !(largest_single > Self::SMALLEST_SINGLE && largest_single <= 2.0) {
+            return Err(format!(
+                "largest_single is {largest_single}, it must be over {} and at most 2",
+                Self::SMALLEST_SINGLE
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_compositions_are_refused() {
+        assert_eq!(Compositions::default().check(), Ok(()));
+        let too_much = Compositions { scenes: 0.6, ..Default::default() };
+        assert!(too_much.check().unwrap_err().contains("together"));
+        let no_size = Compositions { largest_single: f32::NAN, ..Default::default() };
+        assert!(no_size.check().unwrap_err().contains("NaN"));
+    }
+}
