@@ -9,7 +9,7 @@ use super::parse::{minutes, positive};
 use crate::program::console::say;
 use crate::runtime::model::{Kind, Model};
 use crate::train::data::{LandmarkTask, Split, Task, read_faces};
-use crate::train::detector::{DetectorTask, DetectorValidator, read_photographs};
+use crate::train::detector::{DetectorTask, DetectorValidator, leave_out_faces_of, read_photographs};
 use crate::train::eval::LandmarkValidator;
 use crate::train::trainer::{Ending, Progress, Recipe, TrainOptions, Trainer, Validator};
 use anyhow::{Context, Result};
@@ -88,16 +88,22 @@ fn landmark_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndV
 }
 
 fn detector_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndValidator> {
-    let task = |paths: &[PathBuf], split: Split| -> Result<DetectorTask> {
-        let photographs = read_all(paths, |path| read_photographs(path, split))?;
-        Ok(DetectorTask::new(photographs, recipe.model.input_size, recipe.augmentation.clone(), recipe.compositions)?)
+    let read = |paths: &[PathBuf], split: Split| read_all(paths, |path| read_photographs(path, split));
+    let task = |photographs| {
+        DetectorTask::new(photographs, recipe.model.input_size, recipe.augmentation.clone(), recipe.compositions)
     };
-    let training = task(&arguments.data, Split::Train)?;
-    if arguments.validation.is_empty() {
-        return Ok((Arc::new(training), None));
+    let mut photographs = read(&arguments.data, Split::Train)?;
+    let held_out = read(&arguments.validation, Split::Test)?;
+    let left_out = leave_out_faces_of(&held_out, &mut photographs);
+    if left_out > 0 {
+        say(&format!("{left_out} faces are left out: they are cut from photographs of the validation"));
     }
-    let validator = DetectorValidator::new(&task(&arguments.validation, Split::Test)?)?;
-    Ok((Arc::new(training), Some(Box::new(validator))))
+    let training = Arc::new(task(photographs)?);
+    if held_out.is_empty() {
+        return Ok((training, None));
+    }
+    let validator = DetectorValidator::new(&task(held_out)?)?;
+    Ok((training, Some(Box::new(validator))))
 }
 
 pub(super) fn run(arguments: TrainArguments) -> Result<()> {

@@ -8,6 +8,6 @@ mod task;
 mod validator;
 
 pub(crate) use compose::stage;
-pub use photographs::{Photograph, read_photographs};
+pub use photographs::{Photograph, leave_out_faces_of, read_photographs};
 pub use task::DetectorTask;
 pub use validator::DetectorValidator;

@@ -4,6 +4,7 @@
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
 use crate::train::data::{DataError, Format, Sample, Split};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Of pictures without faces, one in so many is never trained on.
@@ -18,6 +19,37 @@ pub enum Photograph {
     Face { image: PathBuf, face: Rect<FrameSpace> },
     /// No face.
     Background { image: PathBuf },
+}
+
+impl Photograph {
+    /// The picture's file.
+    pub fn image(&self) -> &Path {
+        match self {
+            Self::Scene { image, .. } | Self::Face { image, .. } | Self::Background { image } => image,
+        }
+    }
+
+    /// What photograph it shows or is cut from: the file's name without its ending and without `_f0`, `_w0` ..., the number of
+    /// a face in it.
+    fn source(&self) -> &str {
+        let stem = self.image().file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        match stem.rsplit_once(['f', 'w']) {
+            Some((source, face)) if !face.is_empty() && face.bytes().all(|b| b.is_ascii_digit()) => {
+                source.strip_suffix('_').unwrap_or(stem)
+            }
+            _ => stem,
+        }
+    }
+}
+
+/// Takes out of `photographs` the faces that are cut from scenes of `held_out`: a detector that has seen them is not
+/// measured on these. Returns how many they were.
+pub fn leave_out_faces_of(held_out: &[Photograph], photographs: &mut Vec<Photograph>) -> usize {
+    let is_scene = |p: &&Photograph| matches!(p, Photograph::Scene { .. });
+    let scenes: BTreeSet<&str> = held_out.iter().filter(is_scene).map(Photograph::source).collect();
+    let before = photographs.len();
+    photographs.retain(|p| !matches!(p, Photograph::Face { .. }) || !scenes.contains(p.source()));
+    before - photographs.len()
 }
 
 #[derive(Deserialize)]
@@ -145,6 +177,20 @@ mod tests {
         let (train, test) = (read(Split::Train), read(Split::Test));
         assert_eq!((train.len(), test.len()), (11, 2));
         assert!(test.iter().all(|p| !train.contains(p)));
+    }
+
+    #[test]
+    fn faces_cut_from_held_out_scenes_are_left_out() {
+        let rect = Rect::new(0.0, 0.0, 9.0, 9.0);
+        let face = |name: &str| Photograph::Face { image: format!("faces/{name}").into(), face: rect };
+        let scene = Photograph::Scene { image: "detect/6_Funeral_6_444.jpg".into(), faces: vec![rect] };
+        let mut faces = ["6_Funeral_6_444_w0.jpg", "6_Funeral_6_444_f12.jpg", "6_Funeral_6_445_w0.jpg", "wolf4.jpg"]
+            .map(face)
+            .to_vec();
+        assert_eq!(leave_out_faces_of(&[scene.clone(), face("wolf4.jpg")], &mut faces), 2);
+        assert_eq!(faces, ["6_Funeral_6_445_w0.jpg", "wolf4.jpg"].map(face));
+        let mut scenes = vec![scene.clone()];
+        assert_eq!(leave_out_faces_of(&[scene], &mut scenes), 0, "scenes are the user's own business");
     }
 
     #[test]

@@ -8,7 +8,9 @@ use super::targets;
 use crate::runtime::detect::maps;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::runtime::image::Frame;
-use crate::train::data::{Augmentation, BatchShape, CACHE_BYTES, Compositions, DataError, ItemMut, PictureCache, Task, rarely};
+use crate::train::data::{
+    Augmentation, BatchShape, CACHE_BYTES, Compositions, DataError, ItemMut, PictureCache, Task, rarely,
+};
 use crate::train::loss::Objective;
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -114,10 +116,7 @@ impl DetectorTask {
     fn choose<'a>(&self, rng: &mut ChaCha8Rng, list: &'a [Picture]) -> Result<(&'a Photograph, Arc<Frame>), DataError> {
         match list.choose(rng) {
             Some(Picture { known, number }) => {
-                let (Photograph::Scene { image, .. }
-                | Photograph::Face { image, .. }
-                | Photograph::Background { image }) = known;
-                Ok((known, self.pictures.get_with(*number, || Ok(Frame::open(image)?))?))
+                Ok((known, self.pictures.get_with(*number, || Ok(Frame::open(known.image())?))?))
             }
             None => Err(DataError::Options("there is no picture to draw from".into())),
         }
