@@ -135,13 +135,10 @@ impl ModelConfig {
         if let Some(style) = self.style
             && (self.points != WFLW_POINTS || style == Style::Other)
         {
-            return Err(format!(
-                "a model of {} points can't have the style {style:?}: 98 points are wflw's or ibug's",
-                self.points
-            ));
+            return Err(ConfigError::Style { points, style });
         }
         if let Some(fit) = &self.ibug_fit {
-            fit.check()?;
+            fit.check().map_err(ConfigError::IbugFit)?;
         }
         if let Some(quantization) = &self.quantization {
             quantization.check(&self.graph())?;

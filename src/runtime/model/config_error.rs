@@ -2,6 +2,8 @@
 //!
 //! The bounds are far beyond anything that is of use: a file of a few bytes must not be able to take all memory.
 
+use crate::runtime::landmarks::Style;
+
 /// Pixels a side of the input at most.
 pub(super) const MOST_PIXELS: usize = 4096;
 /// Channels and maps at most.
@@ -32,6 +34,10 @@ pub enum ConfigError {
     UpBlocks { actual: usize, expected: usize },
     #[error("kernel is {0}, it must be 3 or 5")]
     Kernel(usize),
+    #[error("a model of {points} points can't have the style {style:?}: 98 points are wflw's or ibug's")]
+    Style { points: usize, style: Style },
+    #[error("{0}")]
+    IbugFit(String),
     /// No 1x1 convolution of the network, or not the range of anything.
     #[error("the layer {layer} can't be quantized with the range {range}")]
     Quantization { layer: String, range: f32 },
