@@ -44,12 +44,16 @@ pub enum CaptureError {
     Ffmpeg { path: PathBuf, message: String },
     #[error("{name} is not a valid YUV4MPEG video, in frame {frame}: {reason}")]
     Y4m { name: String, frame: u64, reason: String },
+    #[cfg(feature = "camera")]
     #[error("there is no camera")]
     NoCamera,
+    #[cfg(feature = "camera")]
     #[error("cannot list the cameras")]
     CameraList(#[source] io::Error),
+    #[cfg(feature = "camera")]
     #[error("cannot start a thread for the camera")]
     Thread(#[source] io::Error),
+    #[cfg(feature = "camera")]
     #[error("camera {index}: {reason}")]
     Camera { index: u32, reason: String },
     #[cfg(not(feature = "camera"))]
@@ -63,6 +67,7 @@ pub enum Waited {
     /// A frame with this presentation time, in seconds.
     Frame(f64),
     /// No frame within the timeout; [`Source::trouble`] may say why.
+    #[cfg_attr(not(feature = "camera"), expect(dead_code, reason = "only cameras fall silent"))]
     Nothing,
     End,
 }

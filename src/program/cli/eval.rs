@@ -201,7 +201,7 @@ fn write_calibrated(arguments: &EvalArguments, out: &Path) -> Result<String> {
 fn write_with_style(arguments: &EvalArguments, out: &Path) -> Result<()> {
     check_target(Some(out))?;
     let model = landmark_model(arguments)?;
-    let mut landmarker = Landmarker::new(&model, Outputs::Decoded, arguments.precision.into())?;
+    let mut landmarker = Landmarker::new(&model, Outputs::Decoded, arguments.precision)?;
     let samples = samples(arguments)?;
     let bar = ProgressBar::new(samples.len() as u64);
     let fit = fit_ibug_style(&mut landmarker, &samples, || bar.inc(1))?;

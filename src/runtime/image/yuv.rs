@@ -43,12 +43,12 @@ pub enum Yuv<'a> {
 impl Yuv<'_> {
     /// The number of bytes of a picture of `width` x `height` pixels in this layout; `None` if the layout cannot have this
     /// size.
-    pub fn bytes_needed(&self, width: usize, height: usize) -> Option<usize> {
+    pub fn bytes_needed(self, width: usize, height: usize) -> Option<usize> {
         let rows = |stride: usize, least: usize, rows: usize| {
             // The last row may end where its pixels end.
             (stride >= least).then(|| stride.checked_mul(rows.checked_sub(1)?)?.checked_add(least)).flatten()
         };
-        match *self {
+        match self {
             Yuv::Yuyv { stride, .. } if width.is_multiple_of(2) => rows(stride, width.checked_mul(2)?, height),
             Yuv::Nv12 { stride, .. } if width.is_multiple_of(2) => {
                 rows(stride, width, height.checked_add(height.div_ceil(2))?)
@@ -72,12 +72,12 @@ impl Yuv<'_> {
 
     /// Converts to `width * height * 3` bytes of RGB with the instructions of `isa`; false, with `rgb` untouched, if
     /// either has too few bytes or the layout can't have this size.
-    pub fn to_rgb(&self, isa: Isa, width: usize, height: usize, range: Range, rgb: &mut [u8]) -> bool {
+    pub fn to_rgb(self, isa: Isa, width: usize, height: usize, range: Range, rgb: &mut [u8]) -> bool {
         let enough = self.bytes_needed(width, height).is_some_and(|needed| self.bytes().len() >= needed);
         if width == 0 || height == 0 || !enough || rgb.len() != width * height * 3 {
             return false;
         }
-        dispatch(isa, Conversion { yuv: *self, width, height, matrix: Matrix::of(range), rgb });
+        dispatch(isa, Conversion { yuv: self, width, height, matrix: Matrix::of(range), rgb });
         true
     }
 }
