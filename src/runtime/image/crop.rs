@@ -1,11 +1,11 @@
-//! The one crop: what the network sees of a picture, in training and in tracking alike.
+//! The crop: what the network sees of a picture, in training and in tracking alike.
 //!
-//! Sampling is bilinear. Where the crop shows the picture much smaller than it is, blocks of n x n pixels are averaged
-//! first, so that every pixel of the picture counts and none is skipped. The blocks lie on a fixed grid of the picture,
-//! and the middle of a block is where its pixels' middle is: no scale shifts a point.
+//! Sampling is bilinear. If the crop is much smaller than the part of the picture that it shows, blocks of n x n pixels
+//! are averaged first, so that every pixel counts and none is skipped. The blocks lie on a fixed grid of the picture,
+//! and the position of a block is the mean position of its pixels, so no scale shifts a point.
 //!
-//! Plain Rust that the compiler turns into vectors, compiled once for each instruction set. It never contracts a product
-//! and a sum into one rounding, so every set gives the same crop to the last bit.
+//! The code is plain Rust that the compiler vectorizes, compiled once for each instruction set. A product and a sum are
+//! never contracted into one rounding, so every instruction set gives the same crop to the last bit.
 
 mod blocks;
 mod sample;
@@ -17,7 +17,7 @@ use blocks::Blocks;
 use sample::{Pixels, sample};
 use std::cell::RefCell;
 
-/// What a crop shows where it reaches beyond the picture.
+/// What a crop shows beyond the border of the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Border {
     /// The nearest pixel of the picture.
@@ -26,14 +26,14 @@ pub enum Border {
     Black,
 }
 
-/// Crop pixels per frame pixel below which blocks of pixels are averaged before sampling: at this scale the four pixels
-/// that a sample is made of lie 1.7 apart, and fine texture begins to alias. The averaged picture is then sampled at
-/// 0.75 to 1.2 crop pixels a block.
+/// Crop pixels per frame pixel below which blocks of pixels are averaged before sampling. At this scale the samples lie
+/// 1.7 frame pixels apart, and fine texture begins to alias. The averaged picture is then sampled at 0.75 to 1.2 crop
+/// pixels per block.
 const AVERAGED_BELOW_SCALE: f32 = 0.6;
 
-/// Samples the square crop of `crop_size` pixels a side that `crop_from_frame` describes into `out`:
-/// `crop_size * crop_size * 3` values in 0..=1, RGB interleaved. Used by training and tracking alike. It allocates only
-/// when it needs more room than ever before on the same thread.
+/// Samples the square crop of `crop_size` pixels a side that `crop_from_frame` describes into `out`: `crop_size *
+/// crop_size * 3` values in 0..=1, RGB interleaved. Used by training and tracking alike. It allocates only when it
+/// needs more memory than any earlier call on the same thread.
 ///
 /// # Panics
 /// If `out` has another length, or the frame is empty.
@@ -50,9 +50,9 @@ pub fn crop_into<'f>(
     CROPPER.with_borrow_mut(|cropper| cropper.crop_into(&frame.into(), crop_from_frame, crop_size, border, out));
 }
 
-/// [`crop_into`] with memory of its own, so that it is known when memory is taken.
+/// [`crop_into`] with its own buffers, so that the caller controls when memory is allocated.
 pub(crate) struct Cropper {
-    /// The part of the frame that the crop shows, where the frame is not in RGB.
+    /// The part of the frame that the crop shows, if the frame is not RGB.
     window: Vec<u8>,
     sums: Vec<u16>,
     means: Vec<u8>,
@@ -63,7 +63,7 @@ impl Cropper {
         Self { window: Vec::new(), sums: Vec::new(), means: Vec::new() }
     }
 
-    /// Takes the memory that any crop of such a frame needs.
+    /// Allocates what any crop of such a frame needs.
     pub fn reserve(&mut self, frame: &FrameView<'_>) {
         let (sums, means) = Blocks::most_room(frame.width(), frame.height());
         self.sums.reserve(sums.saturating_sub(self.sums.len()));
@@ -74,7 +74,7 @@ impl Cropper {
         }
     }
 
-    /// As the function of this name.
+    /// See [`crop_into`].
     pub fn crop_into(
         &mut self,
         frame: &FrameView<'_>,
@@ -118,7 +118,7 @@ impl Cropper {
     }
 }
 
-/// The pixels of the blocks, as RGB in `window`.
+/// The pixels that the blocks cover, as RGB in `window`.
 fn convert<'w>(frame: &FrameView<'_>, blocks: &Blocks, window: &'w mut Vec<u8>) -> Pixels<'w> {
     let (columns, rows) = blocks.pixels(frame.width(), frame.height());
     // A position beyond the frame is sampled between the last two pixels. Pairs of pixels share their chroma.
@@ -134,10 +134,10 @@ fn convert<'w>(frame: &FrameView<'_>, blocks: &Blocks, window: &'w mut Vec<u8>) 
     Pixels { rgb: window, width, height, step: 3, stride, skipped: rows.start * stride + columns.start * 3 }
 }
 
-/// The side of the blocks that are averaged at a scale of `scale` crop pixels per frame pixel.
+/// The side of the blocks to average at a scale of `scale` crop pixels per frame pixel.
 fn block_side(scale: f32) -> usize {
     let pixels = 1.0 / scale - (1.0 / AVERAGED_BELOW_SCALE - 1.5);
-    // "Not a number" stays that through `clamp` and becomes 0 as an integer.
+    // NaN passes through `clamp` and becomes 0 as an integer.
     (pixels.round().clamp(1.0, blocks::MAX_SIDE) as usize).max(1)
 }
 
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_large_picture_is_averaged_and_not_skipped() {
-        // One-pixel stripes: skipping pixels would leave stripes or a plain extreme.
+        // One-pixel stripes: skipping pixels would leave stripes or a uniform extreme.
         let rgb = (0..400 * 400).flat_map(|i| [if i % 2 == 0 { 255 } else { 0 }; 3]).collect();
         let frame = Frame::from_rgb(400, 400, rgb).unwrap();
         let mut out = vec![0.0; 32 * 32 * 3];
@@ -283,7 +283,7 @@ mod tests {
         }
     }
 
-    /// Bilinear sampling as it is written down, of a frame that repeats its border.
+    /// Bilinear sampling by its textbook formula, on a frame whose border is repeated.
     fn bilinear(frame: &Frame, p: Point<FrameSpace>, channel: usize) -> f64 {
         let at = |x: f64, y: f64| {
             let (x, y) = (x.clamp(0.0, frame.width as f64 - 1.0), y.clamp(0.0, frame.height as f64 - 1.0));
@@ -317,7 +317,7 @@ mod tests {
     fn blocks_are_the_rounded_means_of_their_pixels() {
         let frame = noise(144, 144);
         for side in 2..=7 {
-            // Upright, a crop pixel on the middle of each block.
+            // Upright, with a crop pixel on the centre of each block.
             let size = 16;
             let shift = 0.5 * side as f32 - 0.5;
             let scale = 1.0 / side as f32;

@@ -1,4 +1,4 @@
-//! Picture files in and out of frames: JPEG, PNG, and the first picture of a GIF.
+//! Reading and writing of picture files: JPEG, PNG, and the first picture of a GIF.
 
 use super::{Frame, ImageError, MOST_PIXELS};
 use crate::runtime::files::write_whole;
@@ -8,7 +8,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 impl Frame {
-    /// Reads a file as [`Self::decode`] does.
+    /// Reads and decodes a file, as [`Self::decode`] does.
     ///
     /// # Errors
     /// As [`Self::decode`], naming the file.
@@ -17,8 +17,8 @@ impl Frame {
         Self::decode(&bytes, path)
     }
 
-    /// Decodes a JPEG, a PNG or the first picture of a GIF, and turns it as its EXIF orientation says: telephones write
-    /// upright pictures lying down. `name` is what errors call it.
+    /// Decodes a JPEG, a PNG or the first picture of a GIF, and applies its EXIF orientation: phones store upright
+    /// pictures rotated. `name` identifies the picture in errors.
     ///
     /// # Errors
     /// [`ImageError::Decode`]; [`ImageError::TooLarge`] for more than 2^27 pixels.
@@ -30,7 +30,7 @@ impl Frame {
         if u64::from(width) * u64::from(height) > MOST_PIXELS {
             return Err(ImageError::TooLarge { path: name.to_owned(), width, height });
         }
-        // Damaged notes about a picture are no reason not to show it.
+        // Damaged metadata is no reason to reject a picture.
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
         picture.apply_orientation(orientation);
@@ -85,7 +85,7 @@ mod tests {
         let plain = jpeg();
         let upright = Frame::decode(&plain, Path::new("a.jpg")).unwrap();
         assert_eq!((upright.width(), upright.height()), (32, 16));
-        // One entry, the orientation, a number of 16 bits: 6, a quarter turn to the right.
+        // One entry: the orientation, a 16-bit number, is 6, a quarter turn to the right.
         let entry = [0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0];
         let exif = [b"Exif\0\0II*\0\x08\0\0\0\x01\0".as_slice(), &entry, &[0; 4]].concat();
         let segment = [&[0xff, 0xe1, 0, exif.len() as u8 + 2], exif.as_slice()].concat();

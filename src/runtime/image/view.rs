@@ -1,13 +1,14 @@
-//! Frames in buffers of the caller's own, in the layouts that cameras and decoders deliver.
+//! Frames in the caller's buffers, in the layouts that cameras and decoders deliver.
 //!
-//! A view borrows its pixels. RGB is read in place; of other layouts the part that is looked at is converted row by row.
+//! A view borrows its pixels. RGB is read in place; from other layouts, only the part that is needed is converted, row
+//! by row.
 
 use super::yuv::{Range as Levels, Yuv};
 use super::{Frame, ImageError};
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
 use std::ops::Range;
 
-/// How the pixels of a [`FrameView`] lie in memory, 8 bits a sample. YUV is BT.601 in limited range (black is 16, white 235).
+/// The pixel layout of a [`FrameView`], 8 bits a sample. YUV is BT.601 in limited range (black is 16, white 235).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PixelFormat {
@@ -15,9 +16,9 @@ pub enum PixelFormat {
     Rgb,
     /// Blue, green, red.
     Bgr,
-    /// Red, green, blue, and a byte that is ignored.
+    /// Red, green, blue, and an ignored byte.
     Rgba,
-    /// Blue, green, red, and a byte that is ignored.
+    /// Blue, green, red, and an ignored byte.
     Bgra,
     /// Luminance only, 0 black, 255 white.
     Grey,
@@ -28,7 +29,7 @@ pub enum PixelFormat {
 }
 
 impl PixelFormat {
-    /// Bytes of a pixel in a packed format.
+    /// Bytes per pixel of a packed format.
     const fn packed_bytes(self) -> Option<usize> {
         match self {
             Self::Rgb | Self::Bgr => Some(3),
@@ -49,11 +50,11 @@ pub struct FrameView<'a> {
 }
 
 impl<'a> FrameView<'a> {
-    /// A frame of `width` x `height` pixels whose rows begin `stride` bytes apart, the top row first.
+    /// A frame of `width` x `height` pixels whose rows start `stride` bytes apart, the top row first.
     ///
     /// # Errors
-    /// [`ImageError::Layout`] if the stride is shorter than a row, the width is odd where the format needs an even one, or
-    /// `pixels` ends too early. The last row may end where its pixels end.
+    /// [`ImageError::Layout`] if the stride is shorter than a row, the width is odd in a format that needs an even one,
+    /// or `pixels` is too short. The last row may end with its last pixel.
     pub fn new(
         pixels: &'a [u8],
         width: usize,
@@ -91,12 +92,12 @@ impl<'a> FrameView<'a> {
         self.height
     }
 
-    /// How the pixels lie in memory.
+    /// The pixel layout.
     pub fn format(&self) -> PixelFormat {
         self.format
     }
 
-    /// A frame of its own, in RGB.
+    /// A copy of the frame, in RGB.
     pub fn to_frame(&self) -> Frame {
         let mut frame = Frame::filled(self.width, self.height, [0; 3]);
         if self.width > 0 {
@@ -107,12 +108,12 @@ impl<'a> FrameView<'a> {
         frame
     }
 
-    /// The whole frame as RGB rows, if it is in RGB: the bytes and the stride.
+    /// The whole frame as RGB rows (bytes and stride), if it is RGB.
     pub(super) fn as_rgb(&self) -> Option<(&'a [u8], usize)> {
         (self.format == PixelFormat::Rgb).then_some((self.pixels, self.stride))
     }
 
-    /// A row as RGB, read in place or converted into `scratch`, which has room for it.
+    /// A row as RGB, read in place or converted into `scratch`, which must be large enough for it.
     pub(crate) fn rgb_row<'s>(&self, row: usize, scratch: &'s mut [u8]) -> &'s [u8]
     where
         'a: 's,
@@ -127,12 +128,12 @@ impl<'a> FrameView<'a> {
         }
     }
 
-    /// Bytes that [`Self::rgb_row`] needs in its scratch.
+    /// The size of the scratch buffer that [`Self::rgb_row`] needs, in bytes.
     pub(crate) fn row_scratch(&self) -> usize {
         if self.as_rgb().is_some() { 0 } else { self.width * 3 }
     }
 
-    /// Converts the pixels of `row` in `columns`, which begin at an even one, to RGB.
+    /// Converts the pixels of `row` in `columns`, which start at an even one, to RGB.
     pub(super) fn read_row(&self, row: usize, columns: Range<usize>, rgb: &mut [u8]) {
         let &Self { pixels, height, stride, format, .. } = self;
         let (from, width) = (columns.start, columns.len());
@@ -145,11 +146,11 @@ impl<'a> FrameView<'a> {
         match format {
             PixelFormat::Grey => convert(Yuv::Grey { bytes: &line[from..], stride: width }, Levels::Full, rgb),
             PixelFormat::Yuyv => {
-                // The last pixel of an odd number shares its chroma with one that is not asked for.
+                // With an odd number of pixels, the last one shares its chroma with a pixel that is not wanted.
                 convert(Yuv::Yuyv { bytes: &line[from * 2..], stride: width * 2 }, Levels::Limited, rgb);
             }
             PixelFormat::Nv12 => {
-                // Of a picture of one row, the chroma lies one stride behind the luma.
+                // In a picture of one row, the chroma lies one stride behind the luma.
                 let to_chroma = (height + row / 2 - row) * stride;
                 convert(Yuv::Nv12 { bytes: &line[from..], stride: to_chroma }, Levels::Limited, rgb);
             }
@@ -168,7 +169,7 @@ impl<'a> From<&'a Frame> for FrameView<'a> {
     }
 }
 
-/// Brings packed pixels into the order of RGB.
+/// Reorders packed pixels to RGB.
 struct Repack<'a> {
     line: &'a [u8],
     format: PixelFormat,
@@ -195,7 +196,8 @@ impl Kernel for Repack<'_> {
 pub(crate) mod tests {
     use super::*;
 
-    /// The frame in another format, rows `stride` bytes apart; YUV has grey chroma, so only grey frames survive it.
+    /// The frame in another format, with rows `stride` bytes apart. YUV gets neutral chroma, so only grey frames
+    /// survive it.
     pub(crate) fn stored(frame: &Frame, format: PixelFormat, stride: usize) -> Vec<u8> {
         let (width, height) = (frame.width(), frame.height());
         let rows = if format == PixelFormat::Nv12 { height + height.div_ceil(2) } else { height };
@@ -264,6 +266,6 @@ pub(crate) mod tests {
         assert!(refused(3, 2, 8, PixelFormat::Nv12));
         assert!(refused(8, 8, 8, PixelFormat::Nv12));
         assert!(!refused(0, 8, 0, PixelFormat::Grey));
-        assert!(!refused(4, 5, 13, PixelFormat::Rgb), "the last row ends where its pixels end");
+        assert!(!refused(4, 5, 13, PixelFormat::Rgb), "the last row may end with its last pixel");
     }
 }

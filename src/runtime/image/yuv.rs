@@ -1,19 +1,21 @@
 //! Conversion of YUV pictures to RGB.
 //!
-//! In: 8-bit luma and chroma samples in the layouts of cameras (YUYV, NV12) and of video (planes of 4:2:0, 4:2:2,
-//! 4:4:4 and grey), BT.601, limited range (16..=235) or full. Out: interleaved RGB, each value within 1 of the exact
-//! formula. A chroma sample colours all the pixels that share it, without interpolation. Rows are processed in blocks that
-//! the compiler vectorizes for the instruction set of the running core.
+//! In: 8-bit luma and chroma samples in the layouts of cameras (YUYV, NV12) and of video (4:2:0, 4:2:2, 4:4:4 planes
+//! and grey), BT.601, limited range (16..=235) or full. Out: interleaved RGB, each value within 1 of the exact formula.
+//! A chroma sample applies to all pixels that share it, without interpolation. Rows are processed in blocks that the
+//! compiler vectorizes for the instruction set of the running core.
 
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
 
 /// Pairs of pixels converted at once: the values of a block fill whole vectors and stay in registers and the L1 cache.
-/// Half as many took three times as long with AVX2.
+/// Half this number took three times as long with AVX2.
 const PAIRS: usize = 32;
 
-/// Fractional bits of the sums. More would not fit into 16 bits, of which a vector holds twice as many as of 32 bits.
+/// Fractional bits of the sums. More would not fit into 16 bits, and a vector holds twice as many 16-bit as 32-bit
+/// values.
 const FRACTION: u32 = 5;
-/// Luma and chroma are scaled up by so many bits before the high half of their product with a coefficient is taken.
+/// Luma and chroma are shifted left by this many bits before the high half of their product with a coefficient is
+/// taken.
 const LUMA_SHIFT: u32 = 7;
 const CHROMA_SHIFT: u32 = 8;
 
@@ -41,11 +43,11 @@ pub enum Yuv<'a> {
 }
 
 impl Yuv<'_> {
-    /// The number of bytes of a picture of `width` x `height` pixels in this layout; `None` if the layout cannot have this
-    /// size.
+    /// The number of bytes of a picture of `width` x `height` pixels in this layout; `None` if the layout does not
+    /// support that size.
     pub fn bytes_needed(self, width: usize, height: usize) -> Option<usize> {
         let rows = |stride: usize, least: usize, rows: usize| {
-            // The last row may end where its pixels end.
+            // The last row may end with its last pixel.
             (stride >= least).then(|| stride.checked_mul(rows.checked_sub(1)?)?.checked_add(least)).flatten()
         };
         match self {
@@ -70,8 +72,8 @@ impl Yuv<'_> {
         }
     }
 
-    /// Converts to `width * height * 3` bytes of RGB with the instructions of `isa`; false, with `rgb` untouched, if
-    /// either has too few bytes or the layout can't have this size.
+    /// Converts to `width * height * 3` bytes of RGB with the instructions of `isa`. Returns false and leaves `rgb`
+    /// untouched if either buffer is too short or the layout does not support the size.
     pub fn to_rgb(self, isa: Isa, width: usize, height: usize, range: Range, rgb: &mut [u8]) -> bool {
         let enough = self.bytes_needed(width, height).is_some_and(|needed| self.bytes().len() >= needed);
         if width == 0 || height == 0 || !enough || rgb.len() != width * height * 3 {
@@ -195,7 +197,7 @@ impl Kernel for Conversion<'_> {
     }
 }
 
-/// The bytes, then zeros.
+/// The bytes, padded with zeros.
 #[inline(always)]
 fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut whole = [0; N];
@@ -210,7 +212,7 @@ fn widen(from: &[u8], to: &mut [i16; PAIRS]) {
     }
 }
 
-/// Converts a row of luma with the chroma that `fill` puts into the block for `count` pixels from pixel `from`.
+/// Converts a row of luma with the chroma that `fill` writes into the block, for `count` pixels from pixel `from`.
 #[inline(always)]
 fn convert_row(
     block: &mut Block,
@@ -233,7 +235,7 @@ fn convert_row(
     }
 }
 
-/// Without shared chroma a pixel stands for a pair, of which the left one is taken.
+/// Without shared chroma each pixel is treated as a pair, of which only the left one is used.
 #[inline(always)]
 fn convert_row_of_single_pixels(block: &mut Block, matrix: &Matrix, luma: &[u8], [u, v]: [&[u8]; 2], out: &mut [u8]) {
     let chunks = luma.chunks(PAIRS).zip(u.chunks(PAIRS)).zip(v.chunks(PAIRS)).zip(out.chunks_mut(3 * PAIRS));
@@ -279,7 +281,7 @@ impl Block {
         let (mut red, mut green, mut blue) = ([0_u8; 2 * PAIRS], [0_u8; 2 * PAIRS], [0_u8; 2 * PAIRS]);
         // The high half of the product; it never overflows, see the scales above.
         let times = |a: i16, b: i16| ((i32::from(a) * i32::from(b)) >> 16) as i16;
-        // Half a unit of the result, and half of the last place for each of the high halves, which were rounded down.
+        // Half a unit of the result, plus half of the last place for each of the high halves, which were rounded down.
         let cut = |value: i16| ((value + (1 << (FRACTION - 1)) + 1) >> FRACTION).clamp(0, 255) as u8;
         for i in 0..PAIRS {
             let luma = |y: i16| times((y - matrix.black) << LUMA_SHIFT, matrix.luma);
@@ -312,7 +314,7 @@ mod tests {
     use super::*;
     use rand::{Rng, SeedableRng};
 
-    /// BT.601 as it is written down.
+    /// BT.601 by its textbook formula.
     fn exact(range: Range, y: u8, u: u8, v: u8) -> [f64; 3] {
         let (y, u, v) = match range {
             Range::Limited => {
@@ -330,7 +332,7 @@ mod tests {
         (0..count).map(|_| random.random()).collect()
     }
 
-    /// Converts with every instruction set and compares with the samples that `sample` names for a pixel.
+    /// Converts with every instruction set and compares with the samples that `sample` gives for a pixel.
     fn check(
         yuv: Yuv<'_>,
         (width, height): (usize, usize),

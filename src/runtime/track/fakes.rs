@@ -1,4 +1,4 @@
-//! A detector and a landmark network that need no model: they know where the faces of a scene are.
+//! Fakes of the detector and the landmark network: they need no model, since they know where the faces of a scene are.
 
 use super::head_box::HeadBox;
 use super::{Detection, FindFaces, FindLandmarks, Landmark, LandmarkTimes, TrackError};
@@ -18,11 +18,11 @@ pub(crate) struct FakeFace {
     pub roll_rad: f32,
     /// Width over height.
     pub width: f32,
-    /// What the landmark network says of each point.
+    /// The confidence of each point.
     pub confidence: f32,
-    /// Whether the detector sees it.
+    /// Whether the detector finds it.
     pub is_detectable: bool,
-    /// How sure the detector is of it.
+    /// The detector's score.
     pub detection_score: f32,
 }
 
@@ -42,7 +42,7 @@ impl FakeFace {
     }
 }
 
-/// The 98 landmarks of an upright schematic face that fills -0.5..=0.5 both ways.
+/// The 98 landmarks of an upright schematic face that fills -0.5..=0.5 in x and y.
 fn layout(i: usize) -> (f32, f32) {
     let ring = |first: usize, count: usize, x: f32, y: f32, rx: f32, ry: f32| {
         let turn = PI + TAU * (i - first) as f32 / count as f32;
@@ -66,7 +66,7 @@ fn layout(i: usize) -> (f32, f32) {
     }
 }
 
-/// Where a face's landmarks are.
+/// The landmarks of a face.
 pub(crate) fn landmarks_of(face: &FakeFace) -> Vec<Landmark> {
     let (sin, cos) = face.roll_rad.sin_cos();
     (0..WFLW_POINTS)
@@ -79,7 +79,7 @@ pub(crate) fn landmarks_of(face: &FakeFace) -> Vec<Landmark> {
         .collect()
 }
 
-/// What there is to see; shared by the test, the detector and the landmark network.
+/// The faces in view, shared by the test, the detector and the landmark network.
 #[derive(Clone, Default)]
 pub(crate) struct FakeScene(Arc<Mutex<SceneState>>);
 
@@ -99,12 +99,12 @@ impl FakeScene {
         self.state().faces = faces.to_vec();
     }
 
-    /// How often the detector ran so far.
+    /// How often the detector has run.
     pub(crate) fn detector_calls(&self) -> usize {
         self.state().detector_calls
     }
 
-    /// How often the landmark network ran so far.
+    /// How often the landmark network has run.
     pub(crate) fn landmark_calls(&self) -> usize {
         self.state().landmark_calls
     }
@@ -160,7 +160,7 @@ impl FindLandmarks for FakeNetwork {
 
     fn reserve(&mut self, _: &FrameView<'_>) {}
 
-    /// The face nearest to the middle of the crop; on a wall, points anywhere of little confidence.
+    /// The face nearest to the centre of the crop; on a wall, arbitrary points with low confidence.
     fn find_landmarks(
         &mut self,
         _: &FrameView<'_>,

@@ -1,7 +1,8 @@
-//! The tracking loop itself, over any detector and any landmark network.
+//! The tracking loop, generic over the detector and the landmark network.
 //!
-//! A track is followed (its face was seen in the last frame) or lost (it was not). A lost one is looked for where it
-//! was for a few frames, waits for a detection near where it is expected, and is forgotten after a second.
+//! A track is followed (its face was seen in the last frame) or lost (it was not). For a few frames, a lost face is
+//! searched for where it was last seen. After that it comes back only through a detection near its expected position;
+//! after a second it is forgotten.
 
 use super::head_box::HeadBox;
 use super::motion::Motion;
@@ -16,55 +17,57 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-// The scores below were chosen with the calibrated `edge-98` model, whose confidence is the share of points that are right.
-// Means over all 98 points (the score leaves out the outline and is a little higher): half of 486 validation faces have over
-// 0.92, 99 % over 0.75, none under 0.69; of 633 hard ones (turned, covered, blurred, dark) half over 0.86, 95 % over 0.52,
-// 99 % over 0.34. Of 1,200 crops of faceless pictures half have under 0.07, 98 % under 0.37, 99.9 % under 0.53. In all frames
-// of five videos the score is over 0.84.
+// The scores below were chosen with the calibrated `edge-98` model, whose confidence is the share of points that are
+// right. Mean confidence over all 98 points (the score leaves out the outline and is a little higher): of 486
+// validation faces, half are above 0.92, 99 % above 0.75 and none below 0.69; of 633 hard ones (turned, occluded,
+// blurred, dark), half are above 0.86, 95 % above 0.52 and 99 % above 0.34. Of 1,200 crops of pictures without faces,
+// half are below 0.07, 98 % below 0.37 and 99.9 % below 0.53. In every frame of five videos the score is above 0.84.
 
-/// A face is taken up, or taken up again, only with this score, and only where the detector sees it or it just was.
+/// A track starts, or starts again, only with at least this score, and only where the detector sees the face or it was
+/// just followed.
 const START_SCORE: f32 = 0.55;
-/// Where the detector is less sure than this, a face is taken up only with [`SURE_SCORE`]: of 100 faceless pictures four
-/// deceived the landmark network as well, and three of these had been doubted.
+/// If the detector is less sure than this, a track needs [`SURE_SCORE`] to start: on four of 100 pictures without faces
+/// both the detector and the landmark network were wrong, and in three of these the detector's score was below this.
 const CLEAR_DETECTION: f32 = 0.4;
-/// A face with less is in doubt: it is followed only while the detector sees it too. Above [`START_SCORE`], since a
-/// track on a wall drifts to where the wall looks most like a face.
+/// A face below this score is in doubt: it is followed only while the detector sees it too. It is above
+/// [`START_SCORE`], since a track on a wall drifts to where the wall looks most like a face.
 const SURE_SCORE: f32 = 0.7;
-/// A face with less is lost. Below [`START_SCORE`], so that nothing flickers.
+/// A face below this score is lost. It is below [`START_SCORE`] for hysteresis, so that tracks do not flicker.
 const KEEP_SCORE: f32 = 0.38;
-/// A clock that runs back by no more than this, in seconds, is taken to stand still: frames can arrive a little out of order.
+/// A time stamp that is earlier than the last one by no more than this, in seconds, counts as equal to it: frames can
+/// arrive slightly out of order.
 const JITTER_S: f64 = 0.5;
-/// So many frames in a row that are late tell that the clock was turned back by a little.
+/// After more than this many late frames in a row, the clock is taken to have been set back by a little.
 const LATE_FRAMES: u32 = 5;
-/// How often the detector is asked about a face in doubt, in seconds.
+/// How often the detector checks a face in doubt, in seconds.
 const DOUBT_EVERY_S: f64 = 1.0;
-/// For so many frames a lost face is looked for where it was: a blink of the camera, a hand that passes.
+/// How many frames a lost face is searched for where it was: long enough for a camera glitch or a passing hand.
 const FRAMES_LOOKED_FOR: u32 = 4;
-/// For so long a lost face keeps its number, in seconds.
+/// How long a lost face keeps its id, in seconds.
 const REMEMBERED_S: f64 = 1.0;
-/// How often newcomers are looked for while other faces are followed, in seconds.
+/// How often the detector looks for newcomers while other faces are followed, in seconds.
 const NEWCOMERS_EVERY_S: f64 = 1.0;
-/// A detection that overlaps a followed face by more than this (intersection over union) is that face.
+/// A detection that overlaps a followed face by more than this (intersection over union) is the same face.
 const SAME_FACE_IOU: f32 = 0.3;
-/// Two tracks that overlap by more than this are on one face. Faces side by side or one behind the other overlap less.
+/// Two tracks that overlap by more than this are on one face. Faces side by side or behind one another overlap less.
 const ONE_FACE_IOU: f32 = 0.5;
-/// A lost face comes back within this distance of where it is expected, in sizes of the face ...
+/// A lost face may come back within this distance of its expected position, in face sizes ...
 const COMES_BACK_WITHIN: f32 = 1.0;
-/// ... and at most this many times as large or as small.
+/// ... and larger or smaller by at most this factor.
 const COMES_BACK_SCALE: f32 = 1.8;
-/// Of two tracks on one face, the one that surprised more by this much of the face's size came from elsewhere.
+/// Of two tracks on one face, the one whose surprise is larger by more than this moved in from elsewhere.
 const CLEAR_SURPRISE: f32 = 0.1;
-/// Of two tracks on one face, a score that is lower by this much is clearly lower.
+/// A score that is lower by more than this is clearly lower, when two tracks on one face are compared.
 const CLEAR_SCORE: f32 = 0.1;
 
-/// What a follower is told.
+/// What a [`Follower`] is configured with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FollowerOptions {
-    /// The most faces to follow at a time.
+    /// Maximum number of faces to follow.
     pub faces: usize,
     /// Smoothing over time, if any.
     pub smoothing: Option<Smoothing>,
-    /// Which points the landmark network finds, if that is a known scheme.
+    /// The scheme of the landmark network's points, if it is a known one.
     pub scheme: Option<Scheme>,
 }
 
@@ -79,7 +82,7 @@ struct Track {
     state: TrackState,
     head: HeadBox,
     motion: Motion,
-    /// How far from the expected place the face last was, in sizes of the face.
+    /// Distance of the face from its expected position in the last frame, in face sizes.
     surprise: f32,
     /// When the face was last seen, in seconds.
     seen_s: f64,
@@ -95,7 +98,7 @@ impl Track {
         self.state == TrackState::Followed
     }
 
-    /// Whether the detector is to be asked.
+    /// Whether the detector should check this face now.
     fn is_in_doubt(&self, time_s: f64) -> bool {
         self.is_followed() && self.score < SURE_SCORE && time_s - self.detected_s >= DOUBT_EVERY_S
     }
@@ -105,12 +108,12 @@ impl Track {
         around(&self.landmarks)
     }
 
-    /// The least score that it takes to go on with the face.
-    fn wanted_score(&self) -> f32 {
+    /// The score that the face needs to be followed in this frame.
+    fn required_score(&self) -> f32 {
         if self.is_followed() { KEEP_SCORE } else { START_SCORE }
     }
 
-    /// Takes the face up where it was found anew.
+    /// (Re)starts the track where the detector found the face.
     fn take_up(&mut self, found: &Look, time_s: f64) {
         self.state = TrackState::Followed;
         self.head = found.head;
@@ -123,7 +126,7 @@ impl Track {
         self.smoother.reset();
     }
 
-    /// Goes on with what was seen in the crop about the last place.
+    /// Continues the track with what the network saw in the crop around the last position.
     fn go_on(&mut self, look: &mut Look, time_s: f64) {
         self.state = TrackState::Followed;
         self.head = self.head.approached(&look.head);
@@ -134,7 +137,7 @@ impl Track {
         std::mem::swap(&mut self.landmarks, &mut look.landmarks);
     }
 
-    /// Lets the face go without looking for it where it was: what is there is no face, or another one.
+    /// Loses the face without searching for it where it was: what is there is another face, or none.
     fn give_up(&mut self, time_s: f64) {
         self.state = TrackState::Lost { since_s: time_s, frames: FRAMES_LOOKED_FOR };
     }
@@ -155,7 +158,7 @@ fn around(landmarks: &[Landmark]) -> Rect<FrameSpace> {
 struct Look {
     head: HeadBox,
     landmarks: Vec<Landmark>,
-    /// 0 where it is no face.
+    /// 0 if the crop shows no face.
     score: f32,
     times: LandmarkTimes,
 }
@@ -170,7 +173,7 @@ impl Look {
         }
     }
 
-    /// Looks at the crop about `searched`. `head` stays what it was if the landmarks make no box.
+    /// Runs the network on the crop around `searched`. `head` is left unchanged if no box fits the landmarks.
     fn at(
         &mut self,
         frame: &FrameView<'_>,
@@ -197,28 +200,28 @@ impl Look {
 pub(crate) struct Follower<D, L> {
     options: FollowerOptions,
     detector: D,
-    /// Alike, one for each thread that looks at faces; the first may have threads of its own, for a single face.
+    /// Identical networks, one for each worker; the first may have threads of its own, for a single face.
     networks: Vec<Mutex<L>>,
     workers: Workers,
     tracks: Vec<Track>,
-    /// What is seen in this frame where each track's face was in the last; at least one for each.
+    /// For each track, what the network sees in this frame at the track's last position; at least as many as tracks.
     looks: Vec<Mutex<Look>>,
     detections: Vec<Detection>,
-    /// At a detection.
+    /// What the network sees at a detection.
     look: Look,
     faces: Vec<Face>,
     next_id: u64,
     time_s: f64,
-    /// Frames in a row that were taken before the last of all.
+    /// How many frames in a row had an earlier time stamp than the latest one.
     late_frames: u32,
     detected_s: Option<f64>,
     times: StageTimes,
 }
 
 impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
-    /// A follower that looks at faces in as many threads as there are landmark networks; at least one.
+    /// A follower that looks at faces on as many threads as there are landmark networks; at least one.
     pub(crate) fn new(detector: D, networks: Vec<L>, options: FollowerOptions) -> Self {
-        assert!(!networks.is_empty(), "landmarks are found by a network");
+        assert!(!networks.is_empty(), "a follower needs at least one landmark network");
         Self {
             options,
             detector,
@@ -237,7 +240,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         }
     }
 
-    /// Forgets all faces, but not their numbers: the next frame has nothing to do with the last.
+    /// Forgets all faces, but does not reuse their ids: the next frame is unrelated to the last.
     pub(crate) fn reset(&mut self) {
         self.tracks.clear();
         self.faces.clear();
@@ -249,7 +252,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         &mut self.detector
     }
 
-    /// Smooths like this from now on.
+    /// Changes the smoothing from the next frame on.
     pub(crate) fn set_smoothing(&mut self, smoothing: Option<Smoothing>) {
         if self.options.smoothing == smoothing {
             return;
@@ -285,7 +288,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.late_frames = if time_s < self.time_s { self.late_frames + 1 } else { 0 };
         let time_s = if time_s < self.time_s - JITTER_S || self.late_frames > LATE_FRAMES {
             self.late_frames = 0;
-            // The clock was turned back, or a recording began again: what was when no longer counts.
+            // The clock was set back, or a recording started over: earlier times no longer count.
             self.detected_s = None;
             self.tracks.retain(Track::is_followed);
             self.tracks.iter_mut().for_each(|t| t.detected_s = time_s);
@@ -316,7 +319,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.tracks.iter().filter(|t| t.is_followed()).count()
     }
 
-    /// Lets go of the faces that are more than wanted, the smallest and least sure first.
+    /// Drops faces beyond the maximum, the smallest and least sure first.
     fn end_surplus(&mut self) {
         let worth = |track: &Track| track.score * track.head.side;
         for _ in self.options.faces..self.followed() {
@@ -328,7 +331,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         }
     }
 
-    /// Forgets faces that were lost long ago, and the first lost where there are more than could be followed.
+    /// Forgets faces that were lost too long ago, and the ones lost first if there are more than can be followed.
     fn forget(&mut self, time_s: f64) {
         self.tracks.retain(|track| match track.state {
             TrackState::Followed => true,
@@ -366,7 +369,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
                 }
             }
         };
-        // A single face gets all threads for itself: the network shares its work then.
+        // A single face gets all threads: its network splits the work.
         if tracks.iter().filter(|track| is_looked_for(track)).count() > 1 {
             workers.split(tracks.len(), 1, &look);
         } else {
@@ -379,7 +382,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             let look = look.get_mut().unwrap_or_else(PoisonError::into_inner);
             self.times.add(&look.times);
             let was_followed = track.is_followed();
-            if look.score < track.wanted_score() || (!was_followed && followed >= self.options.faces) {
+            if look.score < track.required_score() || (!was_followed && followed >= self.options.faces) {
                 followed -= usize::from(was_followed);
                 track.lose(time_s);
             } else {
@@ -390,7 +393,8 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         Ok(())
     }
 
-    /// Of two tracks on one face one is wrong: the one that did not come from there, else the less sure, else the younger.
+    /// If two tracks are on one face, gives up one of them: the one that moved in from elsewhere, otherwise the one
+    /// with the clearly lower score, otherwise the younger.
     fn end_doubles(&mut self, time_s: f64) {
         for later in 1..self.tracks.len() {
             for earlier in 0..later {
@@ -428,7 +432,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.detections.clear();
         self.detections.extend_from_slice(self.detector.find_faces(frame)?);
         self.times.detect_ms = milliseconds_since(start);
-        // Large and sure ones first: they are most likely whom it is about.
+        // Large, sure detections first: they are most likely the people in front of the camera.
         self.detections.sort_unstable_by(|a, b| (b.score * b.rect.side()).total_cmp(&(a.score * a.rect.side())));
 
         for track in self.tracks.iter_mut().filter(|t| t.is_followed()) {
@@ -446,12 +450,12 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
                 break;
             }
             let Detection { rect, score } = self.detections[i];
-            let wanted = if score < CLEAR_DETECTION { SURE_SCORE } else { START_SCORE };
+            let required = if score < CLEAR_DETECTION { SURE_SCORE } else { START_SCORE };
             if self.is_followed_at(&rect, SAME_FACE_IOU) {
                 continue;
             }
             self.look_closer(frame, &rect)?;
-            if self.look.score < wanted || self.is_followed_at(&around(&self.look.landmarks), ONE_FACE_IOU) {
+            if self.look.score < required || self.is_followed_at(&around(&self.look.landmarks), ONE_FACE_IOU) {
                 continue;
             }
             match self.who_comes_back(time_s) {
@@ -467,7 +471,8 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.tracks.iter().any(|t| t.is_followed() && t.rect().iou(rect) > iou)
     }
 
-    /// The landmarks of a detected face: once to see how the head is turned, once more in a crop that is made for it.
+    /// Finds the landmarks of a detected face: first in an upright crop, to see how the head is turned, then in a crop
+    /// made for it.
     fn look_closer(&mut self, frame: &FrameView<'_>, rect: &Rect<FrameSpace>) -> Result<(), TrackError> {
         let network = self.networks[0].get_mut().unwrap_or_else(PoisonError::into_inner);
         let scheme = self.options.scheme;
@@ -481,7 +486,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         Ok(())
     }
 
-    /// Which of the lost faces was just found.
+    /// The lost track whose face was just found, if any.
     fn who_comes_back(&self, time_s: f64) -> Option<usize> {
         let head = &self.look.head;
         let distance = |track: &Track| {
@@ -496,7 +501,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         lost.min_by(|(_, a), (_, b)| distance(a).total_cmp(&distance(b))).map(|(i, _)| i)
     }
 
-    /// A new track for the face that was just found.
+    /// Starts a new track for the face that was just found.
     fn begin(&mut self, time_s: f64) {
         let mut track = Track {
             id: self.next_id,
@@ -516,7 +521,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.looks.resize_with(self.looks.len().max(self.tracks.len()), || Mutex::new(Look::new()));
     }
 
-    /// Writes the followed faces to `self.faces`, smoothed, without new memory for those that were there before.
+    /// Writes the followed faces to `self.faces`, smoothed, reusing the memory of earlier frames.
     fn publish(&mut self, time_s: f64) {
         let mut count = 0;
         for track in self.tracks.iter_mut().filter(|t| t.is_followed()) {
@@ -545,7 +550,7 @@ impl StageTimes {
     }
 }
 
-/// What a thread that panicked has left is overwritten.
+/// Ignores poisoning: whatever a thread left behind when it panicked is overwritten.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

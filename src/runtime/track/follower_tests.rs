@@ -1,4 +1,4 @@
-//! The promises of the tracking loop, kept with a detector and a network that know the scene.
+//! What the tracking loop promises, tested with a detector and a network that know the scene.
 
 use super::super::fakes::{FakeDetector, FakeFace, FakeNetwork, FakeScene};
 use super::*;
@@ -27,14 +27,14 @@ impl Rig {
         Self { scene, follower, frame: Frame::filled(640, 480, [0; 3]), time_s: 0.0 }
     }
 
-    /// One frame of these faces.
+    /// Tracks one frame that shows these faces.
     fn show(&mut self, faces: &[FakeFace]) -> Vec<Face> {
         self.scene.show(faces);
         self.time_s += STEP_S;
         self.follower.track(&(&self.frame).into(), self.time_s).unwrap().to_vec()
     }
 
-    /// The same faces for some seconds; what was found in the last frame.
+    /// Shows the same faces for some seconds and returns what was found in the last frame.
     fn show_for(&mut self, seconds: f64, faces: &[FakeFace]) -> Vec<Face> {
         let frames = (seconds / STEP_S).round() as usize;
         (0..frames).map(|_| self.show(faces)).last().unwrap()
@@ -69,7 +69,7 @@ fn a_moving_turning_face_keeps_its_id_and_costs_one_network_run_a_frame() {
         };
         assert_eq!(ids(&rig.show(&[face])), [1], "frame {i}");
     }
-    assert_eq!(rig.scene.landmark_calls(), 120 + 1, "the first frame takes a second look");
+    assert_eq!(rig.scene.landmark_calls(), 120 + 1, "the first frame runs the network twice");
     assert_eq!(rig.scene.detector_calls(), 1);
 }
 
@@ -123,7 +123,7 @@ fn a_wall_is_not_tracked() {
     let mut rig = Rig::new(1);
     let face = FakeFace::at(300.0, 200.0, 120.0);
     rig.show_for(1.0, &[face]);
-    // The detector is fooled by what is there now; the landmark network is not.
+    // The wall fools the detector, but not the landmark network.
     let wall = FakeFace { confidence: 0.2, ..face };
     assert!(rig.show(&[wall]).is_empty(), "in the very first frame");
     assert!(rig.show_for(2.0, &[wall]).is_empty());
@@ -192,7 +192,7 @@ fn with_fewer_wanted_the_largest_faces_stay() {
     assert!(left.len() == 1 && left[0].rect.side() > 100.0, "{left:?}");
     let calls = rig.scene.landmark_calls();
     rig.show(&faces);
-    assert_eq!(rig.scene.landmark_calls(), calls + 1, "nobody looks at the others");
+    assert_eq!(rig.scene.landmark_calls(), calls + 1, "the network runs on one face only");
 }
 
 #[test]
@@ -246,8 +246,8 @@ fn a_face_that_leaves_the_frame_ends() {
     while x < 690.0 {
         x += 10.0;
         let found = rig.show(&[FakeFace { is_detectable: x < 600.0, ..FakeFace::at(x, 200.0, 120.0) }]);
-        assert!(x > 640.0 || !found.is_empty(), "still half in sight at {x}");
-        assert!(x < 680.0 || found.is_empty(), "a sixth in sight at {x}");
+        assert!(x > 640.0 || !found.is_empty(), "half of the face is still visible at {x}");
+        assert!(x < 680.0 || found.is_empty(), "only a sixth of the face is visible at {x}");
     }
 }
 
@@ -290,7 +290,7 @@ fn a_face_that_jumps_is_found_again_in_the_same_frame() {
 
 #[test]
 fn two_who_cross_keep_their_ids() {
-    // The one behind is not seen while the other covers it.
+    // The face behind is not seen while the other covers it.
     for older_is_in_front in [true, false] {
         let mut rig = Rig::new(2);
         let size = 80.0;
@@ -309,7 +309,7 @@ fn two_who_cross_keep_their_ids() {
             }
             let mut unique = ids(&found);
             unique.dedup();
-            assert_eq!(unique.len(), found.len(), "no two faces have one id");
+            assert_eq!(unique.len(), found.len(), "ids are unique");
             assert!(!is_covered || found.len() <= 1 || i < 45, "two tracks on one face in frame {i}");
         }
     }

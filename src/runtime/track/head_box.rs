@@ -1,14 +1,14 @@
-//! Where a head is and how it is turned, from its landmarks: the crop of the next frame.
+//! The position and roll of a head, from its landmarks: they define the crop of the next frame.
 //!
-//! In: landmarks in the frame. Out: a square box that is upright on the head, rotated with it in the frame; its side is
-//! that of the box around the landmarks, as in training, without the margin of the crop.
+//! In: landmarks in the frame. Out: a square box, upright on the head and so rotated with it in the frame. As in
+//! training, its side is that of the box around the landmarks, without the margin of the crop.
 
 use super::Landmark;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::runtime::landmarks::Scheme;
 use crate::runtime::model::BoxSide;
 
-/// A square about a head, upright on it.
+/// A square box around a head, rotated with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct HeadBox {
     pub center: Point<FrameSpace>,
@@ -18,10 +18,10 @@ pub(crate) struct HeadBox {
     pub roll_rad: f32,
 }
 
-/// A change of the box that is followed half-way in the next frame, in shares of its side (radians for the roll):
-/// smaller ones are mostly noise of the landmarks, which would come back as jitter of the crop; larger ones are motion.
+/// A change of the box that is half followed in the next frame, as a share of its side (for the roll, in radians).
+/// Smaller changes are mostly landmark noise, which would make the crop jitter; larger ones are motion.
 const HALF_FOLLOWED_CHANGE: f32 = 0.03;
-/// Landmarks that lie closer together are no face, in pixels.
+/// Landmarks closer together than this are no face, in pixels.
 const SMALLEST_SIDE: f32 = 2.0;
 
 impl HeadBox {
@@ -30,8 +30,8 @@ impl HeadBox {
         Self { center: rect.center(), side: box_side.of(rect), roll_rad: 0.0 }
     }
 
-    /// The box around landmarks; `None` if one is not finite or they all but coincide. Landmarks of an unknown scheme
-    /// (`None`) are taken as upright.
+    /// The box around landmarks; `None` if one is not finite or they nearly coincide. If the scheme is unknown
+    /// (`None`), the head is assumed to be upright.
     pub(crate) fn around(landmarks: &[Landmark], scheme: Option<Scheme>, box_side: BoxSide) -> Option<Self> {
         let roll_rad = scheme.map_or(0.0, |scheme| roll_rad(landmarks, scheme));
         let turn =
@@ -41,12 +41,13 @@ impl HeadBox {
         (side >= SMALLEST_SIDE).then(|| Self { center: turn.inverse().apply(upright.center()), side, roll_rad })
     }
 
-    /// The crop about the box: `crop_scale` times its side.
+    /// The crop around the box, `crop_scale` times its side.
     pub(crate) fn crop_from_frame(&self, crop_scale: f32, crop_size: usize) -> Similarity<CropSpace, FrameSpace> {
         crop_from_frame(self.center, self.side * crop_scale, self.roll_rad, crop_size)
     }
 
-    /// This box, moved towards where the head was seen: most of the way if it clearly moved, little if it hardly did.
+    /// This box, moved towards where the head was seen: most of the way if the head clearly moved, hardly at all if it
+    /// barely did.
     pub(crate) fn approached(&self, seen: &Self) -> Self {
         let roll_change = wrapped(seen.roll_rad - self.roll_rad);
         let shift = self.center.distance(seen.center) / self.side;
@@ -63,8 +64,8 @@ impl HeadBox {
     }
 }
 
-/// The direction from the left to the right of the face. The line between the eyes says it best on a frontal face, but
-/// shrinks as the head turns aside; the line from the eyes down to the mouth does not. Their sum holds in both.
+/// The direction from the left to the right of the face. On a frontal face the line between the eyes gives it best, but
+/// that line shrinks as the head turns; the line from the eyes down to the mouth does not. Their sum works for both.
 fn roll_rad(landmarks: &[Landmark], scheme: Scheme) -> f32 {
     let at = |i: usize| landmarks.get(i).map_or(Point::new(f32::NAN, f32::NAN), |l| l.point);
     let (left, right) = scheme.outer_eye_corners();
@@ -77,7 +78,7 @@ fn roll_rad(landmarks: &[Landmark], scheme: Scheme) -> f32 {
     if x == 0.0 && y == 0.0 { 0.0 } else { y.atan2(x) }
 }
 
-/// The same angle in -pi..=pi.
+/// The equivalent angle in -pi..=pi.
 fn wrapped(angle_rad: f32) -> f32 {
     (angle_rad + std::f32::consts::PI).rem_euclid(std::f32::consts::TAU) - std::f32::consts::PI
 }
@@ -112,7 +113,7 @@ mod tests {
     fn a_head_turned_aside_keeps_its_roll() {
         let face = FakeFace { roll_rad: 0.4, width: 0.15, ..FakeFace::at(200.0, 150.0, 80.0) };
         let mut landmarks = landmarks_of(&face);
-        // On a profile the corners of the eyes are close together and any error turns the line between them.
+        // On a profile the eye corners are close together, and any error turns the line between them.
         landmarks[60].point.y += 3.0;
         let found = HeadBox::around(&landmarks, Some(Scheme::Wflw98), BoxSide::Longer).unwrap();
         assert!((found.roll_rad - 0.4).abs() < 0.1, "{found:?}");

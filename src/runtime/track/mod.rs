@@ -1,15 +1,16 @@
-//! Faces followed through a video: frames and their times in, faces with stable ids out.
+//! Face tracking in a video: frames and their times in, faces with stable ids out.
 //!
-//! In: RGB frames of any size, and when each was taken, in seconds of any clock that runs forwards. Out: for every face
-//! that is seen, its landmarks, their confidence and its box, in pixels of the frame ([`FrameSpace`]).
+//! In: RGB frames of any size and the time each was taken, in seconds of any clock that runs forwards. Out: for every
+//! visible face its landmarks, their confidences and its box, in pixels of the frame ([`FrameSpace`]).
 //!
 //! The detector searches the whole frame only while a face is missing or in doubt: when none is followed, when one was
-//! just lost, and once a second for newcomers while there are fewer than wanted. A followed face costs one run of the landmark
-//! network: the landmarks of one frame say where to look in the next. What the network says of itself decides whether
-//! that goes on: where the heatmaps stay flat or the shape can be no face's, nothing is reported and the face is
-//! searched for again.
+//! just lost, and once a second for newcomers while fewer than the maximum are followed. A followed face costs one run
+//! of the landmark network, since the landmarks of one frame give the crop of the next. The network's own confidence
+//! decides whether tracking continues: if the heatmaps stay flat, or no face can have that shape, nothing is reported
+//! and the face is searched for again.
 //!
-//! What fails: an empty frame, a model that does not fit its task, inference itself. "No face" is no failure.
+//! Errors: an empty frame, a model that does not fit its task, a failure of inference. A frame without faces is not an
+//! error.
 
 mod follower;
 mod head_box;
@@ -32,13 +33,13 @@ use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::{Landmark, Part, Scheme};
 use crate::runtime::model::{BoxSide, ModelError};
 
-/// What can go wrong when faces are followed.
+/// What can go wrong in tracking.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrackError {
     #[error("the frame is empty: it has {width}x{height} pixels")]
     EmptyFrame { width: usize, height: usize },
-    #[error("a frame can't have been taken at {time_s} s")]
+    #[error("{time_s} s is not a valid frame time")]
     Time { time_s: f64 },
     #[error("at least one face and one thread are needed, not {faces} and {threads}")]
     Options { faces: usize, threads: usize },
@@ -52,9 +53,9 @@ pub enum TrackError {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Face {
-    /// The same number is the same face, as long as it stays in sight or comes back within a second.
+    /// The same id is the same face, as long as it stays in sight or comes back within a second.
     pub id: u64,
-    /// How sure it is that a face is there and well met, 0..=1: the mean confidence of its landmarks but the outline's.
+    /// How sure it is that the landmarks are on a face, 0..=1: their mean confidence, without the outline.
     pub score: f32,
     /// The box around the landmarks.
     pub rect: Rect<FrameSpace>,
@@ -63,7 +64,7 @@ pub struct Face {
 }
 
 impl Face {
-    /// The scheme of the landmarks, told by their number; `None` for a model of another scheme.
+    /// The scheme of the landmarks, inferred from their number; `None` for a model with another scheme.
     pub fn scheme(&self) -> Option<Scheme> {
         Scheme::of_points(self.landmarks.len())
     }
@@ -79,23 +80,23 @@ impl Face {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct StageTimes {
-    /// The detector; 0 where it did not run.
+    /// The detector; 0 if it did not run.
     pub detect_ms: f32,
-    /// Crops for all faces; with several threads the sum of what each spent, as for `network_ms` and `decode_ms`.
+    /// Crops for all faces. With several threads, this, `network_ms` and `decode_ms` are sums over the threads.
     pub crop_ms: f32,
     /// The landmark network.
     pub network_ms: f32,
     /// Landmarks from heatmaps.
     pub decode_ms: f32,
-    /// From the first crop to the last landmark, as it passed on the clock.
+    /// From the first crop to the last landmark, in wall-clock time.
     pub landmarks_ms: f32,
     /// Smoothing.
     pub smooth_ms: f32,
-    /// All of the frame.
+    /// The whole frame.
     pub total_ms: f32,
 }
 
-/// Finds faces in a whole frame. The tracker is tested with one that needs no model.
+/// Finds faces in a whole frame. A trait, so that the tracking loop can be tested without a model.
 pub(crate) trait FindFaces {
     /// All faces in the frame.
     fn find_faces(&mut self, frame: &FrameView<'_>) -> Result<&[Detection], TrackError>;
@@ -103,13 +104,13 @@ pub(crate) trait FindFaces {
 
 /// Finds the landmarks of one face.
 pub(crate) trait FindLandmarks: Send {
-    /// What the side of the box around the landmarks is.
+    /// How the side of a box that is not square is measured.
     fn box_side(&self) -> BoxSide;
-    /// Side of the crop over that of the box.
+    /// Side of the crop relative to that of the box.
     fn crop_scale(&self) -> f32;
-    /// Pixels a side of the crop.
+    /// Side of the crop in pixels.
     fn input_size(&self) -> usize;
-    /// Takes the memory that such a frame needs, whichever thread comes to need it and when.
+    /// Allocates what a frame of this size needs in advance, on every thread that may run.
     fn reserve(&mut self, frame: &FrameView<'_>);
     /// The landmarks of the face that the crop shows, in pixels of the frame.
     fn find_landmarks(
@@ -117,6 +118,6 @@ pub(crate) trait FindLandmarks: Send {
         frame: &FrameView<'_>,
         crop_from_frame: &Similarity<CropSpace, FrameSpace>,
     ) -> Result<&[Landmark], TrackError>;
-    /// Of the last call of [`Self::find_landmarks`].
+    /// The times of the last [`Self::find_landmarks`].
     fn times(&self) -> LandmarkTimes;
 }

@@ -1,16 +1,16 @@
-//! Where a face is expected: position and velocity from where it was seen, by a fading-memory filter (critically
-//! damped g-h filter). It tells which of two tracks on one face does not belong there, and where a lost face may
-//! come back. Positions in pixels of the frame, times in seconds.
+//! The expected position of a face: position and velocity from past sightings, by a fading-memory filter (critically
+//! damped g-h filter). It tells which of two tracks on one face does not belong there, and where a lost face may come
+//! back. Positions in pixels of the frame, times in seconds.
 
 use crate::runtime::geometry::{FrameSpace, Point};
 
-/// How long the past counts, in seconds: longer than a face is half-hidden when two pass each other, shorter than a
-/// head keeps its direction.
+/// Time constant of the memory, in seconds: longer than a face stays half-hidden when two people pass each other,
+/// shorter than a head keeps its direction.
 const MEMORY_S: f32 = 0.2;
-/// How long a lost face is taken to go on as it went, in seconds.
+/// How long a lost face is assumed to keep its velocity, in seconds.
 const COASTING_S: f32 = 0.5;
 
-/// A face's motion.
+/// The motion of a face.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Motion {
     position: Point<FrameSpace>,
@@ -23,7 +23,7 @@ impl Motion {
         Self { position, velocity: [0.0; 2] }
     }
 
-    /// Takes in where the face was seen `step_s` after the last time. Returns how far it was from the expected place,
+    /// Updates the filter with a sighting `step_s` after the last one. Returns its distance from the expected position,
     /// in pixels.
     pub(crate) fn see(&mut self, seen: Point<FrameSpace>, step_s: f32) -> f32 {
         if step_s.is_nan() || step_s <= 0.0 {
@@ -40,7 +40,7 @@ impl Motion {
         dx.hypot(dy)
     }
 
-    /// Where the face is expected `after_s` after it was last seen.
+    /// The expected position `after_s` after the last sighting.
     pub(crate) fn expected(&self, after_s: f32) -> Point<FrameSpace> {
         let coasting_s = after_s.clamp(0.0, COASTING_S);
         Point::new(self.position.x + coasting_s * self.velocity[0], self.position.y + coasting_s * self.velocity[1])

@@ -1,8 +1,8 @@
-//! How sure it is that landmarks are a face's, in 0..=1.
+//! The score of a face, in 0..=1: how sure it is that the landmarks are on one.
 //!
-//! In: landmarks in the frame with their confidence, and where they were looked for. Out: the mean confidence of the
-//! inner landmarks; 0 where the shape can be no face's. The outline does not count: hair and a turn of the head hide it,
-//! and on 486 validation faces and 1,200 faceless crops the mean without it tells the two better apart. Landmarks beyond
+//! In: landmarks in the frame with their confidences, and the box that was searched. Out: the mean confidence of the
+//! inner landmarks; 0 if no face can have this shape. The outline is left out: hair and turned heads hide it, and on
+//! 486 validation faces and 1,200 crops without faces the mean without it separates the two better. Landmarks beyond
 //! the border of the frame count as not seen.
 
 use super::{Landmark, head_box::HeadBox};
@@ -10,27 +10,28 @@ use crate::runtime::geometry::Similarity;
 use crate::runtime::landmarks::Scheme;
 use std::ops::RangeInclusive;
 
-/// Side of the box around the landmarks over the side that the crop was made for. Heads come nearer by less than this
-/// in a frame; the crop ends at 1.35.
+/// Plausible ratios of the side of the box around the landmarks to the side that the crop was made for. Between two
+/// frames a head approaches by less than this; the crop ends at 1.35.
 const PLAUSIBLE_SIDE: RangeInclusive<f32> = 0.55..=1.45;
-/// Width over height of the upright box around the landmarks: from a profile with an open mouth to a head bent down.
+/// Plausible ratios of width to height of the upright box around the landmarks: from a profile with an open mouth to a
+/// head bent down.
 const PLAUSIBLE_ASPECT: RangeInclusive<f32> = 0.4..=2.0;
-/// The mouth lies at least so far below the eyes, in shares of the box's side.
+/// Minimum distance from the eyes down to the mouth, as a share of the box's side.
 const SMALLEST_EYES_TO_MOUTH: f32 = 0.12;
 
-/// Lets landmarks beyond the frame count as not seen.
+/// Sets the confidence of landmarks beyond the frame to 0.
 pub(crate) fn blind_beyond_frame(landmarks: &mut [Landmark], width: usize, height: usize) {
     let (right, bottom) = (width as f32 - 0.5, height as f32 - 0.5);
     for landmark in landmarks {
         let p = landmark.point;
-        // Written so that "not a number" is outside.
+        // Written so that NaN counts as outside.
         if !(p.x >= -0.5 && p.y >= -0.5 && p.x <= right && p.y <= bottom) {
             landmark.confidence = 0.0;
         }
     }
 }
 
-/// The score of landmarks that were looked for in the crop about `searched` and span `found`.
+/// The score of landmarks that were searched for in the crop around `searched` and span `found`.
 pub(crate) fn score(landmarks: &[Landmark], scheme: Option<Scheme>, searched: &HeadBox, found: &HeadBox) -> f32 {
     if landmarks.is_empty() || !is_plausible(landmarks, scheme, searched, found) {
         return 0.0;
@@ -44,7 +45,7 @@ fn is_plausible(landmarks: &[Landmark], scheme: Option<Scheme>, searched: &HeadB
         return false;
     }
     let Some(scheme) = scheme else { return true };
-    // The landmarks in a square of side 1, as upright as they were searched for.
+    // The landmarks in a square of side 1, rotated to where the search expected upright.
     let upright = Similarity::<_, _>::about(searched.center, searched.center, 1.0 / found.side, -searched.roll_rad);
     let at = |i: usize| upright.apply(landmarks[i].point);
     let [mut left, mut top] = [f32::INFINITY; 2];

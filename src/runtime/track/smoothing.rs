@@ -1,9 +1,9 @@
-//! Smoothing of landmarks over time: the One Euro filter (Casiez, Roussel, Vogel, CHI 2012), a low-pass whose cutoff
-//! rises with speed: steady at rest, prompt in motion.
+//! Smoothing of landmarks over time with the One Euro filter (Casiez, Roussel, Vogel, CHI 2012): a low-pass whose
+//! cutoff rises with speed, so that landmarks are steady at rest and prompt in motion.
 //!
-//! In and out: points in pixels of the frame. Speed is counted in face sizes a second, so that a face moves alike
-//! whether it is near or far. A frame that is earlier than the one before starts anew, and so does a long gap; frames at
-//! the same time count as [`SHORTEST_GAP_S`] apart.
+//! In and out: points in pixels of the frame. Speed is measured in face sizes per second, so that near and far faces
+//! are smoothed alike. A frame earlier than the last one, or one after a long gap, resets the filter; frames with the
+//! same time stamp count as [`SHORTEST_GAP_S`] apart.
 
 use crate::runtime::geometry::{FrameSpace, Point};
 use crate::runtime::landmarks::Landmark;
@@ -11,11 +11,11 @@ use crate::runtime::landmarks::Landmark;
 /// The parameters of the filter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Smoothing {
-    /// Cutoff at rest, in Hz. Lower is steadier.
+    /// Cutoff at rest, in Hz. Lower values are steadier.
     pub min_cutoff_hz: f32,
-    /// What a speed of one face size a second adds to the cutoff, in Hz. Higher follows motion sooner.
+    /// Increase of the cutoff for each face size per second of speed, in Hz. Higher values follow motion sooner.
     pub cutoff_per_speed: f32,
-    /// Cutoff of the speed itself, in Hz.
+    /// Cutoff for the speed itself, in Hz.
     pub speed_cutoff_hz: f32,
 }
 
@@ -25,18 +25,18 @@ impl Default for Smoothing {
     }
 }
 
-/// Nothing is known any more of where a point was so long ago, in seconds.
+/// After a gap longer than this, in seconds, the old position says nothing any more.
 const LONGEST_GAP_S: f64 = 0.5;
 
-/// Clocks can be coarser than frames are apart, in seconds.
+/// Minimum time between two frames, in seconds: a clock can be coarser than the frame interval.
 const SHORTEST_GAP_S: f64 = 0.004;
 
-/// One point's filter.
+/// The filter of one point.
 #[derive(Clone, Copy, Debug)]
 struct PointFilter {
     raw: Point<FrameSpace>,
     smooth: Point<FrameSpace>,
-    /// Face sizes a second.
+    /// Face sizes per second.
     speed: [f32; 2],
 }
 
@@ -53,7 +53,7 @@ impl Smoother {
         Self { parameters, time_s: None, filters: Vec::new() }
     }
 
-    /// Forgets the past: the next points come out as they go in.
+    /// Forgets the past: the next points come out unchanged.
     pub(crate) fn reset(&mut self) {
         self.time_s = None;
     }
@@ -89,7 +89,8 @@ impl Smoother {
     }
 }
 
-/// How far a first-order low-pass of this cutoff goes towards its input in one step.
+/// Step response of a first-order low-pass: the share of the way from its output to its input that it covers in one
+/// step.
 fn gain(cutoff_hz: f32, step_s: f32) -> f32 {
     let turn = std::f32::consts::TAU * cutoff_hz * step_s;
     turn / (turn + 1.0)
@@ -103,7 +104,7 @@ mod tests {
     const FACE_SIZE: f32 = 200.0;
     const STEP_S: f64 = 1.0 / 30.0;
 
-    /// Noise as it is left on the landmarks of a still face: 0.3 % of the face's size, each coordinate, uniform.
+    /// The noise of the landmarks of a still face: 0.3 % of the face's size in each coordinate, uniform.
     fn noise(rng: &mut rand_chacha::ChaCha8Rng) -> f32 {
         rng.random_range(-1.0..1.0) * 3.0_f32.sqrt() * 0.003 * FACE_SIZE
     }
@@ -112,7 +113,7 @@ mod tests {
         Landmark { point: Point::new(x, y), confidence: 1.0 }
     }
 
-    /// Smooths a path of one point, in pixels along x.
+    /// Smooths the path of one point, in pixels along x.
     fn smoothed(path: impl Iterator<Item = f32>) -> Vec<f32> {
         let mut smoother = Smoother::new(Smoothing::default());
         path.enumerate()
@@ -135,13 +136,13 @@ mod tests {
         let rest: Vec<f32> = (0..600).map(|_| 100.0 + noise(&mut rng)).collect();
         let jitter = step_rms(&smoothed(rest.iter().copied())[60..]) / step_rms(&rest[60..]);
 
-        // One face size a second, after a rest.
+        // One face size per second, from rest.
         let ramp = |i: usize| (i as f32 - 30.0).max(0.0) * STEP_S as f32 * FACE_SIZE;
         let out = smoothed((0..90).map(ramp));
         let speed = STEP_S as f32 * FACE_SIZE;
         let lag_ms = (ramp(89) - out[89]) / speed * STEP_S as f32 * 1000.0;
-        println!("jitter {jitter:.2} of the input's, lag {lag_ms:.1} ms at one face size a second");
-        assert!(jitter < 0.5, "jitter {jitter} of the input's");
+        println!("jitter {jitter:.2} times the input's, lag {lag_ms:.1} ms at one face size per second");
+        assert!(jitter < 0.5, "jitter {jitter} times the input's");
         assert!(lag_ms < 10.0, "lag {lag_ms} ms");
     }
 

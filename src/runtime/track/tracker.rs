@@ -1,4 +1,4 @@
-//! The tracker that the library offers: the tracking loop with the real detector and landmark network.
+//! The public tracker: the tracking loop with the real detector and landmark network.
 
 use super::follower::{Follower, FollowerOptions};
 use super::{Face, FindFaces, FindLandmarks, Smoothing, StageTimes, TrackError};
@@ -10,22 +10,22 @@ use crate::runtime::landmarks::{Landmark, Scheme};
 use crate::runtime::model::{BoxSide, Model, ModelError, default_detector, default_landmarks};
 use std::time::Instant;
 
-/// How a [`Tracker`] works. Start from [`Default`] and change what you need.
+/// The options of a [`Tracker`]. Start from [`Default`] and change what you need.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TrackerOptions {
     /// Maximum number of faces to follow; at least 1.
     pub faces: usize,
-    /// How landmarks are smoothed over time; `None`: not at all.
+    /// Smoothing of landmarks over time; `None` for none.
     pub smoothing: Option<Smoothing>,
-    /// Number of threads; at least 1. A second one pays with several faces or a large network.
+    /// Number of threads, at least 1. More than one helps with several faces or a large network.
     pub threads: usize,
-    /// The landmark network's arithmetic on the CPU.
+    /// The precision of the landmark network on the CPU.
     pub precision: Precision,
 }
 
 impl Default for TrackerOptions {
-    /// Four faces, smoothed, on one thread, with the models that come with the library.
+    /// Four faces, smoothed, on one thread, in the default precision.
     fn default() -> Self {
         Self { faces: 4, smoothing: Some(Smoothing::default()), threads: 1, precision: Precision::default() }
     }
@@ -44,13 +44,13 @@ impl Models {
     /// The models that come with the library.
     ///
     /// # Errors
-    /// None in a build whose tests pass.
+    /// None in a build that passes its tests.
     pub fn bundled() -> Result<Self, ModelError> {
         Ok(Self { landmarks: default_landmarks()?, detector: default_detector()? })
     }
 }
 
-/// Finds faces, follows them from frame to frame and puts landmarks on each.
+/// Finds faces, follows them from frame to frame and reports their landmarks.
 pub struct Tracker {
     follower: Follower<Detector, Landmarker>,
     start: Instant,
@@ -65,14 +65,14 @@ impl Tracker {
         Self::with_models(options, &Models::bundled()?)
     }
 
-    /// A tracker with models of the caller's own.
+    /// A tracker with your own models.
     ///
     /// # Errors
-    /// [`TrackError::Options`] if the options ask for no face or no thread; [`TrackError::Engine`] if a model can't be
-    /// used for its purpose.
+    /// [`TrackError::Options`] if the options ask for no face or no thread; [`TrackError::Engine`] if a model is not of
+    /// the kind that its place needs.
     pub fn with_models(options: TrackerOptions, models: &Models) -> Result<Self, TrackError> {
         let (threads, precision) = (options.threads, options.precision);
-        // One face is looked at with all threads, by the first network; several with one each.
+        // A single face is processed by the first network on all threads; several faces by one network each.
         Self::with_networks(options, models, |number| {
             let threads = if number == 0 { threads } else { 1 };
             Landmarker::with_threads(&models.landmarks, Outputs::Decoded, precision, threads)
@@ -113,19 +113,18 @@ impl Tracker {
         self.track_at(frame, time_s)
     }
 
-    /// The faces in a frame that was taken at `time_s`, in seconds of any clock: the frame's time in a recording, a
-    /// camera's time stamp. Times say how fast things move and when the detector is due; frames a little out of order do
-    /// no harm, nor does a clock that is turned back. Pictures that have nothing to do with each other want a
-    /// [`Self::reset`] between them.
+    /// The faces in a frame that was taken at `time_s`, in seconds of any clock: the position in a recording, or a
+    /// camera's time stamp. Times determine speeds and when the detector is due. Frames slightly out of order, or a
+    /// clock that is set back, do no harm. Call [`Self::reset`] between unrelated pictures.
     ///
     /// # Errors
-    /// [`TrackError::EmptyFrame`]; [`TrackError::Time`] if `time_s` is no number; [`TrackError::Engine`] if a network
+    /// [`TrackError::EmptyFrame`]; [`TrackError::Time`] if `time_s` is not finite; [`TrackError::Engine`] if a network
     /// fails.
     pub fn track_at<'f>(&mut self, frame: impl Into<FrameView<'f>>, time_s: f64) -> Result<&[Face], TrackError> {
         self.follower.track(&frame.into(), time_s)
     }
 
-    /// What the detector alone finds in a frame, the surest first; the faces that are followed are left as they are.
+    /// What the detector alone finds in a frame, in descending order of score; followed faces are not affected.
     ///
     /// # Errors
     /// As [`Self::track_at`].
@@ -138,7 +137,7 @@ impl Tracker {
         self.follower.detector_mut().find_faces(&frame)
     }
 
-    /// Forgets all faces. Call it between pictures that have nothing to do with each other.
+    /// Forgets all faces. Call it between unrelated pictures.
     pub fn reset(&mut self) {
         self.follower.reset();
     }
@@ -148,7 +147,7 @@ impl Tracker {
         self.follower.options_mut().faces = faces.max(1);
     }
 
-    /// Changes the smoothing; `None`: not at all.
+    /// Changes the smoothing; `None` for none.
     pub fn set_smoothing(&mut self, smoothing: Option<Smoothing>) {
         self.follower.set_smoothing(smoothing);
     }

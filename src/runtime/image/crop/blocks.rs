@@ -5,17 +5,18 @@ use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Similarity};
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
 use std::ops::Range;
 
-/// The largest side of a block: sums of so many 8-bit values fit into 16 bits.
+/// The largest side of a block: the sum of this many 8-bit values fits into 16 bits.
 pub(super) const MAX_SIDE: f32 = 256.0;
 
-/// Blocks of up to this side leave their means where their first pixels were, with gaps between: whole rows are averaged
-/// in vectors, which is faster than to move the means together, although most of what is computed lies in the gaps.
+/// Up to this side, the means of blocks are left at the positions of their first pixels, with gaps between: averaging
+/// whole rows in vectors is faster than compacting the means, although most of the results lie in the gaps and are not
+/// used.
 const WIDEST_GAP: usize = 4;
 
 /// The blocks of a picture that a crop can touch.
 pub(super) struct Blocks {
     side: usize,
-    /// First block from the left and from the top.
+    /// The first block from the left and from the top.
     left: usize,
     top: usize,
     width: usize,
@@ -23,8 +24,8 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// The most sums and means that [`Self::average`] needs in a frame of `width` x `height` pixels: those of blocks of
-    /// two pixels a side, and of one block however wide.
+    /// The largest number of sums and means that [`Self::average`] needs in a frame of `width` x `height` pixels: those
+    /// of blocks of two pixels a side, and of one block, however wide.
     pub(super) fn most_room(width: usize, height: usize) -> (usize, usize) {
         ((width + MAX_SIDE as usize) * 3, (width + WIDEST_GAP) * (height / 2 + 1) * 3)
     }
@@ -41,7 +42,7 @@ impl Blocks {
         let range = |of: fn(&Point<FrameSpace>) -> f32, length: usize| {
             let low = corners.iter().map(of).fold(f32::INFINITY, f32::min);
             let high = corners.iter().map(of).fold(f32::NEG_INFINITY, f32::max);
-            // A bilinear sample reaches one block further; a crop beyond the picture still needs the nearest block.
+            // A bilinear sample reaches one block further; a crop outside the picture still needs the nearest block.
             let last = length.div_ceil(side) - 1;
             let first = ((low / side as f32 - 2.0).max(0.0) as usize).min(last);
             (first, ((high / side as f32 + 2.0).max(0.0) as usize).clamp(first, last) - first + 1)
@@ -58,14 +59,15 @@ impl Blocks {
         (range(self.left, self.width, width), range(self.top, self.height, height))
     }
 
-    /// From pixels to blocks, counted from the first one: block X covers the pixels `side * X .. side * (X + 1)`.
+    /// From pixels to blocks, relative to the first one: block X covers the pixels `side * X .. side * (X + 1)`.
     pub(super) fn blocks_from_frame(&self) -> Similarity<FrameSpace, FrameSpace> {
         let scale = 1.0 / self.side as f32;
         let shift = 0.5 * scale - 0.5;
         Similarity::new(scale, 0.0, shift - self.left as f32, shift - self.top as f32)
     }
 
-    /// The blocks' means, in `means`. Blocks that reach over the right or lower border repeat the last pixel.
+    /// Computes the blocks' means into `means`. Blocks that extend over the right or lower border repeat the last
+    /// pixel.
     pub(super) fn average<'m>(
         &self,
         isa: Isa,
@@ -112,7 +114,8 @@ impl Kernel for Average<'_> {
             let (columns, _) = sums.as_chunks_mut::<3>();
             let last = columns[available - 1];
             columns[available..].fill(last);
-            // The sums of 2 x 2 to 4 x 4 values fit into 16 bits. Rounded quotients: 3641 / 65536 is a ninth of a half.
+            // The sums of 2 x 2 to 4 x 4 values fit into 16 bits. The quotients are rounded: 3641 / 65536 is a ninth of
+            // a half.
             match side {
                 2 => average_with_gaps::<2>(sums, means, |sum| (sum + 2) >> 2),
                 3 => average_with_gaps::<3>(sums, means, |sum| ((u32::from(2 * sum + 9) * 3641) >> 16) as u16),
@@ -123,7 +126,7 @@ impl Kernel for Average<'_> {
     }
 }
 
-/// The mean of `SIDE` sums of `SIDE` values each, from every value on but the last, which begin no block.
+/// The mean of `SIDE` sums of `SIDE` values each, starting at every value except the last ones, where no block starts.
 #[inline(always)]
 fn average_with_gaps<const SIDE: usize>(sums: &[u16], means: &mut [u8], quotient: impl Fn(u16) -> u16) {
     let count = sums.len() - (SIDE - 1) * 3;

@@ -1,4 +1,4 @@
-//! Bilinear sampling of a picture along a turned grid.
+//! Bilinear sampling of a picture along a rotated grid.
 
 use super::Border;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Similarity};
@@ -8,14 +8,14 @@ use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
 #[derive(Clone, Copy)]
 pub(super) struct Pixels<'a> {
     pub rgb: &'a [u8],
-    /// Of the whole picture.
+    /// The size of the whole picture.
     pub width: usize,
     pub height: usize,
     /// Bytes from one pixel to the next, at least 3.
     pub step: usize,
     /// Bytes from one row to the next.
     pub stride: usize,
-    /// Bytes from where the picture's first pixel would lie to the beginning of `rgb`, which may be a part of the picture.
+    /// Byte offset from the picture's first pixel to the start of `rgb`, which may be only a part of the picture.
     pub skipped: usize,
 }
 
@@ -51,7 +51,7 @@ impl Kernel for Sampling<'_> {
             let start = frame_from_crop.apply(Point::new(0.0, row as f32));
             let (mut x, mut y) = (fixed(start.x), fixed(start.y));
             let (groups, rest) = line.as_chunks_mut();
-            // SAFETY (both): the core has the instruction set by the contract of `Kernel::run`.
+            // SAFETY (both): the core has the instruction set, by the contract of `Kernel::run`.
             for group in groups {
                 unsafe { sample_group(s, pixels, (x, y), &steps, border, group) };
                 x = x.wrapping_add(dx.wrapping_mul(GROUP as i64));
@@ -66,26 +66,26 @@ impl Kernel for Sampling<'_> {
     }
 }
 
-/// Positions are counted in 2^-32 pixels: rounding down is a shift then, where `f32::floor` is a function call on
-/// processors that are only known to be x86-64.
+/// Positions are in units of 2^-32 pixels: rounding down is then a shift, while `f32::floor` is a function call on
+/// baseline x86-64.
 const FRACTION_BITS: u32 = 32;
-/// What lies further outside than any picture is wide lies here. Sums of so few positions do not overflow.
+/// Positions further outside than any picture is wide are clamped to this. Sums of a few positions do not overflow.
 const FAR: f64 = (1_u64 << 24) as f64;
 
 fn fixed(coordinate: f32) -> i64 {
     (f64::from(coordinate).clamp(-FAR, FAR) * (1_u64 << FRACTION_BITS) as f64) as i64
 }
 
-/// The part of a position behind the point, in 0..1.
+/// The fractional part of a position, in 0..1.
 #[inline(always)]
 fn fraction(position: i64) -> f32 {
     ((position as u32) >> 8) as i32 as f32 * (1.0 / (1 << 24) as f32)
 }
 
-/// Pixels of the crop that are sampled together; they follow each other in a row.
+/// Crop pixels that are sampled together: neighbours in a row.
 const GROUP: usize = 16;
 
-/// How far the pixels of a group lie from its first, in the picture.
+/// The offsets, in the picture, of the pixels of a group from its first.
 struct Steps {
     x: [i64; GROUP],
     y: [i64; GROUP],
@@ -109,10 +109,10 @@ unsafe fn sample_group<S: Simd>(
     out: &mut [f32; GROUP * 3],
 ) {
     let stride = pixels.stride;
-    // Of each neighbour four bytes are read; at the last pixel of the picture the fourth may be one too many.
+    // Four bytes are read for each neighbour; at the last pixel of the picture, the fourth may lie beyond the end.
     let neighbours = [0, pixels.step, stride, stride + pixels.step];
     let read = neighbours[3] + 4;
-    // Positions with four neighbours lie before these.
+    // Positions below these have four neighbours.
     let limit = |length: usize| (length as i64 - 1) << FRACTION_BITS;
     let (x_limit, y_limit) = (limit(pixels.width), limit(pixels.height));
 
@@ -120,7 +120,7 @@ unsafe fn sample_group<S: Simd>(
         let (x, y) = (start.0.wrapping_add(steps.x[i]), start.1.wrapping_add(steps.y[i]));
         (0..x_limit).contains(&x) && (0..y_limit).contains(&y)
     };
-    // Positions lie on a line: those between two that are inside are inside.
+    // Positions lie on a line: if both ends are inside, so are those between.
     let is_covered = border == Border::Replicate || (is_inside(0) && is_inside(GROUP - 1));
     if !is_covered || x_limit == 0 || y_limit == 0 {
         return sample_each(pixels, start, steps, border, out);
@@ -128,10 +128,11 @@ unsafe fn sample_group<S: Simd>(
     let (mut places, mut fx, mut fy) = ([0_usize; GROUP], [0.0_f32; GROUP], [0.0_f32; GROUP]);
     let mut is_readable = true;
     for i in 0..GROUP {
-        // What lies outside moves to just before the last pixel, which has all but nothing of the one before.
+        // A position outside moves to just before the last pixel, where the weight of the other neighbour is
+        // negligible.
         let x = start.0.wrapping_add(steps.x[i]).clamp(0, x_limit - 1);
         let y = start.1.wrapping_add(steps.y[i]).clamp(0, y_limit - 1);
-        // Products of 32-bit numbers, for which there are vector instructions.
+        // Products of 32-bit numbers, for which vector instructions exist.
         let whole = |position: i64| u64::from((position >> FRACTION_BITS) as u32);
         let place = whole(y) * u64::from(stride as u32) + whole(x) * u64::from(pixels.step as u32);
         places[i] = (place as usize).wrapping_sub(pixels.skipped);
@@ -156,7 +157,7 @@ unsafe fn sample_group<S: Simd>(
     }
 }
 
-/// As [`sample_group`], pixel by pixel.
+/// Like [`sample_group`], one pixel at a time.
 #[cold]
 fn sample_each(pixels: &Pixels<'_>, start: (i64, i64), steps: &Steps, border: Border, out: &mut [f32; GROUP * 3]) {
     for (i, pixel) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
@@ -165,7 +166,7 @@ fn sample_each(pixels: &Pixels<'_>, start: (i64, i64), steps: &Steps, border: Bo
     }
 }
 
-/// The interpolated pixel in 0..=1, wherever it is.
+/// The interpolated pixel in 0..=1, at any position.
 fn interpolate_at_border(pixels: &Pixels<'_>, x: i64, y: i64, border: Border) -> [f32; 3] {
     let (column, row) = (x >> FRACTION_BITS, y >> FRACTION_BITS);
     let (fx, fy) = (fraction(x), fraction(y));
