@@ -1,19 +1,19 @@
-//! Files that are whole or not there: written beside the target, flushed to disk, then renamed over it.
+//! Atomic file writes: a file is written beside its target, flushed to disk, then renamed over the target.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes `bytes` to `path` so that a reader sees the old file or the new one, never a part.
+/// Writes `bytes` to `path` so that a reader sees either the old file or the new one, never a part.
 ///
 /// # Errors
-/// Whatever the file system reports; the old file is then untouched.
+/// Any I/O error; the old file is then untouched.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Staged::write(path, bytes)?.place()
 }
 
-/// A file that lies beside its place, whole. Files that belong together are all written before the first is placed. It is
-/// removed if it is not placed.
+/// A complete file, waiting beside its target. Files that belong together are all written before the first is placed. A
+/// file that is not placed is removed when dropped.
 pub struct Staged {
     beside: PathBuf,
     path: PathBuf,
@@ -23,7 +23,7 @@ impl Staged {
     /// Writes `bytes` beside `path`.
     ///
     /// # Errors
-    /// Whatever the file system reports.
+    /// Any I/O error.
     pub fn write(path: &Path, bytes: &[u8]) -> io::Result<Self> {
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}.tmp", std::process::id()));
@@ -34,10 +34,10 @@ impl Staged {
         Ok(staged)
     }
 
-    /// Puts it in its place, over what is there.
+    /// Renames the file to its target, replacing what is there.
     ///
     /// # Errors
-    /// Whatever the file system reports; the old file is then untouched.
+    /// Any I/O error; the old file is then untouched.
     pub fn place(self) -> io::Result<()> {
         fs::rename(&self.beside, &self.path)
     }
@@ -45,7 +45,7 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // Once it is placed there is nothing to remove.
+        // After `place` there is nothing to remove.
         let _ = fs::remove_file(&self.beside);
     }
 }

@@ -1,14 +1,13 @@
-//! Points, boxes and similarity transforms, each tagged with the space it lives in.
+//! Points, boxes and similarity transforms, each tagged with its space.
 //!
-//! In every space coordinates are `f32` pixels (cells in [`HeatmapSpace`]) and (0, 0) is the *centre* of the
-//! top-left pixel, so an image of width `w` covers `-0.5 ..= w - 0.5`. The space is a type parameter: a point in
-//! the crop can't be mistaken for one in the frame, and transforms are named `target_from_source`.
-//! Nothing here fails or allocates.
+//! In every space coordinates are `f32` pixels (cells in [`HeatmapSpace`]), and (0, 0) is the *centre* of the top-left
+//! pixel, so an image of width `w` covers `-0.5 ..= w - 0.5`. The space is a type parameter: a point in the crop can't
+//! be mistaken for one in the frame, and transforms are named `target_from_source`. Nothing here fails or allocates.
 
 use std::fmt;
 use std::marker::PhantomData;
 
-/// A coordinate system; only its name exists at run time.
+/// A coordinate system; it exists only at compile time.
 pub trait Space: Copy + fmt::Debug + PartialEq + Send + Sync + 'static {}
 
 macro_rules! spaces {
@@ -20,13 +19,13 @@ macro_rules! spaces {
     )*};
 }
 spaces! {
-    /// Pixels of the whole picture: a camera frame or a photograph.
+    /// Pixels of a whole picture: a camera frame or a photograph.
     FrameSpace,
-    /// Pixels of the square picture that the network sees.
+    /// Pixels of the square crop that the network sees.
     CropSpace,
     /// Cells of a heatmap.
     HeatmapSpace,
-    /// Pixels of what a person sees: the window, or a picture that is saved.
+    /// Pixels of the output: the window, or an annotated picture that is saved.
     CanvasSpace,
 }
 
@@ -45,12 +44,12 @@ impl<S: Space> Point<S> {
         Self { x, y, space: PhantomData }
     }
 
-    /// Euclidean distance in pixels (cells) of the space.
+    /// Euclidean distance, in pixels (cells) of the space.
     pub fn distance(self, other: Self) -> f32 {
         (self.x - other.x).hypot(self.y - other.y)
     }
 
-    /// The point half-way between the two.
+    /// The midpoint of the two.
     pub fn midpoint(self, other: Self) -> Self {
         Self::new(0.5 * (self.x + other.x), 0.5 * (self.y + other.y))
     }
@@ -66,7 +65,7 @@ impl<S: Space> fmt::Debug for Point<S> {
     }
 }
 
-/// An axis-parallel box in space `S`; `x`, `y` is its upper left corner in the space's coordinates.
+/// An axis-aligned box in space `S`; `x` and `y` are its upper left corner.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(bound = ""))]
 pub struct Rect<S> {
@@ -119,7 +118,7 @@ impl<S: Space> Rect<S> {
     }
 }
 
-/// Rotation, uniform scale and shift: maps points of space `From` to space `To`,
+/// A rotation, uniform scaling and translation that maps points of space `From` to space `To`:
 /// `x' = a x - b y + tx`, `y' = b x + a y + ty`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Similarity<To, From> {
@@ -135,8 +134,8 @@ impl<To: Space, From: Space> Similarity<To, From> {
         Self { a, b, tx, ty, spaces: PhantomData }
     }
 
-    /// The transform that scales by `scale`, turns by `angle_rad` (positive: from the x axis towards the y axis,
-    /// clockwise on the screen) and takes `from` to `to`.
+    /// The transform that scales by `scale`, rotates by `angle_rad` (positive from the x axis towards the y axis:
+    /// clockwise on the screen) and maps `from` to `to`.
     pub fn about(from: Point<From>, to: Point<To>, scale: f32, angle_rad: f32) -> Self {
         let (a, b) = (scale * angle_rad.cos(), scale * angle_rad.sin());
         Self::new(a, b, to.x - (a * from.x - b * from.y), to.y - (b * from.x + a * from.y))
@@ -146,34 +145,34 @@ impl<To: Space, From: Space> Similarity<To, From> {
         Point::new(self.a * p.x - self.b * p.y + self.tx, self.b * p.x + self.a * p.y + self.ty)
     }
 
-    /// Pixels of `To` for one pixel of `From`.
+    /// Pixels of `To` per pixel of `From`.
     pub fn scale(&self) -> f32 {
         self.a.hypot(self.b)
     }
 
-    /// The way back. A transform of scale 0 has none; its result is not finite.
+    /// The inverse transform. A transform of scale 0 has none; its result is not finite.
     pub fn inverse(&self) -> Similarity<From, To> {
         let n = self.a * self.a + self.b * self.b;
         let (a, b) = (self.a / n, -self.b / n);
         Similarity::new(a, b, -(a * self.tx - b * self.ty), -(b * self.tx + a * self.ty))
     }
 
-    /// First `self`, then `next`.
+    /// `self` followed by `next`.
     pub fn then<Next: Space>(&self, next: &Similarity<Next, To>) -> Similarity<Next, From> {
         let t = next.apply(Point::new(self.tx, self.ty));
         Similarity::new(next.a * self.a - next.b * self.b, next.b * self.a + next.a * self.b, t.x, t.y)
     }
 }
 
-/// Between a crop of `crop_size` pixels and heatmaps of `heatmap_size` cells a side: pixel areas match, so
-/// `cell = (x + 0.5) * heatmap_size / crop_size - 0.5`.
+/// The transform from a crop of `crop_size` pixels a side to heatmaps of `heatmap_size` cells a side. Pixel areas
+/// correspond, so `cell = (x + 0.5) * heatmap_size / crop_size - 0.5`.
 pub fn heatmap_from_crop(heatmap_size: usize, crop_size: usize) -> Similarity<HeatmapSpace, CropSpace> {
     let scale = heatmap_size as f32 / crop_size as f32;
     Similarity::new(scale, 0.0, 0.5 * scale - 0.5, 0.5 * scale - 0.5)
 }
 
-/// The square of `side` frame pixels about `center`, turned by `angle_rad`, as a crop of `crop_size` pixels a side.
-/// `angle_rad` is the roll of the head in the frame: it is upright in the crop.
+/// The transform from the square of `side` frame pixels around `center`, rotated by `angle_rad`, to a crop of
+/// `crop_size` pixels a side. `angle_rad` is the roll of the head in the frame; the head is upright in the crop.
 pub fn crop_from_frame(
     center: Point<FrameSpace>,
     side: f32,

@@ -1,7 +1,7 @@
-//! Landmarks, and their schemes: how many points, which belong to which part of the face, how they mirror, which of
-//! them form curves, and how one scheme maps to another.
+//! Landmarks and their schemes: the number of points, the points of each part of the face, how points mirror, the
+//! curves that they form, and maps from one scheme to another.
 //!
-//! "Left" means left in the image. Indices are 0-based. Nothing here fails.
+//! "Left" means left in the picture. Indices are 0-based. Nothing here fails.
 
 mod style;
 
@@ -15,7 +15,8 @@ use crate::runtime::geometry::{FrameSpace, Point, Space};
 pub struct Landmark {
     /// In pixels of the frame; it may lie beyond the frame's border.
     pub point: Point<FrameSpace>,
-    /// The share of such landmarks that lie within a tenth of the eye distance of the truth, 0..=1; 0 beyond the border.
+    /// The share of such landmarks that lie within a tenth of the eye distance of the truth, 0..=1; 0 beyond the
+    /// border.
     pub confidence: f32,
 }
 
@@ -60,7 +61,7 @@ impl Part {
     ];
 }
 
-/// Which points a face is described by, and in which order.
+/// The points that describe a face, and their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -83,12 +84,12 @@ impl Scheme {
         Self::ALL.into_iter().find(|scheme| scheme.points() == points)
     }
 
-    /// How many points there are.
+    /// The number of points.
     pub const fn points(self) -> usize {
         self.mirror().len()
     }
 
-    /// The points of `part`, in the scheme's order; none if the scheme has none there.
+    /// The indices of the points of `part`, in the scheme's order; none if the scheme has none there.
     ///
     /// In WFLW-98 an eye's eight points run clockwise: `[0]` is its left and `[4]` its right corner, `[2]` the middle of
     /// the upper and `[6]` that of the lower lid. Lips run clockwise from their left corner.
@@ -131,7 +132,7 @@ impl Scheme {
         }
     }
 
-    /// How many points, the first ones, are the outline of the face, if it has one.
+    /// The number of points on the outline of the face, which are the first ones; 0 if the scheme has no outline.
     pub const fn outline_points(self) -> usize {
         match self {
             Self::Wflw98 => 33,
@@ -150,8 +151,8 @@ impl Scheme {
         }
     }
 
-    /// The points whose means are the left and the right pupil: their distance is the inter-pupil norm. iBUG has no
-    /// pupils; the six lid points of each eye stand for them, as in 300-W.
+    /// The points whose means are the left and the right pupil: the distance of the pupils is the inter-pupil norm.
+    /// iBUG has no pupils, so each is the mean of the six lid points of its eye, as in 300-W.
     pub const fn pupils(self) -> (&'static [usize], &'static [usize]) {
         match self {
             Self::Wflw98 => (&[WFLW98_PUPILS.0], &[WFLW98_PUPILS.1]),
@@ -195,7 +196,7 @@ const fn ibug68_part(part: Part) -> &'static [usize] {
 
 const fn cofw29_part(part: Part) -> &'static [usize] {
     match part {
-        // The point on the chin is all of it.
+        // The chin is a single point.
         Part::Outline => &[28],
         Part::LeftBrow => &[0, 4, 2, 5],
         Part::RightBrow => &[1, 6, 3, 7],
@@ -226,9 +227,9 @@ const fn aflw19_part(part: Part) -> &'static [usize] {
     }
 }
 
-/// Points of the WFLW scheme (Wu et al., CVPR 2018), the one that awing predicts.
+/// Number of points of the WFLW scheme (Wu et al., CVPR 2018), which awing predicts.
 pub const WFLW_POINTS: usize = 98;
-/// Points of the iBUG scheme (300-W).
+/// Number of points of the iBUG scheme (300-W).
 pub const IBUG_POINTS: usize = 68;
 
 /// `WFLW98_MIRROR[i]` is the point that point `i` becomes when the picture is mirrored left to right; an involution.
@@ -239,18 +240,18 @@ pub const WFLW98_MIRROR: [usize; WFLW_POINTS] = [
     91, 90, 89, 88, 95, 94, 93, 97, 96,
 ];
 
-/// As [`WFLW98_MIRROR`], for 68 points.
+/// Like [`WFLW98_MIRROR`], for 68 points.
 pub const IBUG68_MIRROR: [usize; IBUG_POINTS] = [
     16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 27, 28, 29, 30,
     35, 34, 33, 32, 31, 45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55,
     64, 63, 62, 61, 60, 67, 66, 65,
 ];
 
-/// As [`WFLW98_MIRROR`], for the 29 points of COFW.
+/// Like [`WFLW98_MIRROR`], for the 29 points of COFW.
 pub const COFW29_MIRROR: [usize; 29] =
     [1, 0, 3, 2, 6, 7, 4, 5, 9, 8, 11, 10, 14, 15, 12, 13, 17, 16, 19, 18, 20, 21, 23, 22, 24, 25, 26, 27, 28];
 
-/// As [`WFLW98_MIRROR`], for the 19 points of AFLW.
+/// Like [`WFLW98_MIRROR`], for the 19 points of AFLW.
 pub const AFLW19_MIRROR: [usize; 19] = [5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 14, 13, 12, 17, 16, 15, 18];
 
 /// `WFLW98_OF_IBUG68[i]` is the WFLW point that is point `i` of iBUG-68.
@@ -260,12 +261,12 @@ pub const WFLW98_OF_IBUG68: [usize; IBUG_POINTS] = [
     87, 88, 89, 90, 91, 92, 93, 94, 95,
 ];
 
-/// How far a point is trusted that was not annotated but interpolated.
+/// The weight of a point that was not annotated but interpolated.
 pub const INTERPOLATED_WEIGHT: f32 = 0.5;
 
-/// The 98 points and their weights from the 68 of iBUG: every second point of the jaw and the lid centres are midpoints
-/// of their neighbours (weight [`INTERPOLATED_WEIGHT`]); the lower edges of the brows and the pupils stay unknown
-/// (weight 0, at the origin).
+/// The 98 WFLW points and their weights from the 68 of iBUG. Every second point of the jaw and the lid centres are
+/// midpoints of their neighbours (weight [`INTERPOLATED_WEIGHT`]); the lower edges of the brows and the pupils are
+/// unknown (weight 0, at the origin).
 pub fn wflw98_from_ibug68<S: Space>(points: &[Point<S>; IBUG_POINTS]) -> (Vec<Point<S>>, Vec<f32>) {
     let mut all = vec![Point::new(0.0, 0.0); WFLW_POINTS];
     let mut weight = vec![0.0; WFLW_POINTS];
@@ -292,7 +293,7 @@ pub const WFLW98_PUPILS: (usize, usize) = (96, 97);
 pub struct Curve {
     pub name: &'static str,
     pub points: &'static [usize],
-    /// Whether the last point joins the first.
+    /// Whether the curve is closed.
     pub closed: bool,
 }
 
@@ -300,7 +301,8 @@ const fn curve(name: &'static str, points: &'static [usize], closed: bool) -> Cu
     Curve { name, points, closed }
 }
 
-/// The 13 curves of the boundary map for 98 points, as the paper's official code groups them (class `AddBoundary`). Pupils and the lower edges of the brows take no part.
+/// The 13 curves of the boundary map for 98 points, as the paper's official code groups them (class `AddBoundary`).
+/// They leave out the pupils and the lower edges of the brows.
 pub const WFLW98_BOUNDARIES: [Curve; 13] = [
     curve(
         "jaw",
@@ -324,7 +326,7 @@ pub const WFLW98_BOUNDARIES: [Curve; 13] = [
     curve("inner lower lip", &[88, 95, 94, 93, 92], false),
 ];
 
-/// As [`WFLW98_BOUNDARIES`], for 68 points.
+/// Like [`WFLW98_BOUNDARIES`], for 68 points.
 pub const IBUG68_BOUNDARIES: [Curve; 13] = [
     curve("jaw", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16], false),
     curve("left brow", &[17, 18, 19, 20, 21], false),
@@ -341,7 +343,7 @@ pub const IBUG68_BOUNDARIES: [Curve; 13] = [
     curve("inner lower lip", &[60, 67, 66, 65, 64], false),
 ];
 
-/// As [`WFLW98_BOUNDARIES`], for the 29 points of COFW.
+/// Like [`WFLW98_BOUNDARIES`], for the 29 points of COFW.
 pub const COFW29_BOUNDARIES: [Curve; 13] = [
     curve("left brow, upper edge", &[0, 4, 2], false),
     curve("left brow, lower edge", &[0, 5, 2], false),
@@ -358,8 +360,8 @@ pub const COFW29_BOUNDARIES: [Curve; 13] = [
     curve("outer lower lip", &[22, 27, 23], false),
 ];
 
-/// As [`WFLW98_BOUNDARIES`], for the 19 points of AFLW. The official code leaves out the outer end of the right brow,
-/// by what looks like an off-by-one slice; so does this.
+/// Like [`WFLW98_BOUNDARIES`], for the 19 points of AFLW. The official code leaves out the outer end of the right brow,
+/// apparently by an off-by-one error in a slice; so does awing.
 pub const AFLW19_BOUNDARIES: [Curve; 5] = [
     curve("left brow", &[0, 1, 2], false),
     curve("right brow", &[3, 4], false),
@@ -368,7 +370,7 @@ pub const AFLW19_BOUNDARIES: [Curve; 5] = [
     curve("nose", &[12, 13, 14], false),
 ];
 
-/// The curves that a person expects to see drawn for 98 points.
+/// The outlines that are drawn for 98 points.
 pub const WFLW98_OUTLINES: [Curve; 9] = [
     curve("jaw", WFLW98_BOUNDARIES[0].points, false),
     curve("left brow", &[33, 34, 35, 36, 37, 38, 39, 40, 41], true),

@@ -1,17 +1,17 @@
-//! The runtime layer: frames in, faces out, with no training and no program around it.
+//! The runtime layer: frames in, faces out, without training or the program.
 //!
-//! It depends on neither candle nor any crate of the command line; `cargo check --no-default-features` holds that. Imports
-//! run downwards: a room below never names one above it.
+//! It depends neither on candle nor on any crate of the command line, as `cargo check --no-default-features` verifies.
+//! Imports run downwards: a module never names one above it in this table.
 //!
 //! | room | holds |
 //! |---|---|
 //! | [`geometry`] | points, boxes and similarity transforms, each tagged with its space |
 //! | [`simd`] | the vector operations that kernels are written in |
-//! | [`files`] | files that are whole or absent |
+//! | [`files`] | atomic file writes |
 //! | [`named`] | enums whose variants have names |
 //! | [`foreign`] | errors of other crates |
 //! | [`landmarks`] | the landmark schemes |
-//! | [`image`] | frames and the one crop |
+//! | [`image`] | frames and the crop |
 //! | [`heatmap`] | landmarks from heatmaps |
 //! | [`model`] | the network as data, and the model file |
 //! | [`engine`] | the compiled network |

@@ -1,7 +1,7 @@
-//! One face: its landmarks on a head in three dimensions, and the painting over them.
+//! One face: its landmarks on a head in three dimensions, and how it is painted.
 //!
-//! In the head's own space x runs to the right, y down and z towards the viewer; the unit is half the width of the face
-//! at the ears, and the origin lies between the eyes and the nose.
+//! In head space x runs to the right, y down and z towards the viewer; the unit is half the width of the face at the
+//! ears, and the origin lies between the eyes and the nose.
 
 use super::paint::{Fill, Painter, Rgb, shaded};
 use crate::runtime::geometry::{FrameSpace, Point};
@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 type Solid = [f32; 3];
 
-/// What makes a person.
+/// The features of a person.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
     skin: Rgb,
@@ -19,7 +19,7 @@ pub(super) struct Identity {
     iris: Rgb,
     lips: Rgb,
     shirt: Rgb,
-    /// Height of the lower face, breadth of the jaw, of the nose, of the mouth: about 1.
+    /// Relative height of the lower face and widths of the jaw, the nose and the mouth: about 1.
     chin: f32,
     jaw: f32,
     nose: f32,
@@ -47,39 +47,39 @@ impl Identity {
     }
 }
 
-/// Where the head is and where it looks.
+/// The pose of the head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
     /// Pixels.
     pub center: (f32, f32),
-    /// Pixels of half the face's width.
+    /// Half the width of the face, in pixels.
     pub scale: f32,
-    /// To the viewer's right.
+    /// Yaw, positive to the viewer's right.
     pub yaw_rad: f32,
-    /// Down.
+    /// Pitch, positive downwards.
     pub pitch_rad: f32,
-    /// Clockwise.
+    /// Roll, positive clockwise.
     pub roll_rad: f32,
 }
 
-/// What the face does.
+/// The facial expression.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expression {
     /// 0 closed, 1 open.
     eyes: f32,
     /// 0 closed, 1 wide open.
     mouth: f32,
-    /// 0 still, 1 broad.
+    /// 0 neutral, 1 a broad smile.
     smile: f32,
-    /// Brows up.
+    /// How far the brows are raised.
     brows: f32,
-    /// Where the eyes look, -1..=1 across.
+    /// Horizontal direction of the gaze, -1..=1.
     gaze: f32,
 }
 
 impl Expression {
     pub fn at(t: f32) -> Self {
-        // A blink of a fifth of a second every three and a half.
+        // A blink of 0.2 s every 3.5 s.
         let since_blink = (t / 3.5).fract() * 3.5;
         let eyes = ((since_blink - 0.1).abs() / 0.1).min(1.0);
         let talking = (0.5 + 0.5 * (0.4 * t).sin()).powi(2);
@@ -98,16 +98,16 @@ fn surface(x: f32, y: f32) -> f32 {
     0.75 * (1.0 - 0.75 * x * x - 0.12 * y * y)
 }
 
-/// The 98 landmarks of a head that looks straight ahead.
+/// The 98 landmarks of a head that faces straight ahead.
 fn solid(identity: &Identity, e: &Expression) -> [Solid; WFLW_POINTS] {
     let mut points = [[0.0; 3]; WFLW_POINTS];
     let mut put = |i: usize, x: f32, y: f32, lift: f32| points[i] = [x, y, surface(x, y) + lift];
-    // The outline, evenly spaced in its length.
+    // The outline, evenly spaced along its length.
     let outline: Vec<(f32, f32)> = (0..=200)
         .map(|i| {
             let angle = std::f32::consts::PI * i as f32 / 200.0;
             let (s, c) = angle.sin_cos();
-            // The sine of a rounded pi is a little under 0.
+            // The sine of pi, rounded to `f32`, is slightly below 0.
             let s = s.max(0.0);
             let drop = 1.42 * identity.chin + 0.10 * e.mouth;
             let x = -c.signum() * c.abs().powf(0.82) * (1.0 + (identity.jaw - 1.0) * s);
@@ -132,7 +132,7 @@ fn solid(identity: &Identity, e: &Expression) -> [Solid; WFLW_POINTS] {
     let lower = [(-0.20, -0.475), (-0.37, -0.525), (-0.55, -0.545), (-0.72, -0.50)];
     for (i, (x, y)) in upper.into_iter().chain(lower).enumerate() {
         put(33 + i, x, y - raise, 0.05);
-        // The right brow begins at the inner end: 42..=46 above, 47..=49 below, 50 the inner end below.
+        // The right brow starts at its inner end: 42..=46 above, 47..=49 below, 50 the inner end below.
         let j = if i < 5 {
             46 - i
         } else if i == 5 {
@@ -152,7 +152,7 @@ fn solid(identity: &Identity, e: &Expression) -> [Solid; WFLW_POINTS] {
     {
         put(55 + i, x * identity.nose, y, lift);
     }
-    // Upper lids come down, lower lids rise a little.
+    // Upper lids move down, lower lids slightly up.
     let open = e.eyes;
     let squint = 0.02 * e.smile;
     let lid =
@@ -170,7 +170,7 @@ fn solid(identity: &Identity, e: &Expression) -> [Solid; WFLW_POINTS] {
     ];
     for (i, (x, y)) in eye.into_iter().enumerate() {
         put(60 + i, x, y, 0.0);
-        // The right eye begins at its inner corner: 4, 3, 2, 1, 0, 7, 6, 5 mirrored.
+        // The right eye starts at its inner corner: 4, 3, 2, 1, 0, 7, 6, 5 mirrored.
         put(68 + (12 - i) % 8, -x, y, 0.0);
     }
     for (i, x) in [(96, -0.455), (97, 0.455)] {
@@ -212,14 +212,14 @@ fn solid(identity: &Identity, e: &Expression) -> [Solid; WFLW_POINTS] {
 }
 
 impl Head {
-    /// From the head's space to pixels.
+    /// Projects from head space to pixels.
     fn project(&self, [x, y, z]: Solid) -> (f32, f32) {
         let (sy, cy) = self.yaw_rad.sin_cos();
         let (sp, cp) = self.pitch_rad.sin_cos();
         let (sr, cr) = self.roll_rad.sin_cos();
         let (x, z) = (cy * x + sy * z, cy * z - sy * x);
         let (y, z) = (cp * y + sp * z, cp * z - sp * y);
-        // A camera at eight face-widths.
+        // A camera at eight face widths.
         const DISTANCE: f32 = 16.0;
         let near = self.scale * DISTANCE / (DISTANCE - z);
         (self.center.0 + near * (cr * x - sr * y), self.center.1 + near * (sr * x + cr * y))
@@ -241,7 +241,7 @@ pub(super) fn draw(
     let of = |indices: &[usize]| -> Vec<(f32, f32)> { indices.iter().map(|&i| points[i]).collect() };
     let range = |from: usize, to: usize| points[from..=to].to_vec();
 
-    // Shoulders and neck stay when the head turns.
+    // Shoulders and neck stay still when the head turns.
     let body = |x: f32, y: f32| (head.center.0 + unit * x, head.center.1 + unit * y);
     let shoulders = [
         body(-2.3, 4.2),
@@ -269,7 +269,7 @@ pub(super) fn draw(
     };
     painter.blob(&neck, &shadow);
 
-    // Hair behind, ears, then the skin from the jaw to the forehead.
+    // The hair behind, the ears, then the skin from the jaw to the forehead.
     let crown = head.project([0.0, -0.62, -0.25]);
     let dark = Fill::Radial {
         center: at(-0.3, -1.1, 0.0),
@@ -333,7 +333,7 @@ pub(super) fn draw(
     .collect();
     painter.blob(&fringe, &dark);
 
-    // Nose: the shadowed side, the wings, the light on the ridge and the tip.
+    // The nose: the shadowed side, the wings, the highlights on the ridge and the tip.
     let turned = if head.yaw_rad > 0.0 { -1.0 } else { 1.0 };
     let flank = [
         points[51],
@@ -406,7 +406,7 @@ pub(super) fn draw(
         painter.blob(&points[brow], &Fill::Plain(shaded(*hair, 0.9), 0.88));
     }
 
-    // Mouth: lips, the dark inside with teeth, the line between.
+    // The mouth: lips, the dark interior with teeth, the line between the lips.
     let lip = Fill::Linear {
         from: points[79],
         to: points[85],
@@ -433,17 +433,17 @@ pub(super) fn draw(
     ];
     painter.curve(&sheen, 0.035 * unit, [1.0, 0.9, 0.88], 0.22);
 
-    // Canvas coordinates put pixel centres at halves.
+    // The canvas puts pixel centres at half-integers.
     points.map(|(x, y)| Point::new(x - 0.5, y - 0.5))
 }
 
-/// The part of the eye between the lids.
+/// The region of the eye between the lids.
 struct Clip<'a> {
     lids: &'a [(f32, f32)],
 }
 
 impl Clip<'_> {
-    /// A disc, its edge drawn in to the lids where it reaches beyond them.
+    /// A disc; where it extends beyond the lids, its edge is moved onto them.
     fn disc(&self, center: (f32, f32), radius: f32) -> Vec<(f32, f32)> {
         (0..32)
             .map(|i| {

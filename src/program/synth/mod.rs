@@ -1,7 +1,7 @@
-//! Procedural faces with exact landmarks: the demo, tests and benches need no outside data.
+//! Procedural faces with exact landmarks, so that the demo, tests and benches need no outside data.
 //!
-//! A [`Scene`] draws moving, blinking, talking faces into a frame and says where their 98 landmarks are, in the frame's
-//! pixels. The same seed and time give the same picture.
+//! A [`Scene`] draws moving, blinking, talking faces into a frame and returns their 98 landmarks in pixels of the
+//! frame. The same seed and time give the same picture.
 
 mod face;
 mod paint;
@@ -23,16 +23,16 @@ pub struct Scene {
 #[derive(Clone, Debug)]
 struct Person {
     identity: Identity,
-    /// Where in the picture, 0..=1 across.
+    /// Horizontal position in the picture, 0..=1.
     place: f32,
-    /// Half the width of the face over the picture's shorter side.
+    /// Half the width of the face, relative to the picture's shorter side.
     size: f32,
-    /// So that no two move alike.
+    /// Keeps people from moving in step.
     phase: f32,
 }
 
 impl Scene {
-    /// The demo: so many people (at least one), side by side.
+    /// The demo: `faces` people (at least one) side by side.
     pub fn demo(seed: u64, faces: usize) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let count = faces.max(1);
@@ -45,7 +45,7 @@ impl Scene {
         Self { people: people.collect() }
     }
 
-    /// Draws the scene at `time_s` into the frame, whose size decides its own, and returns each face's landmarks.
+    /// Draws the scene at `time_s` to fit the frame's size, and returns the landmarks of each face.
     pub fn draw(&self, time_s: f64, frame: &mut Frame) -> Vec<[Point<FrameSpace>; WFLW_POINTS]> {
         let Some(mut painter) = Painter::new(frame.width(), frame.height()) else { return Vec::new() };
         painter.wall();
@@ -101,7 +101,7 @@ mod tests {
             let lids = landmarks[62].distance(landmarks[66]);
             if lids > 0.2 * landmarks[60].distance(landmarks[64]) {
                 open += 1;
-                // Between nose and cheek there is nothing but skin.
+                // Between nose and cheek there is only skin.
                 let cheek = landmarks[57].midpoint(landmarks[66]);
                 for pupil in [96, 97] {
                     assert!(shade(landmarks[pupil]) + 100 < shade(cheek), "at {i}");

@@ -12,7 +12,7 @@ pub(super) struct Painter {
     canvas: Pixmap,
 }
 
-/// A colour made lighter (over 1) or darker.
+/// A colour made lighter (factors above 1) or darker.
 pub(super) fn shaded(color: Rgb, factor: f32) -> Rgb {
     color.map(|v| (v * factor).min(1.0))
 }
@@ -22,17 +22,17 @@ fn rgba(color: Rgb, alpha: f32) -> Color {
     Color::from_rgba(cut(color[0]), cut(color[1]), cut(color[2]), cut(alpha)).unwrap_or(Color::BLACK)
 }
 
-/// What a shape is filled with.
+/// The fill of a shape.
 pub(super) enum Fill {
     Plain(Rgb, f32),
-    /// From the centre out to a radius: colours and opacities at both.
+    /// Radial gradient from the centre: colours and opacities at the centre and at the radius.
     Radial {
         center: (f32, f32),
         radius: f32,
         inner: (Rgb, f32),
         outer: (Rgb, f32),
     },
-    /// Between two points.
+    /// Linear gradient between two points.
     Linear {
         from: (f32, f32),
         to: (f32, f32),
@@ -102,7 +102,7 @@ impl Painter {
         }
     }
 
-    /// A closed curve that passes smoothly through the points.
+    /// A closed smooth curve through the points.
     pub fn blob(&mut self, points: &[(f32, f32)], fill: &Fill) {
         self.polygon(&smooth(points, true), fill);
     }
@@ -119,7 +119,7 @@ impl Painter {
         self.polygon(&points, fill);
     }
 
-    /// An open curve that passes smoothly through the points.
+    /// An open smooth curve through the points.
     pub fn curve(&mut self, points: &[(f32, f32)], width: f32, color: Rgb, alpha: f32) {
         let mut path = PathBuilder::new();
         for (i, (x, y)) in smooth(points, false).into_iter().enumerate() {
@@ -133,7 +133,7 @@ impl Painter {
     }
 }
 
-/// Catmull-Rom curve through the points.
+/// A Catmull-Rom curve through the points.
 fn smooth(points: &[(f32, f32)], closed: bool) -> Vec<(f32, f32)> {
     const STEPS: usize = 6;
     let n = points.len() as isize;

@@ -1,39 +1,39 @@
-//! What the detector's maps hold.
+//! The contents of the detector's maps.
 //!
-//! One cell is [`STRIDE`] input pixels. [`CENTER`]: the network's value gives the [`score`] of a face that is centred in
-//! the cell. [`SIZE`] and the next: natural logarithms of the box's width and height over [`UNIT_PIXELS`]. The last
-//! two: from the cell to the box's centre, in cells, x then y. Nothing here fails.
+//! One cell is [`STRIDE`] input pixels. [`CENTER`]: the network's value gives the [`score`] of a face centred in the
+//! cell. [`SIZE`] and the next map: natural logarithms of the box's width and height over [`UNIT_PIXELS`]. The last
+//! two: the offset from the cell to the box's centre, in cells, x then y. Nothing here fails.
 
 use crate::runtime::geometry::{CropSpace, Rect};
 
-/// Maps.
+/// Number of maps.
 pub const CHANNELS: usize = crate::runtime::model::DETECTOR_OUTPUTS;
 /// The map of centres.
 pub const CENTER: usize = 0;
 /// The first of the two size maps; the two offset maps follow.
 pub const SIZE: usize = 1;
-/// Input pixels of one cell.
+/// Input pixels per cell, in each direction.
 pub const STRIDE: usize = 4;
 /// The side whose logarithm is 0, in input pixels.
 pub const UNIT_PIXELS: f32 = 32.0;
 
-/// Logit of the score where the network says 0. An untrained network then finds nearly no face, and is not flooded by the
-/// many cells without one (the prior of RetinaNet: Lin et al., ICCV 2017, section 4.1).
+/// Logit of the score at a network value of 0. An untrained network then reports almost no faces, and training is not
+/// swamped by the many cells without one (the prior of RetinaNet: Lin et al., ICCV 2017, section 4.1).
 pub const LOGIT_AT_ZERO: f32 = -3.0;
 
-/// From the network's value in the centre map to a score in 0..=1.
+/// Converts the network's value in the centre map to a score in 0..=1.
 pub fn score(value: f32) -> f32 {
     1.0 / (1.0 + (-(value + LOGIT_AT_ZERO)).exp())
 }
 
-/// The value of the centre map at which the score is `score`.
+/// The value of the centre map for the score `score`; the inverse of [`score`].
 pub fn value_of_score(score: f32) -> f32 {
     (score / (1.0 - score)).ln() - LOGIT_AT_ZERO
 }
 
-/// The box that the maps hold at a cell, in input pixels; `values` are sizes and offsets.
+/// The box at a cell, in input pixels; `values` are the two sizes and the two offsets.
 pub fn rect_from_cell(row: usize, column: usize, values: [f32; 4]) -> Rect<CropSpace> {
-    // No face is 50 times smaller or larger than the unit; the cut keeps a wild value finite.
+    // No face is 50 times smaller or larger than the unit; clamping keeps extreme values finite.
     const LARGEST_LOG: f32 = 4.0;
     let side = |v: f32| UNIT_PIXELS * v.clamp(-LARGEST_LOG, LARGEST_LOG).exp();
     let along = |cell: f32| (cell + 0.5) * STRIDE as f32 - 0.5;

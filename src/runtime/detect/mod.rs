@@ -1,11 +1,11 @@
 //! The face detector: frame in, boxes out.
 //!
-//! In: a [`FrameView`] of any size. Out: boxes around faces, each with a score in 0..=1, the surest first. A box is tight
-//! around where the 98 landmarks would be: from the brows to the chin, from ear to ear.
+//! In: a [`FrameView`] of any size. Out: boxes around faces, each with a score in 0..=1, in descending order of score.
+//! A box fits tightly around where the 98 landmarks would be: from the brows to the chin, from ear to ear.
 //!
-//! The detector is an hourglass of the same family as the landmark network, on the frame scaled so that its longer side
-//! is the model's input size. Its five maps, at a quarter of that: the centres of faces; logarithms of width and height;
-//! the offset of the exact centre from the cell's, in x and y (see [`maps`]).
+//! The detector is an hourglass of the same family as the landmark network. It runs on the frame, scaled so that its
+//! longer side is the model's input size. Its five maps, at a quarter of that resolution: the centres of faces;
+//! logarithms of width and height; the offset of the exact centre from that of the cell, in x and y (see [`maps`]).
 
 pub mod maps;
 mod scale;
@@ -25,17 +25,17 @@ pub struct Detection {
     pub score: f32,
 }
 
-/// Lowest peak that is reported. Trackers that want to be surer compare [`Detection::score`] themselves.
+/// The lowest peak that is reported. A tracker can require more of [`Detection::score`].
 const LOWEST_SCORE: f32 = 0.25;
-/// Boxes that overlap a surer one by more than this (intersection over union) are the same face.
+/// A box that overlaps a surer one by more than this (intersection over union) is the same face.
 const SAME_FACE_OVERLAP: f32 = 0.3;
-/// Faces reported at most, the surest first.
+/// Maximum number of faces reported, those with the highest scores.
 const MOST_FACES: usize = 64;
 
 /// A detector model ready to run on frames of any size.
 pub struct Detector {
     model: Model,
-    /// For frames of the size that came last.
+    /// Compiled for the size of the last frame.
     compiled: Option<Compiled>,
     detections: Vec<Detection>,
 }
@@ -46,7 +46,7 @@ struct Compiled {
 }
 
 impl Detector {
-    /// Makes a detector model ready.
+    /// Prepares a detector model for use.
     ///
     /// # Errors
     /// [`EngineError::Kind`] if it is a landmark model.
@@ -57,11 +57,11 @@ impl Detector {
         Ok(Self { model: model.clone(), compiled: None, detections: Vec::new() })
     }
 
-    /// Finds the faces of a frame. The first call, and the first after the frame's shape has changed, takes longer: the
-    /// network is compiled for the shape.
+    /// Finds the faces in a frame. The first call, and the first after the frame's size has changed, takes longer: the
+    /// network is compiled for each shape.
     ///
     /// # Errors
-    /// As [`Engine::compile`]. A frame without pixels has no faces.
+    /// As [`Engine::compile`]. An empty frame has no faces; it is not an error.
     pub fn detect<'f>(&mut self, frame: impl Into<FrameView<'f>>) -> Result<&[Detection], EngineError> {
         let frame = frame.into();
         self.detections.clear();
@@ -75,7 +75,6 @@ impl Detector {
             let scaler = scale::Scaler::new(frame.width(), frame.height(), config.input_size, multiple);
             let (height, width) = scaler.canvas();
             match &mut self.compiled {
-                // Of the same shape.
                 Some(compiled) if compiled.scaler.canvas() == (height, width) => compiled.scaler = scaler,
                 _ => {
                     let engine = Engine::compile(&self.model, &EngineOptions::new(height, width))?;
@@ -91,7 +90,7 @@ impl Detector {
     }
 }
 
-/// Reads boxes off the maps; `scale` is input pixels for one frame pixel.
+/// Decodes boxes from the maps; `scale` is input pixels per frame pixel.
 pub(crate) fn decode(view: &HeatmapView<'_>, scale: f32, out: &mut Vec<Detection>) {
     let at =
         |row: usize, column: usize, channel: usize| view.values[(row * view.width + column) * view.channels + channel];
@@ -105,7 +104,7 @@ pub(crate) fn decode(view: &HeatmapView<'_>, scale: f32, out: &mut Vec<Detection
             let rows = row.saturating_sub(1)..(row + 2).min(view.height);
             let higher = |r: usize, c: usize| {
                 let other = at(r, c, maps::CENTER);
-                // Of equal neighbours the first counts.
+                // Of equal neighbours, only the first is a peak.
                 other > peak || (other == peak && (r, c) < (row, column))
             };
             if rows.clone().any(|r| {
@@ -116,7 +115,7 @@ pub(crate) fn decode(view: &HeatmapView<'_>, scale: f32, out: &mut Vec<Detection
             }
             let values = std::array::from_fn(|i| at(row, column, maps::SIZE + i));
             let rect = maps::rect_from_cell(row, column, values);
-            // Pixel areas match: input + 0.5 = (frame + 0.5) * scale.
+            // Pixel areas correspond: input + 0.5 = (frame + 0.5) * scale.
             let rect = Rect::new(
                 (rect.x + 0.5) / scale - 0.5,
                 (rect.y + 0.5) / scale - 0.5,

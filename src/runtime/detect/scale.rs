@@ -1,6 +1,6 @@
-//! The frame made small: the area average of the pixels under each input pixel, black beyond the frame.
+//! The frame scaled down: each input pixel is the area average of the frame pixels under it, black beyond the frame.
 //!
-//! Products and sums are rounded each by itself, so every instruction set gives the same picture to the last bit.
+//! Products and sums are rounded separately, so every instruction set gives the same picture to the last bit.
 
 use crate::runtime::image::FrameView;
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
@@ -12,18 +12,18 @@ pub(super) struct Scaler {
     scale: f32,
     columns: Vec<Span>,
     rows: Vec<Span>,
-    /// The sums of an input row over the frame's rows, and room for a vector.
+    /// Sums over the frame's rows under one input row, with padding for a vector.
     line: Vec<f32>,
-    /// An input row, and room for a vector.
+    /// One input row, with padding for a vector.
     scaled: Vec<f32>,
-    /// A row of the frame, where that is not in RGB.
+    /// A row of the frame as RGB, if the frame has another format.
     row: Vec<u8>,
 }
 
 /// Lanes of the widest vector.
 const MOST_LANES: usize = 16;
 
-/// The frame pixels under one input pixel, and the share of the first and the last of them.
+/// The frame pixels under one input pixel, and the weights of the first and the last of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Span {
     first: usize,
@@ -35,8 +35,8 @@ struct Span {
 }
 
 impl Scaler {
-    /// For frames of `width` x `height` pixels: the longer side becomes `longer_side` input pixels, both sides of the
-    /// canvas are rounded up to a multiple of `multiple`.
+    /// A scaler for frames of `width` x `height` pixels: the longer side becomes `longer_side` input pixels, and both
+    /// sides of the canvas are rounded up to a multiple of `multiple`.
     pub fn new(width: usize, height: usize, longer_side: usize, multiple: usize) -> Self {
         let scale = longer_side as f32 / width.max(height) as f32;
         let scaled = |n: usize| ((n as f32 * scale).round() as usize).max(1);
@@ -63,7 +63,7 @@ impl Scaler {
         self.canvas
     }
 
-    /// Input pixels for one frame pixel.
+    /// Input pixels per frame pixel.
     pub fn scale_factor(&self) -> f32 {
         self.scale
     }
@@ -71,7 +71,7 @@ impl Scaler {
     /// Writes the input: RGB in 0..=1, row by row.
     ///
     /// # Panics
-    /// If the frame has another size, or `out` is no canvas.
+    /// If the frame has another size, or `out` does not have the size of the canvas.
     pub fn scale(&mut self, frame: &FrameView<'_>, out: &mut [f32]) {
         self.scale_with(Isa::active(), frame, out);
     }
@@ -108,8 +108,8 @@ impl Kernel for Scaling<'_> {
                 }
             }
             for (column, pixels) in columns.iter().enumerate() {
-                // SAFETY: a span's pixels lie in the line, which has room for a vector behind the last of them, as
-                // `scaled` has behind its last pixel. What is written beyond a pixel is overwritten by the next.
+                // SAFETY: a span's pixels lie in the line, which is padded by a vector, as is `scaled`. What is written
+                // beyond a pixel is overwritten by the next one.
                 unsafe {
                     let pixel = |i: usize| s.load(line.as_ptr().add(i * 3));
                     let mut sum = s.mul(s.splat(pixels.first_weight), pixel(pixels.first));
@@ -140,8 +140,8 @@ impl Span {
     }
 }
 
-/// What lies under each of `count` input pixels, of `length` frame pixels. Where the frame is smaller than the input,
-/// input pixels share frame pixels.
+/// The spans of `count` input pixels over `length` frame pixels. If the frame is smaller than the input, input pixels
+/// share frame pixels.
 fn spans(count: usize, length: usize, scale: f32) -> Vec<Span> {
     (0..count)
         .map(|i| {

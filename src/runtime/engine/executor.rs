@@ -1,4 +1,4 @@
-//! What can carry out a network: the compiled [`Engine`] here, others above the runtime (candle on a GPU).
+//! Interfaces of what executes a network: the compiled [`Engine`] here, others in the layers above (candle on a GPU).
 
 use super::{Engine, EngineError};
 use crate::runtime::heatmap::HeatmapView;
@@ -6,29 +6,30 @@ use crate::runtime::model::Model;
 
 /// A network that is ready for pictures of one size.
 pub trait Executor: Send {
-    /// Where the caller writes the picture: `height * width * 3` values in 0..=1, RGB interleaved, rows from the top.
+    /// The buffer into which the caller writes the picture: `height * width * 3` values in 0..=1, RGB interleaved, rows
+    /// from the top.
     fn input_mut(&mut self) -> &mut [f32];
 
-    /// Runs the network on what [`Self::input_mut`] holds.
+    /// Runs the network on the contents of [`Self::input_mut`].
     ///
     /// # Errors
-    /// [`EngineError::Executor`] with what the device reports. The compiled engine never fails.
+    /// [`EngineError::Executor`] with the device's error. The compiled engine never fails.
     fn run(&mut self) -> Result<(), EngineError>;
 
-    /// The maps of the last stack of the last run, the landmarks' first.
+    /// The maps of the last stack from the last run, those of the landmarks first.
     fn output(&self) -> HeatmapView<'_>;
 
-    /// As [`Self::output`], with the maps that decoding does not read (the boundary map last); `None` if they are not
-    /// computed.
+    /// Like [`Self::output`], with the maps that decoding does not need (the boundary map, last); `None` if they are
+    /// not computed.
     fn all_maps(&self) -> Option<HeatmapView<'_>>;
 }
 
-/// Where landmark networks run instead of the CPU's compiled engine.
+/// Runs landmark networks in place of the compiled engine on the CPU.
 pub trait Backend {
-    /// Makes `model` ready for square pictures of its input size.
+    /// Prepares `model` for square pictures of its input size.
     ///
     /// # Errors
-    /// [`EngineError::Executor`] with what the device reports.
+    /// [`EngineError::Executor`] with the device's error.
     fn executor(&self, model: &Model) -> Result<Box<dyn Executor>, EngineError>;
 }
 

@@ -1,4 +1,4 @@
-//! One face: a picture and where its face is in, landmarks out. Evaluation and tracking share it.
+//! Landmarks of one face: a picture and the face's crop in, landmarks out. Shared by evaluation and tracking.
 
 use super::{Backend, Engine, EngineError, EngineOptions, Executor, Outputs, Precision};
 use crate::runtime::geometry::{
@@ -10,7 +10,7 @@ use crate::runtime::landmarks::{IbugFit, Landmark, Scheme, Style};
 use crate::runtime::model::{BoxSide, CropConvention, Model};
 use std::time::Instant;
 
-/// What a prediction did with its time, in milliseconds.
+/// How long the stages of a prediction took, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LandmarkTimes {
     pub crop_ms: f32,
@@ -18,7 +18,7 @@ pub struct LandmarkTimes {
     pub decode_ms: f32,
 }
 
-/// A landmark model ready to run.
+/// A landmark model that is ready to run.
 pub struct Landmarker {
     executor: Box<dyn Executor>,
     cropper: Cropper,
@@ -35,7 +35,7 @@ pub struct Landmarker {
 }
 
 impl Landmarker {
-    /// Compiles a landmark model. With [`Outputs::All`], [`Self::all_maps`] has them after a prediction.
+    /// Compiles a landmark model. With [`Outputs::All`], [`Self::all_maps`] is available after a prediction.
     ///
     /// # Errors
     /// As [`Engine::compile`]; [`EngineError::Kind`] for a detector.
@@ -43,7 +43,7 @@ impl Landmarker {
         Self::with_threads(model, outputs, precision, 1)
     }
 
-    /// As [`Self::new`], with steps that are long enough shared by so many threads.
+    /// Like [`Self::new`], with long steps split among `threads` threads.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -90,12 +90,13 @@ impl Landmarker {
         })
     }
 
-    /// The crop about a box around the landmarks: the model's own margin, turned by `angle_rad`, the roll of the head.
+    /// The crop around a box around the landmarks: it has the model's own margin and is rotated by `angle_rad`, the
+    /// roll of the head.
     pub fn crop_about(&self, landmark_box: &Rect<FrameSpace>, angle_rad: f32) -> Similarity<CropSpace, FrameSpace> {
         crop_from_frame(landmark_box.center(), self.crop.side(landmark_box), angle_rad, self.input_size)
     }
 
-    /// Which points it finds, if that is a known scheme.
+    /// The scheme of its landmarks, if it is a known one.
     pub fn scheme(&self) -> Option<Scheme> {
         Scheme::of_points(self.points)
     }
@@ -105,38 +106,38 @@ impl Landmarker {
         style.expressed(self.style, self.ibug_fit.as_ref(), points)
     }
 
-    /// How many landmarks it finds.
+    /// Number of landmarks.
     pub fn points(&self) -> usize {
         self.points
     }
 
-    /// Side of the crop over that of the box around the landmarks.
+    /// Side of the crop relative to that of the box around the landmarks.
     pub fn crop_scale(&self) -> f32 {
         self.crop.scale
     }
 
-    /// What the side of the box around the landmarks is.
+    /// How the side of a box that is not square is measured.
     pub fn box_side(&self) -> BoxSide {
         self.crop.box_side
     }
 
-    /// Pixels a side of the crop.
+    /// Side of the crop in pixels.
     pub fn input_size(&self) -> usize {
         self.input_size
     }
 
-    /// All maps of the last stack in the last [`Self::predict`], the boundary map last where there is one; `None` if the
-    /// model was not compiled with [`Outputs::All`].
+    /// All maps that the last stack gave in the last [`Self::predict`], the boundary map last if there is one; `None`
+    /// if the model was not compiled with [`Outputs::All`].
     pub fn all_maps(&self) -> Option<HeatmapView<'_>> {
         self.executor.all_maps()
     }
 
-    /// Of the last [`Self::predict`].
+    /// The times of the last [`Self::predict`].
     pub fn times(&self) -> LandmarkTimes {
         self.times
     }
 
-    /// Takes the memory that crops of such a frame need, which [`Self::predict`] takes otherwise.
+    /// Allocates what crops of such a frame need, so that [`Self::predict`] does not have to.
     pub fn reserve(&mut self, frame: &FrameView<'_>) {
         self.cropper.reserve(frame);
     }

@@ -1,4 +1,4 @@
-//! The threads of an engine: they sleep until a step is worth sharing, and again when it is done.
+//! The threads of an engine. They sleep until there is a step worth sharing, and again when it is done.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -7,18 +7,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 thread_local! {
-    /// Whether this thread is at a part of a job.
+    /// Whether this thread is working on a part of a job.
     static AT_WORK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What all threads work at: parts are handed out by number.
+/// The job of all threads, called with a thread's number and a range of items.
 type Job = *const (dyn Fn(usize, Range<usize>) + Sync);
 
 struct State {
-    /// Counts the jobs, so that a thread takes part in each once.
+    /// Number of the current job, so that each thread joins it once.
     number: u64,
     job: Option<SendJob>,
-    /// Threads that take part in the job, but for the caller.
+    /// Threads working on the job, not counting the caller.
     busy: usize,
     has_panicked: bool,
     stop: bool,
@@ -38,18 +38,18 @@ struct Shared {
     state: Mutex<State>,
     begin: Condvar,
     end: Condvar,
-    /// The first item that nobody has taken.
+    /// The first item not yet taken.
     next: AtomicUsize,
 }
 
-/// The calling thread and some more.
+/// The calling thread and its helper threads.
 pub(crate) struct Workers {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Workers {
-    /// `threads` in all, at least one: the caller's own.
+    /// `threads` in all, including the caller's own; at least one.
     pub fn new(threads: usize) -> Self {
         let state = State { number: 0, job: None, busy: 0, has_panicked: false, stop: false };
         let shared = Arc::new(Shared {
@@ -62,22 +62,22 @@ impl Workers {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new().name(format!("engine {worker}")).spawn(move || work(&shared, worker)).ok()
         };
-        // A thread that the system does not give is done without.
+        // If the system refuses a thread, the engine works with fewer.
         let threads = (1..threads.max(1)).map_while(spawn).collect();
         Self { shared, threads }
     }
 
-    /// Threads that work, with the caller's own.
+    /// Number of threads, including the caller's own.
     pub fn count(&self) -> usize {
         self.threads.len() + 1
     }
 
-    /// Calls `job` with the number of a thread, under [`Self::count`], and a range of `0..count`, until all is done; ranges
-    /// are multiples of `grain` long but for the last. Within a part of another job, and where there is but one part, the
-    /// caller does it all: jobs in jobs never keep more threads busy than the outer one has.
+    /// Calls `job` with the number of a thread, below [`Self::count`], and a range of `0..count`, until all items are
+    /// done; the length of a range is a multiple of `grain`, except for the last. Within a part of another job, or if
+    /// there is only one part, the caller does all of it: nested jobs never use more threads than the outer one.
     ///
     /// # Panics
-    /// If a part does.
+    /// If a part panics.
     pub fn split(&mut self, count: usize, grain: usize, job: &(dyn Fn(usize, Range<usize>) + Sync)) {
         if self.threads.is_empty() || count <= grain || AT_WORK.get() {
             job(0, 0..count);
@@ -94,7 +94,7 @@ impl Workers {
             state.job = Some(job);
         }
         self.shared.begin.notify_all();
-        // Waits for the others also when a part panics.
+        // Waits for the other threads, even if a part panics.
         let end = End(&self.shared);
         take_part(&self.shared, job, 0);
         drop(end);
@@ -102,7 +102,8 @@ impl Workers {
     }
 }
 
-/// Ends a job when it is dropped. A thread that has not begun by then need not: nobody waits for the system to wake it.
+/// Ends a job when dropped. A thread that has not started by then does not join in: the caller never waits for the
+/// system to wake it.
 struct End<'a>(&'a Shared);
 
 impl Drop for End<'_> {
@@ -120,14 +121,14 @@ impl Drop for Workers {
         lock(&self.shared.state).stop = true;
         self.shared.begin.notify_all();
         for thread in self.threads.drain(..) {
-            // A thread that has panicked has said so already.
+            // A thread that panicked has already reported it.
             let _ = thread.join();
         }
     }
 }
 
 fn take_part(shared: &Shared, SendJob { job, count, grain }: SendJob, worker: usize) {
-    /// Also when a part panics.
+    /// Resets the flag, even if a part panics.
     struct Rest;
     impl Drop for Rest {
         fn drop(&mut self) {
@@ -164,7 +165,7 @@ fn work(shared: &Shared, worker: usize) {
     }
 }
 
-/// Says that a thread has done with the job, also when a part has panicked.
+/// Marks that a thread is done with the job, even if a part panicked.
 struct Leave<'a>(&'a Shared);
 
 impl Drop for Leave<'_> {
@@ -178,7 +179,7 @@ impl Drop for Leave<'_> {
     }
 }
 
-/// Nothing under the locks can panic half-way.
+/// Ignores poisoning: nothing that runs under the locks can panic half-way.
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

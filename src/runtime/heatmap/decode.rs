@@ -1,10 +1,10 @@
-//! Positions read off heatmaps.
+//! Decoding of positions from heatmaps.
 
 use crate::runtime::geometry::{HeatmapSpace, Point};
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
 use serde::{Deserialize, Serialize};
 
-/// The maps of one picture, (row, column, map).
+/// The maps of one picture, in the order (row, column, map).
 #[derive(Clone, Copy, Debug)]
 pub struct HeatmapView<'a> {
     /// `height * width * channels` values.
@@ -14,20 +14,20 @@ pub struct HeatmapView<'a> {
     pub channels: usize,
 }
 
-/// How a position is read off a heatmap.
+/// How a position is decoded from a heatmap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decoding {
-    /// Centroid of the cubed map in the 7x7 cells about its maximum. Cubing keeps the flat surroundings from drawing the
+    /// Centroid of the cubed map in the 7x7 cells around its maximum. Cubing keeps the flat background from pulling the
     /// centroid to the middle of the window, and needs neither a logarithm nor a fallback.
     Centroid,
-    /// The maximum, a quarter of a cell towards the larger neighbour in each direction where it is not at the border,
-    /// and half a cell further: the official code's `(index + 0.5 +- 0.25) * 4` in crop pixels, in the convention of
-    /// this project, where the centre of cell 0 lies at pixel 1.5.
+    /// The position of the maximum, moved in each direction by a quarter of a cell towards the larger neighbour (not at
+    /// the border), then by half a cell: the official code's `(index + 0.5 +- 0.25) * 4` in crop pixels, in the
+    /// convention of this project, where the centre of cell 0 lies at pixel 1.5.
     Quarter,
 }
 
-/// A landmark on its heatmap.
+/// A landmark in heatmap space.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Peak {
     pub cell: Point<HeatmapSpace>,
@@ -37,14 +37,15 @@ pub struct Peak {
     pub confidence: f32,
 }
 
-/// From a map's maximum to the share of points that lie within a tenth of the eye distance of the truth, as
-/// `awing eval --calibrate` measures it: straight lines between `(maximum, share)` pairs with rising maxima. Without pairs the maximum itself, cut to 0..=1.
+/// The calibration from a map's maximum to the share of points that lie within a tenth of the eye distance of the
+/// truth, as measured by `awing eval --calibrate`: linear interpolation between `(maximum, share)` pairs with
+/// increasing maxima. Without pairs, the maximum itself, clamped to 0..=1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Calibration(pub Vec<(f32, f32)>);
 
 impl Calibration {
-    /// The confidence of a maximum.
+    /// The confidence for a maximum.
     pub fn confidence(&self, value: f32) -> f32 {
         let pairs = &self.0;
         let next = pairs.partition_point(|(v, _)| *v <= value);
@@ -57,13 +58,13 @@ impl Calibration {
     }
 }
 
-/// Cells to either side of the maximum that the centroid sees.
+/// Cells on each side of the maximum that the centroid covers.
 const RADIUS: usize = 3;
 
-/// Reads the first `points` maps into `out`, whose old contents go.
+/// Decodes the first `points` maps into `out`, replacing its contents.
 ///
 /// # Panics
-/// If the view has fewer maps or its length is wrong.
+/// If the view has fewer maps or the wrong length.
 pub fn decode(
     view: &HeatmapView<'_>,
     points: usize,
@@ -86,14 +87,14 @@ pub fn decode(
     }
 }
 
-/// Puts the maximum of each map and its cell (the first, of equal ones) into `out`.
+/// Finds the maximum of each map and its cell (the first of equal ones), and puts them into `out`.
 struct Maxima<'a> {
     view: &'a HeatmapView<'a>,
     out: &'a mut [Peak],
 }
 
-/// Vectors of maps that are searched together: enough for the core to be busy while each waits for its last comparison,
-/// few enough for the registers.
+/// Vectors of maps that are searched together: enough to hide the latency of the comparisons, few enough to stay in
+/// registers.
 const TOGETHER: usize = 4;
 /// Lanes of the widest vector.
 const MOST_LANES: usize = 16;
@@ -106,7 +107,7 @@ impl Kernel for Maxima<'_> {
         let Self { view, out } = self;
         let points = out.len();
         let lanes = TOGETHER * S::LANES;
-        // SAFETY (all): the maps that are searched are among the `points <= channels` ones of each cell.
+        // SAFETY (all): the maps searched are among the `points <= channels` maps of each cell.
         unsafe {
             if points < lanes {
                 for first in (0..points).step_by(S::LANES) {
@@ -115,7 +116,7 @@ impl Kernel for Maxima<'_> {
                 }
             } else {
                 for first in (0..points).step_by(lanes) {
-                    // The last ones are searched together with some that were searched before.
+                    // The last vectors overlap maps that have been searched before.
                     let first = first.min(points - lanes);
                     search::<S, TOGETHER>(s, view, first, &mut out[first..first + lanes], |from| s.load(from));
                 }
@@ -124,7 +125,7 @@ impl Kernel for Maxima<'_> {
     }
 }
 
-/// Searches the maps from `first` on, one for each place in `out`, `N` vectors at a time.
+/// Searches the maps from `first` on, one for each entry of `out`, `N` vectors at a time.
 ///
 /// # Safety
 /// The core must have the instruction set of `S`, and `load` must be able to read the maps of every cell.
@@ -179,7 +180,7 @@ fn centroid(view: &HeatmapView<'_>, channel: usize, row: usize, column: usize) -
         x += row_x;
         y += row_sum * r as f32;
     }
-    // Cubes of very small values vanish in f32: then the maximum is all there is to know.
+    // Cubes of very small values underflow in f32: then only the maximum is known.
     if sum > f32::MIN_POSITIVE { Point::new(x / sum, y / sum) } else { Point::new(column as f32, row as f32) }
 }
 
@@ -200,7 +201,7 @@ fn quarter(view: &HeatmapView<'_>, channel: usize, row: usize, column: usize) ->
     } else {
         (0.0, 0.0)
     };
-    // (index + 0.5 + d) * 4 pixels is cell ((that + 0.5) / 4 - 0.5).
+    // (index + 0.5 + d) * 4 pixels is cell ((index + 0.5 + d) * 4 + 0.5) / 4 - 0.5.
     const SHIFT: f32 = 0.125;
     Point::new(column as f32 + dx + SHIFT, row as f32 + dy + SHIFT)
 }

@@ -1,7 +1,7 @@
-//! Sub-pixel positions, each with a confidence, read off heatmaps.
+//! Landmarks with sub-pixel positions and confidences, decoded from heatmaps.
 //!
-//! Maps of one picture lie side by side, (row, column, map). Positions are in [`HeatmapSpace`]: an integer is the centre
-//! of a cell. Nothing here fails; buffers of the wrong length are a defect of the caller and panic.
+//! The maps of one picture are interleaved, (row, column, map). Positions are in [`HeatmapSpace`]: an integer is the
+//! centre of a cell. Nothing here fails; a buffer of the wrong length is a bug in the caller and panics.
 //!
 //! [`HeatmapSpace`]: crate::runtime::geometry::HeatmapSpace
 

@@ -1,19 +1,19 @@
-//! The models inside the program, checked when it was built.
+//! The bundled models; their checksums are verified at build time.
 
 use super::{Model, ModelError};
 
-/// The landmark model that awing ships.
+/// The bundled landmark model.
 ///
 /// # Errors
-/// None that a build whose tests pass can have.
+/// None in a build that passes its tests.
 pub fn default_landmarks() -> Result<Model, ModelError> {
     Model::from_bytes(include_bytes!(env!("AWING_LANDMARK_MODEL")))
 }
 
-/// The detector that awing ships.
+/// The bundled detector.
 ///
 /// # Errors
-/// None that a build whose tests pass can have.
+/// None in a build that passes its tests.
 pub fn default_detector() -> Result<Model, ModelError> {
     Model::from_bytes(include_bytes!(env!("AWING_DETECTOR_MODEL")))
 }

@@ -1,4 +1,4 @@
-//! What a model file says about itself.
+//! The description of a model in its file.
 
 use super::config_error::{ConfigError, MOST_CHANNELS, MOST_PIXELS, at_most};
 use super::graph::Graph;
@@ -8,17 +8,17 @@ use crate::runtime::heatmap::{Calibration, Decoding};
 use crate::runtime::landmarks::{IbugFit, Style, WFLW_POINTS};
 use serde::{Deserialize, Serialize};
 
-/// What the heatmaps mean.
+/// What the heatmaps represent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// One map a landmark of the face in the crop, then the boundary map.
+    /// One map per landmark of the face in the crop, then the boundary map.
     Landmarks,
-    /// Face centres, sizes and offsets in the whole picture.
+    /// Centres, sizes and offsets of faces in the whole picture.
     Detector,
 }
 
-/// Which network.
+/// The network family, with its sizes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
@@ -26,18 +26,18 @@ pub enum Architecture {
     Paper(PaperConfig),
 }
 
-/// Which part of the picture the network sees: a square about the centre of the box around the landmarks.
+/// The part of the picture that the network sees: a square around the centre of the box around the landmarks.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CropConvention {
-    /// Side of the crop over that of the box.
+    /// Side of the crop relative to that of the box.
     pub scale: f32,
-    /// What the side of a box is that is not square.
+    /// How the side of a box that is not square is measured.
     #[serde(default, skip_serializing_if = "BoxSide::is_longer")]
     pub box_side: BoxSide,
 }
 
-/// One length for a box.
+/// How the side of a box is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BoxSide {
@@ -62,7 +62,7 @@ impl BoxSide {
 }
 
 impl CropConvention {
-    /// Side of the crop about a box around landmarks, in the box's pixels.
+    /// Side of the crop around a box around landmarks, in the box's pixels.
     pub fn side<S: Space>(&self, landmark_box: &Rect<S>) -> f32 {
         self.scale * self.box_side.of(landmark_box)
     }
@@ -72,17 +72,17 @@ fn is_default(calibration: &Calibration) -> bool {
     *calibration == Calibration::default()
 }
 
-/// A model's description; it travels in the file's metadata.
+/// A model's description, stored in the metadata of its file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
     pub kind: Kind,
     pub architecture: Architecture,
-    /// Pixels a side of the input (of the longer side, for a detector).
+    /// Side of the input in pixels (for a detector, the longer side).
     pub input_size: usize,
-    /// Landmarks; 0 for a detector.
+    /// Number of landmarks; 0 for a detector.
     pub points: usize,
-    /// Maps a stack: the landmarks and the boundary map, or the detector's channels.
+    /// Maps per stack: the landmarks and the boundary map, or the detector's channels.
     pub outputs: usize,
     pub crop: CropConvention,
     pub decoding: Decoding,
@@ -92,25 +92,25 @@ pub struct ModelConfig {
     /// From its points to those that 300-W would place, as measured on faces of 300-W.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ibug_fit: Option<IbugFit>,
-    /// From a heatmap's maximum to a confidence.
+    /// The calibration from a heatmap's maximum to a confidence.
     #[serde(default, skip_serializing_if = "is_default")]
     pub calibration: Calibration,
-    /// Which weights are bytes, if any, and what they are multiplied with.
+    /// Which weights are int8, if any, and their scales.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantization: Option<Quantization>,
-    /// Training data, steps and figures, as the trainer wrote them down.
+    /// Training data, steps and results, as recorded by the trainer.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub training: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Maps of a detector: the centre, and offset and size of the face there, two each.
+/// Number of a detector's maps: the centre, then size and offset, two each.
 pub const DETECTOR_OUTPUTS: usize = 5;
 
 impl ModelConfig {
     /// Checks the whole description.
     ///
     /// # Errors
-    /// [`ConfigError`] naming the first thing that can't be.
+    /// [`ConfigError`] naming the first thing that is not allowed.
     pub fn check(&self) -> Result<(), ConfigError> {
         let Self { outputs, points, input_size, .. } = *self;
         at_most("outputs", outputs, MOST_CHANNELS)?;
@@ -154,7 +154,7 @@ impl ModelConfig {
         }
     }
 
-    /// Cells a side of the heatmaps of a square input.
+    /// Side of the heatmaps of a square input, in cells.
     pub fn heatmap_size(&self) -> usize {
         self.input_size / self.graph().output_stride()
     }

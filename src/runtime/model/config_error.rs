@@ -1,14 +1,14 @@
-//! What a model's description must not say, and the bounds of what it may.
+//! What can be wrong with a model's description, and the limits on its sizes.
 //!
-//! The bounds are far beyond anything that is of use: a file of a few bytes must not be able to take all memory.
+//! The limits are far above anything useful: they keep a file of a few bytes from exhausting memory.
 
 use crate::runtime::landmarks::Style;
 
-/// Pixels a side of the input at most.
+/// Maximum side of the input, in pixels.
 pub(super) const MOST_PIXELS: usize = 4096;
-/// Channels and maps at most.
+/// Maximum number of channels and of maps.
 pub(super) const MOST_CHANNELS: usize = 4096;
-/// Stacks, blocks and levels at most.
+/// Maximum number of stacks, blocks and levels.
 pub(crate) const MOST_REPEATS: usize = 64;
 
 /// What is wrong with a model's description.
@@ -23,7 +23,7 @@ pub enum ConfigError {
     NotADetector { outputs: usize, points: usize },
     #[error("{outputs} maps can't hold {points} points")]
     TooFewMaps { outputs: usize, points: usize },
-    /// The coarsest map of the network would not be whole.
+    /// The coarsest map of the network would not have a whole number of cells.
     #[error("input_size is {size}, it must be a multiple of {multiple}")]
     InputSize { size: usize, multiple: usize },
     #[error("the crop's scale is {0}, it must be a finite number above 0")]
@@ -38,17 +38,17 @@ pub enum ConfigError {
     Style { points: usize, style: Style },
     #[error("{0}")]
     IbugFit(String),
-    /// No 1x1 convolution of the network, or not the range of anything.
+    /// The layer is no 1x1 convolution of the network, or the range is not valid.
     #[error("the layer {layer} can't be quantized with the range {range}")]
     Quantization { layer: String, range: f32 },
 }
 
-/// Refuses a number outside 1 to `most`.
+/// Checks that a number is in 1..=`most`.
 pub(super) fn from_one(field: &'static str, value: usize, most: usize) -> Result<(), ConfigError> {
     if value == 0 { Err(ConfigError::Zero { field }) } else { at_most(field, value, most) }
 }
 
-/// Refuses a number above `most`.
+/// Checks that a number is at most `most`.
 pub(super) fn at_most(field: &'static str, value: usize, most: usize) -> Result<(), ConfigError> {
     if value > most { Err(ConfigError::TooLarge { field, value, most }) } else { Ok(()) }
 }

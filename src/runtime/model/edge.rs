@@ -1,8 +1,8 @@
-//! The edge hourglass: depthwise blocks on few channels, one small network for a phone's or a laptop's core.
+//! The edge hourglass: a small network of depthwise blocks with few channels, for a phone or a laptop.
 //!
-//! A block is `y = 1x1(depthwise(x))`, a batch norm after each of the two, plus `x` where the shape stays, then a ReLU.
-//! The stem brings the picture to a quarter of its size; the hourglass goes down by strided blocks and up again by
-//! nearest neighbour, adding a skip block's output on every level.
+//! A block is `y = 1x1(depthwise(x))`, with batch normalization after both convolutions, plus `x` if the shape is
+//! unchanged, then a ReLU. The stem reduces the picture to a quarter of its size. The hourglass goes down by strided
+//! blocks and up again by nearest-neighbour upsampling, adding a skip block's output on every level.
 
 use super::config_error::{ConfigError, MOST_CHANNELS, MOST_REPEATS, at_most, from_one};
 use super::graph::{Graph, NodeId};
@@ -12,21 +12,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EdgeConfig {
-    /// Channels at half the input's size.
+    /// Channels at half of the input size.
     pub stem_channels: usize,
-    /// Blocks at a quarter of the input's size, before the hourglass.
+    /// Blocks at a quarter of the input size, before the hourglass.
     pub stem_blocks: usize,
-    /// Channels at 1/4, 1/8, 1/16 ... of the input's size, one number a level.
+    /// Channels at 1/4, 1/8, 1/16 ... of the input size, one number per level.
     pub widths: Vec<usize>,
-    /// Side of the depthwise filters: 3 or 5. The coarsest level always has 3.
+    /// Side of the depthwise filters: 3 or 5. The coarsest level always uses 3.
     pub kernel: usize,
     /// Blocks at the coarsest level.
     pub middle_blocks: usize,
-    /// Blocks after each up-sampling, one number a level from the finest (as `widths` without its last).
+    /// Blocks after each upsampling, one number per level from the finest (one fewer than `widths`).
     pub up_blocks: Vec<usize>,
-    /// Hourglasses, one after the other, each with heatmaps of its own.
+    /// Number of hourglasses in sequence, each with its own heatmaps.
     pub stacks: usize,
-    /// Whether the stem sees coordinate channels beside the picture (CoordConv).
+    /// Whether the stem gets coordinate channels in addition to the picture (CoordConv).
     pub coordinates: bool,
 }
 
@@ -56,7 +56,7 @@ impl EdgeConfig {
         Ok(())
     }
 
-    /// The network with `outputs` maps a stack.
+    /// The network with `outputs` maps per stack.
     pub fn graph(&self, outputs: usize) -> Graph {
         let mut g = Graph::default();
         let mut x = g.input(3);
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_cost_is_that_of_the_study() {
-        // 38.8 million for this network in the sizing study it was chosen from.
+        // The sizing study gave 38.8 million for this network.
         let graph = small().graph(99);
         let millions = graph.multiply_adds(128, 128) as f64 / 1e6;
         assert!((millions - 38.8).abs() < 0.3, "{millions}");

@@ -1,54 +1,54 @@
-//! The network as data: a list of operations in the order in which they run.
+//! The network as data: a list of operations in execution order.
 //!
-//! A network is described once, here, and carried out by whoever reads the list: candle with gradients
-//! ([`super::Network`]), the compiled engine, the ONNX writer. Activations are (row, column, channel); a node's
-//! `stride` says how many input pixels one of its cells covers.
+//! A network is described once, here, and executed by whatever reads the list: candle with gradients, the compiled
+//! engine, the ONNX writer. Activations are (row, column, channel); a node's `stride` is the number of input pixels per
+//! cell.
 
-/// Number of a node in [`Graph::nodes`].
+/// Index of a node in [`Graph::nodes`].
 pub type NodeId = usize;
 
-/// One step of the network.
+/// An operation of the network.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
     /// The picture, RGB in 0..=1.
     Input,
-    /// `kernel` x `kernel` convolution with padding `kernel / 2`; weights `[out, in, kernel, kernel]`, or
-    /// `[out, 1, kernel, kernel]` where each channel has its own filter.
+    /// `kernel` x `kernel` convolution with padding `kernel / 2`; weights `[out, in, kernel, kernel]`, or `[out, 1,
+    /// kernel, kernel]` if each channel has its own filter.
     Convolution { name: String, kernel: usize, stride: usize, depthwise: bool, bias: bool },
     /// Batch normalization, followed by a ReLU if `relu`.
     BatchNorm { name: String, relu: bool },
     /// Sum of two nodes of the same shape, followed by a ReLU if `relu`.
     Add { relu: bool },
-    /// Every cell twice in both directions.
+    /// Nearest-neighbour upsampling by two in both directions.
     Upsample,
-    /// The mean of 2x2 cells.
+    /// Average pooling over 2x2 cells.
     AveragePool,
-    /// Channels of all inputs, one after the other.
+    /// Concatenation of the channels of all inputs.
     Concat,
     /// CoordConv (paper section 4.4; channel order of the official code): the input's channels, then the row and the
-    /// column coordinate in -1..=1 and the distance from the centre in 0..=1. With a second input, the previous
-    /// stack's heatmaps, also row and column where its last channel, the boundary map, clamped to 0..=1, is over
-    /// [`BOUNDARY_GATE`], else 0.
+    /// column coordinate in -1..=1 and the distance from the centre in 0..=1. With a second input, the previous stack's
+    /// heatmaps, two more channels follow: row and column where its last channel, the boundary map, clamped to 0..=1,
+    /// is above [`BOUNDARY_GATE`], and 0 elsewhere.
     Coordinates,
 }
 
-/// Boundary value above which the gated coordinate channels let the coordinate through (official code).
+/// Boundary value above which the gated coordinate channels pass the coordinate (official code).
 pub const BOUNDARY_GATE: f32 = 0.05;
 
-/// Added to the variance in every batch norm (PyTorch's default).
+/// Added to the variance in every batch normalization (PyTorch's default).
 pub const NORM_EPSILON: f64 = 1e-5;
 
-/// An operation, what it reads and the shape of what it writes.
+/// An operation, its inputs and the shape of its output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     pub operation: Operation,
     pub inputs: Vec<NodeId>,
     pub channels: usize,
-    /// Input pixels for one cell, in each direction.
+    /// Input pixels per cell, in each direction.
     pub stride: usize,
 }
 
-/// What a parameter is: how it starts, whether weight decay touches it, whether gradients do.
+/// The role of a parameter: it determines initialization, weight decay and whether gradients update it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     ConvolutionWeight,
@@ -60,7 +60,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether training changes it by its gradient (running statistics follow the data instead).
+    /// Whether gradient descent updates it (running statistics follow the data instead).
     pub fn is_trained(self) -> bool {
         !matches!(self, Role::RunningMean | Role::RunningVariance)
     }
@@ -74,11 +74,11 @@ pub struct Parameter {
     pub role: Role,
 }
 
-/// A network. Every node's inputs come before it.
+/// A network. The inputs of every node come before it.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Graph {
     pub nodes: Vec<Node>,
-    /// The heatmaps of every stack, the last stack last.
+    /// The heatmaps of every stack, those of the last stack last.
     pub outputs: Vec<NodeId>,
 }
 
@@ -169,7 +169,7 @@ impl Graph {
         all
     }
 
-    /// Multiplications of one picture of `height` x `width` pixels in the convolutions.
+    /// Multiply-adds of the convolutions for one picture of `height` x `width` pixels.
     pub fn multiply_adds(&self, height: usize, width: usize) -> u64 {
         let cells = |node: &Node| (height.div_ceil(node.stride) * width.div_ceil(node.stride)) as u64;
         self.nodes
@@ -184,12 +184,12 @@ impl Graph {
             .sum()
     }
 
-    /// Input pixels for one heatmap cell.
+    /// Input pixels per heatmap cell.
     pub fn output_stride(&self) -> usize {
         self.nodes[*self.outputs.last().expect("a graph has an output")].stride
     }
 
-    /// The coarsest stride: height and width of the input have to be multiples of it.
+    /// The coarsest stride: height and width of the input must be multiples of it.
     pub fn coarsest_stride(&self) -> usize {
         self.nodes.iter().map(|n| n.stride).max().unwrap_or(1)
     }

@@ -1,13 +1,14 @@
-//! The network of the paper: stacked hourglasses with CoordConv and a boundary map, tensor for tensor the official one.
+//! The paper's network: stacked hourglasses with CoordConv and a boundary map, identical to the official one in every
+//! tensor.
 //!
 //! Structure and names follow the official evaluation code (class `FAN`; paper section 4 and its supplement), so that
-//! its checkpoints load by name. All convolutions but those named with a bias have none.
+//! its checkpoints load by name. Convolutions have no bias except where the code below asks for one.
 
 use super::config_error::{ConfigError, MOST_REPEATS, from_one};
 use super::graph::{Graph, NodeId};
 use serde::{Deserialize, Serialize};
 
-/// Depth of every hourglass: 64, 32, 16, 8 and 4 cells a side.
+/// Levels of every hourglass below the first: 64, 32, 16, 8 and 4 cells a side.
 const DEPTH: usize = 4;
 /// Channels inside the hourglasses.
 const CHANNELS: usize = 256;
@@ -16,20 +17,20 @@ const CHANNELS: usize = 256;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PaperConfig {
-    /// Hourglasses, 1 to 4 in the paper.
+    /// Number of hourglasses, 1 to 4 in the paper.
     pub stacks: usize,
 }
 
 impl PaperConfig {
-    /// Checks the size.
+    /// Checks the number of stacks.
     ///
     /// # Errors
-    /// [`ConfigError`] for no stack, or for more than [`MOST_REPEATS`].
+    /// [`ConfigError`] if it is 0 or more than [`MOST_REPEATS`].
     pub fn check(&self) -> Result<(), ConfigError> {
         from_one("stacks", self.stacks, MOST_REPEATS)
     }
 
-    /// The network with `outputs` maps a stack, the last of them the boundary map.
+    /// The network with `outputs` maps per stack, of which the last is the boundary map.
     pub fn graph(&self, outputs: usize) -> Graph {
         let mut g = Graph::default();
         let mut x = g.input(3);
@@ -63,8 +64,8 @@ impl PaperConfig {
     }
 }
 
-/// Pre-activation block: three 3x3 convolutions of 1/2, 1/4 and 1/4 of the channels, each on top of the last one,
-/// concatenated and added to the input.
+/// Pre-activation block: three 3x3 convolutions with 1/2, 1/4 and 1/4 of the channels, each applied to the last one's
+/// output; their outputs are concatenated and added to the input.
 fn block(g: &mut Graph, name: &str, x: NodeId, channels: usize) -> NodeId {
     let mut parts = Vec::new();
     let mut y = x;
@@ -103,7 +104,7 @@ mod tests {
 
     #[test]
     fn cost_and_size_are_those_of_the_official_network() {
-        // Parameters in millions and multiply-adds in thousand millions of the official code with 98 points.
+        // Parameters in millions and multiply-adds in billions of the official code with 98 points.
         for (stacks, millions, cost) in [(1, 6.334, 8.73), (2, 12.273, 14.72), (3, 18.213, 20.72), (4, 24.153, 26.71)] {
             let graph = PaperConfig { stacks }.graph(99);
             let parameters: usize = graph
@@ -118,7 +119,7 @@ mod tests {
         }
     }
 
-    /// FNV-1a of `name [shape]` lines.
+    /// FNV-1a hash of `name [shape]` lines.
     fn fingerprint(lines: &[String]) -> u64 {
         let bytes = lines.iter().flat_map(|line| line.bytes().chain(std::iter::once(b'\n')));
         bytes.fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
@@ -127,7 +128,7 @@ mod tests {
     fn listing(stacks: usize, points: usize) -> Vec<String> {
         let parameters = PaperConfig { stacks }.graph(points + 1).parameters();
         let mut lines: Vec<String> = parameters.iter().map(|p| format!("{} {:?}", p.name, p.shape)).collect();
-        // The counters that batch norms keep beside their statistics.
+        // Counters that PyTorch's batch normalizations store beside their statistics.
         let norms = parameters.iter().filter_map(|p| p.name.strip_suffix("running_mean"));
         lines.extend(norms.map(|layer| format!("{layer}num_batches_tracked []")));
         lines.sort();
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn four_stacks_have_the_names_and_shapes_of_the_official_checkpoint() {
-        // The fingerprint is that of the sorted names and shapes of the official network's 1137 tensors in PyTorch.
+        // The fingerprint covers the sorted names and shapes of the official network's 1137 tensors in PyTorch.
         let lines = listing(4, 98);
         assert_eq!(lines.len(), 1137);
         assert_eq!(fingerprint(&lines), 0x5aab_ba97_a98d_d76c);
@@ -148,7 +149,7 @@ mod tests {
         for stacks in 1..=4 {
             for points in [19, 29, 68] {
                 let maps = points + 1;
-                // The last stack feeds no other: it has no `bl` and `al`.
+                // The last stack feeds no other, so it has no `bl` and `al`.
                 let belongs = |line: &&String| {
                     let layer = line.split('.').next().unwrap_or_default();
                     let stack = layer.trim_start_matches(|c: char| !c.is_ascii_digit()).parse::<usize>().unwrap_or(0);

@@ -110,7 +110,7 @@ pub(crate) trait FindLandmarks: Send {
     fn crop_scale(&self) -> f32;
     /// Side of the crop in pixels.
     fn input_size(&self) -> usize;
-    /// Allocates what a frame of this size needs in advance, on every thread that may run.
+    /// Allocates in advance what a frame of this size needs, so that no thread has to allocate later.
     fn reserve(&mut self, frame: &FrameView<'_>);
     /// The landmarks of the face that the crop shows, in pixels of the frame.
     fn find_landmarks(

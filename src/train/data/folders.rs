@@ -1,22 +1,22 @@
-//! Finding the pictures that a list names by relative paths.
+//! Finds the pictures that a list names by relative paths.
 //!
-//! In: a list's file and a relative path in it. Out: the picture's path. Nothing fails here: a picture that is nowhere is
+//! In: a list's file and a relative path in it. Out: the picture's path. Nothing fails here: a missing picture is
 //! reported when it is opened.
 
 use std::path::{Path, PathBuf};
 
-/// How many folders above the list's own a relative path may start from.
+/// How many levels above the list's folder a relative path may start.
 const FOLDERS_ABOVE: usize = 2;
 
-/// Finds pictures that are named relative to the list's folder or one above it.
+/// Finds pictures whose paths are relative to the list's folder or to one above it.
 pub(super) struct PictureFolders {
     folders: Vec<PathBuf>,
-    /// The one that held the last picture: almost always the next one's too.
+    /// The folder of the last picture, which almost always holds the next one too.
     last: usize,
 }
 
 impl PictureFolders {
-    /// For the list `file`. Each folder is tried by itself and with `inner` appended.
+    /// A finder for the list `file`; each folder is tried both on its own and with `inner` appended.
     pub(super) fn above(file: &Path, inner: Option<&str>) -> Self {
         let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let mut folders = Vec::new();
@@ -27,7 +27,7 @@ impl PictureFolders {
         Self { folders, last: 0 }
     }
 
-    /// The picture's path; one in the list's own folder if it is nowhere.
+    /// The path of the picture, or its path in the list's own folder if it is not found.
     pub(super) fn find(&mut self, image: &str) -> PathBuf {
         let order = std::iter::once(self.last).chain(0..self.folders.len());
         for i in order {

@@ -1,8 +1,8 @@
 //! Worker threads that prepare batches ahead of the trainer.
 //!
-//! In: a [`Task`], a seed and the number of the first batch. Out: batches in order. Item `i` of batch `k` is drawn from
-//! a random stream of its own, so a batch depends on the seed and `k` only: not on the number of workers, nor on where
-//! a training was interrupted. Fails with what the task reports, at the batch that it concerns.
+//! In: a [`Task`], a seed and the index of the first batch. Out: batches in order. Item `i` of batch `k` is drawn from
+//! its own random stream, so a batch depends only on the seed and `k`: neither the number of workers nor an
+//! interruption of training changes it. An error of the task is returned in place of its batch.
 
 use super::{Batch, DataError, ItemMut, Task};
 use rand::SeedableRng;
@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-/// Finished batches per worker that wait for the trainer; together with the one being prepared they hide a slow picture.
+/// Finished batches queued per worker; together with the batch in progress this hides a picture that is slow to decode.
 const BATCHES_AHEAD: usize = 2;
 
-/// Hands out batches in order; dropping it ends its threads.
+/// Delivers batches in order; dropping it stops its threads.
 pub struct Loader {
     workers: Vec<Worker>,
     next: usize,
@@ -28,11 +28,11 @@ struct Worker {
 }
 
 impl Loader {
-    /// Starts `workers` threads (at least one) that prepare the batches `first_step`, `first_step + 1`, ... of
-    /// `batch_size` items each.
+    /// Starts `workers` threads (at least one) that prepare the batches `first_step`, `first_step + 1`, ..., each of
+    /// `batch_size` items.
     ///
     /// # Errors
-    /// [`DataError::Options`] if the batch size is 0, [`DataError::Threads`] if the system gives no thread.
+    /// [`DataError::Options`] if the batch size is 0, [`DataError::Threads`] if a thread can't be started.
     pub fn new(
         task: Arc<dyn Task>,
         batch_size: usize,
@@ -59,10 +59,11 @@ impl Loader {
         Ok(loader)
     }
 
-    /// The next batch; waits for it. After an error, the next call returns the batch after it.
+    /// The next batch; blocks until it is ready. After an error, the next call continues with the batch after the
+    /// failed one.
     ///
     /// # Errors
-    /// What the task reported for an item of this batch.
+    /// The task's error for an item of this batch.
     pub fn next(&mut self) -> Result<Batch, DataError> {
         let worker = &self.workers[self.next];
         self.next = (self.next + 1) % self.workers.len();
@@ -74,7 +75,7 @@ impl Drop for Loader {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         for worker in &mut self.workers {
-            worker.batches = None; // a worker that waits to hand over a batch wakes up
+            worker.batches = None; // wakes a worker that is blocked on a full queue
         }
         for thread in self.workers.iter_mut().filter_map(|w| w.thread.take()) {
             let _ = thread.join(); // a panic has already been printed
@@ -98,7 +99,7 @@ fn work(
     }
 }
 
-/// Batch number `step`; `None` if told to stop.
+/// Prepares batch number `step`; `None` if told to stop.
 fn prepare(task: &dyn Task, len: usize, seed: u64, step: u64, stop: &AtomicBool) -> Option<Result<Batch, DataError>> {
     let shape = task.shape();
     let (input_len, target_len) = (shape.input_len(), shape.target_len());

@@ -1,4 +1,4 @@
-//! Reading of a data set in any known format.
+//! Reads a data set in any supported format.
 //!
 //! In: a file or folder. Out: its [`Sample`]s. Fails with [`DataError`], naming the file and the line.
 
@@ -7,10 +7,10 @@ use crate::runtime::named::named;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The formats that faces come in.
+/// The supported formats of annotated faces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Format {
-    /// Recognized by what the file or folder looks like.
+    /// Detected from the file or folder.
     #[default]
     Auto,
     /// A file of JSON lines ([`read_jsonl`]), or a folder with `train.jsonl` and `val.jsonl` or `test.jsonl`.
@@ -24,34 +24,34 @@ pub enum Format {
 }
 
 named!(Format {
-    Auto = "auto": "Whatever it looks like",
+    Auto = "auto": "Detected from the file or folder",
     Jsonl = "jsonl": "JSON lines",
     Wflw = "wflw": "A list of WFLW, or its folder",
     W300 = "300w": "The folder of 300-W",
     Pts = "pts": "A folder of pictures and .pts files",
 });
 
-/// Which part of a data set that has both.
+/// The part of a data set to read, if it has both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
     Train,
     Test,
 }
 
-/// Reads annotated faces in whatever format the path looks like: JSON lines, WFLW's lists, the folder of 300-W, or a folder of
-/// pictures and `.pts` files. `split` matters only where the path holds both parts.
+/// Reads annotated faces in the format detected from the path: JSON lines, WFLW's lists, the folder of 300-W, or a
+/// folder of pictures and `.pts` files. `split` matters only if the path holds both parts.
 ///
 /// # Errors
-/// [`DataError`], naming the file and the line that is wrong; [`DataError::Unrecognized`] for none of these formats.
+/// [`DataError`], naming the faulty file and line; [`DataError::Unrecognized`] if no format matches.
 pub fn read_faces(path: &Path, split: Split) -> Result<Vec<Sample>, DataError> {
     open(path, Format::Auto, split)
 }
 
-/// Reads a data set. `split` matters only where the path holds both parts.
+/// Reads a data set. `split` matters only if the path holds both parts.
 ///
 /// # Errors
-/// What the format's reader reports; [`DataError::Unrecognized`] if `path` is none of the known formats, or lacks what
-/// the wanted format must have.
+/// The errors of the format's reader; [`DataError::Unrecognized`] if `path` matches no supported format, or lacks what
+/// the requested format needs.
 pub fn open(path: &Path, format: Format, split: Split) -> Result<Vec<Sample>, DataError> {
     let unrecognized = |expected| Err(DataError::Unrecognized { path: path.to_owned(), expected });
     let exists = fs::metadata(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
@@ -78,7 +78,7 @@ pub fn open(path: &Path, format: Format, split: Split) -> Result<Vec<Sample>, Da
     }
 }
 
-/// The format of a path; [`Format::Auto`] if it is unknown.
+/// The format of a path; [`Format::Auto`] if none matches.
 fn recognize(path: &Path, is_folder: bool, split: Split) -> Format {
     if is_folder {
         if wflw_list_in(path, split).is_some() {

@@ -1,29 +1,29 @@
 //! A cache of decoded pictures, bounded in bytes.
 //!
 //! In: the number of a picture and how to open it. Out: the decoded picture. It is decoded on first use, by the thread that
-//! needs it, and kept while the budget lasts; others are decoded again each time. Fails with what opening reports.
+//! needs it, and kept while the budget lasts; others are decoded on every use. Errors are those of opening.
 
 use super::{DataError, Sample};
 use crate::runtime::image::Frame;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// The pictures of a list of samples.
+/// A cache for the pictures of a list of samples.
 pub struct PictureCache {
     pictures: Vec<OnceLock<Arc<Frame>>>,
     bytes_left: AtomicUsize,
 }
 
 impl PictureCache {
-    /// A cache for the pictures of `samples` samples, of at most `budget_bytes` together.
+    /// A cache for the pictures of `samples` samples, of at most `budget_bytes` in total.
     pub fn new(samples: usize, budget_bytes: usize) -> Self {
         Self { pictures: (0..samples).map(|_| OnceLock::new()).collect(), bytes_left: AtomicUsize::new(budget_bytes) }
     }
 
-    /// The picture of sample number `index`.
+    /// The picture of sample `index`.
     ///
     /// # Errors
-    /// What [`Sample::open`] reports.
+    /// The errors of [`Sample::open`].
     ///
     /// # Panics
     /// If `index` is not below the number of samples.
@@ -31,10 +31,10 @@ impl PictureCache {
         self.get_with(index, || sample.open())
     }
 
-    /// The picture number `index`, opened by `open` if it is not here.
+    /// The picture with this index, opened with `open` if it is not cached.
     ///
     /// # Errors
-    /// What `open` reports.
+    /// The errors of `open`.
     ///
     /// # Panics
     /// If `index` is not below the number of pictures.

@@ -1,7 +1,7 @@
-//! Folders of pictures with a `.pts` file of 68 points beside each, the format of 300-W and its parts.
+//! Folders of pictures, each with a `.pts` file of 68 points beside it, as 300-W and its parts are distributed.
 //!
-//! A `.pts` file is `version: 1`, `n_points: 68`, `{`, one line `x y` per point, `}`; the first pixel is number 1, so 1 is
-//! subtracted. The 68 points become 98 by [`wflw98_from_ibug68`].
+//! A `.pts` file consists of `version: 1`, `n_points: 68`, `{`, one line `x y` per point, and `}`. Its coordinates are
+//! 1-based, so 1 is subtracted. The 68 points become 98 with [`wflw98_from_ibug68`].
 
 use super::{DataError, Origin, Sample};
 use crate::runtime::geometry::{FrameSpace, Point};
@@ -9,17 +9,17 @@ use crate::runtime::landmarks::{IBUG_POINTS, Scheme, Style, wflw98_from_ibug68};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Reads all faces of a folder (not of the folders in it), sorted by name; the data set is named after the folder.
+/// Reads all faces of a folder (not of its subfolders), sorted by name; the data set is named after the folder.
 ///
 /// # Errors
-/// [`DataError::Read`] if the folder or a file can't be read, [`DataError::Row`] for a `.pts` file that is broken or has
-/// no picture beside it, [`DataError::Empty`] if there is none.
+/// [`DataError::Read`] if the folder or a file can't be read; [`DataError::Row`] for a malformed `.pts` file or one
+/// without a picture beside it; [`DataError::Empty`] if there is none.
 pub fn read_pts_folder(folder: &Path) -> Result<Vec<Sample>, DataError> {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     read_faces(folder, &absolute.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// As [`read_pts_folder`], with a name for the data set.
+/// Like [`read_pts_folder`], with a name for the data set.
 pub(super) fn read_faces(folder: &Path, dataset: &str) -> Result<Vec<Sample>, DataError> {
     let read = |source| DataError::Read { path: folder.to_owned(), source };
     let mut files = Vec::new();
@@ -73,10 +73,10 @@ fn picture_beside(file: &Path) -> Option<PathBuf> {
     ["jpg", "png", "jpeg", "JPG", "PNG", "JPEG"].iter().map(|e| file.with_extension(e)).find(|path| path.is_file())
 }
 
-/// Reads the points of one `.pts` file, however many, in 0-based pixels.
+/// Reads all points of one `.pts` file, in 0-based pixels.
 ///
 /// # Errors
-/// [`DataError::Read`] if it can't be read, [`DataError::Row`] with the line where it breaks the format.
+/// [`DataError::Read`] if it can't be read; [`DataError::Row`] with the line that breaks the format.
 fn read_pts(file: &Path) -> Result<Vec<Point<FrameSpace>>, DataError> {
     let text = fs::read_to_string(file).map_err(|source| DataError::Read { path: file.to_owned(), source })?;
     let at = |line: usize| Origin { file: file.into(), line };
@@ -117,7 +117,7 @@ fn read_pts(file: &Path) -> Result<Vec<Point<FrameSpace>>, DataError> {
     }
 }
 
-/// The value of the header line `name: value`.
+/// The value after `name:` in a header line.
 fn header<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     Some(line.strip_prefix(name)?.trim_start().strip_prefix(':')?.trim())
 }

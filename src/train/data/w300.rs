@@ -1,8 +1,8 @@
 //! 300-W (Sagonas et al., ICCV-W 2013): folders of pictures with `.pts` files.
 //!
-//! Below the root: `afw`, `helen/trainset`, `helen/testset`, `lfpw/trainset`, `lfpw/testset`, `ibug` (in any case).
-//! The usual split: afw and the train sets are trained on; the test sets are the subset `common`, ibug is `challenge`,
-//! both together are `full`.
+//! Expected below the root, in upper or lower case: `afw`, `helen/trainset`, `helen/testset`, `lfpw/trainset`,
+//! `lfpw/testset`, `ibug`. The usual split: training uses afw and the train sets; the two test sets form the subset
+//! `common`, ibug is `challenge`, and both together are `full`.
 
 use super::pts::read_faces;
 use super::{DataError, Sample, Split};
@@ -15,10 +15,10 @@ const TEST: [(&[&str], &[&str]); 3] = [
     (&["ibug"], &["challenge", "full"]),
 ];
 
-/// Reads one part of 300-W. Folders that are missing are left out, with a warning in the log.
+/// Reads one part of 300-W. Missing folders are skipped with a warning in the log.
 ///
 /// # Errors
-/// As [`super::read_pts_folder`], and [`DataError::Empty`] if none of the part's folders is there.
+/// As [`super::read_pts_folder`], and [`DataError::Empty`] if none of the part's folders exists.
 pub fn read_300w(root: &Path, split: Split) -> Result<Vec<Sample>, DataError> {
     let parts = match split {
         Split::Train => TRAIN,
@@ -49,7 +49,7 @@ pub(super) fn is_300w(root: &Path) -> bool {
     TRAIN.iter().chain(&TEST).filter(|(path, _)| descend(root, path).is_some()).count() >= 2
 }
 
-/// The folder at `path` below `root`, in upper or lower case.
+/// The folder at `path` below `root`, ignoring case.
 fn descend(root: &Path, path: &[&str]) -> Option<PathBuf> {
     path.iter().try_fold(root.to_owned(), |folder, name| {
         let entries = std::fs::read_dir(&folder).ok()?.filter_map(Result::ok).map(|e| e.path());

@@ -1,8 +1,8 @@
 //! The lists of WFLW (Wu et al., CVPR 2018): `list_98pt_rect_attr_{train,test}.txt`.
 //!
-//! One face per line: 98 points as x and y, the face rectangle (upper left, lower right), six attributes that are 0 or 1,
-//! the picture's path; separated by spaces. Paths are relative to a folder `WFLW_images` that is found beside the list or
-//! above it. An attribute that is 1 puts the face into the subset of its name.
+//! One face per line, with fields separated by spaces: 98 points as x and y, the face rectangle (upper left, lower
+//! right), six attributes of 0 or 1, and the picture's path. Paths are relative to a folder `WFLW_images` beside the
+//! list or above it. An attribute of 1 puts the face into the subset of that name.
 
 use super::folders::PictureFolders;
 use super::{DataError, Origin, Sample};
@@ -21,10 +21,10 @@ const COORDINATES: usize = 2 * WFLW_POINTS;
 const RECT: usize = 4;
 const NUMBERS: usize = COORDINATES + RECT + WFLW_SUBSETS.len();
 
-/// Reads every face of a list.
+/// Reads all faces of a list.
 ///
 /// # Errors
-/// [`DataError::Read`] if the list can't be read, [`DataError::Row`] with the line for a row that is broken,
+/// [`DataError::Read`] if the list can't be read; [`DataError::Row`] with the line of a malformed row;
 /// [`DataError::Empty`] if there is no row.
 pub fn read_wflw(list: &Path) -> Result<Vec<Sample>, DataError> {
     let text = fs::read_to_string(list).map_err(|source| DataError::Read { path: list.to_owned(), source })?;

@@ -1,9 +1,9 @@
-//! Whether one model is better than another: the same faces under both, and how sure the difference is.
+//! Comparison of two models on the same faces, with a confidence interval for the difference.
 //!
-//! Every figure of an evaluation is a mean over faces, so its difference is the mean of the faces' differences. How much
-//! that mean depends on which faces happen to be in the set is said by the bootstrap (Efron 1979): the faces are drawn
-//! again, as many as there are, with replacement, and the mean is taken each time; the interval holds the middle 95 % of
-//! those means. It is paired: a face is drawn with both its errors.
+//! Every figure of an evaluation is a mean over faces, so its difference is the mean of the per-face differences. The
+//! bootstrap (Efron 1979) estimates how much that mean depends on which faces happen to be in the set: it draws as many
+//! faces as there are, with replacement, many times, and takes the mean of each draw. The interval holds the middle 95
+//! % of those means. The bootstrap is paired: a face is drawn together with both of its errors.
 
 use super::metrics::Counted;
 use super::report::{Evaluation, FaceResult};
@@ -11,10 +11,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// Draws; the ends of the interval then vary by about a hundredth of its length.
+/// Number of draws; the ends of the interval then vary by about a hundredth of its length.
 const DRAWS: usize = 10_000;
 const SEED: u64 = 1;
-/// Share of the draws on either side of the interval.
+/// Share of the draws on each side of the interval.
 const TAIL: f64 = 0.025;
 
 /// Why two evaluations can't be compared.
@@ -24,18 +24,18 @@ pub enum CompareError {
     Options(&'static str),
     #[error("the evaluations hold {0} and {1} faces: run both on the same data")]
     Count(usize, usize),
-    #[error("face {number} is {first} in the one evaluation and {second} in the other: run both on the same data")]
+    #[error("face {number} is {first} in one evaluation and {second} in the other: run both on the same data")]
     Face { number: usize, first: String, second: String },
     #[error("no face was measured in both evaluations")]
     Nothing,
 }
 
-/// A figure under both models.
+/// A figure for both models.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// "NME, %", "failures over 8 %, %", "AUC at 8 %" ...
     pub figure: String,
-    /// Faces that both evaluations measured; for failures and areas those that one missed too.
+    /// Faces that both evaluations measured; failures and areas also include faces that one of them missed.
     pub faces: usize,
     pub first: f64,
     pub second: f64,
@@ -46,7 +46,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether the interval leaves out "no difference".
+    /// Whether the interval excludes 0.
     pub fn is_clear(&self) -> bool {
         self.interval.0 > 0.0 || self.interval.1 < 0.0
     }
@@ -55,7 +55,7 @@ impl Comparison {
 /// Compares two evaluations of the same faces, in the same order.
 ///
 /// # Errors
-/// [`CompareError`] if they are not of the same faces, norm and points.
+/// [`CompareError`] if their faces, norm or points differ.
 pub fn compare(first: &Evaluation, second: &Evaluation) -> Result<Vec<Comparison>, CompareError> {
     if first.norm != second.norm {
         return Err(CompareError::Options("the norm"));
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_interval_is_that_of_the_normal_approximation() {
-        // Differences with mean 0.2 and deviation 1 (in percent): over 400 faces 0.2 +- 1.96 / 20.
+        // Differences with mean 0.2 and standard deviation 1 (in percent): over 400 faces, 0.2 +- 1.96 / 20.
         let errors = |shift: f64| -> Vec<Option<f64>> {
             (0..400).map(|i| Some(0.04 + shift * (0.002 + if i % 2 == 0 { 0.01 } else { -0.01 }))).collect()
         };

@@ -1,42 +1,44 @@
-//! The measures of the field, on numbers only: normalized mean error, failure rate, area under the error curve.
+//! The field's metrics: normalized mean error, failure rate and area under the error curve. They work on numbers alone.
 //!
-//! Errors are fractions (0.03 is 3 %). Sources: the official evaluation code for the normalized error; the area under
-//! the curve is exact, not sampled, because the cumulative error curve is a step function:
-//! `AUC(t) = mean(max(0, 1 - e / t))`.
+//! Errors are fractions (0.03 is 3 %). The normalized error follows the official evaluation code. The area under the
+//! curve is exact, not sampled, since the cumulative error curve is a step function: `AUC(t) = mean(max(0, 1 - e /
+//! t))`.
 
 use crate::runtime::geometry::{Point, Rect, Space};
 use crate::runtime::landmarks::{Scheme, WFLW98_OF_IBUG68};
 use crate::runtime::named::named;
 use serde::{Deserialize, Serialize};
 
-/// The length that point errors are divided by.
+/// The length by which point errors are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Norm {
-    /// Distance of the outer eye corners.
+    /// Distance between the outer eye corners.
     InterOcular,
-    /// Distance between the middles of the two eyes: of their outlines (six points an eye) in 98 and 68 points, as 300-W
-    /// counts them; of the pupils or eye centres where a scheme has no outlines (the usual norm of COFW).
+    /// Distance between the centres of the two eyes: of their outlines (six points per eye) for 98 and 68 points, as in
+    /// 300-W; of the pupils or eye centres if a scheme has no outlines (the usual norm of COFW).
     InterPupil,
-    /// Distance of the two pupil landmarks; 68 points have none.
+    /// Distance between the two pupil landmarks; 68 points have none.
     Pupil,
-    /// Square root of the area of the box around the true landmarks; of AFLW's own face box, as its tables have it.
+    /// Square root of the area of the box around the true landmarks; for AFLW, of its own face box, as in its published
+    /// tables.
     Box,
 }
 
 named!(Norm {
-    InterOcular = "inter-ocular": "Distance of the outer eye corners",
-    InterPupil = "inter-pupil": "Distance of the centres of the eyes",
-    Pupil = "pupil": "Distance of the pupils",
-    Box = "box": "Square root of the area of the landmarks' box; of AFLW's own box",
+    InterOcular = "inter-ocular": "Distance between the outer eye corners",
+    InterPupil = "inter-pupil": "Distance between the centres of the eyes",
+    Pupil = "pupil": "Distance between the pupils",
+    Box = "box": "Square root of the area of the landmarks' box; for AFLW, of its own box",
 });
 
 /// The six outline points of each eye in WFLW-98 that iBUG-68 has too.
 const EYE_OUTLINES: [[usize; 6]; 2] = [[60, 61, 63, 64, 65, 67], [68, 69, 71, 72, 73, 75]];
 
 impl Norm {
-    /// The length in pixels for a face with these true landmarks; `None` if the scheme lacks a point that it needs, the
-    /// point has weight 0, or the length is not positive. `own_box` is the data set's own face box, where it has one.
+    /// The length in pixels for a face with these true landmarks; `None` if the scheme lacks a point that the norm
+    /// needs, the point has weight 0, or the length is not positive. `own_box` is the data set's own face box, if it
+    /// has one.
     pub fn length<S: Space>(
         self,
         scheme: Scheme,
@@ -72,17 +74,17 @@ impl Norm {
     }
 }
 
-/// Which points count.
+/// The points that count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Counted {
-    /// All with a weight over 0.
+    /// All points with a weight above 0.
     Known,
-    /// Of those, the 68 that iBUG (300-W) has too; of the 98 of WFLW.
+    /// Of those, the 68 points of WFLW's 98 that iBUG (300-W) has too.
     Ibug68,
 }
 
-/// Mean distance of the points over `length`. Points of weight 0 don't count, all others count alike; `None` if none is
+/// Mean point error divided by `length`. Points of weight 0 do not count, all others count equally; `None` if none is
 /// left.
 pub fn normalized_mean_error<S: Space>(
     predicted: &[Point<S>],
@@ -105,21 +107,20 @@ pub fn normalized_mean_error<S: Space>(
     (count > 0).then(|| sum / count as f64 / f64::from(length))
 }
 
-/// Share of errors over `threshold`; missed faces count as failures.
+/// Share of errors above `threshold`; missed faces count as failures.
 pub fn failure_rate(errors: &[f64], missed: usize, threshold: f64) -> f64 {
     let failed = errors.iter().filter(|e| **e > threshold).count() + missed;
     failed as f64 / (errors.len() + missed).max(1) as f64
 }
 
-/// Area under the cumulative error curve from 0 to `threshold`, over `threshold`: 1 is perfect. Missed faces count as
-/// errors beyond it.
+/// Area under the cumulative error curve from 0 to `threshold`, divided by `threshold`: 1 is perfect. Missed faces
+/// count as errors above it.
 pub fn area_under_curve(errors: &[f64], missed: usize, threshold: f64) -> f64 {
     let sum: f64 = errors.iter().map(|e| (1.0 - e / threshold).max(0.0)).sum();
     sum / (errors.len() + missed).max(1) as f64
 }
 
-/// The cumulative error curve: for each error bound of `0 ..= threshold` in `steps` steps, the share of faces at or
-/// under it.
+/// The cumulative error curve: the share of faces with at most each error, for `0 ..= threshold` in `steps` steps.
 pub fn cumulative_error_curve(errors: &[f64], missed: usize, threshold: f64, steps: usize) -> Vec<(f64, f64)> {
     let mut sorted = errors.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -158,7 +159,7 @@ mod tests {
     #[test]
     fn the_lengths_are_those_of_the_published_protocols() {
         let own_box = Rect::new(0.0, 0.0, 40.0, 10.0);
-        // On the line y = x = index every distance is the difference of (mean) indices, times the root of 2.
+        // On the line y = x = index, every distance is the difference of (mean) indices times the square root of 2.
         let lengths = |scheme: Scheme| {
             let truth: Vec<Point<FrameSpace>> = (0..scheme.points()).map(|i| Point::new(i as f32, i as f32)).collect();
             let weight = vec![1.0; truth.len()];
@@ -198,8 +199,9 @@ mod tests {
 
     #[test]
     fn the_identity_finds_the_two_published_rows_that_cannot_be() {
-        // The paper's WFLW table as the official repository prints it: mean error in %, area at 10 %. Test set, pose,
-        // expression, illumination, make-up, occlusion, blur; provided boxes, then boxes from the true landmarks.
+        // The paper's WFLW table as the official repository prints it: mean error in %, area at 10 %. Columns: test
+        // set, pose, expression, illumination, make-up, occlusion, blur; first with the provided boxes, then with boxes
+        // from the true landmarks.
         let rows = [
             (4.36, 0.5719),
             (7.38, 0.3120),
@@ -224,8 +226,8 @@ mod tests {
 
     #[test]
     fn the_published_failure_rates_are_whole_faces_of_the_subsets() {
-        // Failures at 10 % of the paper's WFLW table (provided boxes, then boxes from the true landmarks) and the sizes of
-        // the test set, pose, expression, illumination, make-up, occlusion and blur.
+        // Failures at 10 % in the paper's WFLW table (with the provided boxes, then with boxes from the true
+        // landmarks), and the sizes of the test set, pose, expression, illumination, make-up, occlusion and blur.
         let rows = [
             (2500, 2.84, 2.04),
             (326, 13.50, 9.20),

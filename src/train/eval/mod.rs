@@ -1,8 +1,8 @@
-//! How exact a model is: normalized error, failures and error curves on data sets with known landmarks; how well a
-//! detector finds faces; what a confidence is worth; whether one model is better than another.
+//! Evaluation on data sets with known landmarks: normalized error, failures and error curves of a landmark model;
+//! accuracy of a detector; calibration of confidences; comparison of two models.
 //!
-//! Numbers only in [`metrics`] and [`compare()`]; models run over pictures in [`evaluate`], [`evaluate_detector`] and
-//! [`calibrate`].
+//! [`metrics`] and [`compare()`] work on numbers alone; [`evaluate`], [`evaluate_detector`] and [`calibrate`] run
+//! models over pictures.
 
 mod calibration;
 mod compare;

@@ -1,7 +1,8 @@
-//! A model over samples: predictions, their errors, a summary for each data set and each of its published subsets.
+//! Evaluation of a model on samples: predictions, their errors, and a summary for each data set and each of its
+//! published subsets.
 //!
-//! In: samples of 98, 29 or 19 points and a model of as many; a model of 68 points is measured on the 68 of 98 that it
-//! has. Lengths are pixels of the picture, errors fractions of the norm, and percent where a name says so.
+//! In: samples with 98, 29 or 19 points and a model with the same number; a model of 68 points is measured on those 68
+//! of the 98. Lengths are in pixels of the picture, errors are fractions of the norm, or percent if the name says so.
 
 use super::eyes::Eyes;
 use super::metrics::{self, Counted, Norm};
@@ -27,21 +28,19 @@ pub enum EvalError {
     Detect(Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
     Picture(#[from] ImageError),
-    #[error("{0} has no face box of its own in this data; take --box truth or --box detector")]
+    #[error("{0} has no face box of its own in this data; use --box truth or --box detector")]
     NoOwnBox(String),
     #[error("the network failed: {0}")]
     Network(String),
-    #[error(
-        "pictures without faces are needed here as well: a list (.txt) of at least six of them, of which every sixth counts"
-    )]
+    #[error("pictures without faces are needed as well: a list (.txt) of at least six, of which every sixth is used")]
     NoBackgrounds,
     #[error("a model of {points} points can't be measured: faces are annotated with 98, 68, 29 or 19")]
     Scheme { points: usize },
-    #[error("none of the faces can be measured with this norm: the points that it needs are not known in this data")]
+    #[error("no face can be measured with this norm: the data lacks the points that it needs")]
     NothingToMeasure,
 }
 
-/// Where the crop comes from.
+/// Where the face box for the crop comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BoxSource {
@@ -59,25 +58,25 @@ named!(BoxSource {
     Dataset = "dataset": "The data set's own box, times the model's margin",
 });
 
-/// How to evaluate.
+/// The options of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvalOptions {
     pub norm: Norm,
-    /// Bounds of the failure rate and the area under the curve, fractions of the norm (0.08 and 0.1 in the field).
+    /// Thresholds of the failure rate and the area under the curve, as fractions of the norm (usually 0.08 and 0.1).
     pub thresholds: Vec<f64>,
     pub box_source: BoxSource,
 }
 
-/// Least overlap (intersection over union) with the true box at which a detection is this face.
+/// Minimum overlap (intersection over union) with the true box for a detection to count as this face.
 const SAME_FACE_OVERLAP: f32 = 0.3;
 
-/// One face: what was predicted and how far off it is.
+/// The result for one face: prediction and error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaceResult {
     /// The picture, as its data set names it.
     pub image: String,
     pub dataset: String,
-    /// Parts of the data set that it belongs to.
+    /// The subsets of the data set that it belongs to.
     pub subsets: Vec<String>,
     /// Predicted landmarks in the picture's pixels; empty if the detector missed the face.
     pub landmarks: Vec<[f32; 2]>,
@@ -87,14 +86,14 @@ pub struct FaceResult {
     pub landmarks68: Option<Vec<[f32; 2]>>,
     /// Mean confidence of the points.
     pub score: f32,
-    /// Error over all known points, a fraction of the norm; none if missed or not measurable.
+    /// Error over all known points, as a fraction of the norm; `None` if the face was missed or can't be measured.
     pub error: Option<f64>,
-    /// The same over the 68 points of iBUG; none too if the face has other points.
+    /// The same over the 68 points of iBUG; also `None` if the face has other points.
     pub error68: Option<f64>,
 }
 
 impl FaceResult {
-    /// Whether the detector did not find it.
+    /// Whether the detector missed it.
     pub fn is_missed(&self) -> bool {
         self.landmarks.is_empty()
     }
@@ -108,43 +107,44 @@ impl FaceResult {
     }
 }
 
-/// The figures of one data set, of one of its subsets, or of all faces.
+/// The results for one data set, one of its subsets, or all faces.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     pub name: String,
     pub faces: usize,
-    /// Faces that the detector did not find.
+    /// Faces that the detector missed.
     pub missed: usize,
     /// Faces that this norm can't measure.
     pub unmeasured: usize,
-    /// Mean error over the found faces and all known points, in percent of the norm.
+    /// Mean error over the detected faces and all known points, in percent of the norm.
     pub nme_percent: Option<f64>,
     /// The same over the 68 points of iBUG.
     pub nme68_percent: Option<f64>,
-    /// At each threshold, over the evaluation's [`Evaluation::counted`] points.
+    /// The results at each threshold, over the [`Evaluation::counted`] points.
     pub at: Vec<AtThreshold>,
 }
 
-/// What depends on a threshold.
+/// The results that depend on a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AtThreshold {
     pub threshold_percent: f64,
-    /// Share of failures: error over the threshold, or missed; none if there is no face to measure.
+    /// Share of failures: the error is above the threshold, or the face was missed; `None` if no face can be measured.
     pub failure_rate_percent: Option<f64>,
-    /// Area under the error curve up to the threshold, 0..=1; none if there is no face to measure.
+    /// Area under the error curve up to the threshold, 0..=1; `None` if no face can be measured.
     pub area_under_curve: Option<f64>,
 }
 
-/// All of it.
+/// A whole evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     pub norm: Norm,
     pub box_source: BoxSource,
-    /// The points of failure rates, areas and curves: all of them, if every face of the data has all; else the 68.
+    /// The points that failure rates, areas and curves are computed on: all points if every face has all of them,
+    /// otherwise the 68.
     pub counted: Counted,
-    /// One for each data set, by name, then one for all faces ("all") if there are several.
+    /// One per data set, by name, then one for all faces ("all") if there are several.
     pub summaries: Vec<Summary>,
-    /// One for each named part, in the order of the published tables.
+    /// One per subset, in the order of the published tables.
     pub subsets: Vec<Summary>,
     /// How eyes close; none where the model or the data have no lids.
     #[serde(default)]
@@ -152,17 +152,16 @@ pub struct Evaluation {
     pub faces: Vec<FaceResult>,
 }
 
-/// Finds the boxes of all faces of a picture.
+/// Finds the boxes of all faces in a picture.
 pub type FindFaces<'a> =
     dyn FnMut(&Frame) -> Result<Vec<Rect<FrameSpace>>, Box<dyn std::error::Error + Send + Sync>> + 'a;
 
-/// Runs the model over the samples. `detector` is asked only for [`BoxSource::Detector`].
-///
-/// `on_face` is called after every face.
+/// Runs the model over the samples, calling `on_face` after every face. `detector` is used only with
+/// [`BoxSource::Detector`].
 ///
 /// # Errors
-/// Pictures that can't be read, by name; models that fail; faces of another scheme than the model's or, for
-/// [`BoxSource::Dataset`], without a box; a norm that fits none of the samples.
+/// A picture that can't be read, by name; a failure of a model; a face with another scheme than the model's or, for
+/// [`BoxSource::Dataset`], without a box; a norm that can measure none of the samples.
 pub fn evaluate(
     landmarker: &mut Landmarker,
     detector: &mut FindFaces<'_>,
@@ -236,7 +235,7 @@ pub fn evaluate(
     })
 }
 
-/// Faces by each of their names.
+/// Groups faces by each of their names.
 fn groups(faces: &[FaceResult], names: impl Fn(&FaceResult) -> &[String]) -> BTreeMap<&str, Vec<&FaceResult>> {
     let mut groups: BTreeMap<&str, Vec<&FaceResult>> = BTreeMap::new();
     for face in faces {
@@ -247,7 +246,7 @@ fn groups(faces: &[FaceResult], names: impl Fn(&FaceResult) -> &[String]) -> BTr
     groups
 }
 
-/// The errors over all known points, and over the 68 of iBUG.
+/// The errors over all known points and over the 68 of iBUG.
 fn errors(predicted: &[Point<FrameSpace>], sample: &Sample, norm: Norm) -> (Option<f64>, Option<f64>) {
     let Sample { scheme, points, weight, rect, .. } = sample;
     let Some(length) = norm.length(*scheme, points, weight, rect.as_ref()) else { return (None, None) };
@@ -281,7 +280,7 @@ fn summarize(name: &str, faces: &[&FaceResult], counted: Counted, thresholds: &[
     let over = if counted == Counted::Known { &known } else { &of68 };
     let is_measured = over.len() + missed > 0;
     let at = thresholds.iter().map(|&threshold| AtThreshold {
-        // 7 % is 0.07, but a hundred times that is a little more than 7.
+        // 7 % is stored as 0.07, and 100 times that is slightly more than 7.
         threshold_percent: (1e8 * threshold).round() / 1e6,
         failure_rate_percent: is_measured.then(|| 100.0 * metrics::failure_rate(over, missed, threshold)),
         area_under_curve: is_measured.then(|| metrics::area_under_curve(over, missed, threshold)),
