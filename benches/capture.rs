@@ -1,4 +1,4 @@
-//! Colour conversion of camera pictures against a plain loop. `rivals/nokhwa` compares it with the conversion in nokhwa.
+//! Colour conversion of camera frames against a plain loop. `rivals/nokhwa` compares it with the conversion in nokhwa.
 
 use awing::internals::Isa;
 use awing::internals::{Range, Yuv};
@@ -8,7 +8,7 @@ use std::hint::black_box;
 const WIDTH: usize = 640;
 const HEIGHT: usize = 480;
 
-/// What one writes first.
+/// The straightforward implementation.
 fn plain(yuyv: &[u8], rgb: &mut [u8]) {
     for (pair, quad) in rgb.chunks_exact_mut(6).zip(yuyv.chunks_exact(4)) {
         let (u, v) = (f32::from(quad[1]) - 128.0, f32::from(quad[3]) - 128.0);

@@ -1,12 +1,14 @@
-//! Every convolution of the shipped networks, forward and backward, beside stock candle in the same run.
+//! Every convolution of the bundled networks, forward and backward, compared with stock candle in the same run.
 //!
-//! `cargo bench --bench convolutions`; a name after `--` picks some, `detector` or `depthwise` for example. The shapes come
-//! from the recipes, so none is forgotten. Ends with a table of how many times longer candle needs.
+//! Run `cargo bench --bench convolutions`; a name after `--` selects some, for example `detector` or `depthwise`. The
+//! shapes come from the recipes, so none is forgotten. At the end it prints a table of how many times longer candle
+//! takes.
 //!
-//! Backward is the gradients of input, weights and bias. "Kernels" is how `awing train` calls them, "operation" is the
-//! same through candle's `backward`, whose bookkeeping (a tensor of zeros and a sum for every gradient) is then the larger
-//! part; both are compared with stock candle's `backward`. `CANDLE_NUM_THREADS=1` keeps candle's own threads for that
-//! bookkeeping from disturbing both sides; its convolutions use rayon's two threads all the same.
+//! "Backward" covers the gradients of input, weights and bias. "Kernels" are called as `awing train` calls them;
+//! "operation" is the same through candle's `backward`, where candle's bookkeeping (a tensor of zeros and a sum for
+//! every gradient) takes the larger part of the time. Both are compared with stock candle's `backward`.
+//! `CANDLE_NUM_THREADS=1` keeps candle's own threads for that bookkeeping from disturbing either side; its convolutions
+//! still use rayon's two threads.
 
 use awing::internals::Isa;
 use awing::internals::Operation;
@@ -19,7 +21,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// A recipe for each shipped network, and the pictures a call: as many as keep stock candle under a second.
+/// A recipe for each bundled network, and the pictures per call: as many as keep stock candle below a second.
 const NETWORKS: [(&str, &str, usize); 3] =
     [("edge", "edge-98", 4), ("detector", "detector", 4), ("paper", "paper-wflw", 1)];
 
@@ -104,7 +106,7 @@ fn bench(criterion: &mut Criterion, title: &str, shape: &Shape, pictures: usize)
     Ok(())
 }
 
-/// The median of a bench that has finished since `start` in milliseconds, from criterion's folder.
+/// The median, in milliseconds, of a benchmark that has finished since `start`, from criterion's folder.
 fn median_ms(title: &str, pass: &str, who: &str, start: SystemTime) -> Option<f64> {
     let target = std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root("target"), PathBuf::from);
     let file = target.join("criterion").join(title).join(pass).join(who).join("new/estimates.json");

@@ -1,8 +1,8 @@
-//! Whole networks in the compiled engine, beside stock candle and beside the candle graph with awing's own convolutions,
-//! all with the same weights in the same run.
+//! Whole networks in the compiled engine, compared with stock candle and with the candle graph on awing's own
+//! convolutions, all with the same weights in the same run.
 //!
-//! `cargo bench --bench networks`; a name after `--` picks some, `edge` or `paper-4` for example. Criterion's "elements"
-//! are multiplications and additions, so its Gelem/s are GFLOP/s. The networks of the paper have random weights.
+//! Run `cargo bench --bench networks`; a name after `--` selects some, for example `edge` or `paper-4`. Criterion's
+//! "elements" are multiplications and additions, so its Gelem/s are GFLOP/s. The paper's networks have random weights.
 
 use awing::Model;
 use awing::Precision;
@@ -52,7 +52,7 @@ fn stock(graph: &Graph, weights: &HashMap<String, Tensor>, picture: &Tensor) -> 
             }
             Operation::AveragePool => inputs[0].avg_pool2d(2)?,
             Operation::Concat => Tensor::cat(&inputs, 1)?,
-            // For the time alone: channels of zeros.
+            // Channels of zeros: only the time matters.
             Operation::Coordinates => {
                 let (_, before, height, width) = inputs[0].dims4()?;
                 let added = Tensor::zeros((1, channels - before, height, width), picture.dtype(), picture.device())?;
@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();
-    // Height and width of the picture; the detector sees frames of 4:3 at its input size.
+    // Height and width of the picture; the detector sees 4:3 frames at its input size.
     let networks = [
         ("edge", default_landmarks()?, 128, 128),
         ("detector", default_detector()?, 160, 192),

@@ -1,11 +1,11 @@
 """The training step of an edge recipe in PyTorch, eager, on the CPU: the rival of benches/training_step.rs.
 
-`cargo bench --bench training_step` starts this when AWING_PYTHON names a Python with PyTorch, and asks it for steps in
-turn with its own. By hand: `python benches/pytorch_step.py recipes/edge-98.toml 16 2` (recipe, batch size, threads).
+`cargo bench --bench training_step` starts this if AWING_PYTHON names a Python with PyTorch, and alternates between its
+steps and its own. By hand: `python benches/pytorch_step.py recipes/edge-98.toml 16 2` (recipe, batch size, threads).
 
-The same network (number of weights compared), batch size, threads, loss with weight map, clipping, AdamW and average of
-the weights; random data, so that reading and augmenting take no part. Variants: memory order contiguous or channels_last,
-optimizer per tensor (foreach) or fused.
+It uses the same network (the number of weights is compared), batch size, threads, loss with weight map, clipping, AdamW
+and weight averaging, on random data, so that loading and augmentation are not included. Variants: memory order contiguous
+or channels_last, optimizer per tensor (foreach) or fused.
 """
 import sys
 import time
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 
 class Block(nn.Module):
-    """1x1(depthwise(x)), a norm after each, plus x where the shape stays, then a ReLU."""
+    """1x1(depthwise(x)), batch normalization after each, plus x if the shape is unchanged, then a ReLU."""
 
     def __init__(self, inputs, outputs, kernel, stride):
         super().__init__()
@@ -55,7 +55,7 @@ class Level(nn.Module):
 
 
 class Edge(nn.Module):
-    """The edge hourglass of src/model/edge.rs, one stack."""
+    """The edge hourglass of src/runtime/model/edge.rs, one stack."""
 
     def __init__(self, model):
         super().__init__()

@@ -1,8 +1,9 @@
-//! The training step of the recipe that ships, at 16 pictures on two threads, beside PyTorch's in the same run.
+//! The training step of the bundled recipe, with 16 pictures on two threads, compared with PyTorch's in the same run.
 //!
-//! `AWING_PYTHON=python3 cargo bench --bench training_step`, with a Python that has PyTorch; the rival is
-//! benches/pytorch_step.py. Both do a few steps in turn, many times, and the medians are compared with those of PyTorch's
-//! fastest variant. Data loading takes no part. Not criterion: it cannot take turns with another process.
+//! Run `AWING_PYTHON=python3 cargo bench --bench training_step` with a Python that has PyTorch; the rival is
+//! benches/pytorch_step.py. The two alternate, a few steps each, many times, and the medians are compared with those of
+//! PyTorch's fastest variant. Data loading is not included. It does not use criterion, which can't alternate with
+//! another process.
 
 use awing::internals::{AdaptiveWing, Batch, BatchShape, DataError, ItemMut, Objective, Task};
 use awing::train::{Recipe, TrainOptions, Trainer};
@@ -18,10 +19,10 @@ const BATCH: usize = 16;
 const THREADS: usize = 2;
 const ROUNDS: usize = 12;
 const STEPS_A_ROUND: usize = 3;
-/// Threads of the one who has just worked fall asleep meanwhile.
+/// Gives the threads of the process that has just worked time to fall asleep.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Knows the shapes; the bench brings its own batch.
+/// Provides the shapes only; the bench supplies its own batch.
 struct Shapes(BatchShape);
 
 impl Task for Shapes {
@@ -30,7 +31,7 @@ impl Task for Shapes {
     }
 
     fn fill(&self, _: &mut ChaCha8Rng, _: ItemMut<'_>) -> Result<(), DataError> {
-        Err(DataError::Options("the bench brings its own batch".into()))
+        Err(DataError::Options("the bench supplies its own batch".into()))
     }
 
     fn objective(&self) -> &dyn Objective {
@@ -38,7 +39,7 @@ impl Task for Shapes {
     }
 }
 
-/// As in the rival: targets are mostly near 0, cells above 0.2 weigh 11.
+/// As in the rival: most targets are near 0, and cells above 0.2 have weight 11.
 fn batch(shape: &BatchShape) -> Batch {
     use rand::{Rng, SeedableRng};
     let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -73,12 +74,12 @@ impl Rival {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let to = child.stdin.take().ok_or("no way to the rival")?;
-        let from = BufReader::new(child.stdout.take().ok_or("no way from the rival")?);
+        let to = child.stdin.take().ok_or("the rival has no standard input")?;
+        let from = BufReader::new(child.stdout.take().ok_or("the rival has no standard output")?);
         let mut rival = Self { child, to, from, version: String::new(), weights: 0, variants: Vec::new() };
         let mut fields = rival.line()?.into_iter();
-        rival.version = fields.next().ok_or("the rival says nothing")?;
-        rival.weights = fields.next().ok_or("the rival does not count its weights")?.parse()?;
+        rival.version = fields.next().ok_or("the rival did not report its version")?;
+        rival.weights = fields.next().ok_or("the rival did not report its number of weights")?.parse()?;
         rival.variants = fields.collect();
         Ok(rival)
     }
@@ -134,7 +135,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Err(_) => None,
     };
     if let Some(rival) = &rival {
-        assert_eq!(rival.weights, weights, "the rival's network is another one");
+        assert_eq!(rival.weights, weights, "the rival's network has another number of weights");
     }
     let count = rival.as_ref().map_or(0, |r| r.variants.len());
     let (mut ours, mut theirs) = (Vec::new(), vec![Vec::new(); count]);
@@ -157,7 +158,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{BATCH} pictures, {THREADS} threads, {weights} weights, median of {} steps", ROUNDS * STEPS_A_ROUND);
     println!("awing: {:.1} ms a step", ours * 1000.0);
     let Some(rival) = &rival else {
-        println!("no rival: name a Python with PyTorch in AWING_PYTHON");
+        println!("no rival: set AWING_PYTHON to a Python with PyTorch");
         return Ok(());
     };
     let mut fastest = f64::INFINITY;
@@ -166,6 +167,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         fastest = fastest.min(time);
         println!("{}, {name}: {:.1} ms a step", rival.version, time * 1000.0);
     }
-    println!("awing needs {:.2} times what the fastest of these needs", ours / fastest);
+    println!("awing takes {:.2} times as long as the fastest of these", ours / fastest);
     Ok(())
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests convert_cofw_aflw.py on generated files (there are no others): python3 scripts/test_convert_cofw_aflw.py"""
+"""Tests convert_cofw_aflw.py on generated files (no originals were available): python3 scripts/test_convert_cofw_aflw.py"""
 
 import json
 import tempfile
@@ -26,7 +26,7 @@ class Cofw(unittest.TestCase):
         self.mat = self.folder / "COFW_test_color.mat"
 
     def generate(self, phis):
-        """As MATLAB 7.3 writes: everything transposed, pictures behind references."""
+        """A file as MATLAB 7.3 writes it: everything transposed, pictures stored as references."""
         random = np.random.default_rng(1)
         self.color = random.integers(0, 256, (40, 60, 3), dtype=np.uint8)
         self.grey = random.integers(0, 256, (30, 50), dtype=np.uint8)

@@ -1,4 +1,4 @@
-//! A tracked frame allocates nothing once everything has been seen before.
+//! A tracked frame allocates nothing once all buffers are warm.
 
 mod counting;
 
@@ -9,7 +9,7 @@ use counting::allocations;
 
 const FRAMES_PER_SECOND: f64 = 30.0;
 
-/// One and a half seconds of so many faces.
+/// One and a half seconds of frames with `faces` faces.
 fn frames(faces: usize) -> Vec<Frame> {
     let scene = Scene::demo(1, faces);
     let frame = |i: usize| {
@@ -20,7 +20,7 @@ fn frames(faces: usize) -> Vec<Frame> {
     (0..45).map(frame).collect()
 }
 
-// One test: another would allocate meanwhile.
+// A single test: another one would allocate at the same time.
 #[test]
 fn a_tracked_frame_allocates_nothing_after_the_first_ones() {
     for (faces, wanted, threads) in [(1, 1, 1), (1, 2, 1), (2, 2, 1), (2, 2, 2), (2, 4, 3)] {
@@ -28,7 +28,7 @@ fn a_tracked_frame_allocates_nothing_after_the_first_ones() {
         let mut options = TrackerOptions::default();
         (options.faces, options.threads) = (wanted, threads);
         let mut tracker = Tracker::new(options).unwrap();
-        // To and fro, so that nobody jumps; the first way there is to get warm, with the detector twice.
+        // Forwards and backwards, so that no face jumps; the first pass warms up, with two runs of the detector.
         for (i, frame) in frames.iter().chain(frames.iter().rev()).chain(&frames).enumerate() {
             let before = allocations();
             let seen = tracker.track_at(frame, i as f64 / FRAMES_PER_SECOND).unwrap().len();

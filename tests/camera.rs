@@ -1,7 +1,7 @@
-//! The real program in front of emulated cameras, sound and faulty.
+//! The real program with emulated cameras, working and faulty.
 //!
-//! `camera/emulator.c` takes the place of the V4L2 driver below the program; see there what it can do wrong. Nothing is
-//! skipped: the tests need a C compiler, as Rust does, and no rights.
+//! `camera/emulator.c` replaces the V4L2 driver below the program and lists the faults that it can emulate. No test is
+//! skipped: they need a C compiler, as Rust itself does, and no privileges.
 #![cfg(all(target_os = "linux", feature = "camera"))]
 
 mod counting;
@@ -52,7 +52,7 @@ fn frames_of_every_format_are_tracked_and_written() {
             let found = landmarks(&faces[0]);
             assert_eq!(found.len(), 98);
             let off = truth.iter().map(|truth| mean_distance(truth, &found)).fold(f32::MAX, f32::min);
-            assert!(off < 8.0, "{format}, frame {number}: {off} pixels from every frame that was sent");
+            assert!(off < 8.0, "{format}, frame {number}: {off} pixels away from every frame that was sent");
         }
     }
 }
@@ -75,7 +75,8 @@ fn the_times_of_frames_are_the_cameras_own() {
     assert!(awing.end().success(), "{}", awing.said());
     let times: Vec<f64> = awing.frames().iter().map(|frame| frame["time_s"].as_f64().unwrap()).collect();
     for pair in times.windows(2) {
-        // Frames may be lost, but those that come are whole steps apart, however late they are read.
+        // Frames may be lost, but the time between those that arrive is a whole number of intervals, however late they
+        // are read.
         let steps = (pair[1] - pair[0]) * 30000.0 / 1001.0;
         assert!(steps > 0.5 && (steps - steps.round()).abs() < 0.05, "{steps} steps in {times:?}");
     }
@@ -108,7 +109,7 @@ fn only_cameras_that_capture_are_listed() {
 }
 
 #[test]
-fn a_driver_that_does_not_say_what_it_can_do_is_left_out_and_the_next_one_taken() {
+fn an_unresponsive_driver_is_skipped_and_the_next_camera_used() {
     let rig = Rig::with_camera("hang list");
     rig.add(1, &named("Front camera"));
     let mut awing = rig.awing("cameras");
@@ -121,7 +122,7 @@ fn a_driver_that_does_not_say_what_it_can_do_is_left_out_and_the_next_one_taken(
 }
 
 #[test]
-fn the_mode_is_what_was_wished_for_or_the_best() {
+fn the_mode_is_the_requested_or_the_best_one() {
     let rig = Rig::new();
     rig.add(0, &format!("{MODES}mode MJPG 640 480 1 60\nmode YUYV 640 480 1 15\n"));
     for (wish, mode) in [
@@ -153,7 +154,7 @@ fn drivers_with_a_range_of_rates_or_without_a_list_are_used() {
 }
 
 #[test]
-fn without_a_wish_the_first_camera_that_captures_is_taken_and_without_any_the_demo() {
+fn the_default_is_the_first_camera_that_captures_or_else_the_demo() {
     let rig = Rig::new();
     let mut awing = rig.awing("--headless --json - --frames 2");
     assert!(awing.end().success());
@@ -188,7 +189,7 @@ fn damaged_frames_are_dropped_and_the_others_tracked() {
 }
 
 #[test]
-fn a_camera_that_sends_only_damaged_pictures_is_told_from_one_that_is_silent() {
+fn a_camera_that_sends_only_damaged_pictures_is_not_called_silent() {
     let rig = Rig::with_camera("");
     rig.set(0, "mode MJPG 640 480 1 30\ndamage garbage 1");
     let mut awing = rig.awing(TRACK);
@@ -200,11 +201,11 @@ fn a_camera_that_sends_only_damaged_pictures_is_told_from_one_that_is_silent() {
 }
 
 #[test]
-fn a_silent_camera_is_told_and_tried_again_until_it_delivers() {
+fn a_silent_camera_is_reported_and_retried_until_it_delivers() {
     let rig = Rig::with_camera("");
     let mut awing = rig.awing(TRACK);
     const TOLD: &str = "camera 0 (Emulated camera): no picture for ";
-    // Within two seconds; a busy machine gets a few tries.
+    // Reported within two seconds; a busy machine gets several attempts.
     for round in 1..=5 {
         awing.wait_for_frames(5);
         rig.set(0, &format!("{MODES}stall"));
@@ -216,15 +217,15 @@ fn a_silent_camera_is_told_and_tried_again_until_it_delivers() {
             return;
         }
     }
-    panic!("it took too long to tell: {}", awing.said());
+    panic!("the report came too late: {}", awing.said());
 }
 
 #[test]
-fn a_stream_that_is_stuck_is_opened_anew() {
+fn a_stuck_stream_is_reopened() {
     let rig = Rig::with_camera("");
     let mut awing = rig.awing(TRACK);
     awing.wait_for_frames(5);
-    // From now on only a new stream delivers.
+    // From now on only a new stream delivers frames.
     rig.set(0, &format!("{MODES}stall old"));
     awing.wait_until_said("no picture for");
     awing.wait_for_frames(5);
@@ -249,7 +250,7 @@ fn named(name: &str) -> String {
 }
 
 #[test]
-fn a_camera_that_comes_back_under_another_number_is_told_from_others_by_its_name() {
+fn a_camera_that_comes_back_under_another_number_is_recognized_by_its_name() {
     let rig = Rig::new();
     rig.add(0, &named("Mine"));
     rig.add(1, &named("Mine"));
@@ -259,7 +260,7 @@ fn a_camera_that_comes_back_under_another_number_is_told_from_others_by_its_name
     awing.wait_until_said("it was unplugged");
     rig.add(0, &named("Another"));
     awing.wait_until_said("camera 0 (Mine): it was unplugged, and Another has its number");
-    // Not the one of the same name that was there all the time.
+    // Not the camera of the same name that was connected all along.
     rig.set(2, &named("Mine"));
     rig.plug_in_as(0, 2);
     awing.wait_for_frames(5);
@@ -268,7 +269,7 @@ fn a_camera_that_comes_back_under_another_number_is_told_from_others_by_its_name
 }
 
 #[test]
-fn cameras_that_come_back_with_their_numbers_exchanged_are_told_apart() {
+fn cameras_that_come_back_with_swapped_numbers_are_recognized() {
     let rig = Rig::new();
     rig.add(0, &named("Mine"));
     rig.add(1, &named("Another"));
@@ -300,7 +301,7 @@ fn a_camera_in_use_is_refused_with_the_name_of_the_program_that_has_it() {
     let mut awing = rig.awing(TRACK);
     assert!(!awing.end().success());
     assert!(awing.said().contains("`sudo fuser -v /dev/video0` names it"), "{}", awing.said());
-    // Nobody asked for this one: the reason is told, and there is something to see.
+    // This camera was not requested, so the reason is reported and the demo is shown.
     let mut awing = rig.awing("--headless --json - --frames 2");
     assert!(awing.end().success());
     assert!(awing.said().contains("close that program; playing the built-in demo instead"), "{}", awing.said());
@@ -334,7 +335,7 @@ fn a_driver_that_cannot_end_a_stream_does_not_end_the_program() {
     awing.wait_until_said("No picture for");
     rig.plug_in(0);
     awing.wait_for_frames(3);
-    // A stream that stalls is ended as well.
+    // A stalled stream is ended as well.
     rig.set(0, &format!("{MODES}stall old\nstop-error {EIO}"));
     awing.wait_until("another start", |awing| awing.said().matches("is back").count() == 2);
     awing.interrupt();
@@ -354,7 +355,7 @@ fn a_recording_ends_whole_while_the_camera_is_unplugged() {
     assert!(frames.map(Result::unwrap).count() >= 5);
 }
 
-/// In ffmpeg's place one that reads nothing until it may, and tells which files it was given.
+/// A replacement for ffmpeg that reads nothing until it is allowed to, and reports which files it was given.
 const SLOW_FFMPEG: &str = "#!/bin/sh
     ls -l /proc/$$/fd > descriptors
     while [ -e programs ] && [ ! -e may-read ]; do sleep 0.05; done
@@ -362,7 +363,7 @@ const SLOW_FFMPEG: &str = "#!/bin/sh
     cat > \"${last#file:}\"";
 
 #[test]
-fn a_recording_that_is_not_written_holds_up_nothing() {
+fn a_blocked_recording_delays_nothing() {
     let rig = Rig::with_camera("");
     rig.add_program("ffmpeg", SLOW_FFMPEG);
     let mut awing = rig.awing(&format!("{TRACK} --save seen.mp4"));
@@ -379,7 +380,7 @@ fn a_recording_that_is_not_written_holds_up_nothing() {
 }
 
 #[test]
-fn an_encoder_that_has_stopped_is_not_waited_for_for_ever() {
+fn a_stuck_encoder_can_be_abandoned() {
     let rig = Rig::with_camera("");
     rig.add_program("ffmpeg", SLOW_FFMPEG);
     let mut awing = rig.awing(&format!("{TRACK} --save seen.mp4"));
@@ -390,7 +391,7 @@ fn an_encoder_that_has_stopped_is_not_waited_for_for_ever() {
     assert!(awing.said().contains("seen.part.mp4 is left as it is: its encoder has stopped"), "{}", awing.said());
 }
 
-/// The end has to come within half a second; a busy machine gets a few tries.
+/// The program has to end within half a second; a busy machine gets several attempts.
 fn assert_comes_soon(end: impl Fn() -> Duration) {
     const SOON: Duration = Duration::from_millis(500);
     let mut took = Vec::new();
@@ -400,10 +401,10 @@ fn assert_comes_soon(end: impl Fn() -> Duration) {
             return;
         }
     }
-    panic!("the end took {took:?}");
+    panic!("ending took {took:?}");
 }
 
-/// A moment in which a person may want it to end.
+/// A moment at which the user may end the program.
 struct Moment {
     settings: &'static str,
     wait: fn(&Rig, &Awing),
@@ -450,7 +451,7 @@ mod in_a_window {
 
     #[test]
     #[ignore = "needs Xvfb"]
-    fn the_next_camera_is_a_key_away_and_so_is_the_way_back() {
+    fn a_key_switches_to_the_next_camera_and_back() {
         let display = Display::start();
         let rig = Rig::new();
         rig.add(0, &named("Left"));
@@ -461,7 +462,7 @@ mod in_a_window {
         awing.wait_until_said("camera 1 (Right): no picture for");
         display.press('n');
         awing.wait_for_frames(3);
-        // One that can't be opened at all.
+        // A camera that can't be opened at all.
         rig.set(1, &format!("{}busy", named("Right")));
         display.press('n');
         let opened = |awing: &Awing| awing.said().matches("camera 0 (Left): YUYV").count();
@@ -492,7 +493,7 @@ mod in_a_window {
     }
 }
 
-/// Runs a test once more in a process that sees emulated cameras; false if this is that process.
+/// Runs a test again in a process that sees emulated cameras; returns false in that process.
 fn runs_before_a_camera(test: &str, mode: &str) -> bool {
     if std::env::var_os("EMULATED_CAMERAS").is_some() {
         return false;
@@ -507,8 +508,8 @@ fn runs_before_a_camera(test: &str, mode: &str) -> bool {
 }
 
 #[test]
-fn whoever_takes_frames_late_gets_the_newest() {
-    if runs_before_a_camera("whoever_takes_frames_late_gets_the_newest", "mode YUYV 640 480 1 30") {
+fn a_late_consumer_gets_the_newest_frame() {
+    if runs_before_a_camera("a_late_consumer_gets_the_newest_frame", "mode YUYV 640 480 1 30") {
         return;
     }
     let mut camera = capture::open("camera:0", &CaptureOptions::default()).unwrap();
@@ -522,8 +523,8 @@ fn whoever_takes_frames_late_gets_the_newest() {
 }
 
 #[test]
-fn a_frame_that_is_no_jpeg_is_read_without_new_memory() {
-    let test = "a_frame_that_is_no_jpeg_is_read_without_new_memory";
+fn a_frame_that_is_no_jpeg_is_read_without_allocation() {
+    let test = "a_frame_that_is_no_jpeg_is_read_without_allocation";
     if runs_before_a_camera(test, "mode YUYV 640 480 1 60") {
         assert!(runs_before_a_camera(test, "mode NV12 640 480 1 60"));
         return;
@@ -538,8 +539,8 @@ fn a_frame_that_is_no_jpeg_is_read_without_new_memory() {
 }
 
 #[test]
-fn the_rate_is_the_one_that_the_driver_promises() {
-    if runs_before_a_camera("the_rate_is_the_one_that_the_driver_promises", "mode YUYV 640 480 1001 30000") {
+fn the_rate_is_the_one_that_the_driver_reports() {
+    if runs_before_a_camera("the_rate_is_the_one_that_the_driver_reports", "mode YUYV 640 480 1001 30000") {
         return;
     }
     let mut camera = capture::open("camera:0", &CaptureOptions::default()).unwrap();
@@ -550,7 +551,7 @@ fn the_rate_is_the_one_that_the_driver_promises() {
 #[test]
 fn fifty_rounds_of_unplugging_leak_nothing() {
     const ROUNDS: usize = 50;
-    /// Allocators keep some for later.
+    /// Allocators keep some memory for later.
     const MEMORY_KB: u64 = 5000;
     let rig = Rig::with_camera("");
     let mut awing = rig.awing(TRACK);
@@ -596,7 +597,7 @@ fn the_live_bench_accounts_for_every_frame() {
     assert!(count(&report["shown_with_faces"]) >= 55, "{report}");
     let tracked = count(&report["shown"]) + count(&report["not_shown"]);
     let (delivered, replaced) = (count(&report["camera"]["delivered"]), count(&report["camera"]["replaced"]));
-    // A frame may be on its way when the bench ends.
+    // A frame may be in flight when the bench ends.
     assert!((tracked + replaced..=tracked + replaced + 1).contains(&delivered), "{report}");
     assert!(report["capture_to_display_ms"]["median"].as_f64() >= report["tracker_ms"]["median"].as_f64(), "{report}");
     assert!(report["first_landmarks_after_first_frame_s"].as_f64().unwrap() > 0.0, "{report}");
@@ -613,17 +614,17 @@ fn a_short_soak_keeps_its_memory() {
 }
 
 #[test]
-fn what_is_no_camera_is_refused_by_the_live_bench() {
+fn the_live_bench_refuses_what_is_no_camera() {
     let mut awing = Rig::new().awing("bench --live --input demo");
     assert!(!awing.end().success());
     assert!(awing.said().contains("is no camera"), "{}", awing.said());
 }
 
-/// Modes of the figures in docs/live.md, and how many frames are measured.
+/// The modes of the figures in docs/live.md, and the number of frames measured.
 const MEASURED: [(&str, u32); 3] =
     [("YUYV 640 480 1 30", 600), ("MJPG 640 480 1 30", 600), ("YUYV 640 480 1 60", 1200)];
 
-/// Prints the figures of each mode, with a program that `run` runs.
+/// Prints the figures of each mode, measured with the program that `run` starts.
 fn print_figures(rig: &Rig, run: impl Fn(&str) -> Awing) {
     for (mode, frames) in MEASURED {
         rig.add(0, &format!("name {mode}\nmode {mode}"));
@@ -633,17 +634,17 @@ fn print_figures(rig: &Rig, run: impl Fn(&str) -> Awing) {
     }
 }
 
-// The figures of docs/live.md; alone on the machine: `cargo test --release --test camera -- --ignored --nocapture
-// --test-threads 1 figures`.
+// The figures of docs/live.md. Run them with nothing else on the machine:
+// `cargo test --release --test camera -- --ignored --nocapture --test-threads 1 figures`.
 
 #[test]
 #[ignore = "takes a minute"]
-fn figures_of_the_way_from_camera_to_painting() {
+fn figures_from_camera_to_painting() {
     let rig = Rig::of_real_video();
     print_figures(&rig, |arguments| rig.awing(arguments));
 }
 
-/// `AWING_SOAK_MINUTES` says how long it takes (default 60).
+/// `AWING_SOAK_MINUTES` sets its duration (default 60).
 #[test]
 #[ignore = "takes an hour"]
 fn figures_of_a_soak() {
@@ -659,7 +660,7 @@ fn figures_of_a_soak() {
 #[cfg(feature = "window")]
 #[test]
 #[ignore = "takes a minute and needs Xvfb"]
-fn figures_of_the_way_from_camera_to_screen() {
+fn figures_from_camera_to_screen() {
     let (display, rig) = (display::Display::start(), Rig::of_real_video());
     print_figures(&rig, |arguments| rig.awing_in_window(&display.name, arguments));
 }

@@ -1,6 +1,6 @@
-//! What the `awing` program promises to those who call it: lines of JSON, files, exit status and messages.
+//! The contract of the `awing` program: lines of JSON, files, exit status and messages.
 //!
-//! Nothing here needs a display, a camera or data. The ignored tests start an X server of their own (`Xvfb`).
+//! Nothing here needs a display, a camera or data. The ignored tests start their own X server (`Xvfb`).
 
 #[cfg(all(feature = "window", target_os = "linux"))]
 mod display;
@@ -14,7 +14,7 @@ use std::process::{Command, Output, Stdio};
 #[cfg(unix)]
 use std::time::Duration;
 
-/// The program, in an own folder and without a display.
+/// The program, in its own folder and without a display.
 fn awing(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
     command.current_dir(folder).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("AWING_LOG");
@@ -106,7 +106,7 @@ fn every_frame_is_a_line_of_json_with_the_documented_fields() {
 }
 
 #[test]
-fn what_is_seen_is_saved_as_a_picture_as_a_gif_and_as_a_folder_of_pictures() {
+fn output_is_saved_as_a_picture_as_a_gif_and_as_a_folder_of_pictures() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("each")).unwrap();
     for target in ["last.png", "film.gif", "each"] {
@@ -117,12 +117,12 @@ fn what_is_seen_is_saved_as_a_picture_as_a_gif_and_as_a_folder_of_pictures() {
     assert_eq!((picture.width(), picture.height()), (640, 480));
     assert!(is_whole_gif(&folder.path().join("film.gif")));
     assert_eq!(names(&folder.path().join("each")), ["frame_000000.png", "frame_000001.png", "frame_000002.png"]);
-    assert_eq!(names(folder.path()), ["each", "film.gif", "last.png"], "nothing unfinished is left");
+    assert_eq!(names(folder.path()), ["each", "film.gif", "last.png"], "no partial file is left");
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]
 #[test]
-fn without_a_display_it_says_so_and_goes_on_and_leaves_a_picture() {
+fn without_a_display_it_says_so_continues_and_saves_a_picture() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), &["--input", "demo", "--frames", "5"]);
     assert!(output.status.success(), "{}", said(&output));
@@ -133,7 +133,7 @@ fn without_a_display_it_says_so_and_goes_on_and_leaves_a_picture() {
 
 #[cfg(all(unix, not(target_os = "macos")))]
 #[test]
-fn a_display_that_can_not_be_reached_is_no_reason_to_fail() {
+fn an_unreachable_display_is_not_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = awing(folder.path());
     command.args(["--input", "demo", "--frames", "5"]).env("DISPLAY", ":4711");
@@ -155,7 +155,7 @@ fn video_comes_in_through_a_pipe() {
 }
 
 #[test]
-fn a_stream_that_breaks_off_is_an_error_after_all_whole_frames() {
+fn a_truncated_stream_is_an_error_after_all_complete_frames() {
     let folder = tempfile::tempdir().unwrap();
     let mut video = grey_video(3);
     video.truncate(video.len() - 100);
@@ -191,11 +191,11 @@ fn errors_name_the_file_and_what_to_do() {
         assert!(wanted.iter().all(|word| text.contains(word)), "{arguments:?}: {text}");
         assert!(!text.contains("panicked"), "{text}");
     }
-    assert_eq!(names(folder.path()), ["broken.png", "empty", "model.safetensors"], "nothing half-written is left");
+    assert_eq!(names(folder.path()), ["broken.png", "empty", "model.safetensors"], "no partial file is left");
 }
 
 #[test]
-fn arguments_that_make_no_sense_are_refused_with_the_way_to_help() {
+fn invalid_arguments_are_refused_with_a_pointer_to_help() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in
         [&["--frames", "0"][..], &["--faces", "none"], &["--scale", "100"], &["--no-such-option"], &["dance"]]
@@ -206,13 +206,13 @@ fn arguments_that_make_no_sense_are_refused_with_the_way_to_help() {
     }
 }
 
-/// Starts the program on the endless demo and returns once it has written some lines of JSON.
+/// Starts the program on the endless demo and returns once it has written `lines` lines of JSON.
 #[cfg(unix)]
 fn started(mut command: Command, json: &Path, lines: usize) -> std::process::Child {
     command.args(["--input", "demo", "--frames", "1000000", "--json"]).arg(json).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     while fs::read(json).map_or(0, |text| text.split(|b| *b == b'\n').count()) <= lines {
-        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+        assert!(child.try_wait().unwrap().is_none(), "the program has ended");
         std::thread::sleep(Duration::from_millis(20));
     }
     child
@@ -220,7 +220,7 @@ fn started(mut command: Command, json: &Path, lines: usize) -> std::process::Chi
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_ends_in_order_and_leaves_whole_files() {
+fn ctrl_c_ends_cleanly_and_leaves_complete_files() {
     let folder = tempfile::tempdir().unwrap();
     let (json, film) = (folder.path().join("lines.jsonl"), folder.path().join("film.gif"));
     let mut command = awing(folder.path());
@@ -234,7 +234,7 @@ fn ctrl_c_ends_in_order_and_leaves_whole_files() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_it_without_an_error() {
+fn a_reader_that_closes_the_pipe_ends_it_without_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = awing(folder.path());
     command.args(["--headless", "--input", "demo", "--frames", "1000000", "--json", "-"]);
@@ -252,7 +252,7 @@ mod in_a_window {
     use super::*;
     use std::time::Instant;
 
-    /// The program in a window, writing lines and a film.
+    /// The program in a window, writing JSON lines and a video.
     struct Filming {
         folder: tempfile::TempDir,
         child: std::process::Child,
@@ -267,7 +267,7 @@ mod in_a_window {
             Self { folder, child }
         }
 
-        /// Waits for the end, after which everything has to be whole.
+        /// Waits for the program to end and checks that all files are complete.
         fn end_whole(self) -> Output {
             let output = self.child.wait_with_output().unwrap();
             let folder = self.folder.path();
@@ -280,7 +280,7 @@ mod in_a_window {
 
     #[test]
     #[ignore = "needs Xvfb"]
-    fn when_the_display_goes_away_everything_that_was_written_is_whole() {
+    fn when_the_display_disappears_all_files_are_complete() {
         let display = Display::start();
         let run = Filming::start(&display);
         drop(display);
@@ -292,7 +292,7 @@ mod in_a_window {
 
     #[test]
     #[ignore = "needs Xvfb"]
-    fn with_a_window_ctrl_c_ends_in_order_and_no_picture_is_written_unasked() {
+    fn with_a_window_ctrl_c_ends_cleanly_and_saves_no_unrequested_picture() {
         let folder = tempfile::tempdir().unwrap();
         let display = Display::start();
         let json = folder.path().join("lines.jsonl");
@@ -308,7 +308,7 @@ mod in_a_window {
 
     #[test]
     #[ignore = "needs Xvfb"]
-    fn a_window_that_is_closed_leaves_everything_whole() {
+    fn closing_the_window_leaves_complete_files() {
         let display = Display::start();
         let run = Filming::start(&display);
         display.close_window();
@@ -316,23 +316,23 @@ mod in_a_window {
         assert!(output.status.success() && said(&output).contains("saved "), "{}", said(&output));
     }
 
-    /// Waits until there is a file.
+    /// Waits until the file exists.
     fn wait_for(path: &Path) {
         let start = Instant::now();
         while !path.exists() {
-            assert!(start.elapsed() < Duration::from_secs(60), "{} never came", path.display());
+            assert!(start.elapsed() < Duration::from_secs(60), "{} was not written", path.display());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
     #[test]
     #[ignore = "needs Xvfb"]
-    fn keys_save_pictures_and_recordings_and_no_key_ends_it_but_those_that_quit() {
+    fn keys_save_pictures_and_recordings_and_only_quit_keys_end_it() {
         let folder = tempfile::tempdir().unwrap();
         let display = Display::start();
         let (json, programs) = (folder.path().join("lines.jsonl"), folder.path().join("programs"));
         fs::create_dir(&programs).unwrap();
-        // In ffmpeg's place one that keeps the pictures as they are.
+        // A replacement for ffmpeg that stores the pictures unchanged.
         fs::write(programs.join("ffmpeg"), "#!/bin/sh\nfor last; do :; done\ncat > \"${last#file:}\"").unwrap();
         fs::set_permissions(programs.join("ffmpeg"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let usual = std::env::var_os("PATH").unwrap_or_default();
@@ -367,11 +367,11 @@ mod in_a_window {
 
     #[test]
     #[ignore = "needs Xvfb"]
-    fn ctrl_c_ends_it_in_front_of_a_display_that_does_not_answer() {
+    fn ctrl_c_ends_it_on_a_display_that_does_not_answer() {
         let display = Display::start();
         let run = Filming::start(&display);
         signal("STOP", display.server.id());
-        // Until the connection is full.
+        // Until the connection's buffer is full.
         std::thread::sleep(Duration::from_secs(1));
         signal("INT", run.child.id());
         let output = run.end_whole();

@@ -1,16 +1,16 @@
 //! Golden outputs of the whole program: the built-in demo in, lines of JSON out, compared with `tests/golden`.
 //!
-//! After a change that is meant to alter them: `AWING_REWRITE_GOLDEN=1 cargo test --release --test golden`, then look at the
-//! difference before you commit it.
+//! After a change that is meant to alter them, run `AWING_REWRITE_GOLDEN=1 cargo test --release --test golden` and look
+//! at the difference before you commit it.
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Instruction sets sum in different orders, and the detector runs in the fastest precision of the core: the first crop
-/// differs a little. In pixels of the frame.
+/// The largest accepted shift, in pixels of the frame. Instruction sets sum in different orders, and the detector runs
+/// in the fastest precision of the core, so the first crop differs slightly.
 const LARGEST_SHIFT: f64 = 1.0;
-/// The same for scores and confidences.
+/// The largest accepted change of scores and confidences.
 const LARGEST_CHANGE: f64 = 0.06;
 
 /// The faces of every line; times are not compared.
@@ -18,7 +18,7 @@ fn faces(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["faces"].take()).collect()
 }
 
-/// Where the values differ by more than the bound of their kind.
+/// The first place where the values differ by more than the bound for their kind.
 fn difference(path: &str, actual: &Value, expected: &Value, bound: f64) -> Option<String> {
     match (actual, expected) {
         (Value::Number(a), Value::Number(e)) => {

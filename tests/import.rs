@@ -1,4 +1,4 @@
-//! PyTorch checkpoints of the paper's network become models, and whatever else a file holds is refused.
+//! PyTorch checkpoints of the paper's network become models; any other file content is refused.
 
 mod checkpoint;
 mod formula;
@@ -25,7 +25,7 @@ fn counter(layer: &str) -> Saved {
     Saved::repeated(&format!("{layer}num_batches_tracked"), &[], "LongStorage", 8, vec![0; 8])
 }
 
-/// All tensors of a network, each a single element repeated.
+/// All tensors of a network, each filled with a single element.
 fn repeated(stacks: usize, points: usize, class: &'static str, element: &[u8]) -> Vec<Saved> {
     let mut tensors = Vec::new();
     for p in config(stacks, points).graph().parameters() {
@@ -75,7 +75,7 @@ fn stacks_and_points_are_read_off_the_tensors() {
 }
 
 #[test]
-fn numbers_of_other_widths_are_converted_and_whole_numbers_are_no_weights() {
+fn other_float_types_are_converted_and_integers_are_refused() {
     let halves: [(&str, &[u8]); 3] =
         [("HalfStorage", &[0x00, 0x38]), ("BFloat16Storage", &[0x00, 0x3f]), ("DoubleStorage", &0.5_f64.to_le_bytes())];
     for (class, element) in halves {
@@ -87,14 +87,14 @@ fn numbers_of_other_widths_are_converted_and_whole_numbers_are_no_weights() {
 }
 
 #[test]
-fn the_first_tensor_that_is_missing_superfluous_or_misshapen_is_named() {
+fn the_first_missing_extra_or_misshapen_tensor_is_named() {
     let without = |name: &str| small().into_iter().filter(|t| t.name != name).collect::<Vec<_>>();
     let error = refused(&without("m0.b2_plus_1.conv2.weight"));
     assert!(
         matches!(&error, ImportError::Model(ModelError::Missing { name }) if name == "m0.b2_plus_1.conv2.weight"),
         "{error}"
     );
-    // A network of two stacks that lost its second but for one tensor.
+    // A network of two stacks that has lost all of its second stack except one tensor.
     let mut more = small();
     more.push(Saved::whole("al0.bias", &[256], &[0.0; 256]));
     let error = refused(&more);
@@ -115,7 +115,7 @@ fn the_first_tensor_that_is_missing_superfluous_or_misshapen_is_named() {
 }
 
 #[test]
-fn a_tensor_beyond_its_numbers_is_refused() {
+fn a_tensor_that_exceeds_its_storage_is_refused() {
     let changed = |change: fn(&mut Saved)| {
         let mut tensors = small();
         change(&mut tensors[0]);
@@ -133,12 +133,12 @@ fn a_tensor_beyond_its_numbers_is_refused() {
 }
 
 #[test]
-fn what_a_pickle_asks_to_run_is_refused_by_name() {
+fn code_in_a_pickle_is_refused_by_name() {
     let mut pickle = Pickle::new();
     pickle.global("os", "system").text("touch awing-was-here").code(b"\x85R.");
     let error = import_pytorch_bytes(&zip_of(&pickle.0, &[])).unwrap_err();
     assert!(matches!(&error, ImportError::Foreign { name } if name == "os.system"), "{error}");
-    // The same by the other instruction that names things, and by those that make objects of classes.
+    // The same through the other instruction that names globals, and through those that create objects of classes.
     let mut pickle = Pickle::new();
     pickle.text("builtins").text("eval").code(b"\x93.");
     let error = import_pytorch_bytes(&zip_of(&pickle.0, &[])).unwrap_err();
@@ -151,7 +151,7 @@ fn what_a_pickle_asks_to_run_is_refused_by_name() {
 }
 
 #[test]
-fn other_files_are_told_from_checkpoints() {
+fn files_that_are_no_checkpoints_are_refused() {
     for bytes in [&b""[..], b"hello", b"\x80\x02K\x01.", b"PK\x03\x04 and no more", &zip_of(b"\x80\x02}.", &[])] {
         let error = import_pytorch_bytes(bytes).unwrap_err();
         assert!(matches!(error, ImportError::NotACheckpoint { .. }), "{error}");
@@ -167,7 +167,7 @@ fn a_file_cut_off_anywhere_is_refused() {
         for end in (0..last).step_by(last / 1000 + 1).chain(last..bytes.len()) {
             import_pytorch_bytes(&bytes[..end]).unwrap_err();
         }
-        // And at every byte of one that is short.
+        // And at every byte of a short one.
         let bytes = write(&small()[..7], Wrapping::StateDict);
         for end in 0..bytes.len() {
             import_pytorch_bytes(&bytes[..end]).unwrap_err();
@@ -176,9 +176,9 @@ fn a_file_cut_off_anywhere_is_refused() {
 }
 
 #[test]
-fn no_damaged_byte_makes_a_panic() {
+fn no_damaged_byte_causes_a_panic() {
     for write in WRITERS {
-        // Few, so that every byte can be damaged.
+        // Small, so that every byte can be damaged.
         let mut bytes = write(&small()[..7], Wrapping::StateDict);
         for place in 0..bytes.len() {
             let right = bytes[place];
@@ -194,7 +194,7 @@ fn no_damaged_byte_makes_a_panic() {
 
 #[test]
 fn a_short_pickle_cannot_ask_for_much_memory_or_time() {
-    // A list that is handed over and over to a callable that copies it.
+    // A list that is passed again and again to a callable that copies it.
     let mut pickle = Pickle::new();
     pickle.code(b"](");
     pickle.code(&[b')'; 100_000]).code(b"eq\x00");

@@ -1,7 +1,7 @@
-//! The paper's network gives the official network's heatmaps.
+//! The paper's network computes the official network's heatmaps.
 //!
-//! Reference: outputs of the official network in PyTorch (CPU, single precision, evaluation mode) with weights and input
-//! from a formula, sampled at 128 positions a stack, a quarter of them on the boundary map
+//! Reference: outputs of the official network in PyTorch (CPU, single precision, evaluation mode) with weights and
+//! input from a formula, sampled at 128 positions per stack, a quarter of them on the boundary map
 //! (`tests/reference/paper_heatmaps.json`: flat positions in channels x rows x columns).
 
 mod formula;
@@ -12,7 +12,7 @@ use awing::internals::{Mode, Network};
 use candle_core::{Device, Tensor};
 use formula::{paper, uniform};
 
-/// Largest difference, in standard deviations of the stack's output.
+/// Maximum difference, in standard deviations of the stack's output.
 const TOLERANCE: f32 = 5e-5;
 const SIZE: usize = 256;
 const CELLS: usize = 64 * 64;
@@ -31,7 +31,7 @@ fn expected(stacks: usize) -> Vec<Expected> {
     all.remove(&stacks.to_string()).unwrap()
 }
 
-/// (row, column, RGB), from the formula's three planes.
+/// The input as (row, column, RGB), from the formula's three planes.
 fn input() -> Vec<f32> {
     let planes: Vec<f32> = uniform("input").take(3 * SIZE * SIZE).collect();
     (0..SIZE * SIZE).flat_map(|pixel| [0, 1, 2].map(|channel| planes[channel * SIZE * SIZE + pixel])).collect()

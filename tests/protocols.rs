@@ -1,4 +1,4 @@
-//! `awing eval` on generated faces in the layouts of the published data sets.
+//! `awing eval` on generated faces, in the layouts of the published data sets.
 
 use awing::Frame;
 use awing::internals::Scene;
@@ -33,7 +33,7 @@ fn names(summaries: &Value) -> Vec<(&str, u64)> {
     summaries.as_array().unwrap().iter().map(|s| (s["name"].as_str().unwrap(), row(s))).collect()
 }
 
-/// A folder as WFLW is handed out, with one test face for each row of attributes.
+/// A folder as WFLW is distributed, with one test face for each row of attributes.
 fn wflw(root: &Path, attributes: &[&str]) {
     let mut rows = String::new();
     for (i, attributes) in attributes.iter().enumerate() {
@@ -84,7 +84,7 @@ fn w300_is_recognized_and_has_common_challenge_and_full() {
     let root = tempfile::tempdir().unwrap();
     for (i, folder) in ["afw", "helen/trainset", "helen/testset", "lfpw/testset", "ibug"].into_iter().enumerate() {
         let points = draw(i as u64, &root.path().join(folder).join("face.png"));
-        // The first pixel of a .pts file is number 1.
+        // Coordinates in a .pts file are 1-based.
         let lines = WFLW98_OF_IBUG68.map(|of98| format!("{:.4} {:.4}\n", points[of98].x + 1.0, points[of98].y + 1.0));
         let text = format!("version: 1\nn_points: 68\n{{\n{}}}\n", lines.concat());
         fs::write(root.path().join(folder).join("face.pts"), text).unwrap();
@@ -95,13 +95,13 @@ fn w300_is_recognized_and_has_common_challenge_and_full() {
     assert_eq!(names(&automatic["subsets"]), [("challenge", 1), ("common", 2), ("full", 3)]);
     assert_eq!(automatic["counted"], "ibug68");
     assert_eq!(automatic, report(&["--data", path, "--format", "300w", "--json"]));
-    // The pupils are not among the 68 points.
+    // The 68 points do not include the pupils.
     let output = eval(&["--data", path, "--norm", "pupil"]);
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("norm"));
 }
 
 #[test]
-fn two_reports_are_compared_and_predictions_have_a_line_a_face() {
+fn two_reports_are_compared_and_predictions_have_one_line_per_face() {
     let root = tempfile::tempdir().unwrap();
     wflw(root.path(), &["0 0 0 0 0 0", "0 0 0 0 0 0", "0 0 0 0 0 0"]);
     let at = |name: &str| root.path().join(name).to_str().unwrap().to_owned();

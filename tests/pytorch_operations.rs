@@ -1,7 +1,7 @@
-//! Convolutions and batch norms give PyTorch's results and gradients.
+//! Convolutions and batch normalizations match PyTorch's results and gradients.
 //!
-//! Reference: `tests/reference/operation_vectors.json`, made by the script beside it: shapes with odd sizes, strides up to 3,
-//! every padding, frames that are not square, batches of 1 to 5; inputs from the formula.
+//! Reference: `tests/reference/operation_vectors.json`, made by the script beside it: odd sizes, strides up to 3, every
+//! kind of padding, maps that are not square, batches of 1 to 5; inputs from the formula.
 
 #[path = "formula/uniform.rs"]
 mod formula;
@@ -24,7 +24,7 @@ struct Case<S> {
     results: HashMap<String, Places>,
 }
 
-/// `outputs` is 0 where every channel has its own filter.
+/// `outputs` is 0 if every channel has its own filter.
 #[derive(Debug, serde::Deserialize)]
 struct ConvolutionShape {
     images: usize,
@@ -46,7 +46,7 @@ struct NormShape {
     relu: bool,
 }
 
-/// Some values of a tensor.
+/// Sampled values of a tensor.
 #[derive(serde::Deserialize)]
 struct Places {
     length: usize,
@@ -79,7 +79,7 @@ fn var(name: &str, shape: &[usize]) -> Var {
     Var::from_tensor(&tensor(name, shape)).unwrap()
 }
 
-/// Compares an output and the gradients of what it came from.
+/// Compares an output, and the gradients of its inputs.
 fn check(name: &str, results: &HashMap<String, Places>, y: &Tensor, inputs: &[(&str, &Var)]) {
     results["y"].check(y, &format!("{name}, output"));
     let dy = tensor(&format!("{name} dy"), y.dims());
@@ -90,7 +90,7 @@ fn check(name: &str, results: &HashMap<String, Places>, y: &Tensor, inputs: &[(&
 }
 
 #[test]
-fn convolutions_are_pytorchs_forward_and_backward() {
+fn convolutions_match_pytorch_forward_and_backward() {
     let reference = reference().convolutions;
     assert_eq!(reference.len(), 24);
     for Case { name, shape, results } in reference {
@@ -107,7 +107,7 @@ fn convolutions_are_pytorchs_forward_and_backward() {
 }
 
 #[test]
-fn batch_norms_are_pytorchs_forward_and_backward() {
+fn batch_norms_match_pytorch_forward_and_backward() {
     let reference = reference().norms;
     assert_eq!(reference.len(), 4);
     for Case { name, shape: NormShape { images, height, width, channels, relu }, results } in reference {

@@ -1,4 +1,4 @@
-//! `--threads N` is a promise: never are more than N threads busy.
+//! `--threads N` is a promise: no more than N threads are ever busy.
 #![cfg(target_os = "linux")]
 
 use awing::Frame;
@@ -6,11 +6,11 @@ use awing::internals::Scene;
 use awing::{Tracker, TrackerOptions};
 use std::collections::HashMap;
 
-/// How long each thread of the process has run so far, in nanoseconds.
+/// The CPU time of each thread of the process so far, in nanoseconds.
 fn run_time_ns() -> HashMap<String, u64> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap());
     let time = |task: std::fs::DirEntry| {
-        // A thread that ends meanwhile has no figures.
+        // A thread that has just ended has no figures.
         let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
         let ns = text.split_whitespace().next()?.parse().ok()?;
         Some((task.file_name().to_string_lossy().into_owned(), ns))
@@ -18,12 +18,12 @@ fn run_time_ns() -> HashMap<String, u64> {
     tasks.filter_map(time).collect()
 }
 
-/// A thread with less of the work was not busy: it was started, or woken to find nothing to do.
+/// A thread with a smaller share of the work does not count as busy: it was started, or woken and found nothing to do.
 const BUSY_FROM: f64 = 0.02;
 
-// One test: another would be busy meanwhile.
+// A single test: the threads of another one would be busy at the same time.
 #[test]
-fn no_more_threads_are_busy_than_were_asked_for() {
+fn no_more_threads_are_busy_than_requested() {
     let mut frame = Frame::filled(640, 480, [0; 3]);
     for (faces, threads) in [(1, 1), (4, 1), (1, 2), (4, 2), (4, 3)] {
         let mut options = TrackerOptions::default();

@@ -1,6 +1,5 @@
-//! What `awing train` promises, held on a few drawn faces: the same seed and threads make the same model, a training that was
-//! killed goes on as if nothing had happened, and whatever goes wrong is said with the file's name and leaves the
-//! output whole.
+//! The promises of `awing train`, tested on a few drawn faces: the same seed and number of threads give the same model,
+//! a killed training resumes as if nothing had happened, and every error names the file and leaves the output intact.
 
 mod training_set;
 
@@ -59,7 +58,7 @@ fn succeeds(output: &Output) {
     assert!(output.status.success(), "{}", text(output));
 }
 
-/// Ends with an error of one line, which is returned; no panic.
+/// Expects an error of one line, which is returned, and no panic.
 fn fails(output: &Output) -> String {
     let text = text(output);
     assert_eq!(output.status.code(), Some(1), "{text}");
@@ -67,14 +66,14 @@ fn fails(output: &Output) -> String {
     text.lines().find(|line| line.starts_with("awing: ")).unwrap_or_else(|| panic!("no message in {text:?}")).to_owned()
 }
 
-/// Every weight of the model, its file's description aside: that holds times.
+/// All weights of the model. The description is left out, since it contains times.
 fn weights(folder: &Path) -> Vec<Vec<f32>> {
     let model = Model::load(&folder.join("model.safetensors")).unwrap();
     let parameters = model.config().graph().parameters();
     parameters.iter().map(|p| model.tensor(&p.name).unwrap().to_vec()).collect()
 }
 
-/// Names and contents of a folder.
+/// Names and contents of the files in a folder.
 fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap());
     let mut all: Vec<_> = entries
@@ -85,7 +84,7 @@ fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn the_same_seed_and_threads_make_the_same_model() {
+fn the_same_seed_and_threads_give_the_same_model() {
     let place = Place::new(12, &[]);
     for threads in ["1", "2"] {
         let folders = ["a", "b"].map(|name| format!("{name}{threads}"));
@@ -100,7 +99,7 @@ fn the_same_seed_and_threads_make_the_same_model() {
 }
 
 #[test]
-fn killed_and_resumed_is_as_if_nothing_had_happened() {
+fn killing_and_resuming_changes_nothing() {
     let place = Place::new(400, &[]);
     succeeds(&place.train("through", &place.validated(&[])));
     let mut child = place.command("killed", &place.validated(&[])).spawn().unwrap();
@@ -111,7 +110,7 @@ fn killed_and_resumed_is_as_if_nothing_had_happened() {
         std::thread::sleep(Duration::from_millis(1));
     }
     std::thread::sleep(Duration::from_millis(30));
-    assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+    assert!(child.try_wait().unwrap().is_none(), "training ended before it was killed");
     child.kill().unwrap();
     child.wait().unwrap();
     let refused = fails(&place.train("killed", &place.validated(&[])));
@@ -132,7 +131,7 @@ fn killed_and_resumed_is_as_if_nothing_had_happened() {
 }
 
 #[test]
-fn a_training_gets_better_and_pauses_when_its_time_is_up() {
+fn training_improves_and_pauses_when_its_time_is_up() {
     let place = Place::new(100_000, &[]);
     let mut errors: Vec<f64> = Vec::new();
     // A busy machine gets more time.
@@ -150,7 +149,7 @@ fn a_training_gets_better_and_pauses_when_its_time_is_up() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_stops_the_training_and_leaves_the_output_whole() {
+fn a_nan_loss_stops_training_and_leaves_the_output_intact() {
     let place = Place::new(100, &[("learning_rate = 2e-3", "learning_rate = 1e30"), ("clip_norm = 20.0", "")]);
     let message = fails(&place.train("out", &[]));
     assert!(message.contains("not a number") && message.contains("learning_rate"), "{message}");
@@ -158,7 +157,7 @@ fn a_loss_that_is_no_number_stops_the_training_and_leaves_the_output_whole() {
 }
 
 #[test]
-fn data_that_can_not_be_used_is_named() {
+fn unusable_data_is_named() {
     let place = Place::new(5, &[]);
     std::fs::write(&place.data, "\n").unwrap();
     assert!(fails(&place.train("out", &[])).contains("faces.jsonl"));
@@ -234,10 +233,10 @@ fn a_damaged_checkpoint_is_named_and_left_alone() {
     assert!(fails(&place.train("out", &["--resume"])).contains("another recipe"));
 }
 
-/// A limit on the size of files stands for a full disk: writing fails in the middle of a file.
+/// A limit on file size stands in for a full disk: writing fails in the middle of a file.
 #[cfg(unix)]
 #[test]
-fn a_full_disk_is_said_and_leaves_the_old_files() {
+fn a_full_disk_is_reported_and_leaves_the_old_files() {
     let place = Place::new(100_000, &[]);
     succeeds(&place.train("out", &["--minutes", "0.005"]));
     let before = contents(&place.path("out"));
@@ -247,13 +246,13 @@ fn a_full_disk_is_said_and_leaves_the_old_files() {
     limited.arg(command.get_program()).args(command.get_args());
     let message = fails(&limited.output().unwrap());
     assert!(message.contains("model.safetensors") && message.contains("arge"), "{message}");
-    assert!(contents(&place.path("out")) == before, "something is left behind or damaged");
+    assert!(contents(&place.path("out")) == before, "a partial or damaged file is left");
 }
 
-/// One thread for the network as asked, one for the loader, the program's own, and the one that listens for Ctrl-C.
+/// The network's threads as requested, one for the loader, the main thread, and the one that handles Ctrl-C.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_training_has_no_more_threads_than_it_was_given() {
+fn training_uses_no_more_threads_than_requested() {
     let place = Place::new(100_000, &[("input_size = 64", "input_size = 128"), ("batch_size = 4", "batch_size = 8")]);
     let mut child = place.command("out", &place.validated(&[])).spawn().unwrap();
     let start = Instant::now();
@@ -271,7 +270,7 @@ fn a_training_has_no_more_threads_than_it_was_given() {
 
 #[cfg(not(feature = "cuda"))]
 #[test]
-fn a_device_that_the_build_does_not_know_is_refused_with_the_way_to_get_it() {
+fn an_unsupported_device_is_refused_with_the_feature_to_enable() {
     let place = Place::new(5, &[]);
     let message = fails(&place.train("out", &["--device", "cuda"]));
     assert!(message.contains("--features cuda"), "{message}");

@@ -1,7 +1,7 @@
 """MediaPipe Face Mesh on raw frames: the rival of `awing bench`.
 
     mediapipe_face_mesh.py track FRAMES WIDTH HEIGHT   tracks raw RGB frames of a file, one after the other
-    mediapipe_face_mesh.py start PICTURE WIDTH HEIGHT  finds the landmarks of one raw RGB picture and ends
+    mediapipe_face_mesh.py start PICTURE WIDTH HEIGHT  finds the landmarks of one raw RGB picture and exits
     mediapipe_face_mesh.py detect FRAMES WIDTH HEIGHT  the short-range detector alone
 
 Prints one JSON object. Reading frames is not timed. 468 landmarks, MediaPipe's own smoothing, one face.

@@ -2,7 +2,7 @@
 
     onnx_runtime.py NETWORK.onnx HEIGHT WIDTH RUNS
 
-Prints one JSON object: the median and 95th percentile of whole runs on a picture of noise.
+Prints one JSON object: the median and 95th percentile of full runs on a noise picture.
 """
 import json
 import sys

@@ -1,9 +1,9 @@
-"""OpenCV's turned, scaled crop, 640x480 to 128x128 in f32, and its area average to 192x144: rivals of our crop and scaling.
+"""OpenCV's rotated, scaled crop of 640x480 to 128x128 in f32 and its area average to 192x144: rivals of awing's.
 
     opencv_crop.py RUNS
 
-Prints one JSON object with the medians. OpenCV samples between four pixels at any scale, where `awing` averages blocks
-first once the picture is shown at less than 0.6 of its size.
+Prints one JSON object with the medians. OpenCV samples bilinearly at any scale, while `awing` averages blocks first if
+the picture is scaled below 0.6.
 """
 import json
 import sys

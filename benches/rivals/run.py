@@ -3,9 +3,10 @@
     python3 benches/rivals/run.py                                  on the built-in demo
     python3 benches/rivals/run.py --video FACE.mp4 --validation VAL.jsonl
 
-Installs MediaPipe and ONNX Runtime into target/rivals (Python 3.9 to 3.12) and builds awing. All runs are whole processes
-pinned to one core, awing and its rival in turn; a ratio is taken within each round, and the median of the rounds is
-printed. Needs Linux, and ffmpeg for videos. Close other programs: the ratio forgives a slow machine, not a busy one.
+Installs MediaPipe and ONNX Runtime into target/rivals (Python 3.9 to 3.12) and builds awing. Every run is a whole process
+pinned to one core, and awing and its rival alternate; a ratio is taken within each round, and the median over rounds is
+printed. Needs Linux, and ffmpeg for videos. Close other programs: ratios are robust against a slow machine, but not
+against a busy one.
 """
 import argparse
 import json
@@ -48,14 +49,14 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--video", action="append", help="a video of one face; may be given several times")
-    parser.add_argument("--validation", action="append", help="annotated faces for `awing eval`, to state the error of the model")
+    parser.add_argument("--validation", action="append", help="annotated faces for `awing eval`, to report the model's error")
     parser.add_argument("--model", default=str(ROOT / "models" / "edge-98.safetensors"), help="the landmark model")
     parser.add_argument("--int8", help="the same model from `awing quantize --to int8`, for a row of its own")
     parser.add_argument("--frames", type=int, default=300, help="frames of each video")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--core", type=int, default=0, help="the core that everything runs on")
-    parser.add_argument("--no-build", action="store_true", help="measure what was built before")
-    parser.add_argument("--python", help="a Python that has the rivals already")
+    parser.add_argument("--core", type=int, default=0, help="the core to run everything on")
+    parser.add_argument("--no-build", action="store_true", help="measure the existing build")
+    parser.add_argument("--python", help="a Python with the rivals already installed")
     return parser.parse_args()
 
 
@@ -74,7 +75,7 @@ def build():
 
 
 class Row:
-    """A line of the table; `ours` and `rival` are medians, `ratio` is the median of the rounds' ratios."""
+    """A row of the table; `ours` and `rival` are medians, `ratio` is the median of the per-round ratios."""
 
     def __init__(self, what, ours, rival, rival_name, bar, is_met, ratio=None, error=None):
         self.what, self.ours, self.rival, self.rival_name = what, ours, rival, rival_name
@@ -82,7 +83,7 @@ class Row:
 
 
 class Bench:
-    """Starts pinned processes."""
+    """Runs processes pinned to the core."""
 
     def __init__(self, options, python, awing):
         self.options, self.python, self.awing = options, python, awing
@@ -104,11 +105,11 @@ class Bench:
         return self.json([self.python, HERE / script, *command])
 
     def in_turn(self, ours, rival):
-        """Pairs of results, one a round, after a round that only warms up."""
+        """Pairs of results, one per round, after a warm-up round."""
         return [(ours(), rival()) for _ in range(self.options.rounds + 1)][1:]
 
     def error(self, model, precision):
-        """The error on the validation faces, in % of the distance of the outer eye corners."""
+        """The error on the validation faces, in % of the distance between the outer eye corners."""
         if not self.options.validation:
             return None
         key = (model, precision)
@@ -129,7 +130,7 @@ def ratio(pairs, key, other=None):
 
 
 def material(bench, video):
-    """What awing is told to read, its standard input, and the same frames as raw RGB."""
+    """The input that awing is given, its standard input, and the same frames as raw RGB."""
     frames = bench.options.frames
     if video is None:
         raw = WORK / "demo.rgb"
@@ -192,7 +193,7 @@ def networks(bench):
         plans.insert(2, ("edge network", int8, "int8", "f32 / 1.6", None, (128, 128), 500))
     rows = []
     for what, file, precision, bar, most, (height, width), runs in plans:
-        # The rival has no int8 file of ours: it runs the network in single precision in every row.
+        # The rival can't read awing's int8 file: it runs the network in single precision in every row.
         onnx = WORK / f"{Path(model if file == int8 else file).stem}.onnx"
         bench.run([bench.awing, "export", model if file == int8 else file, "--out", onnx])
         profile = [bench.awing, "bench", "--profile", "--json", "--frames", runs, "--model", file, "--precision", precision]
@@ -207,7 +208,7 @@ def networks(bench):
 
 
 def start_up(bench):
-    """From the start of the process to its end, with the landmarks of one picture written."""
+    """The time from start to exit of a process that writes the landmarks of one picture."""
     source, _, raw = material(bench, (bench.options.video or [None])[0])
     with open(raw, "rb") as file:
         rgb = file.read(WIDTH * HEIGHT * 3)
@@ -230,7 +231,7 @@ def start_up(bench):
 
 
 def parts(bench):
-    """Crop and down-scaling against OpenCV."""
+    """Crop and downscaling against OpenCV."""
     command = [bench.awing, "bench", "--json", "--faces", 1, "--frames", 200]
     pairs = bench.in_turn(lambda: bench.json(command), lambda: bench.rival("opencv_crop.py", 2000))
     crop = median(a["ms"]["crop"]["median"] / b["crop_ms"] for a, b in pairs)

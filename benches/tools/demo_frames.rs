@@ -1,7 +1,7 @@
 //! Writes frames of the built-in demo to standard output as raw RGB, so that other programs can be measured on the same
 //! frames as `awing`.
 //!
-//! `cargo run --release --example demo_frames -- FRAMES [FACES]`; the frames have 640x480 pixels.
+//! Run `cargo run --release --example demo_frames -- FRAMES [FACES]`; frames have 640x480 pixels.
 
 use awing::Frame;
 use awing::internals::capture::{CaptureOptions, open};

@@ -1,28 +1,28 @@
-// Emulated V4L2 cameras, to be loaded into a program before all other libraries.
+// Emulated V4L2 cameras, as a library to be preloaded into a program (LD_PRELOAD).
 //
 // The environment variable EMULATED_CAMERAS names a folder:
-//   dev/video0             the device node, a plain file that holds the mapped buffers; unplugged means moved away
-//   video0                 what the camera is and what it does wrong, one setting a line, read again when it changes
-//   frames/YUYV-640x480    the frames of a mode, shown over and over: each with its length in 4 bytes before it,
-//                          the lowest first
+//   dev/video0             the device node, a regular file that holds the mapped buffers; moved away when unplugged
+//   video0                 the camera's properties and faults, one setting per line, read again when it changes
+//   frames/YUYV-640x480    the frames of a mode, shown in a loop, each preceded by its length in 4 bytes,
+//                          little-endian
 //
 // Settings:
-//   name TEXT                        what the camera calls itself
-//   mode FOURCC WIDTH HEIGHT N D     a mode with N/D seconds a frame
+//   name TEXT                        the camera's name
+//   mode FOURCC WIDTH HEIGHT N D     a mode with a frame interval of N/D seconds
 //   rates range                      any rate between the fastest and the slowest mode of a format and size
 //   rates unlisted                   the driver lists neither rates nor sizes
 //   metadata                         the node carries no pictures
 //   busy                             another program uses it
 //   denied                           the user may not use it
-//   stall [old]                      no frame comes, or only in streams that are older than the setting
+//   stall [old]                      no frame arrives; with `old`, only in streams opened before the setting was made
 //   hang CALL                        `list`, `format` or `dequeue` never returns
 //   stop-error NUMBER                ending a stream fails with this error
-//   damage KIND EVERY                every so-many-th frame, from the first on, is `truncated`, `garbage`, `scrambled`,
+//   damage KIND EVERY                every EVERY-th frame, from the first on, is `truncated`, `garbage`, `scrambled`,
 //                                    `short`, of another `size` or `flagged` by the driver
 //
-// Redirected: opening of device nodes, listing of /dev, and links to the nodes. Answered: V4L2's ioctls, also through
-// `syscall`, and `poll`. As in a driver, a node whose buffers are in use is busy for others, and a frame that finds no
-// waiting buffer is lost and its number is skipped.
+// Redirected: opening device nodes, listing /dev, and links to the nodes. Emulated: V4L2's ioctls, also through
+// `syscall`, and `poll`. As with a real driver, a node whose buffers are in use is busy for others, and a frame that
+// finds no waiting buffer is lost and its number is skipped.
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -47,7 +47,7 @@
 enum { MODES = 32, HANDLES = 64, BUFFERS = 8, FRAMES = 512 };
 
 #define NS_PER_S 1000000000ll
-// How long a sleeping poll takes to notice that the camera was unplugged.
+// How often a sleeping poll checks whether the camera was unplugged.
 #define UNPLUG_POLL_INTERVAL_NS 5000000ll
 
 struct mode {
@@ -63,7 +63,7 @@ struct settings {
   int stop_error;
   char damage[16];
   int damage_every;
-  int64_t since_ns;  // when the settings were written, in time since the epoch
+  int64_t since_ns;  // when the settings were written, since the epoch
 };
 
 struct recording {
@@ -109,7 +109,7 @@ static ssize_t (*real_readlink)(const char *, char *, size_t);
 static long (*real_syscall)(long, ...);
 static int (*real_poll)(struct pollfd *, nfds_t, int);
 
-// Other libraries call these functions before ours is made ready, so the first call does it.
+// Other libraries may call these functions before ours is initialized, so the first call initializes it.
 static void start(void) {
   if (real_poll) return;
   root = getenv("EMULATED_CAMERAS");
@@ -234,7 +234,7 @@ static uint32_t random_bits(void) {
   return state;
 }
 
-// Puts the next frame into a buffer, whole or damaged as asked for.
+// Puts the next frame into a buffer, intact or damaged as configured.
 static struct ready fill(struct handle *h, const struct settings *s, int index) {
   struct ready ready = {.index = index, .number = h->next_number, .time_ns = h->next_due_ns};
   bool is_damaged = s->damage_every > 0 && h->next_number % s->damage_every == 0;
@@ -249,7 +249,7 @@ static struct ready fill(struct handle *h, const struct settings *s, int index) 
   if (is_damaged && !strcmp(s->damage, "flagged")) ready.flags = V4L2_BUF_FLAG_ERROR;
   if (is_damaged && !strcmp(s->damage, "garbage"))
     for (uint32_t k = 0; k < length; k++) to[k] = random_bits();
-  // The headers and the end stay, and what looks like a marker.
+  // The headers, the end and anything that looks like a marker stay.
   if (is_damaged && !strcmp(s->damage, "scrambled"))
     for (uint32_t k = 1024; k + 2 < length; k++)
       if (to[k] != 0xff && to[k - 1] != 0xff) to[k] = random_bits() % 255;
@@ -257,7 +257,7 @@ static struct ready fill(struct handle *h, const struct settings *s, int index) 
   return ready;
 }
 
-// Does what the camera did since the last time: every frame that is due goes into the buffer that waits longest, or is
+// Catches up with the camera: every frame due since the last call goes into the buffer that has waited longest, or is
 // lost.
 static void catch_up(struct handle *h, const struct settings *s) {
   if (!h->streaming) return;
@@ -470,7 +470,7 @@ static int answer(struct handle *h, const struct settings *s, unsigned long requ
       strcpy((char *)c->driver, "emulator");
       memcpy(c->card, s->name, sizeof s->name);
       c->device_caps = V4L2_CAP_STREAMING | (s->metadata ? V4L2_CAP_META_CAPTURE : V4L2_CAP_VIDEO_CAPTURE);
-      // All the nodes of a device together can do this much.
+      // The capabilities of all nodes of the device together.
       c->capabilities = V4L2_CAP_DEVICE_CAPS | V4L2_CAP_STREAMING | V4L2_CAP_META_CAPTURE | V4L2_CAP_VIDEO_CAPTURE;
       return 0;
     }
@@ -516,7 +516,7 @@ static int answer(struct handle *h, const struct settings *s, unsigned long requ
   }
 }
 
-// False if the file is no camera of ours.
+// False if the file is not an emulated camera.
 static bool control(int fd, unsigned long request, void *argument, int *result) {
   if (!root) return false;
   pthread_mutex_lock(&lock);
@@ -539,7 +539,7 @@ static bool control(int fd, unsigned long request, void *argument, int *result) 
   return h != NULL;
 }
 
-// What a poll finds, and until when nothing more can happen.
+// The events that a poll reports, and the earliest time at which that can change.
 static short look(struct handle *h, int64_t *until_ns) {
   struct settings s;
   read_settings(h->node, &s);

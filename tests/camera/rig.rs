@@ -1,6 +1,7 @@
-//! Emulated cameras and the program that reads them.
+//! Emulated cameras, and the program that reads them.
 //!
-//! A [`Rig`] is a folder that the preloaded `emulator.c` takes for `/dev`; an [`Awing`] is the real program run with it.
+//! A [`Rig`] is a folder that the preloaded `emulator.c` presents as `/dev`; an [`Awing`] is the real program running
+//! with it.
 
 use awing::Frame;
 use awing::internals::Scene;
@@ -15,14 +16,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// After this long something hangs.
+/// A program that takes longer than this is stuck.
 const DEADLINE: Duration = Duration::from_secs(60);
 const FRAMES: usize = 30;
 pub const SIZE: (usize, usize) = (640, 480);
-/// A camera that can do everything.
+/// A camera that supports every format.
 pub const MODES: &str = "mode YUYV 640 480 1 30\nmode NV12 640 480 1 30\nmode MJPG 640 480 1 30\n";
 
-/// What all rigs of this process share.
+/// Shared by all rigs of this process.
 struct Shared {
     folder: TempDir,
 }
@@ -52,7 +53,7 @@ fn shared() -> &'static Path {
     SHARED.get_or_init(make).folder.path()
 }
 
-/// The frames that cameras show, and where the landmarks are.
+/// The frames that cameras show, and their landmarks.
 pub fn demo() -> impl Iterator<Item = (Frame, Vec<(f32, f32)>)> {
     let scene = Scene::demo(1, 1);
     (0..FRAMES).map(move |i| {
@@ -62,7 +63,7 @@ pub fn demo() -> impl Iterator<Item = (Frame, Vec<(f32, f32)>)> {
     })
 }
 
-/// Frames of a real video, where there is one beside the project and ffmpeg to read it.
+/// Frames of a real video, if there is one beside the project and ffmpeg to read it.
 fn real_frames() -> Vec<Frame> {
     let videos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/videos");
     let mut paths: Vec<PathBuf> = fs::read_dir(videos).into_iter().flatten().flatten().map(|e| e.path()).collect();
@@ -96,7 +97,7 @@ fn write_frames(folder: &Path, frames: &[Frame]) {
     write("MJPG-640x480-other", &|frame| jpeg(frame, (320, 240)));
 }
 
-/// BT.601 in the limited range, as its formula says.
+/// BT.601 in limited range, by its textbook formula.
 fn yuv(rgb: &[u8]) -> [u8; 3] {
     let [r, g, b] = [rgb[0], rgb[1], rgb[2]].map(f32::from);
     let y = 0.299 * r + 0.587 * g + 0.114 * b;
@@ -142,12 +143,12 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Without a camera yet; those that will be there show the demo.
+    /// A rig without cameras; those added later show the demo.
     pub fn new() -> Self {
         Self::showing("demo")
     }
 
-    /// Cameras that show a real video, where there is one.
+    /// A rig whose cameras show a real video, if there is one.
     pub fn of_real_video() -> Self {
         Self::showing(if shared().join("real").exists() { "real" } else { "demo" })
     }
@@ -159,7 +160,7 @@ impl Rig {
         Self { folder }
     }
 
-    /// With one camera that can do everything, and `settings` besides.
+    /// A rig with one camera that supports every format, plus `settings`.
     pub fn with_camera(settings: &str) -> Self {
         let rig = Self::new();
         rig.add(0, &format!("{MODES}{settings}"));
@@ -175,13 +176,13 @@ impl Rig {
         self.path(&format!("dev/video{number}"))
     }
 
-    /// Puts up a camera.
+    /// Connects a camera.
     pub fn add(&self, number: u32, settings: &str) {
         self.set(number, settings);
         fs::write(self.node(number), "").unwrap();
     }
 
-    /// Gives a camera other settings, all at once.
+    /// Replaces a camera's settings atomically.
     pub fn set(&self, number: u32, settings: &str) {
         let path = self.folder.path().join(format!("video{number}"));
         let beside = path.with_extension("new");
@@ -189,7 +190,7 @@ impl Rig {
         fs::rename(beside, path).unwrap();
     }
 
-    /// Puts up a program that is found before others of its name.
+    /// Installs a program that takes precedence over others of its name.
     pub fn add_program(&self, name: &str, script: &str) {
         let path = self.path("programs").join(name);
         fs::create_dir_all(self.path("programs")).unwrap();
@@ -205,7 +206,7 @@ impl Rig {
         self.plug_in_as(number, number);
     }
 
-    /// Puts back a camera under another number than it had.
+    /// Reconnects a camera under another number.
     pub fn plug_in_as(&self, before: u32, number: u32) {
         fs::rename(self.away(before), self.node(number)).unwrap();
     }
@@ -219,7 +220,7 @@ impl Rig {
         self.awing_logging("warn,tiny_skia=error", arguments)
     }
 
-    /// A program that will see these cameras and no display, in a folder of its own.
+    /// A command that sees these cameras and no display, in its own folder.
     pub fn command(&self, program: &Path) -> Command {
         let usual = std::env::var_os("PATH").unwrap_or_default();
         let programs = std::iter::once(self.path("programs")).chain(std::env::split_paths(&usual));
@@ -256,7 +257,7 @@ impl Rig {
     }
 }
 
-/// Lines that a program wrote so far.
+/// The lines that a program has written so far.
 struct Lines {
     lines: Arc<Mutex<Vec<String>>>,
     reader: Option<thread::JoinHandle<()>>,
@@ -279,7 +280,7 @@ impl Lines {
     }
 }
 
-/// The running program; ended with the test.
+/// The running program; killed when dropped.
 pub struct Awing {
     child: Child,
     out: Lines,
@@ -309,11 +310,11 @@ impl Awing {
         self.child.id()
     }
 
-    /// Waits until something is so.
+    /// Waits until the condition holds.
     pub fn wait_until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let start = Instant::now();
         while !is_so(self) {
-            assert!(start.elapsed() < DEADLINE, "never came: {what}; it said:\n{}", self.said());
+            assert!(start.elapsed() < DEADLINE, "timed out waiting for {what}; the program said:\n{}", self.said());
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -328,19 +329,19 @@ impl Awing {
         self.wait_until("frames", |awing| awing.frame_count() >= wanted);
     }
 
-    /// Waits for the end, which comes soon.
+    /// Waits for the program to end; it is expected to end soon.
     pub fn end(&mut self) -> ExitStatus {
         self.end_within(DEADLINE)
     }
 
-    /// Waits for the end.
+    /// Waits for the program to end.
     pub fn end_within(&mut self, deadline: Duration) -> ExitStatus {
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(start.elapsed() < deadline, "it does not end; it said:\n{}", self.said());
+            assert!(start.elapsed() < deadline, "the program does not end; it said:\n{}", self.said());
             thread::sleep(Duration::from_millis(2));
         };
         for lines in [&mut self.out, &mut self.err] {
@@ -356,14 +357,14 @@ impl Awing {
         assert!(kill.unwrap().success());
     }
 
-    /// Presses Ctrl-C; how long the end took.
+    /// Presses Ctrl-C and returns how long ending took.
     pub fn interrupt(&mut self) -> Duration {
         let start = Instant::now();
         self.signal("INT");
         self.end_in_order(start)
     }
 
-    /// Does something that ends it; how long that took.
+    /// Ends the program by `ending` and returns how long that took.
     #[cfg(feature = "window")]
     pub fn end_by(&mut self, ending: impl FnOnce()) -> Duration {
         let start = Instant::now();
@@ -376,7 +377,7 @@ impl Awing {
         start.elapsed()
     }
 
-    /// Its threads, open files, and memory in kilobytes.
+    /// The number of its threads and open files, and its memory in kilobytes.
     pub fn resources(&self) -> (usize, usize, u64) {
         let process = PathBuf::from(format!("/proc/{}", self.id()));
         let count = |folder: &str| fs::read_dir(process.join(folder)).unwrap().count();

@@ -1,38 +1,38 @@
-//! Writes checkpoints as PyTorch does, in its zip format and in the older one, so that tests need neither PyTorch nor
+//! Writes checkpoints as PyTorch does, in its zip format and in the legacy one, so that tests need neither PyTorch nor
 //! files of many megabytes.
 
 use std::io::{Cursor, Write};
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-/// A tensor and the storage that it is a view of.
+/// A tensor, as a view of a storage.
 #[derive(Clone)]
 pub struct Saved {
     pub name: String,
     pub shape: Vec<usize>,
     pub strides: Vec<usize>,
     pub offset: usize,
-    /// PyTorch's name of the storage's class, and the bytes of its elements.
+    /// PyTorch's class name of the storage, and the bytes of its elements.
     pub class: &'static str,
     pub width: usize,
     pub storage: Vec<u8>,
 }
 
 impl Saved {
-    /// Single-precision numbers, row-major.
+    /// A tensor of single-precision values, row-major.
     pub fn whole(name: &str, shape: &[usize], values: &[f32]) -> Self {
         let storage = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let strides = (0..shape.len()).map(|i| shape[i + 1..].iter().product()).collect();
         Self { strides, ..Self::repeated(name, shape, "FloatStorage", 4, storage) }
     }
 
-    /// One element, everywhere.
+    /// A tensor filled with one element.
     pub fn repeated(name: &str, shape: &[usize], class: &'static str, width: usize, storage: Vec<u8>) -> Self {
         let strides = vec![0; shape.len()];
         Self { name: name.to_owned(), shape: shape.to_vec(), strides, offset: 0, class, width, storage }
     }
 }
 
-/// What stands around the dictionary of tensors.
+/// What wraps the dictionary of tensors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Wrapping {
     Bare,
@@ -40,7 +40,7 @@ pub enum Wrapping {
     StateDict,
 }
 
-/// A pickle of protocol 2 being written.
+/// A pickle of protocol 2, under construction.
 pub struct Pickle(pub Vec<u8>);
 
 impl Pickle {
@@ -103,7 +103,7 @@ impl Pickle {
     }
 }
 
-/// The zip format, about a pickle and numbers.
+/// A zip file with a pickle and the storages of tensors.
 pub fn zip_of(pickle: &[u8], tensors: &[Saved]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
@@ -125,7 +125,7 @@ pub fn zip(tensors: &[Saved], wrapping: Wrapping) -> Vec<u8> {
     zip_of(&Pickle::new().tensors(tensors, wrapping, false).0, tensors)
 }
 
-/// A checkpoint in the format before it.
+/// A checkpoint in the legacy format.
 pub fn old(tensors: &[Saved], wrapping: Wrapping) -> Vec<u8> {
     let magic = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
     let mut all = Pickle::new().code(b"\x8a\x0a").code(&magic).code(b".").0.clone();

@@ -1,4 +1,4 @@
-//! An X server without a screen, and the person in front of it.
+//! A virtual X server, and a user in front of it.
 
 use std::ffi::{CString, c_long, c_ulong};
 use std::io::{BufRead, BufReader};
@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 use std::{mem, ptr, slice, thread};
 use x11_dl::xlib::{self, Xlib};
 
-/// After this long no window comes any more.
+/// If no window appears within this time, none will.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// An X server of its own, ended when dropped.
+/// An X server, stopped when dropped.
 pub struct Display {
     pub server: Child,
-    /// What `DISPLAY` has to say.
+    /// The value for `DISPLAY`.
     pub name: String,
 }
 
 impl Display {
     pub fn start() -> Self {
         let mut command = Command::new("Xvfb");
-        // It writes its number to standard output when it is ready.
+        // It writes its number to standard output once it is ready.
         command.args(["-displayfd", "1", "-screen", "0", "1280x800x24"]).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut server = command.spawn().expect("Xvfb is installed (Debian, Ubuntu: sudo apt install xvfb)");
         let mut number = String::new();
@@ -28,36 +28,36 @@ impl Display {
         Self { server, name: format!(":{}", number.trim()) }
     }
 
-    /// Does what the button in the window's corner does: asks it to close itself.
+    /// Asks the window to close, as the button in its corner does.
     pub fn close_window(&self) {
-        let person = Person::sit_down(&self.name);
-        let (protocols, close) = (person.atom("WM_PROTOCOLS"), person.atom("WM_DELETE_WINDOW"));
+        let user = User::connect(&self.name);
+        let (protocols, close) = (user.atom("WM_PROTOCOLS"), user.atom("WM_DELETE_WINDOW"));
         let mut message = xlib::XClientMessageEvent {
             type_: xlib::ClientMessage,
             serial: 0,
             send_event: 1,
-            display: person.display,
-            window: person.window,
+            display: user.display,
+            window: user.window,
             message_type: protocols,
             format: 32,
             data: xlib::ClientMessageData::new(),
         };
         message.data.set_long(0, close as c_long);
-        person.send(message.into());
+        user.send(message.into());
     }
 
-    /// Presses a key and lets it go.
+    /// Presses and releases a key.
     pub fn press(&self, key: char) {
-        let person = Person::sit_down(&self.name);
+        let user = User::connect(&self.name);
         let symbol = c_ulong::from(u32::from(key));
         // SAFETY: the connection is open.
-        let code = unsafe { (person.xlib.XKeysymToKeycode)(person.display, symbol) };
+        let code = unsafe { (user.xlib.XKeysymToKeycode)(user.display, symbol) };
         for type_ in [xlib::KeyPress, xlib::KeyRelease] {
-            // SAFETY: integers and a pointer that may be null.
+            // SAFETY: integers, and a pointer that may be null.
             let mut event: xlib::XKeyEvent = unsafe { mem::zeroed() };
-            (event.type_, event.display, event.window) = (type_, person.display, person.window);
+            (event.type_, event.display, event.window) = (type_, user.display, user.window);
             (event.keycode, event.same_screen) = (code.into(), 1);
-            person.send(event.into());
+            user.send(event.into());
         }
     }
 }
@@ -69,16 +69,16 @@ impl Drop for Display {
     }
 }
 
-/// A connection to the server, and the only window there.
-struct Person {
+/// A connection to the server, and its only window.
+struct User {
     xlib: Xlib,
     display: *mut xlib::Display,
     window: xlib::Window,
 }
 
-impl Person {
+impl User {
     /// Waits for the window.
-    fn sit_down(name: &str) -> Self {
+    fn connect(name: &str) -> Self {
         let xlib = Xlib::open().unwrap();
         let name = CString::new(name).unwrap();
         // SAFETY: the name ends in 0.
@@ -87,9 +87,9 @@ impl Person {
         let mut person = Self { xlib, display, window: 0 };
         let start = Instant::now();
         loop {
-            match person.windows().as_slice() {
+            match user.windows().as_slice() {
                 [window] => {
-                    person.window = *window;
+                    user.window = *window;
                     return person;
                 }
                 windows => assert!(start.elapsed() < DEADLINE, "{} windows", windows.len()),
@@ -100,7 +100,7 @@ impl Person {
 
     fn windows(&self) -> Vec<xlib::Window> {
         let (mut root, mut parent, mut list, mut count) = (0, 0, ptr::null_mut(), 0);
-        // SAFETY: the connection is open; the list has the length that comes with it, and is freed once.
+        // SAFETY: the connection is open; the list has the length returned with it and is freed once.
         unsafe {
             let all = (self.xlib.XDefaultRootWindow)(self.display);
             (self.xlib.XQueryTree)(self.display, all, &mut root, &mut parent, &mut list, &mut count);
@@ -120,12 +120,12 @@ impl Person {
     }
 
     fn send(&self, mut event: xlib::XEvent) {
-        // SAFETY: the connection is open, and the event lives as long as the call.
+        // SAFETY: the connection is open, and the event outlives the call.
         unsafe { (self.xlib.XSendEvent)(self.display, self.window, 0, 0, &mut event) };
     }
 }
 
-impl Drop for Person {
+impl Drop for User {
     fn drop(&mut self) {
         // SAFETY: the connection is open and is not used again.
         unsafe { (self.xlib.XCloseDisplay)(self.display) };

@@ -1,5 +1,5 @@
-//! Weights and inputs that anyone can compute from a tensor's name: what reference values of the paper's network were
-//! computed with, so that no weights have to be carried.
+//! Weights and inputs that are computed from a tensor's name. The reference values of the paper's network were computed
+//! with them, so no weights have to be stored.
 
 mod uniform;
 

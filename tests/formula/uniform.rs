@@ -1,6 +1,6 @@
-//! Numbers that anyone can compute from a name.
+//! Pseudorandom numbers that depend only on a name.
 
-/// A SplitMix64 stream that the name seeds (FNV-1a), as multiples of 2^-24 in 0..1.
+/// A SplitMix64 stream seeded by the name (FNV-1a), as multiples of 2^-24 in 0..1.
 pub fn uniform(name: &str) -> impl Iterator<Item = f32> {
     let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     (1_u64..).map(move |i| {

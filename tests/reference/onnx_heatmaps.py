@@ -1,4 +1,4 @@
-"""Checks exported ONNX files: ONNX Runtime gives the heatmaps that awing gives, for one picture and for three together.
+"""Checks that exported ONNX files give awing's heatmaps in ONNX Runtime, for one picture and for a batch of three.
 
     python tests/reference/onnx_heatmaps.py target/release/awing models/edge-98.safetensors models/detector.safetensors
 

@@ -1,9 +1,9 @@
-"""Prints operation_vectors.json: PyTorch's convolutions and batch norms, forward and backward, at a few places.
+"""Prints operation_vectors.json: PyTorch's convolutions and batch normalizations, forward and backward, sampled.
 
     python tests/reference/operation_vectors.py > tests/reference/operation_vectors.json
 
-Inputs come from a formula (tests/formula/uniform.rs), so that only results are stored: for each tensor its length and the
-value at 12 flat positions; pictures are counted as images x rows x columns x channels. Needs NumPy and PyTorch.
+Inputs come from a formula (tests/formula/uniform.rs), so only results are stored: for each tensor its length and the
+values at 12 flat positions in images x rows x columns x channels. Needs NumPy and PyTorch.
 """
 import json
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-# images, rows, columns, channels in, channels out, filter, stride, padding; depthwise where "out" is 0
+# images, rows, columns, channels in, channels out, filter, stride, padding; depthwise if "channels out" is 0
 CONVOLUTIONS = [
     (1, 1, 1, 3, 5, 1, 1, 0), (2, 7, 9, 3, 17, 3, 1, 1), (3, 8, 6, 16, 99, 3, 2, 1), (2, 13, 5, 6, 16, 7, 2, 3),
     (2, 5, 11, 4, 33, 3, 1, 0), (1, 6, 4, 7, 9, 3, 1, 2), (2, 11, 8, 5, 12, 3, 3, 1), (1, 9, 14, 35, 20, 5, 2, 1),
@@ -20,7 +20,7 @@ CONVOLUTIONS = [
     (1, 16, 20, 99, 0, 3, 2, 1), (1, 2, 3, 20, 0, 5, 1, 2), (2, 10, 5, 33, 0, 5, 2, 0), (1, 9, 9, 8, 0, 7, 1, 3),
     (2, 8, 13, 21, 0, 3, 1, 0), (1, 7, 10, 40, 0, 3, 3, 2), (1, 5, 6, 18, 0, 4, 2, 1), (3, 6, 5, 1, 0, 3, 1, 2),
 ]
-# images, rows, columns, channels, followed by a ReLU
+# images, rows, columns, channels, whether a ReLU follows
 NORMS = [(3, 5, 4, 7, False), (2, 9, 3, 33, True), (1, 1, 2, 64, True), (4, 8, 8, 99, False)]
 PLACES = 12
 

@@ -1,4 +1,4 @@
-"""Prints the values that src/train/optimizer.rs is held to: three steps of PyTorch's optimizers."""
+"""Prints the reference values of the optimizer's tests: three steps of PyTorch's optimizers."""
 import torch
 
 for name, make in [

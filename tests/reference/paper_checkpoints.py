@@ -3,9 +3,9 @@
     python tests/reference/paper_checkpoints.py target/release/awing [PARITY_FOLDER]
 
 For 1 to 4 stacks and 98, 68, 29 and 19 points: the network of paper_network.py with weights from the formula, saved in
-the zip format or the older one, bare, wrapped or as a whole training; imported in single precision, and its heatmaps on
-both executors held to PyTorch's, and to the files `expected_1hg_98pt.safetensors` and so on in the folder. Exits with 1
-if a heatmap differs by more than 1e-3 of its stack's standard deviation. Needs NumPy, PyTorch and safetensors.
+the zip format or the legacy one, bare, wrapped or as a full training state; imported in single precision. Its heatmaps
+on both executors are compared with PyTorch's and with the files `expected_1hg_98pt.safetensors` and so on in the folder.
+Exits with 1 if a heatmap differs by more than 1e-3 of its stack's standard deviation. Needs NumPy, PyTorch and safetensors.
 """
 import pathlib
 import subprocess
@@ -39,7 +39,7 @@ def save_training(network, path):
 
 
 def differences(actual, expected):
-    """Of each stack, the largest difference in standard deviations."""
+    """The largest difference of each stack, in standard deviations."""
     return [float(np.abs(actual[stack] - expected[stack]).max() / expected[stack].std()) for stack in sorted(expected)]
 
 

@@ -1,10 +1,10 @@
-"""Prints paper_gradients.json: gradients of the paper's network of one stack in PyTorch, on one batch.
+"""Prints paper_gradients.json: gradients of the paper's one-stack network in PyTorch, on one batch.
 
     python tests/reference/paper_gradients.py > tests/reference/paper_gradients.json
 
 The network of paper_network.py with weights from the formula, in training mode and double precision; two pictures of
 128 pixels; targets, weights (1 or 11) and pictures from the formula; the Adaptive Wing loss summed over all cells and
-divided by their number. For every parameter: the root mean square of its gradient and its values at three places. Needs NumPy
+divided by their number. For every parameter: the root mean square of its gradient and its values at three positions. Needs NumPy
 and PyTorch.
 """
 import json

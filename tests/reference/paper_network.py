@@ -1,6 +1,6 @@
 """The paper's network in PyTorch, with the official names, and weights and inputs from a formula.
 
-Written from the description of the official evaluation code, not taken from it. The other scripts here import it. Needs
+Written from the description of the official evaluation code, not copied from it. The other scripts here import it. Needs
 NumPy and PyTorch.
 """
 import numpy as np
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 class Block(nn.Module):
-    """Three 3x3 convolutions of 1/2, 1/4 and 1/4 of the channels, each on top of the last, joined and added."""
+    """Three 3x3 convolutions with 1/2, 1/4 and 1/4 of the channels in sequence; outputs concatenated and added."""
 
     def __init__(self, inputs, outputs):
         super().__init__()
@@ -68,7 +68,7 @@ class Hourglass(nn.Module):
 
 
 class PaperNetwork(nn.Module):
-    """`[n, 3, h, w]` in 0..1 to one `[n, points + 1, h / 4, w / 4]` a stack."""
+    """From `[n, 3, h, w]` in 0..1 to one `[n, points + 1, h / 4, w / 4]` per stack."""
 
     def __init__(self, stacks, points):
         super().__init__()
@@ -102,7 +102,7 @@ class PaperNetwork(nn.Module):
 
 
 def uniform(name, shape):
-    """A SplitMix64 stream that the name seeds (FNV-1a), as multiples of 2^-24 in 0..1."""
+    """A SplitMix64 stream seeded by the name (FNV-1a), as multiples of 2^-24 in 0..1."""
     seed = 0xCBF29CE484222325
     for byte in name.encode():
         seed = (seed ^ byte) * 0x100000001B3 % 2**64

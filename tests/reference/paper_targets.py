@@ -57,13 +57,13 @@ def boundary_levels(cells, curves):
 
 
 def face(points, rng):
-    # Neighbours in the scheme are neighbours in the picture, as on a face; some coincide after rounding.
+    # As on a face, neighbours in the scheme are neighbours in the picture; some coincide after rounding.
     steps = rng.normal(0, 7, (points, 2)).cumsum(axis=0)
     landmarks = np.clip(steps - steps.mean(axis=0) + 128, 9, 247).round(2)
     cells = np.floor(landmarks / 4).astype(int)
     levels = boundary_levels(cells, CURVES[points])
     maps = np.array([point_map(cell) for cell in cells] + [levels / 255])
-    # The official order: the boundary is weighted while it still runs from 0 to 255.
+    # The official order: the boundary map is weighted while its range is still 0 to 255.
     weighed = np.concatenate([maps[:-1], levels[None]])
     foreground = np.array([grey_dilation(m, size=(3, 3)) > 0.2 for m in weighed])
     flat = maps.reshape(-1)

@@ -1,11 +1,11 @@
-//! A data set of a few drawn faces and a recipe that learns it in seconds.
+//! A data set of a few drawn faces, and a recipe that learns it in seconds.
 
 use awing::Frame;
 use awing::internals::Scene;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Pictures of the set.
+/// Number of pictures in the set.
 pub const PICTURES: usize = 4;
 
 /// Writes `faces.jsonl` and its pictures.
@@ -24,7 +24,7 @@ pub fn write_faces(folder: &Path) -> PathBuf {
     file
 }
 
-/// Writes a recipe of `steps` steps for a tiny network, `changed` by replacing text.
+/// Writes a recipe of `steps` steps for a tiny network, with the replacements `changed`.
 pub fn write_recipe(folder: &Path, steps: usize, changed: &[(&str, &str)]) -> PathBuf {
     let mut text = format!(
         r#"

@@ -1,7 +1,6 @@
 //! Colour conversion of a camera's YUYV frames: awing against nokhwa, on the same 640x480 pixels.
 
-use awing::internals::Isa;
-use awing::internals::capture::convert::{Range, Yuv};
+use awing::internals::{Isa, Range, Yuv};
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 
