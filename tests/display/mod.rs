@@ -84,13 +84,13 @@ impl User {
         // SAFETY: the name ends in 0.
         let display = unsafe { (xlib.XOpenDisplay)(name.as_ptr()) };
         assert!(!display.is_null());
-        let mut person = Self { xlib, display, window: 0 };
+        let mut user = Self { xlib, display, window: 0 };
         let start = Instant::now();
         loop {
             match user.windows().as_slice() {
                 [window] => {
                     user.window = *window;
-                    return person;
+                    return user;
                 }
                 windows => assert!(start.elapsed() < DEADLINE, "{} windows", windows.len()),
             }
