@@ -77,9 +77,9 @@ def build():
 class Row:
     """A row of the table; `ours` and `rival` are medians, `ratio` is the median of the per-round ratios."""
 
-    def __init__(self, what, ours, rival, rival_name, bar, is_met, ratio=None, error=None):
+    def __init__(self, what, ours, rival, rival_name, target, is_met, ratio=None, error=None):
         self.what, self.ours, self.rival, self.rival_name = what, ours, rival, rival_name
-        self.bar, self.is_met, self.ratio, self.error = bar, is_met, ratio, error
+        self.target, self.is_met, self.ratio, self.error = target, is_met, ratio, error
 
 
 class Bench:
@@ -192,7 +192,7 @@ def networks(bench):
     if int8:
         plans.insert(2, ("edge network", int8, "int8", "f32 / 1.6", None, (128, 128), 500))
     rows = []
-    for what, file, precision, bar, most, (height, width), runs in plans:
+    for what, file, precision, target, most, (height, width), runs in plans:
         # The rival can't read awing's int8 file: it runs the network in single precision in every row.
         onnx = WORK / f"{Path(model if file == int8 else file).stem}.onnx"
         bench.run([bench.awing, "export", model if file == int8 else file, "--out", onnx])
@@ -202,7 +202,7 @@ def networks(bench):
         value = median(ours["ms"]["median"] / rival["median_ms"] for ours, rival in pairs)
         error = bench.error(file, precision) if "edge" in what else None
         rows.append(Row(f"{what}, {precision}, ms", median(a["ms"]["median"] for a, _ in pairs),
-                        median(b["median_ms"] for _, b in pairs), "ONNX Runtime f32", bar,
+                        median(b["median_ms"] for _, b in pairs), "ONNX Runtime f32", target,
                         None if most is None else value <= most, value, error))
     return rows
 
@@ -254,13 +254,13 @@ def print_table(bench, rows):
     version = subprocess.check_output([bench.awing, "--version"]).decode().strip()
     print(f"\n{version}; {versions}; {cpu}, {platform.machine()}, {os.cpu_count()} cores, core {bench.options.core}; "
           f"medians of {bench.options.rounds} rounds of whole runs in turn\n")
-    print("| what | awing | rival | ratio | bar | NME % |")
+    print("| what | awing | rival | ratio | target | NME % |")
     print("|---|---|---|---|---|---|")
     number = lambda value: "" if value is None else f"{value:.3g}"
     for row in rows:
         rival = f"{number(row.rival)} {row.rival_name}".strip()
         verdict = {True: "met", False: "missed", None: ""}[row.is_met]
-        print(f"| {row.what} | {number(row.ours)} | {rival} | {number(row.ratio)} | {row.bar} {verdict} | {number(row.error)} |")
+        print(f"| {row.what} | {number(row.ours)} | {rival} | {number(row.ratio)} | {row.target} {verdict} | {number(row.error)} |")
 
 
 if __name__ == "__main__":

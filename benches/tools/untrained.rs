@@ -1,7 +1,7 @@
 //! Writes an untrained model of a recipe's network, so that its speed can be measured before it is trained.
 //!
-//! Run `cargo run --release --example untrained -- recipes/paper-wflw.toml paper.safetensors`, then `awing bench
-//! --profile --model paper.safetensors`.
+//! Run `cargo run --release --example untrained -- recipes/paper-wflw.toml paper.safetensors`, then
+//! `awing bench --profile --model paper.safetensors`.
 
 use awing::internals::Network;
 use awing::train::Recipe;

@@ -1,8 +1,8 @@
-//! Pictures: the RGB [`Frame`] that every source hands out, the [`FrameView`] of a caller's own buffer, decoding of files,
-//! and the one bilinear crop that both training and tracking use.
+//! Pictures: the RGB [`Frame`] that every source returns, the [`FrameView`] of a caller's buffer, decoding of picture
+//! files, and the bilinear crop that training and tracking share.
 //!
-//! A frame is 8-bit RGB, row-major, three bytes a pixel. Crops come out as `f32` in 0..=1, RGB interleaved
-//! (height, width, 3), the layout that the networks read.
+//! A frame is 8-bit RGB, row-major, three bytes per pixel. Crops are `f32` in 0..=1, RGB interleaved (height, width,
+//! 3): the layout that the networks read.
 
 mod crop;
 #[cfg(feature = "pictures")]
@@ -16,7 +16,7 @@ pub use view::{FrameView, PixelFormat};
 
 use std::path::PathBuf;
 
-/// Pictures with more pixels are refused: a file of a few kilobytes can claim any size, and take that much memory.
+/// Pictures with more pixels are refused, since a file of a few kilobytes can claim any size and so exhaust memory.
 const MOST_PIXELS: u64 = 1 << 27;
 
 /// What can be wrong with a picture.
@@ -25,7 +25,7 @@ const MOST_PIXELS: u64 = 1 << 27;
 pub enum ImageError {
     #[error("a frame of {width}x{height} needs {expected} bytes of RGB, got {actual}")]
     WrongLength { width: usize, height: usize, expected: usize, actual: usize },
-    #[error("{actual} bytes hold no frame of {width}x{height} pixels in {format:?} with rows of {stride} bytes")]
+    #[error("{actual} bytes can't hold a frame of {width}x{height} pixels in {format:?} with rows of {stride} bytes")]
     Layout { width: usize, height: usize, stride: usize, format: PixelFormat, actual: usize },
     #[error("the picture {path} is too large: {width}x{height} pixels are more than {MOST_PIXELS}")]
     TooLarge { path: PathBuf, width: u32, height: u32 },
@@ -48,7 +48,7 @@ impl Clone for Frame {
         Self { rgb: self.rgb.clone(), ..*self }
     }
 
-    /// Without new memory if there is enough.
+    /// Reuses the memory of `self` if it suffices.
     fn clone_from(&mut self, source: &Self) {
         (self.width, self.height) = (source.width, source.height);
         self.rgb.clone_from(&source.rgb);
@@ -73,7 +73,7 @@ impl Frame {
         Self { width, height, rgb: color.repeat(width * height) }
     }
 
-    /// Gives the frame another size, to be filled anew; what it shows then is not defined. Memory is kept.
+    /// Changes the frame's size and keeps its memory; the contents are undefined until the caller overwrites them.
     pub fn resize(&mut self, width: usize, height: usize) {
         self.rgb.resize(width * height * 3, 0);
         (self.width, self.height) = (width, height);

@@ -462,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn what_68_points_leave_open_lies_between_its_neighbours_or_weighs_nothing() {
+    fn points_missing_in_ibug68_are_interpolated_or_have_no_weight() {
         let points: [Point<crate::runtime::geometry::FrameSpace>; IBUG_POINTS] =
             std::array::from_fn(|i| Point::new(i as f32, 2.0 * i as f32));
         let (all, weight) = wflw98_from_ibug68(&points);

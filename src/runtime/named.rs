@@ -1,6 +1,6 @@
-//! Enums whose variants have names that people type and read: on a command line, in messages, in lists.
+//! Enums whose variants have names for users: on the command line, in messages, in lists.
 //!
-//! In: a name. Out: the variant it stands for. Errors: [`UnknownName`], which lists the names that exist.
+//! In: a name. Out: its variant. Errors: [`UnknownName`], which lists the valid names.
 
 /// An enum whose variants have names. [`named!`] implements it, with `Display` and `FromStr`.
 pub trait Named: Copy + Eq + 'static {

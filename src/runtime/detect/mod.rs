@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_boxes_on_one_face_the_surest_stays() {
+    fn of_overlapping_boxes_the_surest_is_kept() {
         let (height, width) = (24, 24);
         let mut values = vec![0.0; height * width * maps::CHANNELS];
         for (row, column, peak) in [(10, 10, 0.9), (10, 12, 0.8), (3, 20, 0.5), (20, 3, 0.1)] {

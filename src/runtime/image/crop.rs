@@ -31,9 +31,9 @@ pub enum Border {
 /// pixels per block.
 const AVERAGED_BELOW_SCALE: f32 = 0.6;
 
-/// Samples the square crop of `crop_size` pixels a side that `crop_from_frame` describes into `out`: `crop_size *
-/// crop_size * 3` values in 0..=1, RGB interleaved. Used by training and tracking alike. It allocates only when it
-/// needs more memory than any earlier call on the same thread.
+/// Samples the square crop of `crop_size` pixels a side that `crop_from_frame` describes into `out`, which holds
+/// `crop_size * crop_size * 3` values in 0..=1, RGB interleaved. Used by training and tracking alike. It allocates only
+/// when it needs more memory than any earlier call on the same thread.
 ///
 /// # Panics
 /// If `out` has another length, or the frame is empty.
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_picture_is_averaged_and_not_skipped() {
+    fn downscaling_averages_pixels_and_skips_none() {
         // One-pixel stripes: skipping pixels would leave stripes or a uniform extreme.
         let rgb = (0..400 * 400).flat_map(|i| [if i % 2 == 0 { 255 } else { 0 }; 3]).collect();
         let frame = Frame::from_rgb(400, 400, rgb).unwrap();
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn transforms_that_make_no_sense_do_not_panic() {
+    fn degenerate_transforms_do_not_panic() {
         let frame = Frame::filled(10, 10, [1, 2, 3]);
         let mut out = vec![0.0; 4 * 4 * 3];
         for side in [0.0, 1e-30, 1e30, f32::INFINITY, f32::NAN, -5.0] {

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_or_says_that_it_is_huge_is_refused_by_name() {
+    fn invalid_and_oversized_pictures_are_refused_by_name() {
         let error = Frame::decode(b"GIF89a", Path::new("b.gif")).unwrap_err();
         assert!(format!("{error}").contains("b.gif"), "{error}");
         // A GIF header of 65535 x 65535 pixels.

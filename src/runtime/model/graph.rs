@@ -12,8 +12,8 @@ pub type NodeId = usize;
 pub enum Operation {
     /// The picture, RGB in 0..=1.
     Input,
-    /// `kernel` x `kernel` convolution with padding `kernel / 2`; weights `[out, in, kernel, kernel]`, or `[out, 1,
-    /// kernel, kernel]` if each channel has its own filter.
+    /// `kernel` x `kernel` convolution with padding `kernel / 2`; weights `[out, in, kernel, kernel]`, or
+    /// `[out, 1, kernel, kernel]` if each channel has its own filter.
     Convolution { name: String, kernel: usize, stride: usize, depthwise: bool, bias: bool },
     /// Batch normalization, followed by a ReLU if `relu`.
     BatchNorm { name: String, relu: bool },

@@ -74,7 +74,7 @@ fn a_moving_turning_face_keeps_its_id_and_costs_one_network_run_a_frame() {
 }
 
 #[test]
-fn while_faces_are_followed_the_detector_runs_once_a_second_at_most() {
+fn while_faces_are_followed_the_detector_runs_at_most_once_a_second() {
     let mut rig = Rig::new(4);
     rig.show_for(10.0, &[FakeFace::at(200.0, 200.0, 80.0)]);
     assert!((9..=11).contains(&rig.scene.detector_calls()), "{} calls in 10 s", rig.scene.detector_calls());
@@ -104,7 +104,7 @@ fn a_newcomer_is_seen_within_a_second() {
 }
 
 #[test]
-fn no_more_faces_are_followed_than_wanted_and_the_largest_come_first() {
+fn the_maximum_number_of_faces_holds_and_the_largest_come_first() {
     let mut rig = Rig::new(2);
     let faces = [
         FakeFace::at(100.0, 100.0, 50.0),
@@ -143,7 +143,7 @@ fn a_score_between_the_thresholds_keeps_a_face_but_starts_none() {
 }
 
 #[test]
-fn what_the_detector_doubts_must_convince_the_landmark_network() {
+fn an_unsure_detection_needs_a_high_score() {
     let doubted = FakeFace { detection_score: CLEAR_DETECTION - 0.1, ..FakeFace::at(300.0, 200.0, 120.0) };
     let confidence = 0.5 * (START_SCORE + SURE_SCORE);
     let mut rig = Rig::new(1);
@@ -170,7 +170,7 @@ fn a_face_in_doubt_is_followed_only_while_the_detector_sees_it() {
 }
 
 #[test]
-fn a_wall_that_the_detector_denies_is_looked_at_no_more_and_whoever_comes_there_later_is_new() {
+fn a_wall_that_the_detector_rejects_is_dropped_and_a_later_face_there_is_new() {
     let sure = FakeFace::at(300.0, 200.0, 120.0);
     let wall = FakeFace { confidence: 0.5 * (START_SCORE + SURE_SCORE), is_detectable: false, ..sure };
     let mut rig = Rig::new(1);
@@ -183,7 +183,7 @@ fn a_wall_that_the_detector_denies_is_looked_at_no_more_and_whoever_comes_there_
 }
 
 #[test]
-fn with_fewer_wanted_the_largest_faces_stay() {
+fn when_the_maximum_is_lowered_the_largest_faces_stay() {
     let faces = [100.0, 140.0, 80.0].map(|side| FakeFace::at(3.0 * side, 200.0, side));
     let mut rig = Rig::new(3);
     assert_eq!(rig.show(&faces).len(), 3);
@@ -212,7 +212,7 @@ fn frames_a_little_out_of_order_change_nothing() {
 }
 
 #[test]
-fn a_short_clip_that_is_played_over_and_over_is_searched_for_newcomers() {
+fn a_short_clip_in_a_loop_is_searched_for_newcomers() {
     let face = FakeFace::at(150.0, 200.0, 80.0);
     let mut rig = Rig::new(2);
     let mut loop_for = |loops: usize, faces: &[FakeFace]| {
@@ -229,7 +229,7 @@ fn a_short_clip_that_is_played_over_and_over_is_searched_for_newcomers() {
 }
 
 #[test]
-fn unrelated_pictures_of_one_time_do_not_pile_up() {
+fn unrelated_pictures_with_one_time_stamp_do_not_accumulate_tracks() {
     let mut rig = Rig::new(2);
     for i in 0..50 {
         rig.time_s = 1.0 - STEP_S;
@@ -252,7 +252,7 @@ fn a_face_that_leaves_the_frame_ends() {
 }
 
 #[test]
-fn a_face_that_is_covered_for_a_moment_keeps_its_id() {
+fn a_briefly_covered_face_keeps_its_id() {
     let mut rig = Rig::new(1);
     let face = FakeFace::at(300.0, 200.0, 120.0);
     rig.show_for(1.0, &[face]);
@@ -261,7 +261,7 @@ fn a_face_that_is_covered_for_a_moment_keeps_its_id() {
 }
 
 #[test]
-fn a_blink_of_the_camera_needs_no_detector() {
+fn a_camera_glitch_needs_no_detector() {
     let mut rig = Rig::new(1);
     let face = FakeFace { is_detectable: false, ..FakeFace::at(300.0, 200.0, 120.0) };
     rig.show(&[FakeFace { is_detectable: true, ..face }]);
@@ -271,7 +271,7 @@ fn a_blink_of_the_camera_needs_no_detector() {
 }
 
 #[test]
-fn who_comes_after_a_second_or_elsewhere_is_someone_else() {
+fn a_face_after_a_second_or_elsewhere_gets_a_new_id() {
     let mut rig = Rig::new(1);
     let face = FakeFace::at(100.0, 200.0, 80.0);
     rig.show_for(0.5, &[face]);
@@ -289,7 +289,7 @@ fn a_face_that_jumps_is_found_again_in_the_same_frame() {
 }
 
 #[test]
-fn two_who_cross_keep_their_ids() {
+fn crossing_faces_keep_their_ids() {
     // The face behind is not seen while the other covers it.
     for older_is_in_front in [true, false] {
         let mut rig = Rig::new(2);
@@ -316,7 +316,7 @@ fn two_who_cross_keep_their_ids() {
 }
 
 #[test]
-fn smoothed_landmarks_lag_little_and_jump_to_a_face_that_is_found_anew() {
+fn smoothed_landmarks_lag_little_and_jump_to_a_redetected_face() {
     let mut rig = Rig::new(1);
     rig.follower.set_smoothing(Some(Smoothing::default()));
     rig.show_for(0.5, &[FakeFace::at(200.0, 200.0, 120.0)]);
@@ -325,7 +325,7 @@ fn smoothed_landmarks_lag_little_and_jump_to_a_face_that_is_found_anew() {
 }
 
 #[test]
-fn a_clock_that_is_turned_back_stops_nothing() {
+fn a_clock_that_is_set_back_does_not_stop_tracking() {
     let mut rig = Rig::new(2);
     let face = FakeFace::at(300.0, 200.0, 120.0);
     rig.show_for(2.0, &[face]);
@@ -335,7 +335,7 @@ fn a_clock_that_is_turned_back_stops_nothing() {
 }
 
 #[test]
-fn after_a_reset_everyone_is_new() {
+fn after_a_reset_ids_are_new() {
     let mut rig = Rig::new(1);
     let face = FakeFace::at(300.0, 200.0, 120.0);
     rig.show(&[face]);
@@ -344,7 +344,7 @@ fn after_a_reset_everyone_is_new() {
 }
 
 #[test]
-fn several_threads_see_what_one_sees() {
+fn several_threads_give_the_same_result_as_one() {
     let faces = |i: usize| {
         let at = |k: usize| FakeFace::at(100.0 + 140.0 * k as f32, 150.0 + 2.0 * ((i + k) % 40) as f32, 80.0);
         [0, 1, 2, 3].map(at)

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn landmarks_that_make_no_box_have_none() {
+    fn degenerate_landmarks_have_no_box() {
         let mut landmarks = landmarks_of(&FakeFace::at(200.0, 150.0, 80.0));
         landmarks[5].point.x = f32::NAN;
         assert_eq!(HeadBox::around(&landmarks, Some(Scheme::Wflw98), BoxSide::Longer), None);

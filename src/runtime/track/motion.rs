@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_walk_does_not_surprise_and_goes_on_for_a_while() {
+    fn steady_motion_is_expected_and_extrapolated_for_a_while() {
         let mut motion = walking();
         assert!(motion.see(Point::new(180.0, 50.0), STEP_S) < 0.5);
         assert!(motion.expected(0.3).distance(Point::new(207.0, 50.0)) < 2.0);
@@ -70,14 +70,14 @@ mod tests {
     }
 
     #[test]
-    fn turning_round_surprises() {
+    fn turning_round_is_a_large_surprise() {
         let mut motion = walking();
         let surprise = (1..8).map(|i| motion.see(Point::new(177.0 - 3.0 * i as f32, 50.0), STEP_S)).last().unwrap();
         assert!(surprise > 6.0, "{surprise}");
     }
 
     #[test]
-    fn time_that_stands_still_only_moves_the_place() {
+    fn a_repeated_time_stamp_updates_the_position_only() {
         let mut motion = Motion::at_rest(Point::new(0.0, 0.0));
         for step_s in [0.0, -1.0, f32::NAN] {
             motion.see(Point::new(5.0, 0.0), step_s);

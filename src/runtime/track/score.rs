@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_the_frame_is_not_seen() {
+    fn landmarks_beyond_the_frame_count_as_not_seen() {
         let face = FakeFace::at(0.0, 100.0, 60.0);
         let mut landmarks = landmarks_of(&face);
         blind_beyond_frame(&mut landmarks, 200, 200);

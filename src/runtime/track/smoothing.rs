@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_runs_back_or_jumps_starts_anew() {
+    fn a_time_stamp_that_goes_back_or_jumps_resets_the_filter() {
         for time_s in [0.5, 9.0, f64::NAN] {
             let mut smoother = Smoother::new(Smoothing::default());
             smoother.smooth(1.0, FACE_SIZE, &mut [at(0.0, 0.0)]);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_stands_still_does_not() {
+    fn a_repeated_time_stamp_does_not_reset_the_filter() {
         let after = |time_s: f64| {
             let mut smoother = Smoother::new(Smoothing::default());
             smoother.smooth(1.0, FACE_SIZE, &mut [at(0.0, 0.0)]);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_reset_points_come_out_as_they_go_in() {
+    fn after_a_reset_points_are_unchanged() {
         let mut smoother = Smoother::new(Smoothing::default());
         smoother.smooth(0.0, FACE_SIZE, &mut [at(0.0, 0.0)]);
         smoother.reset();

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_embedder_holds_can_move_to_another_thread() {
+    fn public_types_can_move_to_another_thread() {
         fn is_send<T: Send>() {}
         is_send::<Tracker>();
         is_send::<Models>();
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_ask_for_nothing_are_refused() {
+    fn options_without_faces_or_threads_are_refused() {
         for (faces, threads) in [(0, 1), (1, 0)] {
             let options = TrackerOptions { faces, threads, ..TrackerOptions::default() };
             assert!(matches!(Tracker::new(options), Err(TrackError::Options { .. })));

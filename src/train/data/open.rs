@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_recognized_is_told_what_could_be() {
+    fn an_unrecognized_path_is_refused_with_the_supported_formats() {
         let root = tempfile::tempdir().unwrap();
         let message = open(root.path(), Format::Auto, Split::Test).unwrap_err().to_string();
         assert!(message.contains(&root.path().display().to_string()) && message.contains(".jsonl"), "{message}");

@@ -1,8 +1,8 @@
 //! The field's metrics: normalized mean error, failure rate and area under the error curve. They work on numbers alone.
 //!
 //! Errors are fractions (0.03 is 3 %). The normalized error follows the official evaluation code. The area under the
-//! curve is exact, not sampled, since the cumulative error curve is a step function: `AUC(t) = mean(max(0, 1 - e /
-//! t))`.
+//! curve is exact, not sampled, since the cumulative error curve is a step function:
+//! `AUC(t) = mean(max(0, 1 - e / t))`.
 
 use crate::runtime::geometry::{Point, Rect, Space};
 use crate::runtime::landmarks::{Scheme, WFLW98_OF_IBUG68};
