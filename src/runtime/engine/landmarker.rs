@@ -101,7 +101,7 @@ impl Landmarker {
         Scheme::of_points(self.points)
     }
 
-    /// Its points as a data set of `style` places them; `None` where they are so already, or nobody knows.
+    /// The points converted to the annotation style `style`; `None` if no conversion is needed or known.
     pub fn in_style<S: Space>(&self, style: Style, points: &[Point<S>]) -> Option<Vec<Point<S>>> {
         style.expressed(self.style, self.ibug_fit.as_ref(), points)
     }

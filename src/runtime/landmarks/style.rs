@@ -1,30 +1,31 @@
-//! Annotation styles: where the people behind a data set put a point that another data set puts elsewhere.
+//! Annotation styles: data sets place points of the same name in different positions.
 //!
-//! 300-W (iBUG) and WFLW name the same points and place them differently, by as much as a tenth of the eye distance at
-//! the ends of the outline. A model that is shown both learns neither, so a model has one style, and faces of the
-//! other are moved by a mean shift for each point, in the frame in which the face is upright.
+//! The styles of 300-W (iBUG) and WFLW differ by as much as a tenth of the eye distance at the ends of the outline. A
+//! model trained on both learns neither, so a model has one style, and faces of the other style are converted by a mean
+//! shift of each point, in the frame in which the face is upright.
 //!
-//! In: 98 points in picture coordinates, in any rotation. Out: the same face in another style. Nothing here fails.
+//! In: 98 points in picture coordinates, at any rotation. Out: the same face in another style. Nothing here fails.
 
 use super::{IBUG_POINTS, WFLW_POINTS, WFLW98_OF_IBUG68};
 use crate::runtime::geometry::{Point, Rect, Space};
 use serde::{Deserialize, Serialize};
 
-/// Whose habit of placing the points.
+/// The data set whose annotators' conventions the points follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Style {
-    /// WFLW's.
+    /// WFLW.
     #[default]
     Wflw,
-    /// 300-W's.
+    /// 300-W.
     Ibug,
-    /// Another data set's whose shifts from WFLW are not known; its inner points are taken as they are.
+    /// Another data set, whose shifts from WFLW are unknown; its inner points are used unchanged.
     Other,
 }
 
-/// Where the point that 300-W places would lie in WFLW, for the 68 points: to the right and down in an upright face, in
-/// percent of the longer side of the box around all its points. Learnt from how the same predictors miss on both.
+/// Shift from the position in 300-W's style to that in WFLW's, for each of the 68 points: right and down in an upright
+/// face, in percent of the longer side of the box around all its points. Estimated from the errors of the same
+/// predictors on both data sets.
 const IBUG_TO_WFLW: [[f32; 2]; IBUG_POINTS] = [
     [-2.52, -4.58],
     [-1.12, -4.03],
@@ -95,16 +96,16 @@ const IBUG_TO_WFLW: [[f32; 2]; IBUG_POINTS] = [
     [0.0, 0.03],
     [-4.31, -0.75],
 ];
-/// How far down from the eyes to the mouth the nose's tip lies in a face that looks straight ahead.
+/// Position of the tip of the nose between the eyes (0) and the mouth (1) in a face that looks straight ahead.
 const USUAL_NOSE: f32 = 0.6;
-/// Points that 68 leave out and that lie between two of them: the odd ones of the outline.
+/// The outline. Its odd points are not among the 68; each lies between two that are.
 const BETWEEN: std::ops::Range<usize> = 0..33;
-/// The four lid centres, each with the lid points before and after it and the corners beyond these.
+/// The four lid centres, each with the lid points before and after it, and the corners beyond those.
 const LID_CENTRES: [(usize, [usize; 2], [usize; 2]); 4] =
     [(62, [61, 63], [60, 64]), (66, [65, 67], [64, 60]), (70, [69, 71], [68, 72]), (74, [73, 75], [72, 68])];
 
 impl Style {
-    /// The style of a face that a line of `scheme` describes by 98 points; `None` if there is no such scheme.
+    /// The style of a face whose data set line names `scheme` for its 98 points; `None` if the scheme is unknown.
     pub fn of_scheme(scheme: &str) -> Option<Self> {
         match scheme {
             "wflw98" | "pseudo98" => Some(Self::Wflw),
@@ -114,8 +115,8 @@ impl Style {
         }
     }
 
-    /// Moves the points of a face of this style to where `to` has them. Points of weight 0 stay; points that lie between
-    /// the 68 are interpolated from these (see [`super::wflw98_from_ibug68`]).
+    /// Converts the points of a face from this style to `to`. Points of weight 0 stay; points between the 68 are
+    /// interpolated from them (see [`super::wflw98_from_ibug68`]).
     ///
     /// # Panics
     /// If there are not 98 points and weights.
@@ -132,7 +133,7 @@ impl Style {
                 points[i] = frame.shifted(points[i], sign * shift[0], sign * shift[1]);
             }
         }
-        // What 68 points leave open lies between them.
+        // Points that are not among the 68 lie between them.
         for i in BETWEEN.skip(1).step_by(2) {
             if weight[i] > 0.0 {
                 points[i] = points[i - 1].midpoint(points[i + 1]);
@@ -141,7 +142,7 @@ impl Style {
         for (i, [a, b], [before, after]) in LID_CENTRES {
             if weight[i] > 0.0 {
                 points[i] = match to {
-                    // As 300-W's 68 points are taken over.
+                    // The same midpoint as for 300-W's 68 points.
                     Self::Ibug => points[a].midpoint(points[b]),
                     _ => on_the_lid([points[before], points[a], points[b], points[after]]),
                 };
@@ -149,8 +150,8 @@ impl Style {
         }
     }
 
-    /// A prediction of 98 points, made in the style `of`, as a data set of this style has them; `None` where that is the
-    /// same. `fit` is the model's own way to 300-W's style, where it has one.
+    /// A prediction of 98 points in the style `of`, converted to this style; `None` if no conversion is needed or
+    /// known. `fit` is the model's own fit to 300-W's style, if it has one.
     pub fn expressed<S: Space>(
         self,
         of: Option<Self>,
@@ -167,28 +168,29 @@ impl Style {
     }
 }
 
-/// How one model's points become those of 300-W: what it makes of both styles depends on its training, and a turned head
-/// shows other shifts than a frontal one. For each of the 68 points and for x and y: a constant, and what a turn and a nod
-/// of the head add; all in percent of the longer side of the upright box.
+/// A model's own fit to 300-W's style. A fit per model is needed since its output depends on its training, and a fit of
+/// the pose since turned heads show other shifts than frontal ones. For each of the 68 points and for x and y it holds
+/// a constant and the coefficients of the turn and the nod of the head, all in percent of the longer side of the
+/// upright box.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct IbugFit(Vec<[[f32; 3]; 2]>);
 
-/// One face's pose as the shifts depend on it: 1, the turn to a side, the nod.
+/// The terms of a face's pose that shifts depend on: 1, the turn to a side, the nod.
 pub type PoseTerms = [f32; 3];
 
 impl IbugFit {
-    /// From the shifts of the 68 points.
+    /// A fit with these coefficients for the 68 points.
     ///
     /// # Errors
-    /// Another number of points, or a number that is not finite.
+    /// The number of points is wrong, or a number is not finite.
     pub fn new(shifts: Vec<[[f32; 3]; 2]>) -> Result<Self, String> {
         let fit = Self(shifts);
         fit.check()?;
         Ok(fit)
     }
 
-    /// What is wrong with it, if anything.
+    /// Checks the number of points and that all numbers are finite.
     pub fn check(&self) -> Result<(), String> {
         if self.0.len() != IBUG_POINTS {
             return Err(format!("a fit to 300-W's style has {IBUG_POINTS} points, not {}", self.0.len()));
@@ -199,8 +201,8 @@ impl IbugFit {
         }
     }
 
-    /// The pose of predicted points, and for each of the 68 points how far it lies from `truth`, to the right and down in
-    /// the upright face, in percent of its box. `None` for a face without extent.
+    /// The pose of predicted points, and the offset of `truth` from each of the 68 points: right and down in the
+    /// upright face, in percent of its box. `None` for a face without extent.
     pub fn residuals<S: Space>(
         predicted: &[Point<S>],
         truth: &[Point<S>],
@@ -214,7 +216,7 @@ impl IbugFit {
         Some((frame.pose(predicted)?, WFLW98_OF_IBUG68.map(residual)))
     }
 
-    /// `predicted` as 300-W places the points.
+    /// `predicted` in 300-W's style.
     fn apply<S: Space>(&self, predicted: &[Point<S>]) -> Option<Vec<Point<S>>> {
         let frame = UprightFrame::of(predicted, &[1.0; WFLW_POINTS])?;
         let pose = frame.pose(predicted)?;
@@ -223,7 +225,7 @@ impl IbugFit {
             .map(|([x, y], i)| frame.shifted(predicted[i], along(x), along(y)))
             .collect();
         let (mut all, weight) = super::wflw98_from_ibug68(points.as_slice().try_into().ok()?);
-        // 300-W does not know these.
+        // These points are not defined in 300-W.
         for (i, point) in all.iter_mut().enumerate().filter(|(i, _)| weight[*i] == 0.0) {
             *point = predicted[i];
         }
@@ -231,13 +233,14 @@ impl IbugFit {
     }
 }
 
-/// The middle of a lid by the cubic through its corners and quarter points: the chord's middle lies too near the eye's.
+/// The centre of a lid, on a cubic through its corners and quarter points; the centre of the chord is too close to the
+/// eye's centre.
 fn on_the_lid<S: Space>([before, a, b, after]: [Point<S>; 4]) -> Point<S> {
     let cubic = |before: f32, a: f32, b: f32, after: f32| (2.0 * (a + b)) / 3.0 - (before + after) / 6.0;
     Point::new(cubic(before.x, a.x, b.x, after.x), cubic(before.y, a.y, b.y, after.y))
 }
 
-/// The frame in which a face is upright: its direction and the unit that shifts are measured in.
+/// The frame in which a face is upright: its direction, and the unit of the shifts.
 struct UprightFrame {
     /// Unit vector from the left eye to the right one.
     along: (f32, f32),
@@ -246,7 +249,8 @@ struct UprightFrame {
 }
 
 impl UprightFrame {
-    /// Eye outlines without the lid centres, and the outer lip's extremes: every scheme of 98 points knows some of them.
+    /// Eye outlines without the lid centres, and the extremes of the outer lip: every scheme of 98 points has some of
+    /// them.
     const EYES: [[usize; 6]; 2] = [[60, 61, 63, 64, 65, 67], [68, 69, 71, 72, 73, 75]];
     const MOUTH: [usize; 4] = [76, 79, 82, 85];
 
@@ -261,7 +265,8 @@ impl UprightFrame {
         };
         let [left, right] = [mean(&Self::EYES[0])?, mean(&Self::EYES[1])?];
         let (eyes, mouth) = (left.midpoint(right), mean(&Self::MOUTH)?);
-        // The line of the eyes and the one across from eyes to mouth, together: either alone tilts in a turned head.
+        // The sum of the direction from eye to eye and the one perpendicular to eyes and mouth: either alone tilts in a
+        // turned head.
         let down = (mouth.x - eyes.x, mouth.y - eyes.y);
         let h = (right.x - left.x + down.1, right.y - left.y - down.0);
         let length = h.0.hypot(h.1);
@@ -279,12 +284,12 @@ impl UprightFrame {
         (frame.percent > 0.0).then_some(frame)
     }
 
-    /// A way in the picture as one in the upright face, in pixels.
+    /// Rotates a vector in the picture into the upright face, in pixels.
     fn upright(&self, (x, y): (f32, f32)) -> (f32, f32) {
         (self.along.0 * x + self.along.1 * y, self.along.0 * y - self.along.1 * x)
     }
 
-    /// What shifts depend on: where the nose's tip lies between eyes and mouth.
+    /// The pose terms, from the position of the nose's tip relative to eyes and mouth.
     fn pose<S: Space>(&self, points: &[Point<S>]) -> Option<PoseTerms> {
         let mean = |indices: &[usize]| {
             let count = indices.len() as f32;
@@ -299,7 +304,7 @@ impl UprightFrame {
         (length > 0.0).then_some([1.0, turn.clamp(-1.0, 1.0), nod.clamp(-1.0, 1.0)])
     }
 
-    /// `p` moved by so many percent to the right and down in the upright face.
+    /// `p` moved to the right and down in the upright face, in percent of its box.
     fn shifted<S: Space>(&self, p: Point<S>, right: f32, down: f32) -> Point<S> {
         let (right, down) = (right * self.percent, down * self.percent);
         Point::new(p.x + self.along.0 * right - self.along.1 * down, p.y + self.along.1 * right + self.along.0 * down)
@@ -312,7 +317,7 @@ mod tests {
     use super::*;
     use crate::runtime::geometry::{FrameSpace, Similarity};
 
-    /// A face by 68 points: two circles as eyes, one as a mouth, a half circle as an outline.
+    /// A face with 68 points: two circles as eyes, one as the mouth, a half circle as the outline.
     fn ibug_face() -> (Vec<Point<FrameSpace>>, Vec<f32>) {
         let on_circle = |x: f32, y: f32, r: f32, turn: f32| {
             let angle = std::f32::consts::TAU * turn;
@@ -338,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_face_there_and_back_is_the_same_to_a_tenth_of_the_shifts() {
+    fn converting_there_and_back_keeps_a_face_within_a_tenth_of_the_shifts() {
         let (before, weight) = ibug_face();
         let mut points = before.clone();
         Style::Ibug.convert(Style::Wflw, &mut points, &weight);
@@ -352,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turned_face_moves_as_the_upright_one_does() {
+    fn a_rotated_face_shifts_as_the_upright_one_does() {
         let (before, weight) = ibug_face();
         let turn: Similarity<FrameSpace, FrameSpace> =
             Similarity::about(Point::new(100.0, 100.0), Point::new(300.0, 200.0), 1.7, 2.1);

@@ -86,10 +86,10 @@ pub struct ModelConfig {
     pub outputs: usize,
     pub crop: CropConvention,
     pub decoding: Decoding,
-    /// The style that it places its 98 points in; none if its data had several and it learned a mixture.
+    /// The annotation style of its 98 points; `None` if its data had several and it learned a mixture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub style: Option<Style>,
-    /// From its points to those that 300-W would place, as measured on faces of 300-W.
+    /// The fit from its points to 300-W's style, measured on faces of 300-W.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ibug_fit: Option<IbugFit>,
     /// The calibration from a heatmap's maximum to a confidence.

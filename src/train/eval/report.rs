@@ -80,8 +80,8 @@ pub struct FaceResult {
     pub subsets: Vec<String>,
     /// Predicted landmarks in the picture's pixels; empty if the detector missed the face.
     pub landmarks: Vec<[f32; 2]>,
-    /// The 68 points of iBUG as a data set of that style places them, where the model's style is another: these are what is
-    /// measured.
+    /// The 68 points of iBUG converted to the data's annotation style, if the model's is another: these are the ones
+    /// that are measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landmarks68: Option<Vec<[f32; 2]>>,
     /// Mean confidence of the points.
@@ -146,7 +146,7 @@ pub struct Evaluation {
     pub summaries: Vec<Summary>,
     /// One per subset, in the order of the published tables.
     pub subsets: Vec<Summary>,
-    /// How eyes close; none where the model or the data have no lids.
+    /// How well eye closure is measured; `None` if the model or the data have no lids.
     #[serde(default)]
     pub eyes: Option<Eyes>,
     pub faces: Vec<FaceResult>,
