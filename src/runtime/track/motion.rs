@@ -14,7 +14,7 @@ const COASTING_S: f32 = 0.5;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Motion {
     position: Point<FrameSpace>,
-    /// Pixels a second.
+    /// Pixels per second.
     velocity: [f32; 2],
 }
 
