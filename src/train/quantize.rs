@@ -1,14 +1,14 @@
-//! A model's products in bytes: what the layers' numbers reach on faces, and the weights made fit for it.
+//! Post-training quantization to int8: the input ranges of layers, measured on faces, and weights balanced for it.
 //!
-//! In: a trained model and crops of faces. Out: the same model with [`Quantization`]: the weights of every 1x1 convolution
-//! behind a depthwise one become bytes, one step an output channel, and its inputs bytes of one step a layer. All other
-//! layers, the first and the last among them, stay as they are, sums and residuals are single precision.
+//! In: a trained model and crops of faces. Out: the same model with [`Quantization`]: every 1x1 convolution behind a
+//! depthwise one is done in int8, with one scale per output channel for its weights and one scale for its input. All
+//! other layers, the first and the last among them, stay as they are; residuals and heatmaps are f32.
 //!
-//! Before it is rounded, a layer is balanced: each of its input channels is divided, in the batch norm before it, by the
-//! square root of the range of its numbers over that of its weights, and the weights are multiplied by it. The network
-//! computes the same, and neither small channels nor small weights vanish in one step for all (the idea of Nagel et al.,
-//! "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019, section 4.1). Fails for a model
-//! without such layers.
+//! Before quantization, a layer is balanced: each input channel is divided, in the batch norm in front, by the square root
+//! of its range over that of its weights, and its weights are multiplied by the same factor. The network computes the
+//! same, but channels and weights that are small no longer vanish under a scale that all share (the idea of Nagel et al.,
+//! "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019, section 4.1). A model without
+//! such layers is refused.
 
 use crate::runtime::model::graph::NORM_EPSILON;
 use crate::runtime::model::graph::{Graph, NodeId, Operation};
@@ -17,10 +17,11 @@ use crate::train::network::{Mode, Network};
 use candle_core::{Device, Tensor};
 use std::collections::{BTreeMap, HashMap};
 
-/// What can stop it.
+/// Why a model cannot be quantized.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum QuantizeError {
-    #[error("none of the model's layers can be done in bytes: it has no 1x1 convolution behind a depthwise one")]
+    #[error("none of the model's layers can be done in int8: it has no 1x1 convolution behind a depthwise one")]
     NoLayers,
     #[error("no faces to calibrate with")]
     NoFaces,
@@ -30,7 +31,7 @@ pub enum QuantizeError {
     Model(#[from] ModelError),
 }
 
-/// Pictures that go through the network together.
+/// Crops in a forward pass.
 const BATCH: usize = 16;
 
 /// A 1x1 convolution behind a depthwise one.
@@ -42,10 +43,11 @@ struct Layer {
     channels: usize,
 }
 
-/// Quantizes `model` for what `crops` show: `input_size * input_size * 3` values in 0..=1 each, one after the other.
+/// Quantizes `model` with the input ranges that it has on `crops`: `input_size * input_size * 3` values in 0..=1 each, one
+/// after the other.
 ///
 /// # Errors
-/// [`QuantizeError`].
+/// [`QuantizeError`] if the model has no layers for int8, if `crops` is empty, or if the forward pass fails.
 pub fn quantize(model: &Model, crops: &[f32]) -> Result<Model, QuantizeError> {
     let layers = layers(&model.config().graph());
     if layers.is_empty() {
@@ -59,7 +61,7 @@ pub fn quantize(model: &Model, crops: &[f32]) -> Result<Model, QuantizeError> {
             (name, values)
         })
         .collect();
-    let mut layer_ranges = BTreeMap::new();
+    let mut input_ranges = BTreeMap::new();
     for (layer, ranges) in layers.iter().zip(&ranges) {
         let weight = tensors.get_mut(&format!("{}.weight", layer.pointwise)).expect("it was copied");
         let factors = balance(ranges, weight);
@@ -71,12 +73,12 @@ pub fn quantize(model: &Model, crops: &[f32]) -> Result<Model, QuantizeError> {
             values.iter_mut().zip(&factors).for_each(|(v, f)| *v /= f);
         }
         let range = ranges.iter().zip(&factors).map(|(range, f)| range / f).fold(0.0, f32::max);
-        layer_ranges.insert(layer.pointwise.clone(), range);
+        input_ranges.insert(layer.pointwise.clone(), range);
     }
-    // A layer whose inputs are always 0 is not worth it.
-    layer_ranges.retain(|_, range| *range > 0.0);
+    // A layer whose input is always 0 has no scale.
+    input_ranges.retain(|_, range| *range > 0.0);
     let balanced = Model::new(model.config().clone(), tensors)?;
-    Ok(balanced.with_quantization(Some(Quantization { ranges: layer_ranges }))?)
+    Ok(balanced.with_quantization(Some(Quantization { input_ranges }))?)
 }
 
 fn layers(graph: &Graph) -> Vec<Layer> {
@@ -118,7 +120,7 @@ fn channel_ranges(model: &Model, layers: &[Layer], crops: &[f32]) -> Result<Vec<
     Ok(ranges)
 }
 
-/// What a batch norm adds to each channel.
+/// The constant that a batch norm adds to each channel.
 fn shift(model: &Model, norm: &str) -> Vec<f32> {
     let part = |suffix: &str| model.tensor(&format!("{norm}.{suffix}")).expect("a model has every parameter");
     let scaled = part("weight").iter().zip(part("running_var"));
@@ -127,7 +129,7 @@ fn shift(model: &Model, norm: &str) -> Vec<f32> {
     shifts.map(|((scale, mean), bias)| (f64::from(*bias) - scale * f64::from(*mean)) as f32).collect()
 }
 
-/// What each input channel is to be divided by; `weight` is `[output][channel]`.
+/// The factor by which each input channel is divided and its weights are multiplied; `weight` is `[output][channel]`.
 fn balance(ranges: &[f32], weight: &[f32]) -> Vec<f32> {
     let mut reach = vec![0.0_f32; ranges.len()];
     for row in weight.chunks_exact(ranges.len()) {
@@ -173,12 +175,12 @@ mod tests {
     }
 
     #[test]
-    fn balancing_changes_nothing_and_bytes_little() {
+    fn balancing_changes_nothing_and_int8_little() {
         let model = default_landmarks().unwrap();
         let crops = crops(&model, 6);
         let quantized = quantize(&model, &crops).unwrap();
         let read = Model::from_bytes(&quantized.to_bytes(WeightFormat::F16).unwrap()).unwrap();
-        let layers = read.config().quantization.as_ref().unwrap().ranges.len();
+        let layers = read.config().quantization.as_ref().unwrap().input_ranges.len();
         assert!(layers > 15, "{layers} layers");
         let crop = &crops[crops.len() / 2..][..128 * 128 * 3];
         let expected = maps(&model, Precision::F32, crop);
@@ -186,12 +188,12 @@ mod tests {
         let difference = |other: Vec<f32>| other.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         let balanced = difference(maps(&quantized, Precision::F32, crop));
         assert!(balanced < 1e-3 * peak, "{balanced} of {peak}");
-        let bytes = difference(maps(&read, Precision::Int8, crop));
-        assert!(bytes < 0.1 * peak, "{bytes} of {peak}");
+        let int8 = difference(maps(&read, Precision::Int8, crop));
+        assert!(int8 < 0.1 * peak, "{int8} of {peak}");
     }
 
     #[test]
-    fn what_has_no_such_layers_or_no_faces_is_refused() {
+    fn a_model_without_such_layers_and_an_empty_calibration_are_refused() {
         let model = default_landmarks().unwrap();
         assert!(matches!(quantize(&model, &[]), Err(QuantizeError::NoFaces)));
         let paper = serde_json::json!({

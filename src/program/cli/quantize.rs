@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
         "time    {single:.3} ms in f32, {half:.3} ms in f16 before, {now:.3} ms after: {:.2} times as fast as f32",
         single / now
     );
-    if precision == Precision::Int8 && !Isa::active().has_bytes() {
+    if precision == Precision::Int8 && !Isa::active().has_int8() {
         println!("This CPU has no AVX512-VNNI and AVX512-BF16: int8 models run in f16 on it.");
     }
     Ok(())

@@ -14,7 +14,7 @@ use super::plan::{
     Store, Term,
 };
 use crate::runtime::model::graph::{Graph, NodeId, Operation, coordinate_planes};
-use crate::runtime::model::{LARGEST_BYTE, Model};
+use crate::runtime::model::{INT8_LIMIT, Model};
 use std::collections::{HashMap, HashSet};
 
 /// Bytes of a strip of depthwise output: it has to stay in the nearest cache beside the weights.
@@ -529,7 +529,7 @@ impl Compiler<'_> {
             }
             if let Some(unit) = unit {
                 let of_sums = fold::bytes(&mut weights, &mut bias, unit);
-                (arithmetic, units) = (Arithmetic::Bytes, Some(self.target.vectors.fill_up(&of_sums[..outputs])));
+                (arithmetic, units) = (Arithmetic::Int8, Some(self.target.vectors.fill_up(&of_sums[..outputs])));
             }
             factors.extend((0..part.channels).map(|c| Some(c).filter(|&c| c < inputs)));
             let groups = part.channels / arithmetic.group();
@@ -600,7 +600,7 @@ impl Compiler<'_> {
     /// What one counts in the left factor of the 1x1 convolution `layer`, if that is to be done in bytes.
     fn unit_of_bytes(&self, layer: &str) -> Option<f32> {
         let quantization = self.model.config().quantization.as_ref().filter(|_| self.target.bytes)?;
-        Some(quantization.ranges.get(layer)? / LARGEST_BYTE)
+        Some(quantization.input_ranges.get(layer)? / INT8_LIMIT)
     }
 
     /// The depthwise part of a step, whose results are counted in `unit`s, and the constant that its batch norm adds.

@@ -1,7 +1,7 @@
 //! Convolutions with their batch norms folded in.
 
 use crate::runtime::model::graph::NORM_EPSILON;
-use crate::runtime::model::{Model, round_to_bytes};
+use crate::runtime::model::{Model, quantize_weights};
 
 /// A batch norm in evaluation: `x * scale + shift`, one number a channel.
 pub(super) fn norm(model: &Model, name: &str) -> (Vec<f32>, Vec<f32>) {
@@ -43,7 +43,7 @@ const ZERO: f32 = 128.0;
 pub(super) fn bytes(weights: &mut [f32], bias: &mut [f32], unit: f32) -> Vec<f32> {
     let outputs = bias.len();
     let each = weights.len() / outputs;
-    let mut units = round_to_bytes(weights, outputs);
+    let mut units = quantize_weights(weights, outputs);
     for ((weights, bias), of_sum) in weights.chunks_exact(each).zip(bias).zip(&mut units) {
         *of_sum *= unit;
         *bias -= ZERO * weights.iter().sum::<f32>() * *of_sum;

@@ -30,9 +30,7 @@ pub use profile::StepProfile;
 use crate::runtime::heatmap::HeatmapView;
 use crate::runtime::model::{Kind, Model};
 use crate::runtime::named::named;
-use crate::runtime::simd::{
-    BrainFloat, BrainFloatKernel, Isa, Kernel, Simd, dispatch, dispatch_brain_float, dispatch_bytes,
-};
+use crate::runtime::simd::{Bf16Kernel, Isa, Kernel, Simd, SimdBf16, dispatch, dispatch_bf16, dispatch_int8};
 use kernels::{Brain, Factor, RunProduct, Single, gate, picture};
 use memory::Memory;
 use plan::{Action, Arithmetic, MapId, Plan, Step};
@@ -134,8 +132,8 @@ impl Engine {
     pub fn compile(model: &Model, options: &EngineOptions) -> Result<Self, EngineError> {
         let isa = Isa::active();
         let arithmetic = match options.precision {
-            Precision::Int8 if isa.has_bytes() => Arithmetic::Bytes,
-            Precision::F16 | Precision::Int8 if isa.has_brain_float() => Arithmetic::BrainFloat,
+            Precision::Int8 if isa.has_int8() => Arithmetic::Int8,
+            Precision::F16 | Precision::Int8 if isa.has_bf16() => Arithmetic::Bf16,
             _ => Arithmetic::Single,
         };
         Self::compile_for(model, options, isa, arithmetic)
@@ -158,9 +156,9 @@ impl Engine {
         };
         let vectors = pack::Vectors::of(isa);
         let all = outputs == Outputs::All;
-        let bytes = arithmetic == Arithmetic::Bytes;
+        let bytes = arithmetic == Arithmetic::Int8;
         // What is not done in bytes.
-        let arithmetic = if bytes { Arithmetic::BrainFloat } else { arithmetic };
+        let arithmetic = if bytes { Arithmetic::Bf16 } else { arithmetic };
         let target = compile::Target { height, width, vectors, arithmetic, bytes, channels, all };
         let plan = compile::compile(model, &target)?;
         let workers = Workers::new(threads);
@@ -200,7 +198,7 @@ impl Engine {
             let small = RunSmall { action: &step.action, picture: input, maps, tables, memory: memory.pointer() };
             return match arithmetic {
                 Arithmetic::Single => dispatch(*isa, small),
-                Arithmetic::BrainFloat | Arithmetic::Bytes => dispatch_brain_float(*isa, small),
+                Arithmetic::Bf16 | Arithmetic::Int8 => dispatch_bf16(*isa, small),
             };
         };
         let part = |worker: usize, part: std::ops::Range<usize>| {
@@ -209,8 +207,8 @@ impl Engine {
             let run = RunProduct { product, tables, memory: memory.pointer(), strip, part };
             match product.arithmetic {
                 Arithmetic::Single => dispatch(*isa, run),
-                Arithmetic::BrainFloat => dispatch_brain_float(*isa, run),
-                Arithmetic::Bytes => dispatch_bytes(*isa, run),
+                Arithmetic::Bf16 => dispatch_bf16(*isa, run),
+                Arithmetic::Int8 => dispatch_int8(*isa, run),
             }
         };
         if workers.count() == 1 || step.multiply_adds < *shared_from {
@@ -296,11 +294,11 @@ impl Kernel for RunSmall<'_> {
     }
 }
 
-impl BrainFloatKernel for RunSmall<'_> {
+impl Bf16Kernel for RunSmall<'_> {
     type Output = ();
     #[inline(always)]
-    unsafe fn run<S: BrainFloat>(self, s: S) {
-        // SAFETY: by the contract of `BrainFloatKernel`.
+    unsafe fn run<S: SimdBf16>(self, s: S) {
+        // SAFETY: by the contract of `Bf16Kernel`.
         unsafe { self.run_in::<S, Brain<S>>(s) }
     }
 }

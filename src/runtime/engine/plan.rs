@@ -19,10 +19,10 @@ pub(super) enum Arithmetic {
     /// Single precision.
     Single,
     /// Both factors rounded to bfloat16, sums in single precision.
-    BrainFloat,
+    Bf16,
     /// Both factors bytes, sums in integers: only the products behind a depthwise convolution whose range is known; the rest
-    /// as [`Self::BrainFloat`].
-    Bytes,
+    /// as [`Self::Bf16`].
+    Int8,
 }
 
 impl Arithmetic {
@@ -30,8 +30,8 @@ impl Arithmetic {
     pub fn factor_bytes(self) -> usize {
         match self {
             Arithmetic::Single => 4,
-            Arithmetic::BrainFloat => 2,
-            Arithmetic::Bytes => 1,
+            Arithmetic::Bf16 => 2,
+            Arithmetic::Int8 => 1,
         }
     }
 
@@ -39,11 +39,11 @@ impl Arithmetic {
     pub fn factor(self, value: f32) -> impl Iterator<Item = u8> {
         let bytes = match self {
             Arithmetic::Single => value.to_ne_bytes(),
-            Arithmetic::BrainFloat => {
+            Arithmetic::Bf16 => {
                 let [low, high] = half::bf16::from_f32(value).to_ne_bytes();
                 [low, high, 0, 0]
             }
-            Arithmetic::Bytes => [value as i8 as u8, 0, 0, 0],
+            Arithmetic::Int8 => [value as i8 as u8, 0, 0, 0],
         };
         bytes.into_iter().take(self.factor_bytes())
     }
@@ -208,7 +208,7 @@ pub(super) struct Product {
     /// Output cells.
     pub cells: usize,
     pub arithmetic: Arithmetic,
-    /// For [`Arithmetic::Bytes`]: what one counts in the sum over the products, one number a channel.
+    /// For [`Arithmetic::Int8`]: what one counts in the sum over the products, one number a channel.
     pub units: Option<Memory>,
     pub depthwise: Option<Depthwise>,
     pub segments: Vec<Segment>,

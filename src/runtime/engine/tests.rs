@@ -150,14 +150,14 @@ fn every_instruction_set_gives_the_portable_maps() {
 fn brain_float_products_give_the_portable_maps() {
     for (model, height, width) in networks() {
         let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(height, width) };
-        let expected = run(&model, &options, Isa::Portable, Arithmetic::BrainFloat);
+        let expected = run(&model, &options, Isa::Portable, Arithmetic::Bf16);
         let single = run(&model, &options, Isa::Portable, Arithmetic::Single);
         for (maps, single) in expected.iter().zip(&single) {
             // Eight bits a factor: some hundredths of the peak at the worst cell.
             assert_close(maps, single, 0.06, "portable bfloat16 against single precision");
         }
-        for isa in Isa::available().into_iter().filter(|isa| isa.has_brain_float()) {
-            let actual = run(&model, &options, isa, Arithmetic::BrainFloat);
+        for isa in Isa::available().into_iter().filter(|isa| isa.has_bf16()) {
+            let actual = run(&model, &options, isa, Arithmetic::Bf16);
             for (actual, expected) in actual.iter().zip(&expected) {
                 // A sum that rounds another way turns a factor's last bit now and then.
                 assert_close(actual, expected, 0.03, isa.name());
@@ -173,17 +173,17 @@ fn products_in_bytes_give_the_portable_maps() {
         Operation::Convolution { name, .. } if name.ends_with("pointwise") => Some((name, 6.0)),
         _ => None,
     });
-    let model = model.with_quantization(Some(Quantization { ranges: layers.collect() })).unwrap();
+    let model = model.with_quantization(Some(Quantization { input_ranges: layers.collect() })).unwrap();
     let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(64, 32) };
-    let expected = run(&model, &options, Isa::Portable, Arithmetic::Bytes);
+    let expected = run(&model, &options, Isa::Portable, Arithmetic::Int8);
     let single = run(&model, &options, Isa::Portable, Arithmetic::Single);
     for (maps, single) in expected.iter().zip(&single) {
         // Ranges are guessed and weights not balanced here; `quantize` has a closer test.
         assert_close(maps, single, 0.3, "portable bytes against single precision");
         assert_ne!(maps, single, "nothing was done in bytes");
     }
-    for isa in Isa::available().into_iter().filter(|isa| isa.has_bytes()) {
-        let actual = run(&model, &options, isa, Arithmetic::Bytes);
+    for isa in Isa::available().into_iter().filter(|isa| isa.has_int8()) {
+        let actual = run(&model, &options, isa, Arithmetic::Int8);
         for (actual, expected) in actual.iter().zip(&expected) {
             // A number that rounds another way turns a byte by one now and then.
             assert_close(actual, expected, 0.05, isa.name());
@@ -194,7 +194,7 @@ fn products_in_bytes_give_the_portable_maps() {
 #[test]
 fn threads_change_nothing() {
     let isa = Isa::active();
-    let brain_float = isa.has_brain_float().then_some(Arithmetic::BrainFloat);
+    let brain_float = isa.has_bf16().then_some(Arithmetic::Bf16);
     for (model, side) in [(paper(1), 128), (edge(16, &[48, 80], 5, 1, true), 64)] {
         let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(side, side) };
         for arithmetic in [Arithmetic::Single].into_iter().chain(brain_float) {

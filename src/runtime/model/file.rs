@@ -1,9 +1,12 @@
-//! The model file: safetensors that describe themselves.
+//! The model file: safetensors with the network's description as metadata.
+//!
+//! Loading checks everything that the file claims: a [`Model`] has every parameter of its network, in the right shape and
+//! finite. Writing gives the same bytes for the same model.
 
 use super::config::ModelConfig;
 use super::config_error::ConfigError;
 use super::graph::{Parameter, Role};
-use super::quantization::{Quantization, round_to_bytes};
+use super::quantization::{Quantization, quantize_weights};
 use super::weight_format::WeightFormat;
 use crate::runtime::foreign::without_causes;
 use crate::runtime::heatmap::Calibration;
@@ -12,36 +15,40 @@ use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-/// The one metadata key; a single one, so that the same model always gives the same bytes.
+/// The only metadata key: the order of several would not be fixed, and so the file's bytes would not be.
 const KEY: &str = "awing";
-/// Goes up when an older awing could not read a newer file.
+/// Increased when an older awing cannot read a newer file.
 const FORMAT_VERSION: u64 = 1;
 
-/// What stands under [`KEY`], as JSON.
+/// The value of [`KEY`], as JSON.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Description<C> {
     format: u64,
     config: C,
 }
 
-/// What can be wrong with a model file.
+/// What can be wrong with a model or its file.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ModelError {
     #[error("cannot read the model {path}")]
     Read { path: PathBuf, source: std::io::Error },
     #[error("cannot write the model {path}")]
     Write { path: PathBuf, source: std::io::Error },
+    /// The source says what is wrong with the file's contents.
     #[error("cannot use the model {path}")]
     InFile { path: PathBuf, source: Box<ModelError> },
-    #[error("not a model file")]
+    #[error("not a safetensors file")]
     NotSafetensors(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("a safetensors file without awing's description; an official PyTorch checkpoint has to be imported first")]
     NoDescription,
     #[error("the file has format version {0}, this awing reads version {FORMAT_VERSION}: get a newer awing")]
     UnknownVersion(u64),
+    /// The description is not the JSON of a model's configuration.
     #[error("the model's description is damaged")]
     BadDescription(#[from] serde_json::Error),
-    #[error("the model's description is impossible")]
+    /// The description asks for a network that can't be.
+    #[error("the model's description is invalid")]
     Impossible(#[from] ConfigError),
     #[error("tensor {name} is missing")]
     Missing { name: String },
@@ -49,13 +56,13 @@ pub enum ModelError {
     Superfluous { name: String },
     #[error("tensor {name} has shape {actual:?}, the network needs {expected:?}")]
     Misshapen { name: String, actual: Vec<usize>, expected: Vec<usize> },
-    #[error("tensor {name} is of type {actual:?}; f32 and f16 are understood")]
+    #[error("tensor {name} has the type {actual:?}; only f32 and f16 can be read here")]
     WrongType { name: String, actual: Dtype },
     #[error("tensor {name} holds a number that is not finite")]
     NotFinite { name: String },
-    #[error("tensor {name} holds a variance under 0")]
+    #[error("tensor {name} holds a negative variance")]
     NegativeVariance { name: String },
-    #[error("tensor {name} holds a number that is too large for half precision: store it in single precision")]
+    #[error("tensor {name} holds a number that is too large for f16: store it in f32")]
     TooLarge { name: String },
 }
 
@@ -77,7 +84,8 @@ impl Model {
     /// A model from a description and the values of every parameter.
     ///
     /// # Errors
-    /// A description that can't be, or the first parameter that is missing, superfluous, misshapen or not finite.
+    /// [`ModelError`] for an invalid description, or for the first parameter that is missing, superfluous, misshapen or
+    /// not finite.
     pub fn new(config: ModelConfig, tensors: HashMap<String, Vec<f32>>) -> Result<Self, ModelError> {
         config.check()?;
         let parameters = config.graph().parameters();
@@ -107,35 +115,35 @@ impl Model {
         &self.config
     }
 
-    /// The same weights under a changed training record.
+    /// The same model with another training record.
     pub fn with_training_record(mut self, record: serde_json::Map<String, serde_json::Value>) -> Self {
         self.config.training = record;
         self
     }
 
-    /// The same weights under another calibration of confidences.
+    /// The same model with another calibration of confidences.
     pub fn with_calibration(mut self, calibration: Calibration) -> Self {
         self.config.calibration = calibration;
         self
     }
 
-    /// The same weights with their own way to 300-W's style.
+    /// The same model with its own fit to 300-W's style.
     pub fn with_ibug_fit(mut self, fit: IbugFit) -> Self {
         self.config.ibug_fit = Some(fit);
         self
     }
 
-    /// The same weights, done in bytes as `quantization` says, or in bytes no more.
+    /// The same weights with other int8 layers, or with none.
     ///
     /// # Errors
-    /// [`ModelError::Impossible`] if it does not fit the network.
+    /// [`ModelError::Impossible`] if the network has no such layers.
     pub fn with_quantization(mut self, quantization: Option<Quantization>) -> Result<Self, ModelError> {
         self.config.quantization = quantization;
         self.config.check()?;
         Ok(self)
     }
 
-    /// Row-major values of a parameter of the network; `None` if it has no such.
+    /// Row-major values of a parameter; `None` if the network has none of that name.
     pub fn tensor(&self, name: &str) -> Option<&[f32]> {
         self.tensors.get(name).map(Vec::as_slice)
     }
@@ -143,7 +151,7 @@ impl Model {
     /// Reads a model file.
     ///
     /// # Errors
-    /// [`ModelError`], naming the file.
+    /// [`ModelError::Read`], or [`ModelError::InFile`] with what is wrong as its source.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
         let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
         Self::from_bytes(&bytes)
@@ -153,7 +161,7 @@ impl Model {
     /// Reads a model file that is already in memory.
     ///
     /// # Errors
-    /// [`ModelError`].
+    /// [`ModelError`] for what is wrong with it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
         let (_, metadata) = SafeTensors::read_metadata(bytes)?;
         let metadata = metadata.metadata().clone().unwrap_or_default();
@@ -168,9 +176,9 @@ impl Model {
             config.graph().parameters().into_iter().map(|p| (p.name, p.shape)).collect();
         let file = SafeTensors::deserialize(bytes)?;
         let mut tensors = HashMap::new();
-        let units: HashMap<String, String> = byte_layers(&config).map(|l| (weight_of(l), unit_of(l))).collect();
+        let scales = scales_by_weight(&config);
         for (name, view) in file.tensors() {
-            if units.values().any(|unit| *unit == name) {
+            if scales.values().any(|scale| *scale == name) {
                 continue;
             }
             let expected = shapes.get(&name).ok_or_else(|| ModelError::Superfluous { name: name.clone() })?;
@@ -185,7 +193,7 @@ impl Model {
                 Dtype::F16 => {
                     view.data().chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
                 }
-                Dtype::I8 if units.contains_key(&name) => numbers_of_bytes(&file, &view, &units[&name])?,
+                Dtype::I8 if scales.contains_key(&name) => dequantize(&file, &view, &scales[&name])?,
                 actual => return Err(ModelError::WrongType { name, actual }),
             };
             tensors.insert(name, values);
@@ -193,7 +201,7 @@ impl Model {
         Self::new(config, tensors)
     }
 
-    /// Writes the model file with weights in half precision; an existing one is replaced only when the new one is whole.
+    /// Writes the model file with weights in f16; an existing one is replaced only when the new one is complete.
     ///
     /// # Errors
     /// As [`Self::save_as`].
@@ -201,7 +209,7 @@ impl Model {
         self.save_as(path, WeightFormat::F16)
     }
 
-    /// Writes the model file; an existing one is replaced only when the new one is whole.
+    /// Writes the model file; an existing one is replaced only when the new one is complete.
     ///
     /// # Errors
     /// [`ModelError::Write`], and as [`Self::to_bytes`].
@@ -214,19 +222,20 @@ impl Model {
     /// The bytes of the model file. The same model gives the same bytes.
     ///
     /// # Errors
-    /// [`ModelError::TooLarge`] for a weight that half precision can't hold, [`ModelError::NotSafetensors`] if the
-    /// format can't hold the tensors.
+    /// [`ModelError::TooLarge`] for a weight that f16 can't hold, [`ModelError::NotSafetensors`] if the format can't hold
+    /// the tensors.
     pub fn to_bytes(&self, format: WeightFormat) -> Result<Vec<u8>, ModelError> {
         let mut stored: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
-        let units: HashMap<String, String> = byte_layers(&self.config).map(|l| (weight_of(l), unit_of(l))).collect();
+        let scales = scales_by_weight(&self.config);
         for Parameter { name, shape, role } in self.config.graph().parameters() {
             let values = &self.tensors[&name];
-            let entry = if let Some(unit_name) = units.get(&name) {
-                let mut rounded = values.clone();
-                let units = round_to_bytes(&mut rounded, shape[0]);
-                let units = (Dtype::F32, vec![shape[0]], units.iter().flat_map(|u| u.to_le_bytes()).collect());
-                stored.insert(unit_name.clone(), units);
-                (Dtype::I8, shape, rounded.iter().map(|&w| w as i8 as u8).collect())
+            let entry = if let Some(scale_name) = scales.get(&name) {
+                let mut quantized = values.clone();
+                let scales = quantize_weights(&mut quantized, shape[0]);
+                let scales =
+                    (Dtype::F32, vec![shape[0]], scales.iter().flat_map(|scale| scale.to_le_bytes()).collect());
+                stored.insert(scale_name.clone(), scales);
+                (Dtype::I8, shape, quantized.iter().map(|&w| w as i8 as u8).collect())
             } else if role == Role::ConvolutionWeight && format == WeightFormat::F16 {
                 if values.iter().any(|&v| half::f16::from_f32(v).is_infinite()) {
                     return Err(ModelError::TooLarge { name });
@@ -251,35 +260,28 @@ impl Model {
     }
 }
 
-/// The layers whose weights are bytes.
-fn byte_layers(config: &ModelConfig) -> impl Iterator<Item = &String> {
-    config.quantization.iter().flat_map(|quantization| quantization.ranges.keys())
+/// The names of the int8 layers' weight tensors, with the names of the tensors of their scales.
+fn scales_by_weight(config: &ModelConfig) -> HashMap<String, String> {
+    let layers = config.quantization.iter().flat_map(|quantization| quantization.input_ranges.keys());
+    // The scale; the name is part of format 1.
+    layers.map(|layer| (format!("{layer}.weight"), format!("{layer}.weight_unit"))).collect()
 }
 
-fn weight_of(layer: &String) -> String {
-    format!("{layer}.weight")
-}
-
-/// What a one counts in each output channel of a layer whose weights are bytes.
-fn unit_of(layer: &String) -> String {
-    format!("{layer}.weight_unit")
-}
-
-/// The numbers that the bytes of `view` stand for, `[outputs, ...]`, with the tensor `unit` of one number an output.
-fn numbers_of_bytes(file: &SafeTensors<'_>, view: &TensorView<'_>, unit: &str) -> Result<Vec<f32>, ModelError> {
-    let name = || unit.to_owned();
-    let units = file.tensor(unit).map_err(|_| ModelError::Missing { name: name() })?;
-    if units.dtype() != Dtype::F32 {
-        return Err(ModelError::WrongType { name: name(), actual: units.dtype() });
+/// The values of the int8 tensor `view`, `[outputs, ...]`, whose scales, one per output, are the tensor `scale_name`.
+fn dequantize(file: &SafeTensors<'_>, view: &TensorView<'_>, scale_name: &str) -> Result<Vec<f32>, ModelError> {
+    let name = || scale_name.to_owned();
+    let scales = file.tensor(scale_name).map_err(|_| ModelError::Missing { name: name() })?;
+    if scales.dtype() != Dtype::F32 {
+        return Err(ModelError::WrongType { name: name(), actual: scales.dtype() });
     }
-    if units.shape() != &view.shape()[..1] {
-        let (actual, expected) = (units.shape().to_vec(), view.shape()[..1].to_vec());
+    if scales.shape() != &view.shape()[..1] {
+        let (actual, expected) = (scales.shape().to_vec(), view.shape()[..1].to_vec());
         return Err(ModelError::Misshapen { name: name(), actual, expected });
     }
     let each = view.shape()[1..].iter().product::<usize>().max(1);
-    let units = units.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-    let rows = view.data().chunks_exact(each).zip(units);
-    Ok(rows.flat_map(|(row, unit)| row.iter().map(move |&b| f32::from(b as i8) * unit)).collect())
+    let scales = scales.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    let rows = view.data().chunks_exact(each).zip(scales);
+    Ok(rows.flat_map(|(row, scale)| row.iter().map(move |&b| f32::from(b as i8) * scale)).collect())
 }
 
 #[cfg(test)]
@@ -301,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_written_model_reads_back_to_half_precision_and_then_exactly() {
+    fn a_written_model_reads_back_to_f16_and_then_exactly() {
         let model = tiny();
         let once = Model::from_bytes(&model.to_bytes(WeightFormat::F16).unwrap()).unwrap();
         assert_eq!(once.config(), model.config());
@@ -316,13 +318,13 @@ mod tests {
     }
 
     #[test]
-    fn a_model_in_single_precision_reads_back_exactly() {
+    fn a_model_written_in_f32_reads_back_exactly() {
         let model = tiny();
         assert_eq!(Model::from_bytes(&model.to_bytes(WeightFormat::F32).unwrap()).unwrap(), model);
     }
 
     #[test]
-    fn a_weight_that_half_precision_cannot_hold_is_named() {
+    fn a_weight_that_f16_cannot_hold_is_named() {
         let mut model = tiny();
         model.tensors.get_mut("stem.0.conv.weight").unwrap()[5] = 70_000.0;
         let error = model.to_bytes(WeightFormat::F16).unwrap_err();
@@ -383,10 +385,10 @@ mod tests {
     }
 
     #[test]
-    fn weights_as_bytes_come_back_to_half_a_step_and_keep_their_file() {
+    fn int8_weights_read_back_to_half_a_step_and_then_exactly() {
         let layer = "stack.0.skip.0.pointwise";
-        let ranges = BTreeMap::from([(layer.to_owned(), 3.5)]);
-        let model = tiny().with_quantization(Some(Quantization { ranges })).unwrap();
+        let input_ranges = BTreeMap::from([(layer.to_owned(), 3.5)]);
+        let model = tiny().with_quantization(Some(Quantization { input_ranges })).unwrap();
         let bytes = model.to_bytes(WeightFormat::F16).unwrap();
         let once = Model::from_bytes(&bytes).unwrap();
         assert_eq!(once.config(), model.config());
@@ -402,8 +404,9 @@ mod tests {
     }
 
     #[test]
-    fn bytes_for_a_layer_that_is_not_there_are_refused() {
-        let ranges = BTreeMap::from([("stack.0.elsewhere".to_owned(), 1.0)]);
-        assert!(matches!(tiny().with_quantization(Some(Quantization { ranges })), Err(ModelError::Impossible(_))));
+    fn int8_for_a_layer_that_is_not_there_is_refused() {
+        let input_ranges = BTreeMap::from([("stack.0.elsewhere".to_owned(), 1.0)]);
+        let refused = tiny().with_quantization(Some(Quantization { input_ranges }));
+        assert!(matches!(refused, Err(ModelError::Impossible(_))));
     }
 }

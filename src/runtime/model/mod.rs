@@ -8,8 +8,8 @@
 //! The network itself is data ([`graph::Graph`]) with two executors: [`Network`] runs it in candle, with gradients;
 //! [`crate::runtime::engine`] compiles it for inference.
 //!
-//! A file that [`crate::train::quantize`] made has bytes for the weights of some layers (tensors of type I8) and beside each what
-//! one counts in every output channel, under the layer's name and `weight_unit`; in memory they are numbers like all others.
+//! A file made by [`crate::train::quantize`] stores the weights of some layers in int8 (tensors of type I8), with the scales of
+//! their output channels in `LAYER.weight_unit`; in memory they are dequantized to f32 like all others.
 
 mod bundled;
 mod config;
@@ -29,5 +29,5 @@ pub use edge::EdgeConfig;
 pub use file::{Model, ModelError};
 pub use paper::PaperConfig;
 pub use quantization::Quantization;
-pub(crate) use quantization::{LARGEST_BYTE, round_to_bytes};
+pub(crate) use quantization::{INT8_LIMIT, quantize_weights};
 pub use weight_format::WeightFormat;

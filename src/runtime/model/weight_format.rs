@@ -1,8 +1,8 @@
-//! The precision of stored weights.
+//! The precision of the weights in a model file.
 
 use crate::runtime::named::named;
 
-/// How a file stores convolution weights; biases and batch norms are always in single precision.
+/// How a file stores convolution weights; biases and batch norms are always f32, weights of int8 layers always int8.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WeightFormat {
     #[default]

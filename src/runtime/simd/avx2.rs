@@ -10,13 +10,14 @@ pub struct Avx2;
 /// The core must have AVX2, FMA and F16C.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the caller promises the instruction set.
     unsafe { kernel.run(Avx2) }
 }
 
-/// Reading eight numbers from position `8 - count` gives `count` set lanes, then clear ones.
+/// Eight of these from index `8 - count` on are a mask of `count` set lanes, then clear ones.
 static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
-// SAFETY (function): `count <= 8`, so the eight numbers lie in `MASKS`; the caller promises AVX2.
+// SAFETY (function): `count <= 8`, so the eight integers lie in `MASKS`; the caller promises AVX2.
 #[inline(always)]
 unsafe fn first(count: usize) -> __m256i {
     debug_assert!(count <= 8);
@@ -49,9 +50,9 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn load_pixels(self, from: *const u8, places: *const usize) -> __m256 {
+    unsafe fn load_pixels(self, from: *const u8, offsets: *const usize) -> __m256 {
         unsafe {
-            let four_bytes = |i: usize| from.add(places.add(i).read()).cast::<i32>().read_unaligned();
+            let four_bytes = |i: usize| from.add(offsets.add(i).read()).cast::<i32>().read_unaligned();
             let bytes = _mm_insert_epi32::<1>(_mm_cvtsi32_si128(four_bytes(0)), four_bytes(1));
             _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes))
         }

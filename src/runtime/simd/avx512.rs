@@ -1,6 +1,6 @@
 //! AVX-512: sixteen lanes, thirty-two registers, masked tails.
 
-use super::{BrainFloat, BrainFloatKernel, Bytes, BytesKernel, Kernel, Simd};
+use super::{Bf16Kernel, Int8Kernel, Kernel, Simd, SimdBf16, SimdInt8, ZERO_POINT};
 use std::arch::x86_64::*;
 
 #[derive(Clone, Copy)]
@@ -10,20 +10,23 @@ pub struct Avx512;
 /// The core must have AVX-512 F, BW, DQ and VL, AVX2, FMA and F16C.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the caller promises the instruction set.
     unsafe { kernel.run(Avx512) }
 }
 
 /// # Safety
 /// As for [`run`]; the core must have AVX512-BF16 too.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
-pub unsafe fn run_brain_float<K: BrainFloatKernel>(kernel: K) -> K::Output {
+pub unsafe fn run_bf16<K: Bf16Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the caller promises the instruction set.
     unsafe { kernel.run(Avx512) }
 }
 
 /// # Safety
-/// As for [`run_brain_float`]; the core must have AVX512-VNNI too.
+/// As for [`run_bf16`]; the core must have AVX512-VNNI too.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma,f16c")]
-pub unsafe fn run_bytes<K: BytesKernel>(kernel: K) -> K::Output {
+pub unsafe fn run_int8<K: Int8Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the caller promises the instruction set.
     unsafe { kernel.run(Avx512) }
 }
 
@@ -58,9 +61,9 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
-    unsafe fn load_pixels(self, from: *const u8, places: *const usize) -> __m512 {
+    unsafe fn load_pixels(self, from: *const u8, offsets: *const usize) -> __m512 {
         unsafe {
-            let four_bytes = |i: usize| from.add(places.add(i).read()).cast::<i32>().read_unaligned();
+            let four_bytes = |i: usize| from.add(offsets.add(i).read()).cast::<i32>().read_unaligned();
             let bytes = _mm_cvtsi32_si128(four_bytes(0));
             let bytes = _mm_insert_epi32::<1>(bytes, four_bytes(1));
             let bytes = _mm_insert_epi32::<2>(bytes, four_bytes(2));
@@ -114,40 +117,40 @@ impl Simd for Avx512 {
     }
 }
 
-// SAFETY (whole block): the caller promises AVX512-BF16 and valid pointers by the contract of `BrainFloat`; the vectors are
-// reinterpreted, which any bits allow.
-impl BrainFloat for Avx512 {
+// SAFETY (whole block): the caller promises AVX512-BF16 and valid pointers by the contract of `SimdBf16`; every bit
+// pattern is valid in the types that vectors are reinterpreted as.
+impl SimdBf16 for Avx512 {
     #[inline(always)]
-    unsafe fn dot(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+    unsafe fn dot_bf16(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         unsafe {
             _mm512_dpbf16_ps(c, std::mem::transmute::<__m512, __m512bh>(a), std::mem::transmute::<__m512, __m512bh>(b))
         }
     }
     #[inline(always)]
-    unsafe fn store_brain_float(self, to: *mut half::bf16, value: __m512) {
+    unsafe fn store_bf16(self, to: *mut half::bf16, value: __m512) {
         unsafe { to.cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(value)) }
     }
 }
 
-// SAFETY (whole block): the caller promises AVX512-VNNI and valid pointers by the contract of `Bytes`.
-impl Bytes for Avx512 {
+// SAFETY (whole block): the caller promises AVX512-VNNI and valid pointers by the contract of `SimdInt8`.
+impl SimdInt8 for Avx512 {
     #[inline(always)]
-    unsafe fn dot_bytes(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+    unsafe fn dot_int8(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         unsafe {
             let sums = _mm512_dpbusd_epi32(_mm512_castps_si512(c), _mm512_castps_si512(a), _mm512_castps_si512(b));
             _mm512_castsi512_ps(sums)
         }
     }
     #[inline(always)]
-    unsafe fn floats(self, integers: __m512) -> __m512 {
+    unsafe fn int_to_f32(self, integers: __m512) -> __m512 {
         unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(integers)) }
     }
     #[inline(always)]
-    unsafe fn store_bytes(self, to: *mut u8, value: __m512) {
+    unsafe fn store_u8(self, to: *mut u8, value: __m512) {
         unsafe {
-            let integers = _mm512_add_epi32(_mm512_cvtps_epi32(value), _mm512_set1_epi32(128));
-            let bytes = _mm512_cvtusepi32_epi8(_mm512_max_epi32(integers, _mm512_setzero_si512()));
-            _mm_storeu_si128(to.cast(), bytes);
+            let integers = _mm512_add_epi32(_mm512_cvtps_epi32(value), _mm512_set1_epi32(ZERO_POINT.into()));
+            let quantized = _mm512_cvtusepi32_epi8(_mm512_max_epi32(integers, _mm512_setzero_si512()));
+            _mm_storeu_si128(to.cast(), quantized);
         }
     }
 }

@@ -1,9 +1,13 @@
-//! One vocabulary of vector operations, with one implementation per instruction set, chosen at run time.
+//! Vector operations behind one trait, with one implementation per instruction set, chosen at run time.
 //!
 //! A kernel is written once against [`Simd`] and instantiated for every instruction set: [`dispatch`] calls it inside
-//! a function compiled for that set, so everything marked `#[inline(always)]` becomes its instructions. The set is
-//! the best one that the core has; the environment variable `AWING_ISA` (`avx512`, `avx2`, `neon`, `portable`) forces
-//! another. Every set gives the results of the portable one up to rounding; tests hold that.
+//! a function compiled for that set, so everything marked `#[inline(always)]` uses the set's instructions. By default
+//! kernels use the best set of the running core; the environment variable `AWING_ISA` (`avx512`, `avx2`, `neon`,
+//! `portable`) forces another. Every set gives the results of the portable one up to rounding; integer sums are equal
+//! bit for bit. Tests check both.
+//!
+//! Products in bf16 and int8 are extensions ([`SimdBf16`], [`SimdInt8`]) with their own dispatchers, because not every
+//! core with an instruction set has them.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -12,44 +16,46 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+#[cfg(test)]
+mod tests;
 
 use std::sync::OnceLock;
 
-/// Vector operations on `LANES` single-precision numbers.
+/// Operations on vectors of `LANES` f32 values.
 ///
 /// # Safety
-/// All methods require that the running core has the instruction set; [`dispatch`] sees to that. Those that take a
-/// pointer require that it is valid for the stated number of elements; no alignment is asked.
+/// All methods require that the running core has the instruction set; [`dispatch`] checks that. Methods that take a
+/// pointer require that it is valid for the stated number of elements; it need not be aligned.
 #[expect(clippy::missing_safety_doc, reason = "the contract is the trait's, the same for every method")]
 pub trait Simd: Copy + Send + Sync + 'static {
-    /// Numbers in one vector.
+    /// Values in one vector.
     const LANES: usize;
-    /// Vector registers that the core has: kernels size their accumulator tiles by it.
+    /// Vector registers of the core: kernels size their accumulator tiles by it.
     const REGISTERS: usize;
     type Vector: Copy;
 
     unsafe fn splat(self, value: f32) -> Self::Vector;
     unsafe fn load(self, from: *const f32) -> Self::Vector;
-    /// The first `count <= LANES` numbers; the other lanes are 0 and their memory is not touched.
+    /// Loads the first `count <= LANES` values; the other lanes are 0 and their memory is not accessed.
     unsafe fn load_partial(self, from: *const f32, count: usize) -> Self::Vector;
-    /// `LANES / 4` numbers, each in four lanes.
+    /// Loads `LANES / 4` values and repeats each in four lanes.
     unsafe fn load_four_times(self, from: *const f32) -> Self::Vector;
-    /// Four bytes, as numbers, from each of `LANES / 4` places behind `from`.
-    unsafe fn load_pixels(self, from: *const u8, places: *const usize) -> Self::Vector;
+    /// Loads four bytes from each of `LANES / 4` offsets (in bytes, from `from`) and converts them to f32.
+    unsafe fn load_pixels(self, from: *const u8, offsets: *const usize) -> Self::Vector;
     unsafe fn store(self, to: *mut f32, value: Self::Vector);
     /// Writes the first `count <= LANES` lanes and nothing else.
     unsafe fn store_partial(self, to: *mut f32, value: Self::Vector, count: usize);
-    /// Writes the first three of every four lanes, `LANES / 4 * 3` numbers, and nothing else.
+    /// Writes the first three of every four lanes, `LANES / 4 * 3` values, and nothing else.
     unsafe fn store_pixels(self, to: *mut f32, value: Self::Vector);
     unsafe fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// `a * b + c` with one rounding where the instruction set has it.
+    /// `a * b + c`, rounded once if the instruction set has a fused multiply-add, else twice.
     unsafe fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// The lanes of `value` where `gate > 0`, else 0: the gradient of a ReLU.
+    /// `value` in the lanes where `gate > 0`, else 0: the gradient of a ReLU.
     unsafe fn where_positive(self, gate: Self::Vector, value: Self::Vector) -> Self::Vector;
-    /// The lanes of `value` where `a > b`, else those of `otherwise`.
+    /// `value` in the lanes where `a > b`, else `otherwise`.
     unsafe fn where_greater(
         self,
         a: Self::Vector,
@@ -57,44 +63,55 @@ pub trait Simd: Copy + Send + Sync + 'static {
         value: Self::Vector,
         otherwise: Self::Vector,
     ) -> Self::Vector;
-    /// Tells the core that the line at `address`, any address, will be read soon; where it can't be told, nothing happens.
+    /// Prefetches the cache line at `address`, which need not be valid. Does nothing on sets without such an instruction.
     #[inline(always)]
     unsafe fn prefetch(self, address: *const u8) {
         let _ = address;
     }
 }
 
-/// Dot products of bfloat16 numbers (the upper half of a single-precision number), summed in single precision.
+/// Dot products of bf16 values (the upper half of an f32), summed in f32.
 ///
-/// A vector of the operands holds `2 * LANES` bfloat16 numbers, lane `i` the pair `2i`, `2i + 1`.
-///
-/// # Safety
-/// As for [`Simd`]; [`dispatch_brain_float`] sees to the instruction set.
-#[expect(clippy::missing_safety_doc, reason = "the contract is the trait's, the same for every method")]
-pub trait BrainFloat: Simd {
-    /// `c[i] + a[2i] * b[2i] + a[2i + 1] * b[2i + 1]`, in an order and with an intermediate rounding of the core's own.
-    unsafe fn dot(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// Writes `LANES` numbers, rounded to the nearest.
-    unsafe fn store_brain_float(self, to: *mut half::bf16, value: Self::Vector);
-}
-
-/// Dot products of bytes, summed in 32-bit integers.
-///
-/// A vector of the operands holds `4 * LANES` bytes, lane `i` those from `4i` on; a vector of sums holds `LANES` integers.
+/// An operand vector holds `2 * LANES` bf16 values: lane `i` holds the pair `2i`, `2i + 1`.
 ///
 /// # Safety
-/// As for [`Simd`]; [`dispatch_bytes`] sees to the instruction set.
+/// As for [`Simd`]; [`dispatch_bf16`] checks the instruction set.
 #[expect(clippy::missing_safety_doc, reason = "the contract is the trait's, the same for every method")]
-pub trait Bytes: BrainFloat {
-    /// `c[i]` plus the four products of `a[4i..]`, without sign, and `b[4i..]`, with sign.
-    unsafe fn dot_bytes(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// Integers as single-precision numbers.
-    unsafe fn floats(self, integers: Self::Vector) -> Self::Vector;
-    /// Writes `LANES` bytes without sign: numbers rounded to the nearest, plus 128, cut to 0..=255.
-    unsafe fn store_bytes(self, to: *mut u8, value: Self::Vector);
+pub trait SimdBf16: Simd {
+    /// `c[i] + a[2i] * b[2i] + a[2i + 1] * b[2i + 1]`; order and intermediate rounding depend on the core.
+    unsafe fn dot_bf16(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Writes `LANES` values, rounded to the nearest bf16.
+    unsafe fn store_bf16(self, to: *mut half::bf16, value: Self::Vector);
 }
 
-/// An instruction set that kernels exist for.
+/// Dot products of 8-bit integers, summed in 32-bit integers.
+///
+/// An operand vector holds `4 * LANES` 8-bit integers: lane `i` holds those from `4i` to `4i + 3`. A vector of sums
+/// holds `LANES` 32-bit integers.
+///
+/// # Safety
+/// As for [`Simd`]; [`dispatch_int8`] checks the instruction set.
+#[expect(clippy::missing_safety_doc, reason = "the contract is the trait's, the same for every method")]
+pub trait SimdInt8: SimdBf16 {
+    /// `c[i]` plus the dot product of `a[4i..4i + 4]`, unsigned, and `b[4i..4i + 4]`, signed.
+    unsafe fn dot_int8(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Converts 32-bit integers to f32.
+    unsafe fn int_to_f32(self, integers: Self::Vector) -> Self::Vector;
+    /// Quantizes with scale 1 and zero point [`ZERO_POINT`]: rounds to the nearest integer, ties to even, adds the zero
+    /// point, clamps to 0..=255 and writes `LANES` unsigned 8-bit integers.
+    unsafe fn store_u8(self, to: *mut u8, value: Self::Vector);
+}
+
+/// What stands for 0 in the unsigned operand of an int8 product.
+pub const ZERO_POINT: u8 = 128;
+
+/// Quantizes one value as [`SimdInt8::store_u8`] does.
+#[inline(always)]
+pub fn quantize_u8(value: f32) -> u8 {
+    (value.round_ties_even() + f32::from(ZERO_POINT)).clamp(0.0, 255.0) as u8
+}
+
+/// An instruction set with kernels of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Isa {
     /// AVX-512 F, BW, DQ and VL, with FMA: 16 lanes.
@@ -111,12 +128,12 @@ impl Isa {
     /// All, the best first.
     const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
 
-    /// Every instruction set that the running core has, the best first. The portable one is always there.
+    /// Every instruction set of the running core, the best first. The portable one is always among them.
     pub fn available() -> Vec<Self> {
         Self::ALL.into_iter().filter(|isa| isa.is_available()).collect()
     }
 
-    /// Whether the running core has it. Detection is remembered, so this costs next to nothing.
+    /// Whether the running core has it. The standard library caches detection, so this is cheap.
     pub fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -138,8 +155,8 @@ impl Isa {
         }
     }
 
-    /// Whether the core multiplies bfloat16 numbers by itself with this set.
-    pub fn has_brain_float(self) -> bool {
+    /// Whether the core has bf16 products ([`SimdBf16`]) in this set.
+    pub fn has_bf16(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => self.is_available() && is_x86_feature_detected!("avx512bf16"),
@@ -147,17 +164,17 @@ impl Isa {
         }
     }
 
-    /// Whether the core multiplies bytes by itself with this set, and bfloat16 numbers too.
-    pub fn has_bytes(self) -> bool {
+    /// Whether the core has int8 products ([`SimdInt8`]) in this set, and bf16 products too.
+    pub fn has_int8(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => self.has_brain_float() && is_x86_feature_detected!("avx512vnni"),
+            Isa::Avx512 => self.has_bf16() && is_x86_feature_detected!("avx512vnni"),
             _ => false,
         }
     }
 
-    /// The instruction set that kernels use unless they are told another: that of `AWING_ISA`, else the best. An
-    /// unknown or absent set in `AWING_ISA` is reported once and ignored.
+    /// The instruction set that kernels use by default: that of `AWING_ISA`, else the best. If `AWING_ISA` names a set
+    /// that is unknown or that the core lacks, a warning is logged once and the best is used.
     pub fn active() -> Isa {
         static ACTIVE: OnceLock<Isa> = OnceLock::new();
         *ACTIVE.get_or_init(|| {
@@ -167,14 +184,14 @@ impl Isa {
                 Some(&isa) => isa,
                 None => {
                     let names: Vec<_> = available.iter().map(|isa| isa.name()).collect();
-                    tracing::warn!("AWING_ISA={wish} is not to be had here; choose one of {}", names.join(", "));
+                    tracing::warn!("AWING_ISA={wish} is not available here; choose one of {}", names.join(", "));
                     available[0]
                 }
             }
         })
     }
 
-    /// The name that `AWING_ISA` knows it by.
+    /// Its name in `AWING_ISA`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Avx512 => "avx512",
@@ -185,7 +202,7 @@ impl Isa {
     }
 }
 
-/// A computation written against [`Simd`]. Mark `run` and what it calls `#[inline(always)]`.
+/// A computation written against [`Simd`]. Mark `run` and everything it calls `#[inline(always)]`.
 pub trait Kernel {
     type Output;
 
@@ -197,7 +214,7 @@ pub trait Kernel {
 /// Runs `kernel` with the instructions of `isa`.
 ///
 /// # Panics
-/// If the core does not have it.
+/// If the core does not have `isa`.
 pub fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     assert!(isa.is_available(), "this processor has no {}", isa.name());
     // SAFETY: the core has the set.
@@ -215,211 +232,54 @@ pub fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     }
 }
 
-/// A computation that needs [`BrainFloat`]. Mark `run` and what it calls `#[inline(always)]`.
-pub trait BrainFloatKernel {
+/// A computation written against [`SimdBf16`]. Mark `run` and everything it calls `#[inline(always)]`.
+pub trait Bf16Kernel {
     type Output;
 
     /// # Safety
-    /// As for [`BrainFloat`]: the core must have the instruction set of `S`.
-    unsafe fn run<S: BrainFloat>(self, simd: S) -> Self::Output;
+    /// As for [`SimdBf16`]: the core must have the instruction set of `S`.
+    unsafe fn run<S: SimdBf16>(self, simd: S) -> Self::Output;
 }
 
-/// As [`dispatch`], for sets that have bfloat16 ([`Isa::has_brain_float`]) and for the portable one, which does without.
+/// As [`dispatch`], for sets with bf16 products ([`Isa::has_bf16`]) and for the portable one, which emulates them.
 ///
 /// # Panics
-/// If `isa` has none.
-pub fn dispatch_brain_float<K: BrainFloatKernel>(isa: Isa, kernel: K) -> K::Output {
-    assert!(isa.has_brain_float() || isa == Isa::Portable, "this processor has no bfloat16 with {}", isa.name());
-    // SAFETY: the core has the set, and bfloat16 with it.
+/// If the core has no bf16 products in `isa`.
+pub fn dispatch_bf16<K: Bf16Kernel>(isa: Isa, kernel: K) -> K::Output {
+    assert!(isa.has_bf16() || isa == Isa::Portable, "this processor has no bf16 products in {}", isa.name());
+    // SAFETY: the core has the set and its bf16 products.
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::run_brain_float(kernel),
+            Isa::Avx512 => avx512::run_bf16(kernel),
             Isa::Portable => kernel.run(portable::Portable),
-            other => unreachable!("{} has no bfloat16", other.name()),
+            other => unreachable!("{} has no bf16 products", other.name()),
         }
     }
 }
 
-/// A computation that needs [`Bytes`]. Mark `run` and what it calls `#[inline(always)]`.
-pub trait BytesKernel {
+/// A computation written against [`SimdInt8`]. Mark `run` and everything it calls `#[inline(always)]`.
+pub trait Int8Kernel {
     type Output;
 
     /// # Safety
-    /// As for [`Bytes`]: the core must have the instruction set of `S`.
-    unsafe fn run<S: Bytes>(self, simd: S) -> Self::Output;
+    /// As for [`SimdInt8`]: the core must have the instruction set of `S`.
+    unsafe fn run<S: SimdInt8>(self, simd: S) -> Self::Output;
 }
 
-/// As [`dispatch`], for sets that have products of bytes ([`Isa::has_bytes`]) and for the portable one, which does without.
+/// As [`dispatch`], for sets with int8 products ([`Isa::has_int8`]) and for the portable one, which emulates them.
 ///
 /// # Panics
-/// If `isa` is another one.
-pub fn dispatch_bytes<K: BytesKernel>(isa: Isa, kernel: K) -> K::Output {
-    assert!(isa.has_bytes() || isa == Isa::Portable, "this processor has no products of bytes with {}", isa.name());
-    // SAFETY: the core has the set, and products of bytes with it.
+/// If the core has no int8 products in `isa`.
+pub fn dispatch_int8<K: Int8Kernel>(isa: Isa, kernel: K) -> K::Output {
+    assert!(isa.has_int8() || isa == Isa::Portable, "this processor has no int8 products in {}", isa.name());
+    // SAFETY: the core has the set and its int8 products.
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::run_bytes(kernel),
+            Isa::Avx512 => avx512::run_int8(kernel),
             Isa::Portable => kernel.run(portable::Portable),
-            other => unreachable!("{} has no products of bytes", other.name()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct EveryOperation<'a>(&'a [f32], &'a [half::f16]);
-
-    impl Kernel for EveryOperation<'_> {
-        type Output = Vec<f32>;
-
-        #[inline(always)]
-        unsafe fn run<S: Simd>(self, s: S) -> Vec<f32> {
-            // SAFETY: both slices hold 64 numbers, at least twice the widest vector, and so does `out` for each part.
-            unsafe {
-                let mut out = Vec::new();
-                for start in (0..32).step_by(S::LANES) {
-                    let a = s.load(self.0.as_ptr().add(start));
-                    let b = s.load(self.0.as_ptr().add(start + 32));
-                    let values = [
-                        s.add(a, b),
-                        s.sub(a, b),
-                        s.mul(a, b),
-                        s.max(a, b),
-                        s.max(s.splat(f32::NAN), b),
-                        s.mul_add(a, b, s.splat(0.5)),
-                        s.where_positive(a, b),
-                        s.where_greater(a, b, s.splat(2.0), a),
-                    ];
-                    out.resize(out.len().max(values.len() * 32), 0.0);
-                    for (i, v) in values.into_iter().enumerate() {
-                        s.store(out.as_mut_ptr().add(i * 32 + start), v);
-                    }
-                }
-                for start in (0..4).step_by(S::LANES / 4) {
-                    let places = [40, 3, 0, 21];
-                    let pixels = s.load_pixels(self.1.as_ptr().cast(), places.as_ptr().add(start));
-                    let factors = s.load_four_times(self.0.as_ptr().add(start));
-                    let at = out.len();
-                    out.resize(at + S::LANES / 4 * 3, 0.0);
-                    s.store_pixels(out.as_mut_ptr().add(at), s.mul(pixels, factors));
-                }
-                let partial = s.load_partial(self.0.as_ptr(), 3);
-                out.extend([0.0; 16]);
-                s.store(out.as_mut_ptr().add(out.len() - 16), partial);
-                out.extend([9.0; 16]);
-                let at = out.len() - 16;
-                s.store_partial(out.as_mut_ptr().add(at), s.load(self.0.as_ptr()), 3);
-                out
-            }
-        }
-    }
-
-    struct EveryBrainFloatOperation<'a>(&'a [f32]);
-
-    impl BrainFloatKernel for EveryBrainFloatOperation<'_> {
-        type Output = Vec<f32>;
-
-        #[inline(always)]
-        unsafe fn run<S: BrainFloat>(self, s: S) -> Vec<f32> {
-            let mut halves = vec![half::bf16::ZERO; 64];
-            let mut out = vec![0.0; 32];
-            // SAFETY: 64 numbers are read and narrowed; `LANES` pairs from each half fill a vector each.
-            unsafe {
-                for start in (0..64).step_by(S::LANES) {
-                    s.store_brain_float(halves.as_mut_ptr().add(start), s.load(self.0.as_ptr().add(start)));
-                }
-                for start in (0..16).step_by(S::LANES) {
-                    let a = s.load(halves.as_ptr().add(2 * start).cast());
-                    let b = s.load(halves.as_ptr().add(32 + 2 * start).cast());
-                    s.store(out.as_mut_ptr().add(start), s.dot(a, b, s.splat(0.5)));
-                }
-            }
-            out[16..].copy_from_slice(&halves[..16].iter().map(|h| h.to_f32()).collect::<Vec<_>>());
-            out
-        }
-    }
-
-    #[test]
-    fn brain_float_products_are_the_portable_ones() {
-        let numbers: Vec<f32> = (0..64).map(|i| ((i * 29 % 64) as f32 - 31.0) * 0.37).collect();
-        let rounded = |i: usize| half::bf16::from_f32(numbers[i]).to_f32();
-        let mut sets = vec![Isa::Portable];
-        sets.extend(Isa::available().into_iter().filter(|isa| isa.has_brain_float()));
-        for isa in sets {
-            let actual = dispatch_brain_float(isa, EveryBrainFloatOperation(&numbers));
-            for i in 0..16 {
-                let dot = 0.5 + rounded(2 * i) * rounded(32 + 2 * i) + rounded(2 * i + 1) * rounded(33 + 2 * i);
-                assert!(
-                    (actual[i] - dot).abs() <= 1e-4 * dot.abs().max(1.0),
-                    "{}: {} for {dot}",
-                    isa.name(),
-                    actual[i]
-                );
-                assert_eq!(actual[16 + i], rounded(i), "{}", isa.name());
-            }
-        }
-    }
-
-    #[test]
-    fn every_instruction_set_gives_the_portable_results() {
-        let numbers: Vec<f32> = (0..64).map(|i| ((i * 29 % 64) as f32 - 31.0) * 0.37).collect();
-        let halves: Vec<half::f16> = numbers.iter().map(|&v| half::f16::from_f32(v)).collect();
-        let expected = dispatch(Isa::Portable, EveryOperation(&numbers, &halves));
-        for isa in Isa::available() {
-            let actual = dispatch(isa, EveryOperation(&numbers, &halves));
-            assert_eq!(actual.len(), expected.len());
-            for (i, (a, e)) in actual.iter().zip(&expected).enumerate() {
-                assert!((a - e).abs() <= 1e-4, "{} at {i}: {a} instead of {e}", isa.name());
-            }
-        }
-    }
-
-    struct EveryBytesOperation<'a>(&'a [f32], &'a [u8]);
-
-    impl BytesKernel for EveryBytesOperation<'_> {
-        type Output = Vec<f32>;
-
-        #[inline(always)]
-        unsafe fn run<S: Bytes>(self, s: S) -> Vec<f32> {
-            let mut bytes = vec![0_u8; 64];
-            let mut out = vec![0.0; 16];
-            // SAFETY: the slices hold 64 numbers and 128 bytes, at least what a vector needs.
-            unsafe {
-                for start in (0..64).step_by(S::LANES) {
-                    s.store_bytes(bytes.as_mut_ptr().add(start), s.load(self.0.as_ptr().add(start)));
-                }
-                for start in (0..16).step_by(S::LANES) {
-                    let a = s.load(bytes.as_ptr().add(4 * start).cast());
-                    let b = s.load(self.1.as_ptr().add(4 * start).cast());
-                    let sums = s.dot_bytes(a, b, s.dot_bytes(b, a, s.splat(0.0)));
-                    s.store(out.as_mut_ptr().add(start), s.floats(sums));
-                }
-            }
-            out.extend(bytes.into_iter().map(f32::from));
-            out
-        }
-    }
-
-    #[test]
-    fn products_of_bytes_are_those_of_integers() {
-        let numbers: Vec<f32> = (0..64).map(|i| (i * 29 % 64) as f32 * 5.3 - 160.0).collect();
-        let others: Vec<u8> = (0..128).map(|i| (i * 89 % 256) as u8).collect();
-        let byte = |i: usize| (numbers[i].round_ties_even() + 128.0).clamp(0.0, 255.0) as u8;
-        let product = |a: u8, b: u8| i32::from(a) * i32::from(b as i8);
-        let mut sets = vec![Isa::Portable];
-        sets.extend(Isa::available().into_iter().filter(|isa| isa.has_bytes()));
-        for isa in sets {
-            let actual = dispatch_bytes(isa, EveryBytesOperation(&numbers, &others));
-            for (lane, actual) in actual[..16].iter().enumerate() {
-                let sum = |i: usize| product(byte(i), others[i]) + product(others[i], byte(i));
-                let expected: i32 = (4 * lane..4 * lane + 4).map(sum).sum();
-                assert_eq!(*actual, expected as f32, "{} in lane {lane}", isa.name());
-            }
-            assert!((0..64).all(|i| actual[16 + i] == f32::from(byte(i))), "{}", isa.name());
+            other => unreachable!("{} has no int8 products", other.name()),
         }
     }
 }

@@ -10,6 +10,7 @@ pub struct Neon;
 /// The core must have NEON.
 #[target_feature(enable = "neon")]
 pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the caller promises the instruction set.
     unsafe { kernel.run(Neon) }
 }
 
@@ -37,9 +38,9 @@ impl Simd for Neon {
         unsafe { vld1q_dup_f32(from) }
     }
     #[inline(always)]
-    unsafe fn load_pixels(self, from: *const u8, places: *const usize) -> float32x4_t {
+    unsafe fn load_pixels(self, from: *const u8, offsets: *const usize) -> float32x4_t {
         unsafe {
-            let bytes = vcreate_u8(u64::from(from.add(places.read()).cast::<u32>().read_unaligned()));
+            let bytes = vcreate_u8(u64::from(from.add(offsets.read()).cast::<u32>().read_unaligned()));
             vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(bytes))))
         }
     }
@@ -76,7 +77,7 @@ impl Simd for Neon {
     }
     #[inline(always)]
     unsafe fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        // The second operand where one is no number, as with the other sets.
+        // The second operand where one is NaN, as on the other sets.
         unsafe { vbslq_f32(vcgtq_f32(a, b), a, b) }
     }
     #[inline(always)]

@@ -1,6 +1,6 @@
-//! Plain Rust, eight lanes: the reference for every other instruction set.
+//! Plain Rust for any core, eight lanes: the reference for every other instruction set.
 
-use super::{BrainFloat, Bytes, Simd};
+use super::{Simd, SimdBf16, SimdInt8, quantize_u8};
 
 #[derive(Clone, Copy)]
 pub struct Portable;
@@ -35,8 +35,8 @@ impl Simd for Portable {
         std::array::from_fn(|i| unsafe { from.add(i / 4).read() })
     }
     #[inline(always)]
-    unsafe fn load_pixels(self, from: *const u8, places: *const usize) -> Self::Vector {
-        std::array::from_fn(|i| f32::from(unsafe { from.add(places.add(i / 4).read() + i % 4).read() }))
+    unsafe fn load_pixels(self, from: *const u8, offsets: *const usize) -> Self::Vector {
+        std::array::from_fn(|i| f32::from(unsafe { from.add(offsets.add(i / 4).read() + i % 4).read() }))
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, value: Self::Vector) {
@@ -90,24 +90,25 @@ impl Simd for Portable {
 }
 
 // SAFETY (whole block): as above.
-impl BrainFloat for Portable {
+impl SimdBf16 for Portable {
     #[inline(always)]
-    unsafe fn dot(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+    unsafe fn dot_bf16(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         let low = |v: f32| f32::from_bits(v.to_bits() << 16);
         let high = |v: f32| f32::from_bits(v.to_bits() & 0xffff_0000);
         std::array::from_fn(|i| c[i] + low(a[i]) * low(b[i]) + high(a[i]) * high(b[i]))
     }
     #[inline(always)]
-    unsafe fn store_brain_float(self, to: *mut half::bf16, value: Self::Vector) {
+    unsafe fn store_bf16(self, to: *mut half::bf16, value: Self::Vector) {
         for (i, v) in value.into_iter().enumerate() {
             unsafe { to.add(i).write(half::bf16::from_f32(v)) }
         }
     }
 }
 
-impl Bytes for Portable {
+// SAFETY (whole block): as above.
+impl SimdInt8 for Portable {
     #[inline(always)]
-    unsafe fn dot_bytes(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+    unsafe fn dot_int8(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         std::array::from_fn(|i| {
             let products = a[i].to_ne_bytes().into_iter().zip(b[i].to_ne_bytes());
             let sum: i32 = products.map(|(a, b)| i32::from(a) * i32::from(b as i8)).sum();
@@ -115,13 +116,13 @@ impl Bytes for Portable {
         })
     }
     #[inline(always)]
-    unsafe fn floats(self, integers: Self::Vector) -> Self::Vector {
+    unsafe fn int_to_f32(self, integers: Self::Vector) -> Self::Vector {
         integers.map(|v| v.to_bits() as i32 as f32)
     }
     #[inline(always)]
-    unsafe fn store_bytes(self, to: *mut u8, value: Self::Vector) {
+    unsafe fn store_u8(self, to: *mut u8, value: Self::Vector) {
         for (i, v) in value.into_iter().enumerate() {
-            unsafe { to.add(i).write((v.round_ties_even() + 128.0).clamp(0.0, 255.0) as u8) }
+            unsafe { to.add(i).write(quantize_u8(v)) }
         }
     }
 }

@@ -7,7 +7,7 @@ mod product;
 pub(super) use picture::{gate, picture};
 pub(super) use product::{RunProduct, most_vectors, tile_cells};
 
-use crate::runtime::simd::{BrainFloat, Bytes, Simd};
+use crate::runtime::simd::{Simd, SimdBf16, SimdInt8, quantize_u8};
 use std::marker::PhantomData;
 
 /// The numbers that a matrix product multiplies. Four bytes, a group of neighbouring channels, go into every lane.
@@ -59,11 +59,11 @@ impl<S: Simd> Factor<S> for Single {
     }
 }
 
-/// [`super::plan::Arithmetic::BrainFloat`].
+/// [`super::plan::Arithmetic::Bf16`].
 pub(super) struct Brain<S>(PhantomData<S>);
 
 // SAFETY (whole block): by the contract of the trait.
-impl<S: BrainFloat> Factor<S> for Brain<S> {
+impl<S: SimdBf16> Factor<S> for Brain<S> {
     const BYTES: usize = 2;
     #[inline(always)]
     unsafe fn spread(s: S, from: *const u8) -> S::Vector {
@@ -71,11 +71,11 @@ impl<S: BrainFloat> Factor<S> for Brain<S> {
     }
     #[inline(always)]
     unsafe fn multiply_add(s: S, a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
-        unsafe { s.dot(a, b, c) }
+        unsafe { s.dot_bf16(a, b, c) }
     }
     #[inline(always)]
     unsafe fn store(s: S, to: *mut u8, value: S::Vector) {
-        unsafe { s.store_brain_float(to.cast(), value) }
+        unsafe { s.store_bf16(to.cast(), value) }
     }
     #[inline(always)]
     unsafe fn store_one(to: *mut u8, value: f32) {
@@ -83,11 +83,11 @@ impl<S: BrainFloat> Factor<S> for Brain<S> {
     }
 }
 
-/// [`super::plan::Arithmetic::Bytes`]: the left factor without sign, 128 standing for 0, the right one with sign.
+/// [`super::plan::Arithmetic::Int8`]: the left factor without sign, 128 standing for 0, the right one with sign.
 pub(super) struct Byte<S>(PhantomData<S>);
 
 // SAFETY (whole block): by the contract of the trait.
-impl<S: Bytes> Factor<S> for Byte<S> {
+impl<S: SimdInt8> Factor<S> for Byte<S> {
     const BYTES: usize = 1;
     const SUMS_INTEGERS: bool = true;
     #[inline(always)]
@@ -96,18 +96,18 @@ impl<S: Bytes> Factor<S> for Byte<S> {
     }
     #[inline(always)]
     unsafe fn multiply_add(s: S, a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
-        unsafe { s.dot_bytes(a, b, c) }
+        unsafe { s.dot_int8(a, b, c) }
     }
     #[inline(always)]
     unsafe fn floats(s: S, sums: S::Vector) -> S::Vector {
-        unsafe { s.floats(sums) }
+        unsafe { s.int_to_f32(sums) }
     }
     #[inline(always)]
     unsafe fn store(s: S, to: *mut u8, value: S::Vector) {
-        unsafe { s.store_bytes(to, value) }
+        unsafe { s.store_u8(to, value) }
     }
     #[inline(always)]
     unsafe fn store_one(to: *mut u8, value: f32) {
-        unsafe { to.write((value.round_ties_even() + 128.0).clamp(0.0, 255.0) as u8) }
+        unsafe { to.write(quantize_u8(value)) }
     }
 }

@@ -4,7 +4,7 @@
 use super::{Factor, depthwise};
 use crate::runtime::engine::memory::{LINE_BYTES, Memory};
 use crate::runtime::engine::plan::{Bias, Block, Cells, Product, Store};
-use crate::runtime::simd::{BrainFloat, BrainFloatKernel, Bytes, BytesKernel, Kernel, Simd};
+use crate::runtime::simd::{Bf16Kernel, Int8Kernel, Kernel, Simd, SimdBf16, SimdInt8};
 use std::ops::Range;
 
 /// Does something for every place of a tile, by numbers that the compiler knows: the sums then stay in registers. The same with
@@ -40,19 +40,19 @@ impl Kernel for RunProduct<'_> {
     }
 }
 
-impl BrainFloatKernel for RunProduct<'_> {
+impl Bf16Kernel for RunProduct<'_> {
     type Output = ();
     #[inline(always)]
-    unsafe fn run<S: BrainFloat>(self, s: S) {
+    unsafe fn run<S: SimdBf16>(self, s: S) {
         // SAFETY: as above.
         unsafe { self.run_in::<S, super::Brain<S>, super::Brain<S>>(s) }
     }
 }
 
-impl BytesKernel for RunProduct<'_> {
+impl Int8Kernel for RunProduct<'_> {
     type Output = ();
     #[inline(always)]
-    unsafe fn run<S: Bytes>(self, s: S) {
+    unsafe fn run<S: SimdInt8>(self, s: S) {
         // SAFETY: as above.
         unsafe { self.run_in::<S, super::Byte<S>, super::Brain<S>>(s) }
     }
