@@ -1,13 +1,12 @@
-//! Interfaces of what executes a network: the compiled [`Engine`] here, others in the layers above (candle on a GPU).
+//! Who can run a network: the compiled [`Engine`], or a [`Backend`] outside the runtime (candle on a GPU).
 
 use super::{Engine, EngineError};
 use crate::runtime::heatmap::HeatmapView;
 use crate::runtime::model::Model;
 
-/// A network that is ready for pictures of one size.
+/// A network, ready for pictures of one size.
 pub trait Executor: Send {
-    /// The buffer into which the caller writes the picture: `height * width * 3` values in 0..=1, RGB interleaved, rows
-    /// from the top.
+    /// Where the caller writes the picture: `height * width * 3` values in 0..=1, RGB interleaved, top row first.
     fn input_mut(&mut self) -> &mut [f32];
 
     /// Runs the network on the contents of [`Self::input_mut`].
@@ -16,15 +15,15 @@ pub trait Executor: Send {
     /// [`EngineError::Executor`] with the device's error. The compiled engine never fails.
     fn run(&mut self) -> Result<(), EngineError>;
 
-    /// The maps of the last stack from the last run, those of the landmarks first.
+    /// The last stack's maps of the last run, those of the landmarks first.
     fn output(&self) -> HeatmapView<'_>;
 
-    /// Like [`Self::output`], with the maps that decoding does not need (the boundary map, last); `None` if they are
+    /// As [`Self::output`], including the maps that decoding does not read (the boundary map last); `None` if those are
     /// not computed.
     fn all_maps(&self) -> Option<HeatmapView<'_>>;
 }
 
-/// Runs landmark networks in place of the compiled engine on the CPU.
+/// Runs landmark networks in place of the compiled engine.
 pub trait Backend {
     /// Prepares `model` for square pictures of its input size.
     ///

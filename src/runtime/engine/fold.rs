@@ -1,9 +1,12 @@
-//! Convolutions with their batch norms folded in.
+//! Convolutions with their batch norms folded in, and quantized weights.
+//!
+//! In: the parameters of a [`Model`], which has all of its network. Out: f32 values for packing.
 
 use crate::runtime::model::graph::NORM_EPSILON;
 use crate::runtime::model::{Model, quantize_weights};
+use crate::runtime::simd::ZERO_POINT;
 
-/// A batch norm in evaluation: `x * scale + shift`, one number a channel.
+/// A batch norm in evaluation: `x * scale + shift`, one value of each per channel.
 pub(super) fn norm(model: &Model, name: &str) -> (Vec<f32>, Vec<f32>) {
     let part = |suffix: &str| tensor(model, name, suffix);
     let statistics = part("running_mean").iter().zip(part("running_var"));
@@ -17,38 +20,52 @@ pub(super) fn norm(model: &Model, name: &str) -> (Vec<f32>, Vec<f32>) {
         .unzip()
 }
 
-/// Weights `[out, in, kernel, kernel]` and biases of the convolution `layer` with `outputs` channels, followed by the
-/// batch norm `norm_name`.
-pub(super) fn convolution(model: &Model, layer: &str, outputs: usize, norm_name: Option<&str>) -> (Vec<f32>, Vec<f32>) {
-    let mut weights = tensor(model, layer, "weight").to_vec();
-    let mut bias = model.tensor(&format!("{layer}.bias")).map_or_else(|| vec![0.0; outputs], <[f32]>::to_vec);
-    if let Some(norm_name) = norm_name {
-        let (scale, shift) = norm(model, norm_name);
-        let each = weights.len() / outputs;
-        for (filter, scale) in weights.chunks_exact_mut(each).zip(&scale) {
-            filter.iter_mut().for_each(|w| *w *= scale);
-        }
-        for ((bias, scale), shift) in bias.iter_mut().zip(&scale).zip(&shift) {
-            *bias = *bias * scale + shift;
-        }
-    }
-    (weights, bias)
+/// A convolution that does the work of its batch norm too.
+pub(super) struct Folded {
+    /// `[out, in, kernel, kernel]`.
+    pub weights: Vec<f32>,
+    /// One per output channel.
+    pub bias: Vec<f32>,
 }
 
-/// What the left factors, bytes without sign, have for 0.
-const ZERO: f32 = 128.0;
-
-/// Rounds weights to bytes and returns what one counts in each output's sum, where left factors are counted in `unit`s. The
-/// bias makes up for their zero.
-pub(super) fn bytes(weights: &mut [f32], bias: &mut [f32], unit: f32) -> Vec<f32> {
-    let outputs = bias.len();
-    let each = weights.len() / outputs;
-    let mut units = quantize_weights(weights, outputs);
-    for ((weights, bias), of_sum) in weights.chunks_exact(each).zip(bias).zip(&mut units) {
-        *of_sum *= unit;
-        *bias -= ZERO * weights.iter().sum::<f32>() * *of_sum;
+impl Folded {
+    /// The convolution `layer` with `outputs` channels, followed by the batch norm `norm_name`, if any.
+    pub fn new(model: &Model, layer: &str, outputs: usize, norm_name: Option<&str>) -> Self {
+        let mut weights = tensor(model, layer, "weight").to_vec();
+        let mut bias = model.tensor(&format!("{layer}.bias")).map_or_else(|| vec![0.0; outputs], <[f32]>::to_vec);
+        if let Some(norm_name) = norm_name {
+            let (scale, shift) = norm(model, norm_name);
+            let each = weights.len() / outputs;
+            for (filter, scale) in weights.chunks_exact_mut(each).zip(&scale) {
+                filter.iter_mut().for_each(|w| *w *= scale);
+            }
+            for ((bias, scale), shift) in bias.iter_mut().zip(&scale).zip(&shift) {
+                *bias = *bias * scale + shift;
+            }
+        }
+        Self { weights, bias }
     }
-    units
+
+    /// Adds to the bias what the constant `inputs`, one per input channel, contribute to the outputs of a 1x1
+    /// convolution.
+    pub fn add_constant_inputs(&mut self, inputs: &[f32]) {
+        for (bias, weights) in self.bias.iter_mut().zip(self.weights.chunks_exact(inputs.len())) {
+            *bias += weights.iter().zip(inputs).map(|(w, s)| w * s).sum::<f32>();
+        }
+    }
+
+    /// Quantizes the weights to int8 and returns the scale of each output channel's integer sum, for left factors of
+    /// scale `input_scale`. The bias makes up for the zero point of the left factors.
+    pub fn quantize(&mut self, input_scale: f32) -> Vec<f32> {
+        let outputs = self.bias.len();
+        let each = self.weights.len() / outputs;
+        let mut scales = quantize_weights(&mut self.weights, outputs);
+        for ((weights, bias), scale) in self.weights.chunks_exact(each).zip(&mut self.bias).zip(&mut scales) {
+            *scale *= input_scale;
+            *bias -= f32::from(ZERO_POINT) * weights.iter().sum::<f32>() * *scale;
+        }
+        scales
+    }
 }
 
 fn tensor<'a>(model: &'a Model, layer: &str, suffix: &str) -> &'a [f32] {

@@ -1,4 +1,6 @@
-//! Which operations of the graph one step does: every convolution takes with it what follows it.
+//! Which operations of the graph one step computes: each dense convolution together with what follows it.
+//!
+//! In: the graph and the nodes that are wanted. Out: the fused convolutions, and who reads and writes each value.
 
 use crate::runtime::model::graph::{Graph, NodeId, Operation};
 use std::collections::{HashMap, HashSet};
@@ -7,24 +9,24 @@ use std::collections::{HashMap, HashSet};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Residual {
     pub node: NodeId,
-    /// Whether each of its cells stands for four.
+    /// Whether it is half as high and as wide, so that each of its cells is added to four.
     pub upsampled: bool,
     /// Whether a ReLU follows the addition.
     pub relu: bool,
 }
 
-/// A dense convolution and what is done with its result before it leaves the registers.
+/// A dense convolution and what happens to its result before it leaves the registers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fused {
     pub convolution: NodeId,
-    /// The batch norm folded into it.
+    /// The batch norm that is folded into it.
     pub norm: Option<NodeId>,
     /// Whether a ReLU follows them.
     pub relu: bool,
     /// Batch norms of the result before the residuals are added, each a value of its own.
     pub inner: Vec<NodeId>,
     pub residuals: Vec<Residual>,
-    /// The node whose value it writes, from channel `channel` on.
+    /// The node to whose value it writes, beginning at channel `channel`.
     pub value: NodeId,
     pub channel: usize,
 }
@@ -36,12 +38,12 @@ pub(super) struct Fusion {
     /// Needed nodes that read each node.
     pub readers: Vec<Vec<NodeId>>,
     pub fused: Vec<Fused>,
-    /// For a value, or an inner batch norm: who writes it, by number in `fused`.
+    /// For each value or inner batch norm: the convolutions that write it, by number in `fused`.
     pub writers: HashMap<NodeId, Vec<usize>>,
 }
 
 impl Fusion {
-    /// Fuses what `outputs` need.
+    /// Fuses the convolutions that `outputs` depend on.
     pub fn new(graph: &Graph, outputs: &[NodeId]) -> Self {
         let mut needed = vec![false; graph.nodes.len()];
         outputs.iter().for_each(|&o| needed[o] = true);
@@ -71,8 +73,8 @@ impl Fusion {
         fusion
     }
 
-    /// Follows the result of `convolution` as far as it can stay in registers. `claims` says by which of its inputs an
-    /// addition has been taken over.
+    /// Follows the result of `convolution` as far as it can stay in registers. `claims` holds, for each addition, the
+    /// input whose convolution computes it.
     fn follow(
         &self,
         graph: &Graph,
@@ -103,7 +105,7 @@ impl Fusion {
             let (norms, others): (Vec<NodeId>, Vec<NodeId>) =
                 self.readers[fused.value].iter().partition(|&&r| matches!(operation(r), Operation::BatchNorm { .. }));
             let &[reader] = &others[..] else { break };
-            // Batch norms beside the reader see the value before any residual, or it has to be written.
+            // Batch norms beside the reader can be computed only from the value before any residual is added.
             if !norms.is_empty() && (concatenated || !fused.residuals.is_empty()) {
                 break;
             }

@@ -1,4 +1,7 @@
-//! Landmarks of one face: a picture and the face's crop in, landmarks out. Shared by evaluation and tracking.
+//! The landmarks of one face: crop, network, decoding. Evaluation and tracking share it.
+//!
+//! In: a frame and the similarity between the crop and the frame. Out: the landmarks in the frame, in pixels, with
+//! confidences in 0..=1.
 
 use super::{Backend, Engine, EngineError, EngineOptions, Executor, Outputs, Precision};
 use crate::runtime::geometry::{
@@ -7,10 +10,10 @@ use crate::runtime::geometry::{
 use crate::runtime::heatmap::{Calibration, Decoding, HeatmapView, Peak, decode};
 use crate::runtime::image::{Border, Cropper, FrameView};
 use crate::runtime::landmarks::{IbugFit, Landmark, Scheme, Style};
-use crate::runtime::model::{BoxSide, CropConvention, Model};
+use crate::runtime::model::{BoxSide, CropConvention, Kind, Model};
 use std::time::Instant;
 
-/// How long the stages of a prediction took, in milliseconds.
+/// The time of each stage of a prediction, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LandmarkTimes {
     pub crop_ms: f32,
@@ -18,7 +21,7 @@ pub struct LandmarkTimes {
     pub decode_ms: f32,
 }
 
-/// A landmark model that is ready to run.
+/// A landmark model, ready to run.
 pub struct Landmarker {
     executor: Box<dyn Executor>,
     cropper: Cropper,
@@ -35,7 +38,7 @@ pub struct Landmarker {
 }
 
 impl Landmarker {
-    /// Compiles a landmark model. With [`Outputs::All`], [`Self::all_maps`] is available after a prediction.
+    /// Compiles a landmark model. With [`Outputs::All`], [`Self::all_maps`] gives all maps of a prediction.
     ///
     /// # Errors
     /// As [`Engine::compile`]; [`EngineError::Kind`] for a detector.
@@ -43,7 +46,7 @@ impl Landmarker {
         Self::with_threads(model, outputs, precision, 1)
     }
 
-    /// Like [`Self::new`], with long steps split among `threads` threads.
+    /// As [`Self::new`], with long steps shared by `threads` threads.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -71,8 +74,8 @@ impl Landmarker {
         executor: impl FnOnce() -> Result<Box<dyn Executor>, EngineError>,
     ) -> Result<Self, EngineError> {
         let config = model.config();
-        if config.kind != crate::runtime::model::Kind::Landmarks {
-            return Err(EngineError::Kind { wanted: crate::runtime::model::Kind::Landmarks });
+        if config.kind != Kind::Landmarks {
+            return Err(EngineError::Kind { wanted: Kind::Landmarks });
         }
         Ok(Self {
             executor: executor()?,
@@ -90,8 +93,7 @@ impl Landmarker {
         })
     }
 
-    /// The crop around a box around the landmarks: it has the model's own margin and is rotated by `angle_rad`, the
-    /// roll of the head.
+    /// The crop about a box around the landmarks, with the model's margin, turned by `angle_rad`, the roll of the head.
     pub fn crop_about(&self, landmark_box: &Rect<FrameSpace>, angle_rad: f32) -> Similarity<CropSpace, FrameSpace> {
         crop_from_frame(landmark_box.center(), self.crop.side(landmark_box), angle_rad, self.input_size)
     }
@@ -106,28 +108,28 @@ impl Landmarker {
         style.expressed(self.style, self.ibug_fit.as_ref(), points)
     }
 
-    /// Number of landmarks.
+    /// The number of landmarks.
     pub fn points(&self) -> usize {
         self.points
     }
 
-    /// Side of the crop relative to that of the box around the landmarks.
+    /// The side of the crop, relative to that of the box around the landmarks.
     pub fn crop_scale(&self) -> f32 {
         self.crop.scale
     }
 
-    /// How the side of a box that is not square is measured.
+    /// Which length of the box around the landmarks is its side.
     pub fn box_side(&self) -> BoxSide {
         self.crop.box_side
     }
 
-    /// Side of the crop in pixels.
+    /// The side of the crop in pixels.
     pub fn input_size(&self) -> usize {
         self.input_size
     }
 
-    /// All maps that the last stack gave in the last [`Self::predict`], the boundary map last if there is one; `None`
-    /// if the model was not compiled with [`Outputs::All`].
+    /// All maps of the last stack from the last [`Self::predict`], the boundary map last if there is one; `None` if the
+    /// model was not compiled with [`Outputs::All`].
     pub fn all_maps(&self) -> Option<HeatmapView<'_>> {
         self.executor.all_maps()
     }
@@ -145,7 +147,7 @@ impl Landmarker {
     /// The landmarks of the face in the crop.
     ///
     /// # Errors
-    /// [`EngineError::EmptyFrame`]; [`EngineError::Executor`], on a backend only.
+    /// [`EngineError::EmptyFrame`]; on a backend also [`EngineError::Executor`].
     pub fn predict<'f>(
         &mut self,
         frame: impl Into<FrameView<'f>>,

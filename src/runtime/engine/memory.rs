@@ -1,4 +1,4 @@
-//! Memory that begins at a cache line, so that no vector of it lies across two.
+//! Memory that begins at a cache line, so that no vector in it crosses one.
 
 /// One cache line.
 #[derive(Clone, Copy)]
@@ -7,7 +7,7 @@ struct Line([u8; LINE_BYTES]);
 
 pub(super) const LINE_BYTES: usize = 64;
 
-/// Bytes of a fixed number, zero at first.
+/// A fixed number of bytes, initially zero.
 pub(super) struct Memory(Vec<Line>);
 
 impl Memory {
@@ -16,7 +16,7 @@ impl Memory {
         Self(vec![Line([0; LINE_BYTES]); bytes.div_ceil(LINE_BYTES)])
     }
 
-    /// A copy of `values`, with zeros up to a whole number of lines.
+    /// A copy of `values`, padded with zeros to whole lines.
     pub fn of(values: &[f32]) -> Self {
         Self::of_bytes(&values.iter().flat_map(|v| v.to_ne_bytes()).collect::<Vec<_>>())
     }
@@ -28,23 +28,23 @@ impl Memory {
         memory
     }
 
-    /// Copies `values` to byte `at`.
+    /// Copies `values` to the bytes from `at` on.
     ///
     /// # Panics
     /// If there is no room for them.
     pub fn write(&mut self, at: usize, values: &[u8]) {
         assert!(at + values.len() <= self.bytes());
-        // SAFETY: the memory has room for the values, which can't overlap with it.
+        // SAFETY: the memory has room for the values; they don't overlap, because the borrow of the memory is exclusive.
         unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), self.pointer_mut().add(at), values.len()) };
     }
 
-    /// Makes a range of bytes zero.
+    /// Sets a range of bytes to zero.
     ///
     /// # Panics
-    /// If there are not so many.
+    /// If the range ends beyond the memory.
     pub fn clear(&mut self, range: std::ops::Range<usize>) {
         assert!(range.start <= range.end && range.end <= self.bytes());
-        // SAFETY: the range lies in the memory, of which the borrow is exclusive.
+        // SAFETY: the range lies in the memory, whose borrow is exclusive.
         unsafe { self.pointer_mut().add(range.start).write_bytes(0, range.len()) };
     }
 
@@ -60,13 +60,13 @@ impl Memory {
         self.0.as_mut_ptr().cast()
     }
 
-    /// `count` numbers from byte `at` on.
+    /// `count` f32 values from byte `at` on.
     ///
     /// # Panics
-    /// If they are not all there, or `at` is not a multiple of four.
+    /// If they end beyond the memory, or `at` is not a multiple of four.
     pub fn floats(&self, at: usize, count: usize) -> &[f32] {
         assert!(at.is_multiple_of(4) && at + count * 4 <= self.bytes());
-        // SAFETY: the range lies in the vector and is aligned for `f32`, of which all bit patterns are numbers.
+        // SAFETY: the range lies in the memory and is aligned for `f32`, for which every bit pattern is valid.
         unsafe { std::slice::from_raw_parts(self.pointer().add(at).cast(), count) }
     }
 }

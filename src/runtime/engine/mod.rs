@@ -1,11 +1,11 @@
-//! Inference of a model on the CPU: a picture in, heatmaps out.
+//! Inference on the CPU: a picture in, heatmaps out.
 //!
-//! In: `height * width * 3` values in 0..=1, RGB interleaved, rows from the top. Out: the heatmaps that decoding reads,
-//! (row, column, channel); maps that only help training (the boundary map) are left out.
+//! In: `height * width * 3` values in 0..=1, RGB interleaved, top row first. Out: the heatmaps that decoding reads,
+//! (row, column, channel), in f32; maps that only help training (the boundary map) are left out unless requested.
 //!
-//! [`Engine::compile`] makes a plan of the network once: which operations one step does (`fuse`), which maps there are and
-//! where they lie (`compile`, `place`, `plan`), the weights in the order of the kernels (`fold`, `pack`). A run carries out the steps
-//! (`kernels`) without allocating anything.
+//! [`Engine::compile`] makes a plan of the network once: which operations each step fuses (`fuse`), which maps and steps
+//! there are (`compile`), where the maps lie (`place`), the weights in the order of the kernels (`fold`, `pack`). A run
+//! carries out the steps of the plan (`plan`, `kernels`) and allocates nothing.
 
 mod compile;
 mod executor;
@@ -30,51 +30,52 @@ pub use profile::StepProfile;
 use crate::runtime::heatmap::HeatmapView;
 use crate::runtime::model::{Kind, Model};
 use crate::runtime::named::named;
-use crate::runtime::simd::{Bf16Kernel, Isa, Kernel, Simd, SimdBf16, dispatch, dispatch_bf16, dispatch_int8};
-use kernels::{Brain, Factor, RunProduct, Single, gate, picture};
+use crate::runtime::simd::{Isa, dispatch, dispatch_bf16, dispatch_int8};
+use kernels::{RunProduct, RunWhole};
 use memory::Memory;
-use plan::{Action, Arithmetic, MapId, Plan, Step};
+use plan::{Action, PlacedMap, Plan, StepPrecision};
+use std::ops::Range;
 pub(crate) use workers::Workers;
 
-/// What can go wrong when a model is made ready for inference.
+/// What can go wrong when a model is compiled or run.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EngineError {
-    #[error(
-        "an input of {width}x{height} pixels does not fit this network: both sides have to be multiples of {multiple}"
-    )]
+    /// The network can't take an input of this size, in pixels.
+    #[error("the network cannot take {width}x{height} pixels: both sides must be positive multiples of {multiple}")]
     Size { width: usize, height: usize, multiple: usize },
-    #[error("this is not a model of the kind that is needed here ({wanted:?})")]
+    /// A landmark model where a detector is needed, or the other way round.
+    #[error("wrong kind of model: a {} is needed", match wanted { Kind::Landmarks => "landmark model", Kind::Detector => "detector" })]
     Kind { wanted: Kind },
     #[error("the frame is empty: it has {width}x{height} pixels")]
     EmptyFrame { width: usize, height: usize },
-    #[error("the layer {layer} can't be compiled: {reason}")]
+    /// The network has a sequence of operations that no kernel computes.
+    #[error("cannot compile the layer {layer}: {reason}")]
     Unsupported { layer: String, reason: &'static str },
-    #[error("inference outside the compiled engine failed")]
+    /// The device of a [`Backend`] failed; the compiled engine never does.
+    #[error("inference failed on the device")]
     Executor(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Which maps a compiled model computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Outputs {
-    /// What decoding reads: the last stack's maps without the boundary map. Nothing else is computed.
+    /// Those that decoding reads: the last stack's without the boundary map.
     #[default]
     Decoded,
     /// All maps of every stack.
     All,
 }
 
-/// The arithmetic of a compiled model.
+/// The precision of a compiled model's matrix products. Depthwise convolutions, residuals and heatmaps are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// Single precision.
     F32,
-    /// Weights and factors of matrix products in half the bits where the core multiplies such numbers faster, sums,
-    /// depthwise convolutions and everything else in single precision: bfloat16 with AVX512-BF16. On other cores the same
-    /// as [`Self::F32`].
+    /// Weights and inputs in bf16, sums in f32, on cores with AVX512-BF16. On other cores the same as [`Self::F32`].
     #[default]
     F16,
-    /// Bytes in the matrix products of a model that was made for it (`awing quantize --to int8`), with AVX512-VNNI and
-    /// AVX512-BF16; everything else, and everything on other cores or of other models, as [`Self::F16`].
+    /// Weights and inputs in int8, sums in 32-bit integers, for the layers that `awing quantize --to int8` has prepared,
+    /// on cores with AVX512-VNNI and AVX512-BF16. Other layers, and all layers on other cores, as [`Self::F16`].
     Int8,
 }
 
@@ -84,7 +85,7 @@ named!(Precision {
     Int8 = "int8": "8-bit integers; falls back to f16 if the model or CPU does not support it",
 });
 
-/// For which input, and how, a model is compiled.
+/// The input for which a model is compiled, and how it is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineOptions {
     /// Pixels.
@@ -93,34 +94,33 @@ pub struct EngineOptions {
     pub width: usize,
     pub outputs: Outputs,
     pub precision: Precision,
-    /// Threads that work at the same time at most, the caller's own among them. Only steps that are long enough are shared.
+    /// Threads that work at the same time at most, including the caller's. Only long steps are shared.
     pub threads: usize,
 }
 
 impl EngineOptions {
-    /// For pictures of `height` x `width` pixels, for decoding, in the default precision, on one thread.
+    /// For pictures of `height` x `width` pixels: the maps that decoding reads, the default precision, one thread.
     pub fn new(height: usize, width: usize) -> Self {
         Self { height, width, outputs: Outputs::default(), precision: Precision::default(), threads: 1 }
     }
 }
 
-/// Multiplications of a step from which on it is shared by threads: waking one costs what a core does in the time of some
-/// hundred thousand of them.
+/// A step with at least so many multiplications is shared by threads: waking a thread takes as long as some hundred
+/// thousand of them.
 const SHARED_FROM: u64 = 8_000_000;
-/// Parts for each thread, so that one that the system holds up does not hold up the others.
+/// Parts per thread: several, so that a thread that the system interrupts does not hold up the others.
 const PARTS_PER_THREAD: usize = 4;
 
 /// A model ready to run on pictures of one size.
 pub struct Engine {
     isa: Isa,
-    arithmetic: Arithmetic,
     plan: Plan,
     workers: Workers,
-    /// For each thread, the strip of depthwise output that it works at.
+    /// A strip of depthwise output for each thread.
     strips: Memory,
     strip_bytes: usize,
     input: Vec<f32>,
-    /// Multiplications of a step from which on it is shared.
+    /// A step with at least so many multiplications is shared by threads.
     shared_from: u64,
 }
 
@@ -131,19 +131,19 @@ impl Engine {
     /// [`EngineError::Size`] if the network can't take it; [`EngineError::Unsupported`].
     pub fn compile(model: &Model, options: &EngineOptions) -> Result<Self, EngineError> {
         let isa = Isa::active();
-        let arithmetic = match options.precision {
-            Precision::Int8 if isa.has_int8() => Arithmetic::Int8,
-            Precision::F16 | Precision::Int8 if isa.has_bf16() => Arithmetic::Bf16,
-            _ => Arithmetic::Single,
+        let precision = match options.precision {
+            Precision::Int8 if isa.has_int8() => StepPrecision::Int8,
+            Precision::F16 | Precision::Int8 if isa.has_bf16() => StepPrecision::Bf16,
+            _ => StepPrecision::F32,
         };
-        Self::compile_for(model, options, isa, arithmetic)
+        Self::compile_for(model, options, isa, precision)
     }
 
     fn compile_for(
         model: &Model,
         options: &EngineOptions,
         isa: Isa,
-        arithmetic: Arithmetic,
+        precision: StepPrecision,
     ) -> Result<Self, EngineError> {
         let &EngineOptions { height, width, outputs, threads, .. } = options;
         let multiple = model.config().graph().coarsest_stride();
@@ -156,21 +156,14 @@ impl Engine {
         };
         let vectors = pack::Vectors::of(isa);
         let all = outputs == Outputs::All;
-        let bytes = arithmetic == Arithmetic::Int8;
-        // What is not done in bytes.
-        let arithmetic = if bytes { Arithmetic::Bf16 } else { arithmetic };
-        let target = compile::Target { height, width, vectors, arithmetic, bytes, channels, all };
-        let plan = compile::compile(model, &target)?;
+        let target = compile::Target { height, width, vectors, precision, channels, all };
+        let plan = place::place(compile::compile(model, &target)?);
         let workers = Workers::new(threads);
-        let strip_bytes = |step: &Step| match &step.action {
-            Action::Product(product) => product.strip_bytes(),
-            _ => 0,
-        };
-        let strip_bytes = plan.steps.iter().map(strip_bytes).max().unwrap_or(0);
+        let strip_bytes = plan.products().map(|product| product.strip_bytes()).max().unwrap_or(0);
         let strip_bytes = strip_bytes.next_multiple_of(memory::LINE_BYTES);
         let strips = Memory::new(strip_bytes * workers.count());
         let input = vec![0.0; height * width * 3];
-        Ok(Self { isa, arithmetic, plan, workers, strips, strip_bytes, input, shared_from: SHARED_FROM })
+        Ok(Self { isa, plan, workers, strips, strip_bytes, input, shared_from: SHARED_FROM })
     }
 
     /// Where the caller writes the picture.
@@ -186,29 +179,30 @@ impl Engine {
     }
 
     fn run_step(&mut self, step: usize) {
-        let Self { isa, arithmetic, plan, workers, strips, strip_bytes, input, shared_from } = self;
-        let Plan { steps, maps, tables, memory, .. } = plan;
-        for &map in &steps[step].clears {
-            maps[map].for_each_gap(|gap| memory.clear(gap));
+        let Self { isa, plan, workers, strips, strip_bytes, input, shared_from } = self;
+        let Plan { steps, tables, memory, .. } = plan;
+        for gap in &steps[step].clears {
+            memory.clear(gap.clone());
         }
         let memory = Shared(memory.pointer_mut());
         let strips = Shared(strips.pointer_mut());
-        let step = &steps[step];
+        let step = &steps[step].step;
         let Action::Product(product) = &step.action else {
-            let small = RunSmall { action: &step.action, picture: input, maps, tables, memory: memory.pointer() };
-            return match arithmetic {
-                Arithmetic::Single => dispatch(*isa, small),
-                Arithmetic::Bf16 | Arithmetic::Int8 => dispatch_bf16(*isa, small),
+            let whole = RunWhole { action: &step.action, picture: input, tables, memory: memory.pointer() };
+            return match step.precision {
+                StepPrecision::F32 => dispatch(*isa, whole),
+                // Only products are done in int8.
+                StepPrecision::Bf16 | StepPrecision::Int8 => dispatch_bf16(*isa, whole),
             };
         };
-        let part = |worker: usize, part: std::ops::Range<usize>| {
-            // SAFETY: every thread has a strip of its own.
+        let part = |worker: usize, part: Range<usize>| {
+            // SAFETY: there is a strip for every thread.
             let strip = unsafe { strips.pointer().add(worker * *strip_bytes) };
             let run = RunProduct { product, tables, memory: memory.pointer(), strip, part };
-            match product.arithmetic {
-                Arithmetic::Single => dispatch(*isa, run),
-                Arithmetic::Bf16 => dispatch_bf16(*isa, run),
-                Arithmetic::Int8 => dispatch_int8(*isa, run),
+            match step.precision {
+                StepPrecision::F32 => dispatch(*isa, run),
+                StepPrecision::Bf16 => dispatch_bf16(*isa, run),
+                StepPrecision::Int8 => dispatch_int8(*isa, run),
             }
         };
         if workers.count() == 1 || step.multiply_adds < *shared_from {
@@ -219,86 +213,41 @@ impl Engine {
         }
     }
 
-    /// All maps of every stack of the last run, the boundary map last where there is one; the last stack comes last.
-    /// Nothing unless the engine was compiled with [`Outputs::All`].
+    /// All maps of each stack of the last run, the boundary map last if there is one; the last stack comes last. Empty
+    /// unless the engine was compiled with [`Outputs::All`].
     pub fn stacks(&self) -> impl Iterator<Item = HeatmapView<'_>> {
-        self.plan.stacks.iter().map(|&map| self.view(map))
+        self.plan.stacks.iter().map(|map| self.view(map))
     }
 
     /// The heatmaps of the last run that decoding reads.
     pub fn output(&self) -> HeatmapView<'_> {
-        self.view(self.plan.output)
+        self.view(&self.plan.output)
     }
 
-    fn view(&self, map: MapId) -> HeatmapView<'_> {
-        let map = &self.plan.maps[map];
-        let values = self.plan.memory.floats(map.start, map.height * map.width * map.channels);
+    fn view(&self, PlacedMap { map, start }: &PlacedMap) -> HeatmapView<'_> {
+        let values = self.plan.memory.floats(*start, map.height * map.width * map.channels);
         HeatmapView { values, height: map.height, width: map.width, channels: map.channels }
     }
 
     /// Bytes of packed weights, and of maps and everything else that a run writes.
     pub fn memory_bytes(&self) -> (usize, usize) {
-        let weights = |step: &Step| match &step.action {
-            Action::Product(p) => p.weights.bytes() + p.depthwise.as_ref().map_or(0, |d| d.weights.bytes()),
-            _ => 0,
-        };
+        let weights = self.plan.products().map(|product| {
+            product.weights.memory.bytes() + product.depthwise.as_ref().map_or(0, |d| d.weights.bytes())
+        });
         let maps = self.plan.memory.bytes() + self.strips.bytes() + size_of_val(self.input.as_slice());
-        (self.plan.steps.iter().map(weights).sum(), maps)
+        (weights.sum(), maps)
     }
 }
 
-/// Memory that threads write to, each its own cells.
+/// Memory that several threads write to, each its own cells.
 #[derive(Clone, Copy)]
 struct Shared(*mut u8);
 
-// SAFETY: the parts of a step that threads do at the same time write different cells.
+// SAFETY: threads that work on the same step write different cells and use different strips.
 unsafe impl Sync for Shared {}
 
 impl Shared {
     fn pointer(self) -> *mut u8 {
         self.0
-    }
-}
-
-/// A step that is not a product.
-struct RunSmall<'a> {
-    action: &'a Action,
-    picture: &'a [f32],
-    maps: &'a [plan::Map],
-    tables: &'a [Vec<u32>],
-    memory: *mut u8,
-}
-
-impl RunSmall<'_> {
-    #[inline(always)]
-    unsafe fn run_in<S: Simd, F: Factor<S>>(self, s: S) {
-        // SAFETY: memory, maps and tables are those of one plan; the core has the instruction set by the callers' contract.
-        unsafe {
-            match self.action {
-                Action::Picture { to } => picture::<S, F>(s, self.picture, &self.maps[*to], self.memory),
-                Action::Gate { boundary, to, coordinates } => {
-                    gate::<S, F>(boundary, to, coordinates, self.tables, self.memory);
-                }
-                Action::Product(_) => {}
-            }
-        }
-    }
-}
-
-impl Kernel for RunSmall<'_> {
-    type Output = ();
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self, s: S) {
-        // SAFETY: by the contract of `Kernel`.
-        unsafe { self.run_in::<S, Single>(s) }
-    }
-}
-
-impl Bf16Kernel for RunSmall<'_> {
-    type Output = ();
-    #[inline(always)]
-    unsafe fn run<S: SimdBf16>(self, s: S) {
-        // SAFETY: by the contract of `Bf16Kernel`.
-        unsafe { self.run_in::<S, Brain<S>>(s) }
     }
 }

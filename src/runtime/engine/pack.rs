@@ -1,11 +1,11 @@
-//! Weights in the order in which the product kernel reads them.
+//! Output channels cut into blocks, and weights in the order in which the product kernel reads them.
 
 use super::kernels::{most_vectors, tile_cells};
 use super::memory::Memory;
-use super::plan::{Arithmetic, Block};
+use super::plan::{Block, StepPrecision, Weights};
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
 
-/// What packing has to know of an instruction set.
+/// What packing needs to know about an instruction set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Vectors {
     pub lanes: usize,
@@ -25,50 +25,58 @@ impl Vectors {
         dispatch(isa, Ask)
     }
 
-    /// `values` filled up with zeros to whole vectors.
-    pub fn fill_up(self, values: &[f32]) -> Memory {
-        let mut filled = values.to_vec();
-        filled.resize(values.len().next_multiple_of(self.lanes), 0.0);
-        Memory::of(&filled)
+    /// `values` padded with zeros to whole vectors.
+    pub fn pad(self, values: &[f32]) -> Memory {
+        let mut padded = values.to_vec();
+        padded.resize(values.len().next_multiple_of(self.lanes), 0.0);
+        Memory::of(&padded)
     }
 
-    /// Output cells that a tile of `blocks` is made for.
-    pub fn tile_cells(self, blocks: &[Block]) -> usize {
-        blocks.iter().map(|b| tile_cells(self.registers, b.vectors)).min().unwrap_or(1)
+    /// Cuts `outputs` channels into blocks of vectors, as even as the registers allow.
+    pub fn blocks(self, outputs: usize) -> Vec<Block> {
+        let count = outputs.div_ceil(self.lanes);
+        let parts = count.div_ceil(most_vectors(self.registers));
+        let mut first_channel = 0;
+        let next = |part: usize| {
+            let block = Block { vectors: count / parts + usize::from(part < count % parts), first_channel };
+            first_channel += block.vectors * self.lanes;
+            block
+        };
+        (0..parts).map(next).collect()
+    }
+
+    /// Output cells of the smallest tile that computes `outputs` channels.
+    pub fn tile_cells(self, outputs: usize) -> usize {
+        self.blocks(outputs).iter().map(|block| tile_cells(self.registers, block.vectors)).min().unwrap_or(1)
     }
 }
 
-/// Packs the weights for `outputs` channels: blocks of vectors as even as the registers allow; in a block, for every group
-/// of factors, its vectors; in a lane the weights of a group. `factors` says which weights of an output channel the rows
-/// are, `None` for zeros.
+/// Packs the weights for `outputs` channels: for every block and every group of factors in it, the block's vectors; a
+/// lane holds the weights of one group. `order` gives, for each left factor, the index of its weight within an output
+/// channel, `None` for padding; `weight` takes an output channel and that index.
 pub(super) fn pack(
     vectors: Vectors,
-    arithmetic: Arithmetic,
+    precision: StepPrecision,
     outputs: usize,
-    factors: &[Option<usize>],
+    order: &[Option<usize>],
     weight: impl Fn(usize, usize) -> f32,
-) -> (Vec<Block>, Memory) {
-    let group = arithmetic.group();
-    debug_assert!(factors.len().is_multiple_of(group));
+) -> Weights {
+    let group = precision.group();
+    debug_assert!(order.len().is_multiple_of(group));
     let count = outputs.div_ceil(vectors.lanes);
-    let parts = count.div_ceil(most_vectors(vectors.registers));
-    let mut packed: Vec<u8> = Vec::with_capacity(count * vectors.lanes * factors.len() / group * 4);
+    let mut packed: Vec<u8> = Vec::with_capacity(count * vectors.lanes * order.len() / group * 4);
     let mut blocks = Vec::new();
-    let mut first_channel = 0;
-    for part in 0..parts {
-        let block =
-            Block { vectors: count / parts + usize::from(part < count % parts), first_channel, weights: packed.len() };
-        let end = first_channel + block.vectors * vectors.lanes;
-        for group in factors.chunks_exact(group) {
-            for output in first_channel..end {
+    for block in vectors.blocks(outputs) {
+        blocks.push((block, packed.len()));
+        let channels = block.first_channel..block.first_channel + block.vectors * vectors.lanes;
+        for group in order.chunks_exact(group) {
+            for output in channels.clone() {
                 for factor in group {
-                    let value = factor.filter(|_| output < outputs).map_or(0.0, |f| weight(output, f));
-                    packed.extend(arithmetic.factor(value));
+                    let value = factor.filter(|_| output < outputs).map_or(0.0, |factor| weight(output, factor));
+                    precision.encode_weight(value, &mut packed);
                 }
             }
         }
-        first_channel = end;
-        blocks.push(block);
     }
-    (blocks, Memory::of_bytes(&packed))
+    Weights { memory: Memory::of_bytes(&packed), blocks }
 }

@@ -1,16 +1,17 @@
 //! Where the time of a run goes.
 
 use super::Engine;
+use super::plan::PlacedStep;
 use std::time::Instant;
 
-/// What a step of the plan costs.
+/// The cost of one step of the plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepProfile {
-    /// The layers that the step does together.
+    /// The layers that the step computes.
     pub layers: String,
-    /// Median over the runs.
+    /// Milliseconds, the median of the runs.
     pub ms: f64,
-    /// Multiplications and additions of its convolutions, in thousand millions a second.
+    /// Billions of multiplications and additions of its convolutions per second.
     pub gflops: f64,
 }
 
@@ -26,7 +27,7 @@ impl Engine {
                 times_ms.push(start.elapsed().as_secs_f64() * 1000.0);
             }
         }
-        let profile = |(step, times_ms): (&super::plan::Step, &mut Vec<f64>)| {
+        let profile = |(PlacedStep { step, .. }, times_ms): (&PlacedStep, &mut Vec<f64>)| {
             times_ms.sort_by(f64::total_cmp);
             let ms = times_ms[times_ms.len() / 2];
             StepProfile { layers: step.name.clone(), ms, gflops: 2.0 * step.multiply_adds as f64 / 1e6 / ms }

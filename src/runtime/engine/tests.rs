@@ -58,8 +58,8 @@ fn picture(height: usize, width: usize) -> Vec<f32> {
 }
 
 /// The maps of every stack, then those that decoding reads.
-fn run(model: &Model, options: &EngineOptions, isa: Isa, arithmetic: Arithmetic) -> Vec<Vec<f32>> {
-    maps_of(Engine::compile_for(model, options, isa, arithmetic).unwrap(), options)
+fn run(model: &Model, options: &EngineOptions, isa: Isa, precision: StepPrecision) -> Vec<Vec<f32>> {
+    maps_of(Engine::compile_for(model, options, isa, precision).unwrap(), options)
 }
 
 fn maps_of(mut engine: Engine, options: &EngineOptions) -> Vec<Vec<f32>> {
@@ -90,7 +90,7 @@ fn assert_is_the_candle_graph(model: &Model, height: usize, width: usize) {
     for (wanted, threads) in [(Outputs::All, 1), (Outputs::Decoded, 3)] {
         let options =
             EngineOptions { outputs: wanted, precision: Precision::F32, threads, ..EngineOptions::new(height, width) };
-        let mut actual = run(model, &options, Isa::active(), Arithmetic::Single);
+        let mut actual = run(model, &options, Isa::active(), StepPrecision::F32);
         let decoded = actual.pop().unwrap();
         let channels = if model.config().points > 0 { model.config().points } else { outputs };
         let kept: Vec<f32> =
@@ -136,9 +136,9 @@ fn networks() -> [(Model, usize, usize); 4] {
 fn every_instruction_set_gives_the_portable_maps() {
     for (model, height, width) in networks() {
         let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(height, width) };
-        let expected = run(&model, &options, Isa::Portable, Arithmetic::Single);
+        let expected = run(&model, &options, Isa::Portable, StepPrecision::F32);
         for isa in Isa::available() {
-            let actual = run(&model, &options, isa, Arithmetic::Single);
+            let actual = run(&model, &options, isa, StepPrecision::F32);
             for (actual, expected) in actual.iter().zip(&expected) {
                 assert_close(actual, expected, TOLERANCE, isa.name());
             }
@@ -147,19 +147,19 @@ fn every_instruction_set_gives_the_portable_maps() {
 }
 
 #[test]
-fn brain_float_products_give_the_portable_maps() {
+fn bf16_products_give_the_portable_maps() {
     for (model, height, width) in networks() {
         let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(height, width) };
-        let expected = run(&model, &options, Isa::Portable, Arithmetic::Bf16);
-        let single = run(&model, &options, Isa::Portable, Arithmetic::Single);
+        let expected = run(&model, &options, Isa::Portable, StepPrecision::Bf16);
+        let single = run(&model, &options, Isa::Portable, StepPrecision::F32);
         for (maps, single) in expected.iter().zip(&single) {
-            // Eight bits a factor: some hundredths of the peak at the worst cell.
-            assert_close(maps, single, 0.06, "portable bfloat16 against single precision");
+            // With eight significant bits per factor, some hundredths of the peak at the worst cell.
+            assert_close(maps, single, 0.06, "portable bf16 against f32");
         }
         for isa in Isa::available().into_iter().filter(|isa| isa.has_bf16()) {
-            let actual = run(&model, &options, isa, Arithmetic::Bf16);
+            let actual = run(&model, &options, isa, StepPrecision::Bf16);
             for (actual, expected) in actual.iter().zip(&expected) {
-                // A sum that rounds another way turns a factor's last bit now and then.
+                // A sum that is rounded differently changes the last bit of a factor now and then.
                 assert_close(actual, expected, 0.03, isa.name());
             }
         }
@@ -167,7 +167,7 @@ fn brain_float_products_give_the_portable_maps() {
 }
 
 #[test]
-fn products_in_bytes_give_the_portable_maps() {
+fn int8_products_give_the_portable_maps() {
     let model = edge(6, &[10, 20, 37], 3, 2, true);
     let layers = model.config().graph().nodes.into_iter().filter_map(|node| match node.operation {
         Operation::Convolution { name, .. } if name.ends_with("pointwise") => Some((name, 6.0)),
@@ -175,36 +175,51 @@ fn products_in_bytes_give_the_portable_maps() {
     });
     let model = model.with_quantization(Some(Quantization { input_ranges: layers.collect() })).unwrap();
     let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(64, 32) };
-    let expected = run(&model, &options, Isa::Portable, Arithmetic::Int8);
-    let single = run(&model, &options, Isa::Portable, Arithmetic::Single);
+    let expected = run(&model, &options, Isa::Portable, StepPrecision::Int8);
+    let single = run(&model, &options, Isa::Portable, StepPrecision::F32);
     for (maps, single) in expected.iter().zip(&single) {
-        // Ranges are guessed and weights not balanced here; `quantize` has a closer test.
-        assert_close(maps, single, 0.3, "portable bytes against single precision");
-        assert_ne!(maps, single, "nothing was done in bytes");
+        // Input ranges are guessed and weights are not balanced here; `quantize` has a closer test.
+        assert_close(maps, single, 0.3, "portable int8 against f32");
+        assert_ne!(maps, single, "nothing was done in int8");
     }
     for isa in Isa::available().into_iter().filter(|isa| isa.has_int8()) {
-        let actual = run(&model, &options, isa, Arithmetic::Int8);
+        let actual = run(&model, &options, isa, StepPrecision::Int8);
         for (actual, expected) in actual.iter().zip(&expected) {
-            // A number that rounds another way turns a byte by one now and then.
+            // A value that is rounded differently changes a quantized factor by one now and then.
             assert_close(actual, expected, 0.05, isa.name());
         }
     }
 }
 
 #[test]
+fn only_quantized_layers_run_in_int8() {
+    let layer = "stack.0.skip.0.pointwise";
+    let input_ranges = [(layer.to_owned(), 6.0)].into();
+    let model = edge(6, &[16, 32], 3, 1, false).with_quantization(Some(Quantization { input_ranges })).unwrap();
+    let options = EngineOptions::new(32, 32);
+    let engine = Engine::compile_for(&model, &options, Isa::Portable, StepPrecision::Int8).unwrap();
+    for step in &engine.plan.steps {
+        let is_quantized = step.step.name.split(" + ").any(|name| name == layer);
+        let expected = if is_quantized { StepPrecision::Int8 } else { StepPrecision::Bf16 };
+        assert_eq!(step.step.precision, expected, "{}", step.step.name);
+    }
+    assert_eq!(engine.plan.steps.iter().filter(|step| step.step.precision == StepPrecision::Int8).count(), 1);
+}
+
+#[test]
 fn threads_change_nothing() {
     let isa = Isa::active();
-    let brain_float = isa.has_bf16().then_some(Arithmetic::Bf16);
+    let bf16 = isa.has_bf16().then_some(StepPrecision::Bf16);
     for (model, side) in [(paper(1), 128), (edge(16, &[48, 80], 5, 1, true), 64)] {
         let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(side, side) };
-        for arithmetic in [Arithmetic::Single].into_iter().chain(brain_float) {
-            let one = run(&model, &options, isa, arithmetic);
+        for precision in [StepPrecision::F32].into_iter().chain(bf16) {
+            let one = run(&model, &options, isa, precision);
             for threads in [2, 5] {
                 let options = EngineOptions { threads, ..options };
-                let mut engine = Engine::compile_for(&model, &options, isa, arithmetic).unwrap();
+                let mut engine = Engine::compile_for(&model, &options, isa, precision).unwrap();
                 // However short the steps are.
                 engine.shared_from = 0;
-                assert_eq!(maps_of(engine, &options), one, "{arithmetic:?}");
+                assert_eq!(maps_of(engine, &options), one, "{precision:?}");
             }
         }
     }
@@ -215,7 +230,7 @@ fn the_profile_names_every_step_once_and_counts_the_networks_multiplications() {
     let model = edge(8, &[16, 32], 3, 1, false);
     let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(64, 64) };
     let mut engine = Engine::compile(&model, &options).unwrap();
-    let counted: u64 = engine.plan.steps.iter().map(|s| s.multiply_adds).sum();
+    let counted: u64 = engine.plan.steps.iter().map(|s| s.step.multiply_adds).sum();
     assert_eq!(counted, model.config().graph().multiply_adds(64, 64));
     let profile = engine.profile(2);
     for layer in ["stem.0.conv", "stem.1.depthwise", "stack.0.reduce.0.conv", "stack.0.head"] {

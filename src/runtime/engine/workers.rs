@@ -1,4 +1,7 @@
-//! The threads of an engine. They sleep until there is a step worth sharing, and again when it is done.
+//! The threads of an engine. They sleep until a step is shared and go back to sleep when it is done.
+//!
+//! In: a job, cut into ranges of items. Every item is done exactly once, by the caller or another thread; the call returns
+//! when all are done.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -11,14 +14,15 @@ thread_local! {
     static AT_WORK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The job of all threads, called with a thread's number and a range of items.
+/// What all threads work on: called with the number of the thread and a range of items.
 type Job = *const (dyn Fn(usize, Range<usize>) + Sync);
 
-struct State {
-    /// Number of the current job, so that each thread joins it once.
+/// The job at hand and the threads that take part in it.
+struct Board {
+    /// Counts the jobs, so that a thread takes part in each only once.
     number: u64,
     job: Option<SendJob>,
-    /// Threads working on the job, not counting the caller.
+    /// Threads that take part in the job, without the caller.
     busy: usize,
     has_panicked: bool,
     stop: bool,
@@ -35,25 +39,25 @@ struct SendJob {
 unsafe impl Send for SendJob {}
 
 struct Shared {
-    state: Mutex<State>,
+    board: Mutex<Board>,
     begin: Condvar,
     end: Condvar,
-    /// The first item not yet taken.
+    /// The first item that no thread has taken.
     next: AtomicUsize,
 }
 
-/// The calling thread and its helper threads.
+/// The calling thread and others that help it.
 pub(crate) struct Workers {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Workers {
-    /// `threads` in all, including the caller's own; at least one.
+    /// `threads` in all, at least one: the caller's.
     pub fn new(threads: usize) -> Self {
-        let state = State { number: 0, job: None, busy: 0, has_panicked: false, stop: false };
+        let board = Board { number: 0, job: None, busy: 0, has_panicked: false, stop: false };
         let shared = Arc::new(Shared {
-            state: Mutex::new(state),
+            board: Mutex::new(board),
             begin: Condvar::new(),
             end: Condvar::new(),
             next: AtomicUsize::new(0),
@@ -62,22 +66,22 @@ impl Workers {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new().name(format!("engine {worker}")).spawn(move || work(&shared, worker)).ok()
         };
-        // If the system refuses a thread, the engine works with fewer.
+        // If the system refuses a thread, the others do its work.
         let threads = (1..threads.max(1)).map_while(spawn).collect();
         Self { shared, threads }
     }
 
-    /// Number of threads, including the caller's own.
+    /// Threads that work, including the caller's.
     pub fn count(&self) -> usize {
         self.threads.len() + 1
     }
 
-    /// Calls `job` with the number of a thread, below [`Self::count`], and a range of `0..count`, until all items are
-    /// done; the length of a range is a multiple of `grain`, except for the last. Within a part of another job, or if
-    /// there is only one part, the caller does all of it: nested jobs never use more threads than the outer one.
+    /// Calls `job` with the number of a thread, less than [`Self::count`], and a range of `0..count`, until all items are
+    /// done. Every range but the last is `grain` long. If there is only one range, or if the caller is itself working on
+    /// a part of a job, it does all items: nested jobs never keep more threads busy than the outer one.
     ///
     /// # Panics
-    /// If a part panics.
+    /// If `job` panics on any thread.
     pub fn split(&mut self, count: usize, grain: usize, job: &(dyn Fn(usize, Range<usize>) + Sync)) {
         if self.threads.is_empty() || count <= grain || AT_WORK.get() {
             job(0, 0..count);
@@ -87,48 +91,47 @@ impl Workers {
         let job: Job = unsafe { std::mem::transmute::<*const (dyn Fn(usize, Range<usize>) + Sync + '_), Job>(job) };
         let job = SendJob { job, count, grain };
         {
-            let mut state = lock(&self.shared.state);
+            let mut board = lock(&self.shared.board);
             self.shared.next.store(0, Ordering::Relaxed);
-            state.has_panicked = false;
-            state.number += 1;
-            state.job = Some(job);
+            board.has_panicked = false;
+            board.number += 1;
+            board.job = Some(job);
         }
         self.shared.begin.notify_all();
-        // Waits for the other threads, even if a part panics.
+        // Waits for the other threads, even if the caller's part panics.
         let end = End(&self.shared);
         take_part(&self.shared, job, 0);
         drop(end);
-        assert!(!lock(&self.shared.state).has_panicked, "another thread panicked at its part of the work");
+        assert!(!lock(&self.shared.board).has_panicked, "another thread panicked in its part of the work");
     }
 }
 
-/// Ends a job when dropped. A thread that has not started by then does not join in: the caller never waits for the
-/// system to wake it.
+/// Ends a job when it is dropped: waits for the threads that have begun, not for the system to wake those that have not.
 struct End<'a>(&'a Shared);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        let mut state = lock(&self.0.state);
-        state.job = None;
-        while state.busy > 0 {
-            state = self.0.end.wait(state).unwrap_or_else(PoisonError::into_inner);
+        let mut board = lock(&self.0.board);
+        board.job = None;
+        while board.busy > 0 {
+            board = self.0.end.wait(board).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        lock(&self.shared.state).stop = true;
+        lock(&self.shared.board).stop = true;
         self.shared.begin.notify_all();
         for thread in self.threads.drain(..) {
-            // A thread that panicked has already reported it.
+            // A panic has been reported by the call in which it happened.
             let _ = thread.join();
         }
     }
 }
 
 fn take_part(shared: &Shared, SendJob { job, count, grain }: SendJob, worker: usize) {
-    /// Resets the flag, even if a part panics.
+    /// Resets [`AT_WORK`], even if a part panics.
     struct Rest;
     impl Drop for Rest {
         fn drop(&mut self) {
@@ -149,39 +152,39 @@ fn take_part(shared: &Shared, SendJob { job, count, grain }: SendJob, worker: us
 
 fn work(shared: &Shared, worker: usize) {
     let mut seen = 0;
-    let mut state = lock(&shared.state);
-    while !state.stop {
-        let Some(job) = state.job.filter(|_| state.number != seen) else {
-            state = shared.begin.wait(state).unwrap_or_else(PoisonError::into_inner);
+    let mut board = lock(&shared.board);
+    while !board.stop {
+        let Some(job) = board.job.filter(|_| board.number != seen) else {
+            board = shared.begin.wait(board).unwrap_or_else(PoisonError::into_inner);
             continue;
         };
-        seen = state.number;
-        state.busy += 1;
-        drop(state);
+        seen = board.number;
+        board.busy += 1;
+        drop(board);
         let leave = Leave(shared);
         take_part(shared, job, worker);
         drop(leave);
-        state = lock(&shared.state);
+        board = lock(&shared.board);
     }
 }
 
-/// Marks that a thread is done with the job, even if a part panicked.
+/// Takes a thread off the job when it is dropped, even if a part has panicked.
 struct Leave<'a>(&'a Shared);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        let mut state = lock(&self.0.state);
-        state.busy -= 1;
-        state.has_panicked |= std::thread::panicking();
-        if state.busy == 0 {
+        let mut board = lock(&self.0.board);
+        board.busy -= 1;
+        board.has_panicked |= std::thread::panicking();
+        if board.busy == 0 {
             self.0.end.notify_one();
         }
     }
 }
 
-/// Ignores poisoning: nothing that runs under the locks can panic half-way.
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
+/// A poisoned lock is usable: nothing that holds it can panic.
+fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
+    board.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -223,7 +226,7 @@ mod tests {
     fn what_panics_in_a_part_ends_the_call_and_not_the_program() {
         let mut workers = Workers::new(3);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            workers.split(50, 1, &|_, range| assert!(range.start != 20, "this part fails, as it should"));
+            workers.split(50, 1, &|_, range| assert!(range.start != 20, "this part fails on purpose"));
         }));
         assert!(result.is_err());
         let done = AtomicUsize::new(0);

@@ -26,7 +26,6 @@ use std::sync::OnceLock;
 /// # Safety
 /// All methods require that the running core has the instruction set; [`dispatch`] checks that. Methods that take a
 /// pointer require that it is valid for the stated number of elements; it need not be aligned.
-#[expect(clippy::missing_safety_doc, reason = "the contract is the trait's, the same for every method")]
 pub trait Simd: Copy + Send + Sync + 'static {
     /// Values in one vector.
     const LANES: usize;
@@ -76,7 +75,6 @@ pub trait Simd: Copy + Send + Sync + 'static {
 ///
 /// # Safety
 /// As for [`Simd`]; [`dispatch_bf16`] checks the instruction set.
-#[expect(clippy::missing_safety_doc, reason = "the contract is the trait's, the same for every method")]
 pub trait SimdBf16: Simd {
     /// `c[i] + a[2i] * b[2i] + a[2i + 1] * b[2i + 1]`; order and intermediate rounding depend on the core.
     unsafe fn dot_bf16(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
@@ -91,7 +89,6 @@ pub trait SimdBf16: Simd {
 ///
 /// # Safety
 /// As for [`Simd`]; [`dispatch_int8`] checks the instruction set.
-#[expect(clippy::missing_safety_doc, reason = "the contract is the trait's, the same for every method")]
 pub trait SimdInt8: SimdBf16 {
     /// `c[i]` plus the dot product of `a[4i..4i + 4]`, unsigned, and `b[4i..4i + 4]`, signed.
     unsafe fn dot_int8(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;

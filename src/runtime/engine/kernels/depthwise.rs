@@ -1,21 +1,23 @@
-//! Depthwise convolution of some rows into a strip, the left factor of the 1x1 convolution that follows.
+//! Depthwise convolution of some output rows into a strip, the left factor of the 1x1 convolution that follows.
+//!
+//! In: an f32 map. Out: (row, column, channel) without gaps, as the factors of the product.
 
 use super::Factor;
-use crate::runtime::engine::plan::Depthwise;
+use crate::runtime::engine::plan::{Address, Depthwise};
 use crate::runtime::simd::Simd;
 use std::ops::Range;
 
 /// Output cells of a row that are summed together.
 const TILE: usize = 8;
 
-/// Convolves output `rows` into `strip`: (row, column, channel), without gaps.
+/// Writes output `rows` to `strip`.
 ///
 /// # Safety
-/// As for [`Simd`]; `memory` is that of the plan, `strip` has room for the rows.
+/// As for [`Simd`]; `d` and `memory` are of one plan, `strip` has room for the rows.
 #[inline(always)]
 pub(super) unsafe fn depthwise<S: Simd, F: Factor<S>>(
     s: S,
-    d: &Depthwise,
+    d: &Depthwise<Address>,
     memory: *const u8,
     rows: Range<usize>,
     strip: *mut u8,
@@ -32,23 +34,26 @@ pub(super) unsafe fn depthwise<S: Simd, F: Factor<S>>(
     }
 }
 
-/// `N` input cells of a row are under the windows of a tile.
+/// The windows of a tile cover `N` input cells of a row.
+///
+/// # Safety
+/// As for [`depthwise`].
 #[inline(always)]
 unsafe fn rows_of<S: Simd, F: Factor<S>, const K: usize, const STRIDE: usize, const N: usize>(
     s: S,
-    d: &Depthwise,
+    d: &Depthwise<Address>,
     memory: *const u8,
     rows: Range<usize>,
     strip: *mut u8,
 ) {
     // SAFETY: the border of the map is as wide as the filter needs, so every tap of every output cell is in the map; a
-    // cell has `channels` numbers, a multiple of every vector's lanes.
+    // cell has `channels` values, a multiple of every vector's lanes.
     unsafe {
         let first_row = rows.start;
         for channel in (0..d.channels).step_by(S::LANES) {
             let weights = d.weights.pointer().cast::<f32>().add(channel);
             for row in rows.clone() {
-                let source = memory.add(d.cells.start + row * STRIDE * d.row_bytes + channel * 4);
+                let source = memory.add(d.start.0 + row * STRIDE * d.row_bytes + channel * 4);
                 let to = strip.add(((row - first_row) * d.width * d.channels + channel) * F::BYTES);
                 let mut column = 0;
                 while column + TILE <= d.width {
@@ -70,15 +75,18 @@ unsafe fn rows_of<S: Simd, F: Factor<S>, const K: usize, const STRIDE: usize, co
     }
 }
 
-/// The sums of `T` neighbouring output cells, from `N` input cells a row.
+/// The sums of `T` neighbouring output cells, from `N` input cells of each row.
+///
+/// # Safety
+/// As for [`depthwise`]; `from` and `weights` are at the upper left tap and at the same channel.
 #[inline(always)]
 unsafe fn tile<S: Simd, const K: usize, const STRIDE: usize, const T: usize, const N: usize>(
     s: S,
-    d: &Depthwise,
+    d: &Depthwise<Address>,
     from: *const u8,
     weights: *const f32,
 ) -> [S::Vector; T] {
-    // SAFETY: by the contract of `rows_of`.
+    // SAFETY: by this function's contract.
     unsafe {
         let mut sums = [s.splat(0.0); T];
         for tap_row in 0..K {

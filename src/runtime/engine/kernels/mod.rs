@@ -1,50 +1,56 @@
 //! The kernels of the plan's steps, written once over [`Simd`] and [`Factor`].
+//!
+//! In: a placed step, the plan's tables and memory. They write the cells of the step's output and allocate nothing.
 
 mod depthwise;
 mod picture;
 mod product;
+mod run;
+mod sum;
+mod tile;
 
-pub(super) use picture::{gate, picture};
-pub(super) use product::{RunProduct, most_vectors, tile_cells};
+pub(super) use product::RunProduct;
+pub(super) use run::RunWhole;
+pub(super) use tile::{most_vectors, tile_cells};
 
 use crate::runtime::simd::{Simd, SimdBf16, SimdInt8, quantize_u8};
 use std::marker::PhantomData;
 
-/// The numbers that a matrix product multiplies. Four bytes, a group of neighbouring channels, go into every lane.
+/// The number type that a matrix product multiplies. A lane holds 32 bits, a group of neighbouring channels.
 ///
 /// # Safety
 /// As for [`Simd`].
 pub(super) trait Factor<S: Simd> {
-    /// Of one number.
+    /// Of one value.
     const BYTES: usize;
-    /// Whether sums are integers, and [`Self::floats`] makes numbers of them.
+    /// Whether sums are integers, which [`Self::sums_to_f32`] converts.
     const SUMS_INTEGERS: bool = false;
-    /// The four bytes at `from` in every lane.
-    unsafe fn spread(s: S, from: *const u8) -> S::Vector;
+    /// The group at `from` in every lane.
+    #[inline(always)]
+    unsafe fn spread(s: S, from: *const u8) -> S::Vector {
+        // SAFETY: by the contract of the trait, `from` is valid for the four bytes of a group.
+        unsafe { s.splat(from.cast::<f32>().read_unaligned()) }
+    }
     /// `c` plus the products of the groups in each lane.
     unsafe fn multiply_add(s: S, a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector;
-    /// Sums as single-precision numbers.
+    /// Sums as f32.
     #[inline(always)]
-    unsafe fn floats(s: S, sums: S::Vector) -> S::Vector {
+    unsafe fn sums_to_f32(s: S, sums: S::Vector) -> S::Vector {
         let _ = s;
         sums
     }
-    /// Writes `LANES` numbers.
+    /// Converts and writes `LANES` values.
     unsafe fn store(s: S, to: *mut u8, value: S::Vector);
-    /// Writes one number.
+    /// Converts and writes one value.
     unsafe fn store_one(to: *mut u8, value: f32);
 }
 
-/// [`super::plan::Arithmetic::Single`].
-pub(super) struct Single;
+/// f32.
+pub(super) struct F32Factor;
 
 // SAFETY (whole block): by the contract of the trait.
-impl<S: Simd> Factor<S> for Single {
+impl<S: Simd> Factor<S> for F32Factor {
     const BYTES: usize = 4;
-    #[inline(always)]
-    unsafe fn spread(s: S, from: *const u8) -> S::Vector {
-        unsafe { s.splat(from.cast::<f32>().read_unaligned()) }
-    }
     #[inline(always)]
     unsafe fn multiply_add(s: S, a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
         unsafe { s.mul_add(a, b, c) }
@@ -59,16 +65,12 @@ impl<S: Simd> Factor<S> for Single {
     }
 }
 
-/// [`super::plan::Arithmetic::Bf16`].
-pub(super) struct Brain<S>(PhantomData<S>);
+/// bf16, summed in f32.
+pub(super) struct Bf16Factor<S>(PhantomData<S>);
 
 // SAFETY (whole block): by the contract of the trait.
-impl<S: SimdBf16> Factor<S> for Brain<S> {
+impl<S: SimdBf16> Factor<S> for Bf16Factor<S> {
     const BYTES: usize = 2;
-    #[inline(always)]
-    unsafe fn spread(s: S, from: *const u8) -> S::Vector {
-        unsafe { s.splat(from.cast::<f32>().read_unaligned()) }
-    }
     #[inline(always)]
     unsafe fn multiply_add(s: S, a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
         unsafe { s.dot_bf16(a, b, c) }
@@ -83,23 +85,19 @@ impl<S: SimdBf16> Factor<S> for Brain<S> {
     }
 }
 
-/// [`super::plan::Arithmetic::Int8`]: the left factor without sign, 128 standing for 0, the right one with sign.
-pub(super) struct Byte<S>(PhantomData<S>);
+/// Left factors in u8 with the zero point [`crate::runtime::simd::ZERO_POINT`], weights in i8, summed in 32-bit integers.
+pub(super) struct Int8Factor<S>(PhantomData<S>);
 
 // SAFETY (whole block): by the contract of the trait.
-impl<S: SimdInt8> Factor<S> for Byte<S> {
+impl<S: SimdInt8> Factor<S> for Int8Factor<S> {
     const BYTES: usize = 1;
     const SUMS_INTEGERS: bool = true;
-    #[inline(always)]
-    unsafe fn spread(s: S, from: *const u8) -> S::Vector {
-        unsafe { s.splat(from.cast::<f32>().read_unaligned()) }
-    }
     #[inline(always)]
     unsafe fn multiply_add(s: S, a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
         unsafe { s.dot_int8(a, b, c) }
     }
     #[inline(always)]
-    unsafe fn floats(s: S, sums: S::Vector) -> S::Vector {
+    unsafe fn sums_to_f32(s: S, sums: S::Vector) -> S::Vector {
         unsafe { s.int_to_f32(sums) }
     }
     #[inline(always)]

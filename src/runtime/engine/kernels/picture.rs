@@ -1,28 +1,28 @@
-//! What a run begins with: the picture in its map; and the coordinates that a boundary map lets through.
+//! The picture, copied to its map at the start of a run, and the coordinates that a boundary map lets through.
 
 use super::Factor;
-use crate::runtime::engine::plan::{Cells, Map};
+use crate::runtime::engine::plan::{Address, Gate, Picture};
 use crate::runtime::model::graph::BOUNDARY_GATE;
 use crate::runtime::simd::Simd;
 
-/// Writes the picture, (row, column, RGB), into its map.
+/// Copies the picture `from`, (row, column, RGB), to its map.
 ///
 /// # Safety
-/// As for [`Simd`]; `memory` is that of the plan.
+/// As for [`Simd`]; `picture` and `memory` are of one plan, `from` has as many values as its map.
 #[inline(always)]
 pub(in crate::runtime::engine) unsafe fn picture<S: Simd, F: Factor<S>>(
     s: S,
-    picture: &[f32],
-    to: &Map,
+    picture: &Picture<Address>,
+    from: &[f32],
     memory: *mut u8,
 ) {
-    let numbers = to.width * to.channels;
-    for (row, values) in picture.chunks_exact(numbers).enumerate() {
-        // SAFETY: a row of the map has room for the row of the picture; the last vector is one that ends with it.
+    let count = picture.row_values;
+    for (row, values) in from.chunks_exact(count).enumerate() {
+        // SAFETY: a row of the map has room for a row of the picture; vectors end with it at the latest.
         unsafe {
-            let to = memory.add(to.start + to.cell(row as isize, 0));
+            let to = memory.add(picture.start.0 + row * picture.row_bytes);
             let mut at = 0;
-            while at + S::LANES <= numbers {
+            while at + S::LANES <= count {
                 F::store(s, to.add(at * F::BYTES), s.load(values.as_ptr().add(at)));
                 at += S::LANES;
             }
@@ -33,26 +33,25 @@ pub(in crate::runtime::engine) unsafe fn picture<S: Simd, F: Factor<S>>(
     }
 }
 
-/// Writes row and column coordinate of every cell whose boundary value is over the gate, zeros for the others.
+/// Writes the row and column coordinate of every cell where the boundary map exceeds the gate, zeros elsewhere.
 ///
 /// # Safety
-/// As for [`picture`]; `tables` are those of the plan.
+/// As for [`Simd`]; `gate`, `tables` and `memory` are of one plan.
 #[inline(always)]
 pub(in crate::runtime::engine) unsafe fn gate<S: Simd, F: Factor<S>>(
-    boundary: &Cells,
-    to: &Cells,
-    coordinates: &[[f32; 2]],
+    gate: &Gate<Address>,
     tables: &[Vec<u32>],
     memory: *mut u8,
 ) {
+    let Gate { boundary, to, coordinates } = gate;
     let cells = tables[boundary.table].iter().zip(&tables[to.table]).zip(coordinates);
     for ((&boundary_at, &to_at), coordinates) in cells {
         // SAFETY: the tables lead to cells of maps in `memory`; the second has two channels.
         unsafe {
-            let value = memory.add(boundary.start + boundary_at as usize).cast::<f32>().read();
+            let value = memory.add(boundary.start.0 + boundary_at as usize).cast::<f32>().read();
             for (i, &coordinate) in coordinates.iter().enumerate() {
                 let gated = if value > BOUNDARY_GATE { coordinate } else { 0.0 };
-                F::store_one(memory.add(to.start + to_at as usize + i * F::BYTES), gated);
+                F::store_one(memory.add(to.start.0 + to_at as usize + i * F::BYTES), gated);
             }
         }
     }
