@@ -4,72 +4,23 @@
 //! finite. Writing gives the same bytes for the same model.
 
 use super::config::ModelConfig;
-use super::config_error::ConfigError;
+use super::error::{FORMAT_VERSION, ModelError};
 use super::graph::{Parameter, Role};
 use super::quantization::{Quantization, quantize_weights};
 use super::weight_format::WeightFormat;
-use crate::runtime::foreign::without_causes;
 use crate::runtime::heatmap::Calibration;
 use crate::runtime::landmarks::IbugFit;
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The only metadata key: the order of several would not be fixed, and so the file's bytes would not be.
 const KEY: &str = "awing";
-/// Increased when an older awing cannot read a newer file.
-const FORMAT_VERSION: u64 = 1;
-
 /// The value of [`KEY`], as JSON.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Description<C> {
     format: u64,
     config: C,
-}
-
-/// What can be wrong with a model or its file.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ModelError {
-    #[error("cannot read the model {path}")]
-    Read { path: PathBuf, source: std::io::Error },
-    #[error("cannot write the model {path}")]
-    Write { path: PathBuf, source: std::io::Error },
-    /// The source says what is wrong with the file's contents.
-    #[error("cannot use the model {path}")]
-    InFile { path: PathBuf, source: Box<ModelError> },
-    #[error("not a safetensors file")]
-    NotSafetensors(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("a safetensors file without awing's description; an official PyTorch checkpoint has to be imported first")]
-    NoDescription,
-    #[error("the file has format version {0}, this awing reads version {FORMAT_VERSION}: get a newer awing")]
-    UnknownVersion(u64),
-    /// The description is not the JSON of a model's configuration.
-    #[error("the model's description is damaged")]
-    BadDescription(#[from] serde_json::Error),
-    /// The description asks for a network that can't be.
-    #[error("the model's description is invalid")]
-    Impossible(#[from] ConfigError),
-    #[error("tensor {name} is missing")]
-    Missing { name: String },
-    #[error("tensor {name} is not part of this network")]
-    Superfluous { name: String },
-    #[error("tensor {name} has shape {actual:?}, the network needs {expected:?}")]
-    Misshapen { name: String, actual: Vec<usize>, expected: Vec<usize> },
-    #[error("tensor {name} has the type {actual:?}; only f32 and f16 can be read here")]
-    WrongType { name: String, actual: Dtype },
-    #[error("tensor {name} holds a number that is not finite")]
-    NotFinite { name: String },
-    #[error("tensor {name} holds a negative variance")]
-    NegativeVariance { name: String },
-    #[error("tensor {name} holds a number that is too large for f16: store it in f32")]
-    TooLarge { name: String },
-}
-
-impl From<SafeTensorError> for ModelError {
-    fn from(error: SafeTensorError) -> Self {
-        Self::NotSafetensors(without_causes(&error))
-    }
 }
 
 /// A network's description and its weights.
@@ -287,6 +238,7 @@ fn dequantize(file: &SafeTensors<'_>, view: &TensorView<'_>, scale_name: &str) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::model::ConfigError;
     use crate::train::network::Network;
 
     pub(crate) fn tiny() -> Model {

@@ -15,6 +15,7 @@ mod bundled;
 mod config;
 mod config_error;
 mod edge;
+mod error;
 mod file;
 pub mod graph;
 mod paper;
@@ -26,7 +27,8 @@ pub use config::{Architecture, BoxSide, CropConvention, DETECTOR_OUTPUTS, Kind, 
 pub use config_error::ConfigError;
 pub(crate) use config_error::MOST_REPEATS;
 pub use edge::EdgeConfig;
-pub use file::{Model, ModelError};
+pub use error::ModelError;
+pub use file::Model;
 pub use paper::PaperConfig;
 pub use quantization::Quantization;
 pub(crate) use quantization::{INT8_LIMIT, quantize_weights};
