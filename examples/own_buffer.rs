@@ -8,7 +8,7 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("which picture? Name a JPEG or PNG file")?;
-    let (bgr, width, height, stride) = foreign_buffer(Path::new(&path))?;
+    let Foreign { bgr, width, height, stride } = foreign_buffer(Path::new(&path))?;
 
     let mut tracker = Tracker::new(TrackerOptions::default())?;
     let view = FrameView::new(&bgr, width, height, stride, PixelFormat::Bgr)?;
@@ -29,8 +29,18 @@ fn openness(face: &Face, eye: Part) -> f32 {
     points[2].distance(points[6]) / points[0].distance(points[4])
 }
 
-/// Stands for whatever delivers the frames: the buffer, its width and height in pixels, and the bytes of a row.
-fn foreign_buffer(path: &Path) -> Result<(Vec<u8>, usize, usize, usize), Box<dyn Error>> {
+/// A frame as another library owns it.
+struct Foreign {
+    bgr: Vec<u8>,
+    /// Pixels.
+    width: usize,
+    height: usize,
+    /// Bytes from one row to the next.
+    stride: usize,
+}
+
+/// Stands for whatever delivers the frames.
+fn foreign_buffer(path: &Path) -> Result<Foreign, Box<dyn Error>> {
     let frame = Frame::open(path)?;
     let (width, height) = (frame.width(), frame.height());
     let stride = (width * 3).next_multiple_of(64);
@@ -40,5 +50,5 @@ fn foreign_buffer(path: &Path) -> Result<(Vec<u8>, usize, usize, usize), Box<dyn
             bgr.copy_from_slice(&[rgb[2], rgb[1], rgb[0]]);
         }
     }
-    Ok((bgr, width, height, stride))
+    Ok(Foreign { bgr, width, height, stride })
 }

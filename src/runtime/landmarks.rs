@@ -3,8 +3,12 @@
 //!
 //! "Left" means left in the picture. Indices are 0-based. Nothing here fails.
 
+mod curves;
+mod parts;
 mod style;
 
+pub use curves::{AFLW19_BOUNDARIES, COFW29_BOUNDARIES, Curve, IBUG68_BOUNDARIES, WFLW98_BOUNDARIES, WFLW98_OUTLINES};
+pub use parts::Part;
 pub use style::{IbugFit, PoseTerms, Style};
 
 use crate::runtime::geometry::{FrameSpace, Point, Space};
@@ -18,47 +22,6 @@ pub struct Landmark {
     /// The share of such landmarks that lie within a tenth of the eye distance of the truth, 0..=1; 0 beyond the
     /// border.
     pub confidence: f32,
-}
-
-/// A part of the face. Left means left in the picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum Part {
-    /// From the left ear over the chin to the right ear.
-    Outline,
-    LeftBrow,
-    RightBrow,
-    /// From between the eyes down to the tip.
-    NoseRidge,
-    /// Around the nostrils, from left to right.
-    NoseBase,
-    /// The lids: corners, upper and lower edge.
-    LeftEye,
-    RightEye,
-    LeftPupil,
-    RightPupil,
-    /// The outer edge of both lips.
-    OuterLips,
-    /// The inner edge of both lips.
-    InnerLips,
-}
-
-impl Part {
-    /// Every part.
-    pub const ALL: [Self; 11] = [
-        Self::Outline,
-        Self::LeftBrow,
-        Self::RightBrow,
-        Self::NoseRidge,
-        Self::NoseBase,
-        Self::LeftEye,
-        Self::RightEye,
-        Self::LeftPupil,
-        Self::RightPupil,
-        Self::OuterLips,
-        Self::InnerLips,
-    ];
 }
 
 /// The points that describe a face, and their order.
@@ -95,10 +58,10 @@ impl Scheme {
     /// the upper and `[6]` that of the lower lid. Lips run clockwise from their left corner.
     pub const fn part(self, part: Part) -> &'static [usize] {
         match self {
-            Self::Wflw98 => wflw98_part(part),
-            Self::Ibug68 => ibug68_part(part),
-            Self::Cofw29 => cofw29_part(part),
-            Self::Aflw19 => aflw19_part(part),
+            Self::Wflw98 => parts::wflw98_part(part),
+            Self::Ibug68 => parts::ibug68_part(part),
+            Self::Cofw29 => parts::cofw29_part(part),
+            Self::Aflw19 => parts::aflw19_part(part),
         }
     }
 
@@ -163,70 +126,6 @@ impl Scheme {
     }
 }
 
-const fn wflw98_part(part: Part) -> &'static [usize] {
-    match part {
-        Part::Outline => WFLW98_BOUNDARIES[0].points,
-        Part::LeftBrow => &[33, 34, 35, 36, 37, 38, 39, 40, 41],
-        Part::RightBrow => &[42, 43, 44, 45, 46, 47, 48, 49, 50],
-        Part::NoseRidge => &[51, 52, 53, 54],
-        Part::NoseBase => &[55, 56, 57, 58, 59],
-        Part::LeftEye => &[60, 61, 62, 63, 64, 65, 66, 67],
-        Part::RightEye => &[68, 69, 70, 71, 72, 73, 74, 75],
-        Part::LeftPupil => &[96],
-        Part::RightPupil => &[97],
-        Part::OuterLips => &[76, 77, 78, 79, 80, 81, 82, 83, 84, 85, 86, 87],
-        Part::InnerLips => &[88, 89, 90, 91, 92, 93, 94, 95],
-    }
-}
-
-const fn ibug68_part(part: Part) -> &'static [usize] {
-    match part {
-        Part::Outline => IBUG68_BOUNDARIES[0].points,
-        Part::LeftBrow => &[17, 18, 19, 20, 21],
-        Part::RightBrow => &[22, 23, 24, 25, 26],
-        Part::NoseRidge => &[27, 28, 29, 30],
-        Part::NoseBase => &[31, 32, 33, 34, 35],
-        Part::LeftEye => &[36, 37, 38, 39, 40, 41],
-        Part::RightEye => &[42, 43, 44, 45, 46, 47],
-        Part::LeftPupil | Part::RightPupil => &[],
-        Part::OuterLips => &[48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59],
-        Part::InnerLips => &[60, 61, 62, 63, 64, 65, 66, 67],
-    }
-}
-
-const fn cofw29_part(part: Part) -> &'static [usize] {
-    match part {
-        // The chin is a single point.
-        Part::Outline => &[28],
-        Part::LeftBrow => &[0, 4, 2, 5],
-        Part::RightBrow => &[1, 6, 3, 7],
-        Part::NoseRidge => &[20],
-        Part::NoseBase => &[18, 21, 19],
-        Part::LeftEye => &[8, 12, 10, 13],
-        Part::RightEye => &[11, 14, 9, 15],
-        Part::LeftPupil => &[16],
-        Part::RightPupil => &[17],
-        Part::OuterLips => &[22, 24, 23, 27],
-        Part::InnerLips => &[25, 26],
-    }
-}
-
-const fn aflw19_part(part: Part) -> &'static [usize] {
-    match part {
-        Part::Outline => &[18],
-        Part::LeftBrow => &[0, 1, 2],
-        Part::RightBrow => &[3, 4, 5],
-        Part::NoseRidge => &[13],
-        Part::NoseBase => &[12, 14],
-        Part::LeftEye => &[6, 8],
-        Part::RightEye => &[9, 11],
-        Part::LeftPupil => &[7],
-        Part::RightPupil => &[10],
-        Part::OuterLips => &[15, 16, 17],
-        Part::InnerLips => &[],
-    }
-}
-
 /// Number of points of the WFLW scheme (Wu et al., CVPR 2018), which awing predicts.
 pub const WFLW_POINTS: usize = 98;
 /// Number of points of the iBUG scheme (300-W).
@@ -287,101 +186,6 @@ pub fn wflw98_from_ibug68<S: Space>(points: &[Point<S>; IBUG_POINTS]) -> (Vec<Po
 pub const WFLW98_OUTER_EYE_CORNERS: (usize, usize) = (60, 72);
 /// Pupils in WFLW-98: their distance is the inter-pupil norm.
 pub const WFLW98_PUPILS: (usize, usize) = (96, 97);
-
-/// A curve through landmarks, in drawing order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Curve {
-    pub name: &'static str,
-    pub points: &'static [usize],
-    /// Whether the curve is closed.
-    pub closed: bool,
-}
-
-const fn curve(name: &'static str, points: &'static [usize], closed: bool) -> Curve {
-    Curve { name, points, closed }
-}
-
-/// The 13 curves of the boundary map for 98 points, as the paper's official code groups them (class `AddBoundary`).
-/// They leave out the pupils and the lower edges of the brows.
-pub const WFLW98_BOUNDARIES: [Curve; 13] = [
-    curve(
-        "jaw",
-        &[
-            0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28,
-            29, 30, 31, 32,
-        ],
-        false,
-    ),
-    curve("left brow", &[33, 34, 35, 36, 37], false),
-    curve("right brow", &[42, 43, 44, 45, 46], false),
-    curve("left upper lid", &[60, 61, 62, 63, 64], false),
-    curve("right upper lid", &[68, 69, 70, 71, 72], false),
-    curve("left lower lid", &[60, 67, 66, 65, 64], false),
-    curve("right lower lid", &[68, 75, 74, 73, 72], false),
-    curve("nose ridge", &[51, 52, 53, 54], false),
-    curve("nose base", &[55, 56, 57, 58, 59], false),
-    curve("outer upper lip", &[76, 77, 78, 79, 80, 81, 82], false),
-    curve("outer lower lip", &[76, 87, 86, 85, 84, 83, 82], false),
-    curve("inner upper lip", &[88, 89, 90, 91, 92], false),
-    curve("inner lower lip", &[88, 95, 94, 93, 92], false),
-];
-
-/// Like [`WFLW98_BOUNDARIES`], for 68 points.
-pub const IBUG68_BOUNDARIES: [Curve; 13] = [
-    curve("jaw", &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16], false),
-    curve("left brow", &[17, 18, 19, 20, 21], false),
-    curve("right brow", &[22, 23, 24, 25, 26], false),
-    curve("left upper lid", &[36, 37, 38, 39], false),
-    curve("right upper lid", &[42, 43, 44, 45], false),
-    curve("left lower lid", &[36, 41, 40, 39], false),
-    curve("right lower lid", &[42, 47, 46, 45], false),
-    curve("nose ridge", &[27, 28, 29, 30], false),
-    curve("nose base", &[31, 32, 33, 34, 35], false),
-    curve("outer upper lip", &[48, 49, 50, 51, 52, 53, 54], false),
-    curve("outer lower lip", &[48, 59, 58, 57, 56, 55, 54], false),
-    curve("inner upper lip", &[60, 61, 62, 63, 64], false),
-    curve("inner lower lip", &[60, 67, 66, 65, 64], false),
-];
-
-/// Like [`WFLW98_BOUNDARIES`], for the 29 points of COFW.
-pub const COFW29_BOUNDARIES: [Curve; 13] = [
-    curve("left brow, upper edge", &[0, 4, 2], false),
-    curve("left brow, lower edge", &[0, 5, 2], false),
-    curve("right brow, upper edge", &[1, 6, 3], false),
-    curve("right brow, lower edge", &[1, 7, 3], false),
-    curve("left upper lid", &[8, 12, 10], false),
-    curve("left lower lid", &[8, 13, 10], false),
-    curve("right upper lid", &[9, 14, 11], false),
-    curve("right lower lid", &[9, 15, 11], false),
-    curve("nose base", &[18, 21, 19], false),
-    curve("outer upper lip", &[22, 24, 23], false),
-    curve("inner upper lip", &[22, 25, 23], false),
-    curve("inner lower lip", &[22, 26, 23], false),
-    curve("outer lower lip", &[22, 27, 23], false),
-];
-
-/// Like [`WFLW98_BOUNDARIES`], for the 19 points of AFLW. The official code leaves out the outer end of the right brow,
-/// apparently by an off-by-one error in a slice; so does awing.
-pub const AFLW19_BOUNDARIES: [Curve; 5] = [
-    curve("left brow", &[0, 1, 2], false),
-    curve("right brow", &[3, 4], false),
-    curve("left eye", &[6, 7, 8], false),
-    curve("right eye", &[9, 10, 11], false),
-    curve("nose", &[12, 13, 14], false),
-];
-
-/// The outlines that are drawn for 98 points.
-pub const WFLW98_OUTLINES: [Curve; 9] = [
-    curve("jaw", WFLW98_BOUNDARIES[0].points, false),
-    curve("left brow", &[33, 34, 35, 36, 37, 38, 39, 40, 41], true),
-    curve("right brow", &[42, 43, 44, 45, 46, 47, 48, 49, 50], true),
-    curve("nose ridge", &[51, 52, 53, 54], false),
-    curve("nose base", &[55, 56, 57, 58, 59], false),
-    curve("left eye", &[60, 61, 62, 63, 64, 65, 66, 67], true),
-    curve("right eye", &[68, 69, 70, 71, 72, 73, 74, 75], true),
-    curve("outer lips", &[76, 77, 78, 79, 80, 81, 82, 83, 84, 85, 86, 87], true),
-    curve("inner lips", &[88, 89, 90, 91, 92, 93, 94, 95], true),
-];
 
 #[cfg(test)]
 mod tests {

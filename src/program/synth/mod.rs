@@ -4,12 +4,13 @@
 //! frame. The same seed and time give the same picture.
 
 mod face;
+mod head;
 mod paint;
 
 use crate::runtime::geometry::{FrameSpace, Point};
 use crate::runtime::image::Frame;
 use crate::runtime::landmarks::WFLW_POINTS;
-use face::{Expression, Head, Identity};
+use head::{Expression, Head, Identity};
 use paint::Painter;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -6,43 +6,23 @@
 
 use super::head_box::HeadBox;
 use super::motion::Motion;
-use super::score::{blind_beyond_frame, score};
+use super::one_face::{Look, Track, TrackState, around};
 use super::smoothing::{Smoother, Smoothing};
-use super::{Detection, Face, FindFaces, FindLandmarks, Landmark, LandmarkTimes, StageTimes, TrackError};
+use super::thresholds::{CLEAR_DETECTION, FRAMES_LOOKED_FOR, START_SCORE, SURE_SCORE};
+use super::{Detection, Face, FindFaces, FindLandmarks, LandmarkTimes, StageTimes, TrackError};
 use crate::runtime::engine::Workers;
-use crate::runtime::geometry::{FrameSpace, Point, Rect};
+use crate::runtime::geometry::{FrameSpace, Rect};
 use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::Scheme;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-// The scores below were chosen with the calibrated `edge-98` model, whose confidence is the share of points that are
-// right. Mean confidence over all 98 points (the score leaves out the outline and is a little higher): of 486
-// validation faces, half are above 0.92, 99 % above 0.75 and none below 0.69; of 633 hard ones (turned, occluded,
-// blurred, dark), half are above 0.86, 95 % above 0.52 and 99 % above 0.34. Of 1,200 crops of pictures without faces,
-// half are below 0.07, 98 % below 0.37 and 99.9 % below 0.53. In every frame of five videos the score is above 0.84.
-
-/// A track starts, or starts again, only with at least this score, and only where the detector sees the face or it was
-/// just followed.
-const START_SCORE: f32 = 0.55;
-/// If the detector is less sure than this, a track needs [`SURE_SCORE`] to start: on four of 100 pictures without faces
-/// both the detector and the landmark network were wrong, and in three of these the detector's score was below this.
-const CLEAR_DETECTION: f32 = 0.4;
-/// A face below this score is in doubt: it is followed only while the detector sees it too. It is above
-/// [`START_SCORE`], since a track on a wall drifts to where the wall looks most like a face.
-const SURE_SCORE: f32 = 0.7;
-/// A face below this score is lost. It is below [`START_SCORE`] for hysteresis, so that tracks do not flicker.
-const KEEP_SCORE: f32 = 0.38;
 /// A time stamp that is earlier than the last one by no more than this, in seconds, counts as equal to it: frames can
 /// arrive slightly out of order.
 const JITTER_S: f64 = 0.5;
 /// After more than this many late frames in a row, the clock is taken to have been set back by a little.
 const LATE_FRAMES: u32 = 5;
-/// How often the detector checks a face in doubt, in seconds.
-const DOUBT_EVERY_S: f64 = 1.0;
-/// How many frames a lost face is searched for where it was: long enough for a camera glitch or a passing hand.
-const FRAMES_LOOKED_FOR: u32 = 4;
 /// How long a lost face keeps its id, in seconds.
 const REMEMBERED_S: f64 = 1.0;
 /// How often the detector looks for newcomers while other faces are followed, in seconds.
@@ -69,131 +49,6 @@ pub(crate) struct FollowerOptions {
     pub smoothing: Option<Smoothing>,
     /// The scheme of the landmark network's points, if it is a known one.
     pub scheme: Option<Scheme>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum TrackState {
-    Followed,
-    Lost { since_s: f64, frames: u32 },
-}
-
-struct Track {
-    id: u64,
-    state: TrackState,
-    head: HeadBox,
-    motion: Motion,
-    /// Distance of the face from its expected position in the last frame, in face sizes.
-    surprise: f32,
-    /// When the face was last seen, in seconds.
-    seen_s: f64,
-    /// When the detector last saw it, in seconds.
-    detected_s: f64,
-    landmarks: Vec<Landmark>,
-    score: f32,
-    smoother: Smoother,
-}
-
-impl Track {
-    fn is_followed(&self) -> bool {
-        self.state == TrackState::Followed
-    }
-
-    /// Whether the detector should check this face now.
-    fn is_in_doubt(&self, time_s: f64) -> bool {
-        self.is_followed() && self.score < SURE_SCORE && time_s - self.detected_s >= DOUBT_EVERY_S
-    }
-
-    /// The box around the landmarks.
-    fn rect(&self) -> Rect<FrameSpace> {
-        around(&self.landmarks)
-    }
-
-    /// The score that the face needs to be followed in this frame.
-    fn required_score(&self) -> f32 {
-        if self.is_followed() { KEEP_SCORE } else { START_SCORE }
-    }
-
-    /// (Re)starts the track where the detector found the face.
-    fn take_up(&mut self, found: &Look, time_s: f64) {
-        self.state = TrackState::Followed;
-        self.head = found.head;
-        self.motion = Motion::at_rest(found.head.center);
-        self.surprise = 0.0;
-        self.seen_s = time_s;
-        self.detected_s = time_s;
-        self.score = found.score;
-        self.landmarks.clone_from(&found.landmarks);
-        self.smoother.reset();
-    }
-
-    /// Continues the track with what the network saw in the crop around the last position.
-    fn go_on(&mut self, look: &mut Look, time_s: f64) {
-        self.state = TrackState::Followed;
-        self.head = self.head.approached(&look.head);
-        let step_s = (time_s - self.seen_s) as f32;
-        self.surprise = self.motion.see(look.head.center, step_s) / look.head.side;
-        self.seen_s = time_s;
-        self.score = look.score;
-        std::mem::swap(&mut self.landmarks, &mut look.landmarks);
-    }
-
-    /// Loses the face without searching for it where it was: what is there is another face, or none.
-    fn give_up(&mut self, time_s: f64) {
-        self.state = TrackState::Lost { since_s: time_s, frames: FRAMES_LOOKED_FOR };
-    }
-
-    fn lose(&mut self, time_s: f64) {
-        self.state = match self.state {
-            TrackState::Followed => TrackState::Lost { since_s: time_s, frames: 1 },
-            TrackState::Lost { since_s, frames } => TrackState::Lost { since_s, frames: frames + 1 },
-        };
-    }
-}
-
-fn around(landmarks: &[Landmark]) -> Rect<FrameSpace> {
-    Rect::around(landmarks.iter().map(|l| l.point)).unwrap_or(Rect::new(0.0, 0.0, 0.0, 0.0))
-}
-
-/// What the landmark network sees in a crop.
-struct Look {
-    head: HeadBox,
-    landmarks: Vec<Landmark>,
-    /// 0 if the crop shows no face.
-    score: f32,
-    times: LandmarkTimes,
-}
-
-impl Look {
-    fn new() -> Self {
-        Self {
-            head: HeadBox { center: Point::new(0.0, 0.0), side: 1.0, roll_rad: 0.0 },
-            landmarks: Vec::new(),
-            score: 0.0,
-            times: LandmarkTimes::default(),
-        }
-    }
-
-    /// Runs the network on the crop around `searched`. `head` is left unchanged if no box fits the landmarks.
-    fn at(
-        &mut self,
-        frame: &FrameView<'_>,
-        searched: &HeadBox,
-        network: &mut impl FindLandmarks,
-        scheme: Option<Scheme>,
-    ) -> Result<(), TrackError> {
-        let crop_from_frame = searched.crop_from_frame(network.crop_scale(), network.input_size());
-        let landmarks = network.find_landmarks(frame, &crop_from_frame)?;
-        self.landmarks.clear();
-        self.landmarks.extend_from_slice(landmarks);
-        self.times = network.times();
-        blind_beyond_frame(&mut self.landmarks, frame.width(), frame.height());
-        self.score = 0.0;
-        if let Some(head) = HeadBox::around(&self.landmarks, scheme, network.box_side()) {
-            self.score = score(&self.landmarks, scheme, searched, &head);
-            self.head = head;
-        }
-        Ok(())
-    }
 }
 
 /// Follows faces through frames.

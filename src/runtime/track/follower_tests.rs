@@ -1,6 +1,7 @@
 //! What the tracking loop promises, tested with a detector and a network that know the scene.
 
 use super::super::fakes::{FakeDetector, FakeFace, FakeNetwork, FakeScene};
+use super::super::thresholds::{DOUBT_EVERY_S, KEEP_SCORE};
 use super::*;
 use crate::runtime::image::Frame;
 

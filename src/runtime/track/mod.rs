@@ -15,8 +15,10 @@
 mod follower;
 mod head_box;
 mod motion;
+mod one_face;
 mod score;
 mod smoothing;
+mod thresholds;
 mod tracker;
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ mod tests {
                     let at = cell * CHANNELS + channel;
                     assert_eq!(plan.memory.floats(sums + at * 4, 1), [expected], "{} at {at}", isa.name());
                     let pair = plan.memory.floats(rounded + at / 2 * 4, 1)[0].to_bits();
-                    let rounded = f32::from_bits(if at % 2 == 0 { pair << 16 } else { pair & 0xffff_0000 });
+                    let rounded = f32::from_bits(if at.is_multiple_of(2) { pair << 16 } else { pair & 0xffff_0000 });
                     assert_eq!(rounded, expected, "{} at {at}, bf16", isa.name());
                 }
             }
