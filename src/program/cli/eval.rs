@@ -69,11 +69,11 @@ pub(super) struct EvalArguments {
     /// Calibrate the confidences of the model's points on --data and --faceless, and write the calibrated model
     #[arg(long, value_name = "MODEL", requires = "faceless", conflicts_with_all = ["plot", "predictions"])]
     calibrate: Option<PathBuf>,
-    /// Learn on the faces of 300-W's style in --data how the model's points become 300-W's, and write the model with that. Give
-    /// it faces that the model is not measured on
+    /// Fit a mapping from the model's points to 300-W's on the faces of that style in --data, and write the model with it;
+    /// leave out faces on which the model is measured
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["plot", "predictions", "calibrate", "detection"])]
     fit_style: Option<PathBuf>,
-    /// Measure only the faces that a training with this recipe holds out
+    /// Measure only the faces that training with this recipe holds out
     #[arg(long, value_name = "RECIPE.toml", conflicts_with = "detection")]
     held_out_of: Option<PathBuf>,
     /// A list of pictures without faces, for --calibrate
