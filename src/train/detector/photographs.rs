@@ -2,7 +2,7 @@
 //! landmarks, and pictures without a face.
 
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
-use crate::train::data::{DataError, Format, Sample, Split};
+use crate::train::data::{DataError, Format, Origin, Sample, Split};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -70,8 +70,10 @@ struct Row {
 /// [`DataError`] with the file and the line.
 pub fn read_photographs(path: &Path, split: Split) -> Result<Vec<Photograph>, DataError> {
     let text = std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
-    let broken =
-        |line: usize, message: String| DataError::Options(format!("{}, line {}: {message}", path.display(), line + 1));
+    let broken = |line: usize, message: String| {
+        let origin = Origin { file: path.into(), line: line + 1 };
+        DataError::Row { origin, message }
+    };
     let find = |line: usize, name: &str| -> Result<PathBuf, DataError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let mut folder = path.parent();
@@ -90,11 +92,11 @@ pub fn read_photographs(path: &Path, split: Split) -> Result<Vec<Photograph>, Da
         let wanted = lines().enumerate().filter(|(i, _)| is_wanted(*i)).map(|(_, line)| line);
         return wanted.map(|(i, l)| Ok(Photograph::Background { image: find(i, l.trim())? })).collect();
     }
-    let Some((_, first)) = lines().next() else {
+    let Some((number, first)) = lines().next() else {
         return Err(DataError::Empty { path: path.to_owned(), expected: "a row a picture" });
     };
     let parse = |i: usize, l: &str| serde_json::from_str::<Row>(l).map_err(|e| broken(i, e.to_string()));
-    let row = parse(0, first)?;
+    let row = parse(number, first)?;
     if row.boxes.is_none() && row.points5.is_none() {
         let samples = crate::train::data::open(path, Format::Auto, split)?;
         let face = |s: Sample| s.landmark_box().map(|face| Photograph::Face { image: s.image, face });
@@ -143,6 +145,15 @@ fn landmark_box_from_five(points: [[f32; 2]; 5]) -> Rect<FrameSpace> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broken_row_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("scenes.jsonl");
+        std::fs::write(&file, "\nno row\n").unwrap();
+        let error = read_photographs(&file, Split::Train).unwrap_err();
+        assert!(matches!(&error, DataError::Row { origin: Origin { line: 2, .. }, .. }), "{error}");
+    }
 
     #[test]
     fn rows_and_their_errors() {

@@ -69,10 +69,9 @@ pub fn calibrate(
     if faceless.is_empty() {
         return Err(EvalError::NoBackgrounds);
     }
-    let failed = |e: candle_core::Error| EvalError::Network(e.to_string());
     let config = model.config();
     let scheme = Scheme::of_points(config.points).ok_or(EvalError::Scheme { points: config.points })?;
-    let mut crops = Crops::new(Network::from_model(model, &candle_core::Device::Cpu).map_err(failed)?, scheme);
+    let mut crops = Crops::new(Network::from_model(model, &candle_core::Device::Cpu)?, scheme);
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let augmentation = Augmentation::default();
     let size = config.input_size;
@@ -86,7 +85,7 @@ pub fn calibrate(
             view.render(&frame, &mut picture);
             augmentation.paint(&mut rng, size, size, &mut picture, |_| Ok(None))?;
             let (points, weight) = view.landmarks(scheme, &sample.points, &sample.weight);
-            crops.add(number % 2, picture, Some((points, weight))).map_err(failed)?;
+            crops.add(number % 2, picture, Some((points, weight)))?;
         }
         on_picture();
     }
@@ -102,9 +101,9 @@ pub fn calibrate(
         augmentation.paint(&mut rng, size, size, &mut picture, |_| Ok(None))?;
         // A picture is in one half only, if there are two.
         let half = if faceless.len() > 1 { number % faceless.len() % 2 } else { number % 2 };
-        crops.add(half, picture, None).map_err(failed)?;
+        crops.add(half, picture, None)?;
     }
-    crops.run().map_err(failed)?;
+    crops.run()?;
     let [fitted, tested] = crops.outcomes;
     if fitted.is_empty() || tested.is_empty() {
         return Err(EvalError::NothingToMeasure);

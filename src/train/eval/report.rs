@@ -19,19 +19,20 @@ use std::path::Path;
 
 /// What can stop an evaluation.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EvalError {
     #[error(transparent)]
     Data(#[from] DataError),
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("face detection failed: {0}")]
-    Detect(Box<dyn std::error::Error + Send + Sync>),
+    #[error("face detection failed")]
+    Detect(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
     Picture(#[from] ImageError),
     #[error("{0} has no face box of its own in this data; use --box truth or --box detector")]
     NoOwnBox(String),
-    #[error("the network failed: {0}")]
-    Network(String),
+    #[error("the device failed")]
+    Device(#[from] candle_core::Error),
     #[error("pictures without faces are needed as well: a list (.txt) of at least six, of which every sixth is used")]
     NoBackgrounds,
     #[error("a model of {points} points can't be measured: faces are annotated with 98, 68, 29 or 19")]
