@@ -12,90 +12,89 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 
+/// Defines a struct of numbers from 0 to a maximum, each listed once. Recipes name them in one flat table.
+macro_rules! amounts {
+    ($(#[$attribute:meta])* pub struct $name:ident {
+        $($(#[$doc:meta])* $field:ident = $default:literal, at most $most:literal;)+
+    }) => {
+        $(#[$attribute])*
+        pub struct $name {
+            $($(#[$doc])* pub $field: f32,)+
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default),+ }
+            }
+        }
+
+        impl $name {
+            /// Every number is 0.
+            const ZERO: Self = Self { $($field: 0.0),+ };
+
+            /// The name, value and maximum of every number.
+            fn limits(&self) -> impl Iterator<Item = (&'static str, f32, f32)> {
+                [$((stringify!($field), self.$field, $most)),+].into_iter()
+            }
+        }
+    };
+}
+
+amounts! {
 /// How strong and how frequent each change is. Probabilities are in 0..=1. The defaults are those of the study that the
 /// edge networks were chosen with.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augmentation {
     /// Standard deviation of the rotation, in degrees.
-    pub rotation_deg: f32,
+    rotation_deg = 15.0, at most 180.0;
     /// What the rotation is clipped to, either way, in degrees.
-    pub rotation_limit_deg: f32,
+    rotation_limit_deg = 30.0, at most 180.0;
     /// Probability of a rotation drawn evenly from a wider range instead.
-    pub wide_rotation: f32,
+    wide_rotation = 0.12, at most 1.0;
     /// The wider range, either way, in degrees.
-    pub wide_rotation_deg: f32,
+    wide_rotation_deg = 50.0, at most 180.0;
     /// Probability of a rotation drawn evenly from all.
-    pub full_turn: f32,
+    full_turn = 0.0, at most 1.0;
     /// The crop's side is multiplied by e to the power of at most this, either way.
-    pub scale: f32,
+    scale = 0.2, at most 1.0;
     /// The crop is shifted by at most this share of its side, either way, in x and in y.
-    pub shift: f32,
+    shift = 0.08, at most 0.5;
     /// Probability of a mirrored picture.
-    pub mirror: f32,
+    mirror = 0.5, at most 1.0;
     /// Probability that it is black beyond the picture; otherwise the nearest pixel is repeated.
-    pub black_border: f32,
+    black_border = 0.5, at most 1.0;
     /// Probability of one or two rectangles over the picture: a colour, noise, or a patch of another picture.
-    pub occlusion: f32,
+    occlusion = 0.3, at most 1.0;
     /// Probability that an occluding rectangle is an ellipse instead.
-    pub ellipses: f32,
+    ellipses = 0.0, at most 1.0;
     /// Probability of poor light: most of it from one side, too little, or too flat, in the levels that a camera has left.
-    pub poor_light: f32,
+    poor_light = 0.0, at most 1.0;
     /// Probability of changed tones: gamma, contrast, brightness and the channels' gains, all four.
-    pub tone: f32,
+    tone = 0.8, at most 1.0;
     /// Gamma is e to the power of at most this, either way.
-    pub gamma: f32,
+    gamma = 0.4, at most 2.0;
     /// Contrast is 1 plus at most this, either way.
-    pub contrast: f32,
+    contrast = 0.25, at most 1.0;
     /// Brightness changes by at most this share of the full range, either way.
-    pub brightness: f32,
+    brightness = 0.1, at most 1.0;
     /// Each channel's gain is 1 plus at most this, either way.
-    pub gain: f32,
+    gain = 0.1, at most 1.0;
     /// Probability of a grey picture.
-    pub grey: f32,
+    grey = 0.12, at most 1.0;
     /// Probability of a picture of lower resolution, scaled up again.
-    pub low_resolution: f32,
+    low_resolution = 0.12, at most 1.0;
     /// Probability of a blurred picture.
-    pub blur: f32,
+    blur = 0.12, at most 1.0;
     /// Probability of a picture blurred along a line.
-    pub motion_blur: f32,
+    motion_blur = 0.06, at most 1.0;
     /// Probability of noise.
-    pub noise: f32,
+    noise = 0.08, at most 1.0;
     /// Probability of brows raised or lowered, on faces of 98 points.
-    pub brows: f32,
+    brows = 0.35, at most 1.0;
     /// Probability of eyes that are closed, one or both, all the way or in part, on faces of 98 points.
-    pub eyelids: f32,
+    eyelids = 0.0, at most 1.0;
 }
-
-impl Default for Augmentation {
-    fn default() -> Self {
-        Self {
-            rotation_deg: 15.0,
-            rotation_limit_deg: 30.0,
-            wide_rotation: 0.12,
-            wide_rotation_deg: 50.0,
-            full_turn: 0.0,
-            scale: 0.2,
-            shift: 0.08,
-            mirror: 0.5,
-            black_border: 0.5,
-            occlusion: 0.3,
-            ellipses: 0.0,
-            poor_light: 0.0,
-            tone: 0.8,
-            gamma: 0.4,
-            contrast: 0.25,
-            brightness: 0.1,
-            gain: 0.1,
-            grey: 0.12,
-            low_resolution: 0.12,
-            blur: 0.12,
-            motion_blur: 0.06,
-            noise: 0.08,
-            brows: 0.35,
-            eyelids: 0.0,
-        }
-    }
 }
 
 /// Another picture to take an occluding patch from: a square of `side` pixels about `center`.
@@ -108,64 +107,13 @@ pub struct Donor {
 impl Augmentation {
     /// No change at all: the upright crop that measuring uses.
     pub fn none() -> Self {
-        Self {
-            rotation_deg: 0.0,
-            rotation_limit_deg: 0.0,
-            wide_rotation: 0.0,
-            wide_rotation_deg: 0.0,
-            full_turn: 0.0,
-            scale: 0.0,
-            shift: 0.0,
-            mirror: 0.0,
-            black_border: 0.0,
-            occlusion: 0.0,
-            ellipses: 0.0,
-            poor_light: 0.0,
-            tone: 0.0,
-            gamma: 0.0,
-            contrast: 0.0,
-            brightness: 0.0,
-            gain: 0.0,
-            grey: 0.0,
-            low_resolution: 0.0,
-            blur: 0.0,
-            motion_blur: 0.0,
-            noise: 0.0,
-            brows: 0.0,
-            eyelids: 0.0,
-        }
+        Self::ZERO
     }
 
     /// # Errors
     /// [`DataError::Options`] naming the first field that is out of range.
     pub fn check(&self) -> Result<(), DataError> {
-        let limits = [
-            ("rotation_deg", self.rotation_deg, 180.0),
-            ("rotation_limit_deg", self.rotation_limit_deg, 180.0),
-            ("wide_rotation", self.wide_rotation, 1.0),
-            ("wide_rotation_deg", self.wide_rotation_deg, 180.0),
-            ("full_turn", self.full_turn, 1.0),
-            ("scale", self.scale, 1.0),
-            ("shift", self.shift, 0.5),
-            ("mirror", self.mirror, 1.0),
-            ("black_border", self.black_border, 1.0),
-            ("occlusion", self.occlusion, 1.0),
-            ("ellipses", self.ellipses, 1.0),
-            ("poor_light", self.poor_light, 1.0),
-            ("tone", self.tone, 1.0),
-            ("gamma", self.gamma, 2.0),
-            ("contrast", self.contrast, 1.0),
-            ("brightness", self.brightness, 1.0),
-            ("gain", self.gain, 1.0),
-            ("grey", self.grey, 1.0),
-            ("low_resolution", self.low_resolution, 1.0),
-            ("blur", self.blur, 1.0),
-            ("motion_blur", self.motion_blur, 1.0),
-            ("noise", self.noise, 1.0),
-            ("brows", self.brows, 1.0),
-            ("eyelids", self.eyelids, 1.0),
-        ];
-        for (name, value, most) in limits {
+        for (name, value, most) in self.limits() {
             if !(0.0..=most).contains(&value) {
                 return Err(DataError::Options(format!("augmentation.{name} is {value}, it must lie in 0..={most}")));
             }
