@@ -4,6 +4,7 @@
 //! random comes from the generator that is handed in. Geometry is one crop ([`crop_into`], the very one that tracking
 //! uses) and a mirror; what changes the look (see [`Augmentation::paint`]) moves no point.
 
+use super::chance::{chance, either_way, normal, rarely};
 use super::{DataError, photometric};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Similarity, crop_from_frame};
 use crate::runtime::image::{Border, Frame, crop_into};
@@ -241,28 +242,6 @@ impl View {
         let of = |i: usize| if self.mirrored { mirror[i] } else { i };
         (0..mirror.len()).map(|i| (self.apply(points[of(i)]), weight[of(i)])).unzip()
     }
-}
-
-/// True with the given probability.
-pub(super) fn chance(rng: &mut ChaCha8Rng, probability: f32) -> bool {
-    rng.random::<f32>() < probability
-}
-
-/// As [`chance`], but nothing is drawn for what never happens: a training keeps its random numbers when awing learns to
-/// do something more.
-pub(in crate::train) fn rarely(rng: &mut ChaCha8Rng, probability: f32) -> bool {
-    probability > 0.0 && chance(rng, probability)
-}
-
-/// Evenly from `-most..=most`.
-fn either_way(rng: &mut ChaCha8Rng, most: f32) -> f32 {
-    most * (2.0 * rng.random::<f32>() - 1.0)
-}
-
-/// From the standard normal distribution (Box and Muller).
-fn normal(rng: &mut ChaCha8Rng) -> f32 {
-    let radius = (-2.0 * (1.0 - rng.random::<f32>()).ln()).sqrt();
-    radius * (std::f32::consts::TAU * rng.random::<f32>()).cos()
 }
 
 #[cfg(test)]

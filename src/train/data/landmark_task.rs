@@ -5,7 +5,7 @@
 //! side with the maps of [`LandmarkTargets`]: one a landmark and, last, the boundary map. Fails when a picture can't be
 //! read.
 
-use super::augment::{chance, rarely};
+use super::chance::{chance, rarely};
 use super::expression::move_brows;
 use super::eyelids::close_eyes;
 use super::{Augmentation, BatchShape, CACHE_BYTES, DataError, Donor, Emphasis, ItemMut, PictureCache, Sample, Task};

@@ -6,6 +6,7 @@
 //! there is one.
 
 mod augment;
+mod chance;
 mod compositions;
 mod condition;
 mod emphasis;
@@ -24,8 +25,8 @@ mod sample;
 mod w300;
 mod wflw;
 
-pub(in crate::train) use augment::rarely;
 pub use augment::{Augmentation, Donor};
+pub(in crate::train) use chance::rarely;
 pub use compositions::Compositions;
 pub use condition::{EYES, openness};
 pub use emphasis::Emphasis;

@@ -3,7 +3,7 @@
 //! Pictures are `height * width * 3` values in 0..=1 (row, column, RGB) and stay in that range. Lengths are shares of the
 //! picture's longer side, so that a picture of any resolution looks alike.
 
-use super::augment::rarely;
+use super::chance::rarely;
 use super::{DataError, Donor};
 use crate::runtime::geometry::crop_from_frame;
 use crate::runtime::image::{Border, crop_into};
