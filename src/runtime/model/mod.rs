@@ -1,14 +1,14 @@
 //! Network definitions, their configuration, and the model file.
 //!
-//! A [`Model`] is a configuration and its weights. Its file is safetensors: convolution weights in half (or single) precision,
-//! biases and batch norms in single precision, and the configuration as JSON in the metadata, so that a file describes
-//! itself. A file that doesn't fit its own description is refused with the first tensor that is missing, superfluous or
-//! misshapen; nothing is ever half-loaded.
+//! A [`Model`] is a configuration and its weights. Its file is safetensors: convolution weights in f16 (or f32, or int8),
+//! biases and batch norms in f32, and the configuration as JSON in the metadata, so that a file describes itself. A file
+//! that doesn't fit its own description is refused with the first tensor that is missing, superfluous or misshapen; no
+//! model is ever loaded in part.
 //!
-//! The network itself is data ([`graph::Graph`]) with two executors: [`Network`] runs it in candle, with gradients;
+//! The network itself is data ([`graph::Graph`]): the training layer runs it in candle, with gradients;
 //! [`crate::runtime::engine`] compiles it for inference.
 //!
-//! A file made by [`crate::train::quantize`] stores the weights of some layers in int8 (tensors of type I8), with the scales of
+//! A file that `awing quantize` made stores the weights of some layers in int8 (tensors of type I8), with the scales of
 //! their output channels in `LAYER.weight_unit`; in memory they are dequantized to f32 like all others.
 
 mod bundled;

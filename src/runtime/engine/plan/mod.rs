@@ -39,7 +39,7 @@ pub(super) struct InMap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Address(pub usize);
 
-/// In which numbers a step multiplies, and which instructions its kernels use.
+/// The number types that a step multiplies and adds, which select the instructions of its kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum StepPrecision {
     F32,
