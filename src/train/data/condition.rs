@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
-    /// At least one eye is shut: winks too.
+    /// At least one eye is shut: winks too, and what a program that labels faces takes for one.
     ShutEye,
+    /// One eye is shut, and the other at least nearly so: where labels of winks can't be trusted.
+    ShutEyes,
     /// The head is turned to a side by more than about 20 degrees.
     Turned,
     /// The lips are apart by more than a quarter of the way from the eyes to the mouth.
@@ -22,6 +24,8 @@ pub enum Condition {
 
 /// Lid distance over eye width below which an eye is shut; open ones lie at 0.2 to 0.4.
 const SHUT: f32 = 0.1;
+/// Below which the other one is nearly shut.
+const NEARLY_SHUT: f32 = 0.16;
 /// How far the nose's tip lies beside the line from the eyes to the mouth, over the length of that line.
 const TURNED: f32 = 0.15;
 const OPEN_MOUTH: f32 = 0.25;
@@ -39,6 +43,10 @@ impl Condition {
         let known = |i: usize| (weight[i] > 0.0).then(|| points[i]);
         match self {
             Self::ShutEye => EYES.iter().any(|&eye| openness(points, weight, eye).is_some_and(|open| open < SHUT)),
+            Self::ShutEyes => {
+                let open = EYES.map(|eye| openness(points, weight, eye).unwrap_or(f32::INFINITY));
+                open[0].min(open[1]) < SHUT && open[0].max(open[1]) < NEARLY_SHUT
+            }
             Self::Turned => face_axis(known).is_some_and(|(eyes, along, length)| {
                 // The tip, or the middle of the base where the tip is not known.
                 known(54).or(known(57)).is_some_and(|nose| {
@@ -121,7 +129,7 @@ mod tests {
     }
 
     fn conditions(sample: &Sample) -> Vec<Condition> {
-        let all = [Condition::ShutEye, Condition::Turned, Condition::OpenMouth];
+        let all = [Condition::ShutEye, Condition::ShutEyes, Condition::Turned, Condition::OpenMouth];
         all.into_iter().filter(|c| c.holds(sample)).collect()
     }
 
@@ -145,6 +153,17 @@ mod tests {
         assert_eq!(conditions(&wink), [Condition::ShutEye]);
         wink.weight[68] = 0.0;
         assert_eq!(conditions(&wink), []);
+    }
+
+    #[test]
+    fn two_shut_eyes_are_more_than_a_wink() {
+        let mut shut = face();
+        for (upper, lower) in [(69, 75), (70, 74), (71, 73), (61, 67), (62, 66), (63, 65)] {
+            shut.points[upper].y = shut.points[lower].y - 1.0;
+        }
+        assert_eq!(conditions(&shut), [Condition::ShutEye, Condition::ShutEyes]);
+        shut.weight[60] = 0.0;
+        assert_eq!(conditions(&shut), [Condition::ShutEye], "an eye that is unknown is not shut");
     }
 
     #[test]
