@@ -106,7 +106,7 @@
 //! |---|---|
 //! | `pictures` | `Frame::open`, `Frame::decode`, `Frame::save` |
 //! | `serde` | `Serialize` and `Deserialize` for faces, landmarks, detections and times |
-//! | `train` | the module [`train`](crate::train): training, import of PyTorch checkpoints, export, GPUs through candle |
+//! | `train` | the module `train`: training, import of PyTorch checkpoints, export, GPUs through candle |
 //! | `cuda`, `metal` | the GPUs of candle |
 //! | `program`, `camera`, `window` (default) | the `awing` program |
 //!

@@ -21,7 +21,7 @@ use crate::runtime::model::{Kind, Model};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Detection {
     pub rect: Rect<FrameSpace>,
-    /// How sure it is, 0..=1 (see [`maps::score`]).
+    /// How sure the detector is, 0..=1.
     pub score: f32,
 }
 
