@@ -83,7 +83,7 @@ fn other_float_types_are_converted_and_integers_are_refused() {
         assert!(model.tensor("l0.weight").unwrap().iter().all(|&v| v == 0.5), "{class}");
     }
     let error = refused(&repeated(1, 19, "IntStorage", &1_i32.to_le_bytes())).to_string();
-    assert!(error.contains("conv1.conv.weight is of type I32"), "{error}");
+    assert!(error.contains("conv1.conv.weight has the type I32"), "{error}");
 }
 
 #[test]

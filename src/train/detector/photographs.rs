@@ -169,7 +169,7 @@ mod tests {
         )
         .unwrap();
         let error = train("c.jsonl").unwrap_err().to_string();
-        assert!(error.contains("line 2") && error.contains("x.png"), "{error}");
+        assert!(error.contains("c.jsonl:2: ") && error.contains("x.png"), "{error}");
         std::fs::write(at("c.jsonl"), "{\"image\":\"a.png\",\"boxes\":[[0,0,4,8]]}\n").unwrap();
         let Photograph::Scene { faces, .. } = &train("c.jsonl").unwrap()[0] else { panic!("a scene") };
         assert!((faces[0].y - 1.42).abs() < 1e-5 && (faces[0].height - 6.08).abs() < 1e-5);
