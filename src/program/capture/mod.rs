@@ -67,7 +67,10 @@ pub enum Waited {
     /// A frame with this presentation time, in seconds.
     Frame(f64),
     /// No frame within the timeout; [`Source::trouble`] may say why.
-    #[cfg_attr(not(feature = "camera"), expect(dead_code, reason = "only cameras fall silent"))]
+    #[cfg_attr(
+        not(any(feature = "camera", feature = "internals")),
+        expect(dead_code, reason = "only cameras fall silent")
+    )]
     Nothing,
     End,
 }
