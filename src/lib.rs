@@ -141,7 +141,7 @@ pub use runtime::geometry::{FrameSpace, Point, Rect};
 pub use runtime::heatmap::HeatmapView;
 pub use runtime::image::{Frame, FrameView, ImageError, PixelFormat};
 pub use runtime::landmarks::{Landmark, Part, Scheme};
-pub use runtime::model::{Model, ModelError};
+pub use runtime::model::{ConfigError, Model, ModelError};
 pub use runtime::named::UnknownName;
 pub use runtime::track::{Face, Models, Smoothing, StageTimes, TrackError, Tracker, TrackerOptions};
 
