@@ -21,6 +21,8 @@ use std::path::Path;
 pub const FRAME_SIDE: f32 = 640.0;
 /// Sides of the staged faces' boxes, in pixels: the last fills a frame of 480 pixels nearly.
 pub const STAGED_SIDES: [f32; 8] = [40.0, 56.0, 80.0, 112.0, 160.0, 224.0, 320.0, 432.0];
+/// Width and height of the frames that faces are set into, by turns.
+const STAGED_FRAMES: [(usize, usize); 2] = [(640, 480), (480, 640)];
 /// Bounds of the size classes of faces in scenes, in pixels of a frame of `FRAME_SIDE`; smaller ones are not counted.
 const SCENE_SIDES: [f32; 5] = [40.0, 60.0, 90.0, 150.0, FRAME_SIDE];
 /// Scores from which on a detection counts.
@@ -135,112 +137,161 @@ pub fn evaluate_detector(
     photographs: &[Photograph],
     mut on_picture: impl FnMut(),
 ) -> Result<DetectionEvaluation, EvalError> {
-    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let mut tally = Tally::new();
     let mut backgrounds = Vec::new();
-    let mut empty = Counts::default();
-    let (mut faces_in_scenes, mut right, mut wrong) = (0, Vec::new(), Vec::new());
     for photograph in photographs {
         let Photograph::Background { image } = photograph else { continue };
         let frame = open(image)?;
-        let found = detector.detect(&frame)?;
-        empty.add(1, found.iter().map(|d| d.score));
-        wrong.extend(found.iter().map(|d| d.score));
+        tally.add_background(detector.detect(&frame)?);
         backgrounds.push(frame);
         on_picture();
     }
-    let mut staged = [const { Vec::new() }; 2].map(|mut v: Vec<Counts>| {
-        v.resize(STAGED_SIDES.len(), Counts::default());
-        v
-    });
-    let mut scenes = vec![Counts::default(); SCENE_SIDES.len() - 1];
-    let (mut in_scenes, mut covered) = (Counts::default(), Counts::default());
-    let mut overlaps = Vec::new();
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     for (number, photograph) in photographs.iter().enumerate() {
         match photograph {
             Photograph::Background { .. } => continue,
             Photograph::Scene { image, faces } => {
                 let frame = open(image)?;
-                let found = detector.detect(&frame)?;
                 let unit = FRAME_SIDE / frame.width().max(frame.height()) as f32;
-                for face in faces {
-                    let class = SCENE_SIDES.partition_point(|side| *side <= face.side() * unit);
-                    if let Some(counts) = class.checked_sub(1).and_then(|class| scenes.get_mut(class)) {
-                        counts.add(1, found_score(found, face));
-                        faces_in_scenes += 1;
-                        if let Some(best) = found.iter().max_by(|a, b| a.rect.iou(face).total_cmp(&b.rect.iou(face)))
-                            && best.rect.iou(face) >= FOUND_OVERLAP
-                        {
-                            overlaps.push(f64::from(best.rect.iou(face)));
-                            right.push(best.score);
-                        }
-                    }
-                }
-                let invented = found.iter().filter(|d| faces.iter().all(|f| f.iou(&d.rect) <= TOUCHED_OVERLAP));
-                let invented: Vec<f32> = invented.map(|d| d.score).collect();
-                in_scenes.add(1, invented.iter().copied());
-                wrong.extend(invented);
+                tally.add_scene(detector.detect(&frame)?, faces, unit);
             }
             Photograph::Face { image, face } => {
-                let picture = open(image)?;
+                let mut picture = open(image)?;
                 if backgrounds.is_empty() {
                     return Err(EvalError::NoBackgrounds);
                 }
                 for (class, side) in STAGED_SIDES.into_iter().enumerate() {
                     let turn = (number + class) % 2;
-                    let (width, height) = [(640, 480), (480, 640)][turn];
                     let background = &backgrounds[rng.random_range(0..backgrounds.len())];
-                    let scale = side / face.side();
-                    let mut along = |length: usize, side: f32| {
-                        let free = (length as f32 - side).max(0.0);
-                        0.5 * (length as f32 - free) + free * rng.random::<f32>()
-                    };
-                    let center = Point::new(along(width, face.width * scale), along(height, face.height * scale));
-                    let (frame, rect) = stage(background, (&picture, face), (width, height), center, side);
-                    let found = detector.detect(&frame)?;
-                    staged[turn][class].add(1, found_score(found, &rect));
-                    if let Some(best) = found.iter().map(|d| d.rect.iou(&rect)).max_by(f32::total_cmp)
-                        && best >= FOUND_OVERLAP
-                    {
-                        overlaps.push(f64::from(best));
-                    }
+                    let (frame, rect) = set_in(&mut rng, background, (&picture, face), STAGED_FRAMES[turn], side);
+                    tally.add_staged(detector.detect(&frame)?, &rect, turn, class);
                 }
-                let mut frame = picture;
-                cover(&mut frame, face);
-                let found = detector.detect(&frame)?;
-                covered.add(1, found.iter().filter(|d| d.rect.iou(face) > TOUCHED_OVERLAP).map(|d| d.score));
+                cover(&mut picture, face);
+                let found = detector.detect(&picture)?;
+                tally.covered.add(1, found.iter().filter(|d| d.rect.iou(face) > TOUCHED_OVERLAP).map(|d| d.score));
             }
         }
         on_picture();
     }
-    let mut recall = Vec::new();
-    for (kind, counts) in ["set in, 640x480", "set in, 480x640"].iter().zip(&staged) {
-        for (side, counts) in STAGED_SIDES.into_iter().zip(counts) {
-            recall.push((*kind, (side, side), counts));
+    Ok(tally.evaluation())
+}
+
+/// What was found so far.
+struct Tally {
+    /// Faces that were set in, by the frame's size and the face's.
+    staged: [[Counts; STAGED_SIDES.len()]; 2],
+    scenes: [Counts; SCENE_SIDES.len() - 1],
+    /// Invented faces.
+    empty: Counts,
+    covered: Counts,
+    in_scenes: Counts,
+    overlaps: Vec<f64>,
+    faces_in_scenes: usize,
+    /// Scores of found faces of scenes, and of invented ones.
+    right: Vec<f32>,
+    wrong: Vec<f32>,
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self {
+            staged: Default::default(),
+            scenes: Default::default(),
+            empty: Counts::default(),
+            covered: Counts::default(),
+            in_scenes: Counts::default(),
+            overlaps: Vec::new(),
+            faces_in_scenes: 0,
+            right: Vec::new(),
+            wrong: Vec::new(),
         }
     }
-    for (bounds, counts) in SCENE_SIDES.windows(2).zip(&scenes) {
-        recall.push(("scenes", (bounds[0], bounds[1]), counts));
+
+    /// What was found in a picture without faces.
+    fn add_background(&mut self, found: &[Detection]) {
+        self.empty.add(1, found.iter().map(|d| d.score));
+        self.wrong.extend(found.iter().map(|d| d.score));
     }
-    let pictures = in_scenes.of + empty.of;
-    let recall = recall.into_iter().filter(|(_, _, counts)| counts.of > 0).map(|(kind, side_px, counts)| Recall {
-        kind: kind.into(),
-        side_px,
-        faces: counts.of,
-        found_percent: counts.percent(),
-    });
-    let invented = [("without faces", &empty), ("covered faces", &covered), ("scenes", &in_scenes)];
-    let invented = invented.into_iter().filter(|(_, counts)| counts.of > 0).map(|(kind, counts)| Invented {
-        kind: kind.into(),
-        pictures: counts.of,
-        per_100_pictures: counts.percent(),
-    });
-    Ok(DetectionEvaluation {
-        thresholds: THRESHOLDS.to_vec(),
-        recall: recall.collect(),
-        invented: invented.collect(),
-        mean_overlap: (!overlaps.is_empty()).then(|| overlaps.iter().sum::<f64>() / overlaps.len() as f64),
-        scenes: (faces_in_scenes > 0).then(|| SceneFigures::of(faces_in_scenes, right, wrong, pictures)),
-    })
+
+    /// What was found in a scene; `unit` is pixels of a frame of [`FRAME_SIDE`] for one of the scene's.
+    fn add_scene(&mut self, found: &[Detection], faces: &[Rect<FrameSpace>], unit: f32) {
+        for face in faces {
+            let class = SCENE_SIDES.partition_point(|side| *side <= face.side() * unit);
+            let Some(counts) = class.checked_sub(1).and_then(|class| self.scenes.get_mut(class)) else { continue };
+            counts.add(1, found_score(found, face));
+            self.faces_in_scenes += 1;
+            if let Some(best) = found.iter().max_by(|a, b| a.rect.iou(face).total_cmp(&b.rect.iou(face)))
+                && best.rect.iou(face) >= FOUND_OVERLAP
+            {
+                self.overlaps.push(f64::from(best.rect.iou(face)));
+                self.right.push(best.score);
+            }
+        }
+        let invented = found.iter().filter(|d| faces.iter().all(|f| f.iou(&d.rect) <= TOUCHED_OVERLAP));
+        let invented: Vec<f32> = invented.map(|d| d.score).collect();
+        self.in_scenes.add(1, invented.iter().copied());
+        self.wrong.extend(invented);
+    }
+
+    /// What was found in a frame with a face set in at `rect`.
+    fn add_staged(&mut self, found: &[Detection], rect: &Rect<FrameSpace>, turn: usize, class: usize) {
+        self.staged[turn][class].add(1, found_score(found, rect));
+        if let Some(best) = found.iter().map(|d| d.rect.iou(rect)).max_by(f32::total_cmp)
+            && best >= FOUND_OVERLAP
+        {
+            self.overlaps.push(f64::from(best));
+        }
+    }
+
+    fn evaluation(self) -> DetectionEvaluation {
+        let mut recall = Vec::new();
+        for (kind, counts) in ["set in, 640x480", "set in, 480x640"].iter().zip(&self.staged) {
+            for (side, counts) in STAGED_SIDES.into_iter().zip(counts) {
+                recall.push((*kind, (side, side), counts));
+            }
+        }
+        for (bounds, counts) in SCENE_SIDES.windows(2).zip(&self.scenes) {
+            recall.push(("scenes", (bounds[0], bounds[1]), counts));
+        }
+        let recall = recall.into_iter().filter(|(_, _, counts)| counts.of > 0).map(|(kind, side_px, counts)| Recall {
+            kind: kind.into(),
+            side_px,
+            faces: counts.of,
+            found_percent: counts.percent(),
+        });
+        let invented = [("without faces", &self.empty), ("covered faces", &self.covered), ("scenes", &self.in_scenes)];
+        let invented = invented.into_iter().filter(|(_, counts)| counts.of > 0).map(|(kind, counts)| Invented {
+            kind: kind.into(),
+            pictures: counts.of,
+            per_100_pictures: counts.percent(),
+        });
+        let (faces, pictures) = (self.faces_in_scenes, self.in_scenes.of + self.empty.of);
+        let overlaps = &self.overlaps;
+        DetectionEvaluation {
+            thresholds: THRESHOLDS.to_vec(),
+            recall: recall.collect(),
+            invented: invented.collect(),
+            mean_overlap: (!overlaps.is_empty()).then(|| overlaps.iter().sum::<f64>() / overlaps.len() as f64),
+            scenes: (faces > 0).then(|| SceneFigures::of(faces, self.right, self.wrong, pictures)),
+        }
+    }
+}
+
+/// Sets a face into a background at a random place: the frame of `size` pixels (width, height), and the face's box in it.
+fn set_in(
+    rng: &mut ChaCha8Rng,
+    background: &Frame,
+    (picture, face): (&Frame, &Rect<FrameSpace>),
+    size: (usize, usize),
+    side: f32,
+) -> (Frame, Rect<FrameSpace>) {
+    let scale = side / face.side();
+    let mut along = |length: usize, side: f32| {
+        let free = (length as f32 - side).max(0.0);
+        0.5 * (length as f32 - free) + free * rng.random::<f32>()
+    };
+    let center = Point::new(along(size.0, face.width * scale), along(size.1, face.height * scale));
+    stage(background, (picture, face), size, center, side)
 }
 
 fn open(image: &Path) -> Result<Frame, EvalError> {
