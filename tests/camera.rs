@@ -58,7 +58,7 @@ fn frames_of_every_format_are_tracked_and_written() {
 }
 
 #[test]
-fn a_face_is_found_in_the_video_beside_the_checkout_or_else_in_the_demo() {
+fn a_face_is_found_in_the_video_that_was_named_or_else_in_the_demo() {
     let rig = Rig::of_real_video();
     rig.add(0, MODES);
     let mut awing = rig.awing(&format!("{TRACK} --frames 20"));

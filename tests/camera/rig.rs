@@ -63,12 +63,9 @@ pub fn demo() -> impl Iterator<Item = (Frame, Vec<(f32, f32)>)> {
     })
 }
 
-/// Frames of a real video, if there is one beside the project and ffmpeg to read it.
+/// Frames of the video that `AWING_TEST_VIDEO` names, if ffmpeg is installed to read it.
 fn real_frames() -> Vec<Frame> {
-    let videos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/videos");
-    let mut paths: Vec<PathBuf> = fs::read_dir(videos).into_iter().flatten().flatten().map(|e| e.path()).collect();
-    paths.sort();
-    let Some(video) = paths.iter().find(|path| path.extension().is_some_and(|e| e == "mp4")) else { return Vec::new() };
+    let Some(video) = std::env::var_os("AWING_TEST_VIDEO") else { return Vec::new() };
     let (width, height) = SIZE;
     let fitted = format!("scale={width}:{height}:force_original_aspect_ratio=increase,crop={width}:{height}");
     let read = Command::new("ffmpeg")
