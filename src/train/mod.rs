@@ -38,6 +38,7 @@
 // | `targets` | target heatmaps, the boundary map and the weight map |
 // | `loss` | what is minimised: the interface of an objective, Adaptive Wing |
 // | `data` | readers, augmentation, tasks and the batch loader |
+// | `collection` | faces collected on the device, on disk |
 // | `trainer` | recipe, forward and backward pass, optimizer, checkpoints |
 // | `detector` | data, targets, loss and validation of the face detector |
 // | `quantize` | int8 models |
@@ -45,6 +46,7 @@
 // | `interchange` | PyTorch checkpoints in, ONNX out |
 // | `plot`, `text` | line plots and text in pictures |
 
+pub(crate) mod collection;
 pub(crate) mod data;
 pub(crate) mod detector;
 pub(crate) mod eval;

@@ -116,6 +116,7 @@ mod tests {
             name: "a.png".into(),
             dataset: "test".into(),
             subject: None,
+            clip: None,
             scheme: Scheme::Wflw98,
             style: Style::Wflw,
             is_automatic: false,

@@ -6,12 +6,15 @@
 //! `subject`, `box` ([x, y, width, height], the data set's own face box), `subsets` (names), `width` and `height` of the
 //! picture. The number of points tells the scheme: 98 is WFLW, 29 COFW, 19 AFLW. `scheme` says whose habit of placing 98 points
 //! it is: "wflw98" (as without it), "pseudo98" (programs that imitate WFLW), "ibug68" or "ibug68-auto" (taken over from the
-//! 68 points of 300-W), or another data set's, "scut86", "fgnet68", "frl189". Other keys are ignored, empty lines too.
+//! 68 points of 300-W), or another data set's, "scut86", "fgnet68", "frl189". `clip` names the stretch of a video that the
+//! picture is of. `review` is "accepted" (as without it), or "pending" or "rejected": such rows are no labels and are left
+//! out. Other keys are ignored, empty lines too.
 
 use super::folders::PictureFolders;
 use super::{DataError, Origin, Sample};
 use crate::runtime::geometry::{Point, Rect};
 use crate::runtime::landmarks::{Scheme, Style};
+use crate::train::collection::Review;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +27,9 @@ struct Row {
     scheme: Option<String>,
     dataset: Option<String>,
     subject: Option<String>,
+    clip: Option<String>,
+    #[serde(default = "accepted")]
+    review: Review,
     #[serde(rename = "box")]
     rect: Option<[f32; 4]>,
     #[serde(default)]
@@ -32,7 +38,11 @@ struct Row {
     height: Option<usize>,
 }
 
-/// Reads every face of a JSON-lines file. Pictures are found but not opened; one that is missing is reported when it
+fn accepted() -> Review {
+    Review::Accepted
+}
+
+/// Reads every face of a JSON-lines file that may be learned from. Pictures are found but not opened; one that is missing is reported when it
 /// is opened.
 ///
 /// # Errors
@@ -48,6 +58,9 @@ pub fn read_jsonl(path: &Path) -> Result<Vec<Sample>, DataError> {
         let origin = Origin { file: file.clone(), line: index + 1 };
         let row: Row = serde_json::from_str(line)
             .map_err(|e| origin.error(format!("not a face: {}", within_the_line(&e.to_string()))))?;
+        if row.review != Review::Accepted {
+            continue;
+        }
         let scheme = match Scheme::of_points(row.points.len()) {
             Some(scheme) if scheme != Scheme::Ibug68 => scheme,
             _ => {
@@ -69,6 +82,7 @@ pub fn read_jsonl(path: &Path) -> Result<Vec<Sample>, DataError> {
             name: row.image,
             dataset: row.dataset.unwrap_or_else(|| stem.clone().into_owned()),
             subject: row.subject,
+            clip: row.clip,
             scheme,
             style,
             is_automatic: row.scheme.is_some_and(|name| name.ends_with("-auto") || name.starts_with("pseudo")),

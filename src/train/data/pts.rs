@@ -56,6 +56,7 @@ fn read_face(file: &Path, dataset: &str) -> Result<Sample, DataError> {
         name,
         dataset: dataset.to_owned(),
         subject: None,
+        clip: None,
         scheme: Scheme::Wflw98,
         style: Style::Ibug,
         is_automatic: false,

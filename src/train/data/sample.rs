@@ -43,6 +43,8 @@ pub struct Sample {
     pub dataset: String,
     /// The same string is the same person, where known.
     pub subject: Option<String>,
+    /// The stretch of a video that the picture is of, where known. Pictures of one clip are alike.
+    pub clip: Option<String>,
     /// Which points these are.
     pub scheme: Scheme,
     /// Whose habit of placing them.

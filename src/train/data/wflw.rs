@@ -71,6 +71,7 @@ fn read_row(line: &str, origin: Origin, folders: &mut PictureFolders) -> Result<
         name: rest.to_owned(),
         dataset: "wflw".into(),
         subject: None,
+        clip: None,
         scheme: Scheme::Wflw98,
         style: Style::Wflw,
         is_automatic: false,

@@ -1,0 +1,294 @@
+//! A recording on disk, and the list of all recordings of a collection.
+
+use super::{CollectedFace, CollectionError};
+use crate::runtime::files::write_whole;
+use crate::runtime::image::Frame;
+use crate::runtime::landmarks::WFLW_POINTS;
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The faces of a recording.
+pub const FACES_FILE: &str = "faces.jsonl";
+/// Locked by the process that writes to the recording.
+const LOCK_FILE: &str = "lock";
+
+/// A recording that this process may change.
+#[derive(Debug)]
+pub struct Recording {
+    folder: PathBuf,
+    faces: Vec<CollectedFace>,
+    /// Number of the next picture.
+    next_picture: usize,
+    _lock: File,
+}
+
+impl Recording {
+    /// A new, empty recording `collection/name`. Missing folders are made.
+    ///
+    /// # Errors
+    /// [`CollectionError::Exists`] if the folder is there, [`CollectionError::Write`].
+    pub fn create(collection: &Path, name: &str) -> Result<Self, CollectionError> {
+        private_folder(true)
+            .create(collection)
+            .map_err(|source| CollectionError::Write { path: collection.to_owned(), source })?;
+        let folder = collection.join(name);
+        private_folder(false).create(&folder).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => CollectionError::Exists { path: folder.clone() },
+            _ => CollectionError::Write { path: folder.clone(), source },
+        })?;
+        let recording = Self { _lock: lock(&folder)?, folder, faces: Vec::new(), next_picture: 0 };
+        recording.save()?;
+        Ok(recording)
+    }
+
+    /// The recording in `folder`.
+    ///
+    /// # Errors
+    /// [`CollectionError::NoRecording`], [`CollectionError::InUse`], and what is wrong with its file.
+    pub fn open(folder: &Path) -> Result<Self, CollectionError> {
+        if !folder.join(FACES_FILE).is_file() {
+            return Err(CollectionError::NoRecording { path: folder.to_owned() });
+        }
+        let lock = lock(folder)?;
+        let faces = Self::read(folder)?;
+        let number = |name: &str| name.split('.').next()?.parse::<usize>().ok();
+        let taken = fs::read_dir(folder)
+            .map_err(|source| CollectionError::Read { path: folder.to_owned(), source })?
+            .filter_map(|entry| number(&entry.ok()?.file_name().to_string_lossy()));
+        let next_picture = taken.max().map_or(0, |last| last + 1);
+        Ok(Self { folder: folder.to_owned(), faces, next_picture, _lock: lock })
+    }
+
+    /// The faces of the recording in `folder`, for those who only look. Also works while another process writes.
+    ///
+    /// # Errors
+    /// [`CollectionError::Read`]; [`CollectionError::Row`] or [`CollectionError::Content`] with the line.
+    pub fn read(folder: &Path) -> Result<Vec<CollectedFace>, CollectionError> {
+        let path = folder.join(FACES_FILE);
+        let text = fs::read_to_string(&path).map_err(|source| CollectionError::Read { path: path.clone(), source })?;
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        lines
+            .map(|(index, line)| {
+                let line_number = index + 1;
+                let face: CollectedFace = serde_json::from_str(line).map_err(|source| CollectionError::Row {
+                    path: path.clone(),
+                    line: line_number,
+                    source,
+                })?;
+                check(&face).map_err(|message| CollectionError::Content {
+                    path: path.clone(),
+                    line: line_number,
+                    message,
+                })?;
+                Ok(face)
+            })
+            .collect()
+    }
+
+    /// Where it lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its faces, in the order in which they were added.
+    pub fn faces(&self) -> &[CollectedFace] {
+        &self.faces
+    }
+
+    /// Stores a frame, lossless, and returns its name for [`CollectedFace::image`].
+    ///
+    /// # Errors
+    /// [`CollectionError::Picture`].
+    pub fn add_picture(&mut self, frame: &Frame) -> Result<String, CollectionError> {
+        let name = format!("{:06}.png", self.next_picture);
+        frame.save(&self.folder.join(&name))?;
+        self.next_picture += 1;
+        Ok(name)
+    }
+
+    /// Adds a face, whose picture is there already.
+    ///
+    /// # Errors
+    /// [`CollectionError::Write`]; the recording is then as before.
+    pub fn add(&mut self, face: CollectedFace) -> Result<(), CollectionError> {
+        self.faces.push(face);
+        self.save().inspect_err(|_| {
+            self.faces.pop();
+        })
+    }
+
+    /// Replaces face number `index`.
+    ///
+    /// # Errors
+    /// [`CollectionError::Write`]; the recording is then as before.
+    ///
+    /// # Panics
+    /// If there is no such face.
+    pub fn replace(&mut self, index: usize, face: CollectedFace) -> Result<(), CollectionError> {
+        let before = std::mem::replace(&mut self.faces[index], face);
+        self.save().inspect_err(|_| self.faces[index] = before)
+    }
+
+    fn save(&self) -> Result<(), CollectionError> {
+        let path = self.folder.join(FACES_FILE);
+        let mut text = Vec::new();
+        for face in &self.faces {
+            serde_json::to_writer(&mut text, face)
+                .map_err(|e| CollectionError::Write { path: path.clone(), source: e.into() })?;
+            text.push(b'\n');
+        }
+        write_whole(&path, &text).map_err(|source| CollectionError::Write { path, source })
+    }
+}
+
+/// The folders of all recordings of a collection, in the order of their names. A collection that is not there has none.
+///
+/// # Errors
+/// [`CollectionError::Read`].
+pub fn recordings(collection: &Path) -> Result<Vec<PathBuf>, CollectionError> {
+    let read = |source| CollectionError::Read { path: collection.to_owned(), source };
+    let entries = match fs::read_dir(collection) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(read)?,
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        folders.push(entry.map_err(read)?.path());
+    }
+    folders.retain(|folder| folder.join(FACES_FILE).is_file());
+    folders.sort();
+    Ok(folders)
+}
+
+fn private_folder(with_parents: bool) -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.recursive(with_parents);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+}
+
+fn lock(folder: &Path) -> Result<File, CollectionError> {
+    let path = folder.join(LOCK_FILE);
+    let write = |source| CollectionError::Write { path: path.clone(), source };
+    let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(write)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(CollectionError::InUse { path: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(write(source)),
+    }
+}
+
+/// What JSON cannot hold a face to.
+fn check(face: &CollectedFace) -> Result<(), String> {
+    let lists = [("points", Some(face.points.len())), ("predicted", face.predicted.as_ref().map(Vec::len))];
+    for (name, count) in lists {
+        if let Some(count) = count.filter(|&count| count != WFLW_POINTS) {
+            return Err(format!("{name} holds {count} points, {WFLW_POINTS} are expected"));
+        }
+    }
+    let lists = [("weight", &face.weight), ("confidence", &face.confidence)];
+    for (name, values) in lists {
+        let Some(values) = values else { continue };
+        if values.len() != WFLW_POINTS || values.iter().any(|v| !(0.0..=1.0).contains(v)) {
+            return Err(format!("{name} is not {WFLW_POINTS} numbers in 0..=1"));
+        }
+    }
+    match face.points.iter().chain(face.predicted.iter().flatten()).flatten().all(|v| v.is_finite()) {
+        true => Ok(()),
+        false => Err("coordinates must be finite numbers".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::collection::Review;
+
+    fn face(image: &str) -> CollectedFace {
+        CollectedFace {
+            image: image.into(),
+            width: 20,
+            height: 10,
+            points: (0..98).map(|i| [i as f32 * 0.1, 3.25]).collect(),
+            weight: None,
+            review: Review::Pending,
+            clip: "1".into(),
+            predicted: None,
+            confidence: Some(vec![0.5; 98]),
+            score: Some(0.75),
+            source: Some("camera".into()),
+            time_s: Some(1.5),
+            other: serde_json::Map::new(),
+        }
+    }
+
+    #[test]
+    fn a_recording_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut recording = Recording::create(folder.path(), "a").unwrap();
+        let image = recording.add_picture(&Frame::filled(20, 10, [1, 2, 3])).unwrap();
+        recording.add(face(&image)).unwrap();
+        let corrected = CollectedFace { review: Review::Accepted, ..face(&image) };
+        recording.replace(0, corrected.clone()).unwrap();
+        let at = recording.folder().to_owned();
+        assert_eq!(Recording::read(&at).unwrap(), [corrected.clone()]);
+        drop(recording);
+        let mut again = Recording::open(&at).unwrap();
+        assert_eq!(again.faces(), [corrected]);
+        assert_eq!(again.add_picture(&Frame::filled(2, 2, [0; 3])).unwrap(), "000001.png");
+        assert_eq!(recordings(folder.path()).unwrap(), [at]);
+    }
+
+    #[test]
+    fn keys_of_other_programs_survive_a_correction() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut recording = Recording::create(folder.path(), "a").unwrap();
+        let mut with_note = face("000000.png");
+        with_note.other.insert("note".into(), "glasses".into());
+        recording.add(with_note).unwrap();
+        let at = recording.folder().to_owned();
+        drop(recording);
+        let mut again = Recording::open(&at).unwrap();
+        let first = again.faces()[0].clone();
+        again.replace(0, first).unwrap();
+        assert_eq!(Recording::read(&at).unwrap()[0].other["note"], "glasses");
+    }
+
+    #[test]
+    fn two_writers_exclude_each_other_and_readers_are_not_kept_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let recording = Recording::create(folder.path(), "a").unwrap();
+        assert!(matches!(Recording::open(recording.folder()), Err(CollectionError::InUse { .. })));
+        assert!(Recording::read(recording.folder()).unwrap().is_empty());
+        assert!(matches!(Recording::create(folder.path(), "a"), Err(CollectionError::Exists { .. })));
+    }
+
+    #[test]
+    fn a_damaged_row_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let recording = Recording::create(folder.path(), "a").unwrap();
+        let good = serde_json::to_string(&face("0.png")).unwrap();
+        for (bad, expected) in [
+            (good.replace("[0.0,3.25],", ""), "97 points"),
+            (good.replace("0.5,0.5]", "0.5,1.5]"), "confidence"),
+            (good.replace("\"pending\"", "\"maybe\""), "not a collected face"),
+        ] {
+            fs::write(recording.folder().join(FACES_FILE), format!("{good}\n\n{bad}\n")).unwrap();
+            let message = Recording::read(recording.folder()).unwrap_err().to_string();
+            assert!(message.contains("faces.jsonl:3") && message.contains(expected), "{message}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_can_enter_a_recording() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let recording = Recording::create(&folder.path().join("samples"), "a").unwrap();
+        for path in [recording.folder(), recording.folder().parent().unwrap()] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+    }
+}
