@@ -2,9 +2,10 @@
 //! promise to anybody else.
 
 pub use crate::program::capture;
-pub use crate::program::synth::Scene;
 pub use crate::runtime::engine::{Engine, EngineOptions, Outputs};
+pub use crate::runtime::geometry::crop_from_frame;
 pub use crate::runtime::image::yuv::{Range, Yuv};
+pub use crate::runtime::image::{Border, crop_into};
 pub use crate::runtime::landmarks::WFLW98_OF_IBUG68;
 pub use crate::runtime::model::graph::{Graph, Node, Operation, Parameter, Role};
 pub use crate::runtime::model::{ModelConfig, WeightFormat, default_detector, default_landmarks};
@@ -12,6 +13,7 @@ pub use crate::runtime::simd::Isa;
 pub use crate::train::data::{Batch, BatchShape, DataError, ItemMut, Task};
 pub use crate::train::loss::{AdaptiveWing, Objective};
 pub use crate::train::network::{Mode, Network};
+pub use crate::train::synth::Scene;
 pub use crate::train::trainer::read_log;
 
 /// Kernels and candle operations of training.

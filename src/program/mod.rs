@@ -12,5 +12,4 @@ pub mod capture;
 pub mod cli;
 mod console;
 pub(crate) mod live;
-pub mod synth;
 pub(crate) mod view;

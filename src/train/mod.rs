@@ -39,6 +39,8 @@
 // | `loss` | what is minimised: the interface of an objective, Adaptive Wing |
 // | `data` | readers, augmentation, tasks and the batch loader |
 // | `collection` | faces collected on the device, on disk |
+// | `finetune` | learning on the device: checks, training, verdict |
+// | `synth` | procedural faces with exact landmarks |
 // | `trainer` | recipe, forward and backward pass, optimizer, checkpoints |
 // | `detector` | data, targets, loss and validation of the face detector |
 // | `quantize` | int8 models |
@@ -50,6 +52,7 @@ pub(crate) mod collection;
 pub(crate) mod data;
 pub(crate) mod detector;
 pub(crate) mod eval;
+pub(crate) mod finetune;
 pub(crate) mod gpu;
 pub(crate) mod interchange;
 pub(crate) mod loss;
@@ -57,12 +60,17 @@ pub(crate) mod network;
 pub(crate) mod ops;
 pub(crate) mod plot;
 pub(crate) mod quantize;
+pub(crate) mod synth;
 pub(crate) mod targets;
 pub(crate) mod text;
 pub(crate) mod trainer;
 
 pub use data::{DataError, LandmarkTask, LandmarkTaskOptions, Sample, Split, read_faces};
 pub use eval::LandmarkValidator;
+pub use finetune::{
+    Change, FineTune, FineTuneEnding, FineTuneError, FineTuneOptions, FineTuneProgress, PartChange, Tuned,
+    TuningRecipe, Verdict,
+};
 pub use gpu::{Gpu, GpuError, GpuKind};
 pub use interchange::{ImportError, import_pytorch, import_pytorch_bytes, to_onnx};
 pub use loss::adaptive_wing;

@@ -145,9 +145,9 @@ fn balance(ranges: &[f32], weight: &[f32]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::synth::Scene;
     use crate::runtime::engine::{Engine, EngineOptions, Outputs, Precision};
     use crate::runtime::model::{WeightFormat, default_landmarks};
+    use crate::train::synth::Scene;
 
     /// Crops about the faces of the demo.
     fn crops(model: &Model, count: usize) -> Vec<f32> {

@@ -3,8 +3,8 @@
 //! Out: frames of the wanted size (640x480 by default) with times at an even rate, drawn as fast as they are asked for.
 
 use super::{CaptureError, CaptureOptions, Source};
-use crate::program::synth::Scene;
 use crate::runtime::image::Frame;
+use crate::train::synth::Scene;
 
 const SEED: u64 = 1;
 const SIZE: (u32, u32) = (640, 480);

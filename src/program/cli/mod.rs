@@ -11,6 +11,7 @@ mod cameras;
 mod device;
 mod eval;
 mod export;
+mod finetune;
 mod heatmaps;
 mod import;
 mod interrupt;
@@ -50,6 +51,9 @@ enum Command {
     Bench(bench::BenchArguments),
     /// Train a model
     Train(train::TrainArguments),
+    /// Adapt a model to corrected faces, on this device
+    #[command(name = "finetune")]
+    FineTune(finetune::FineTuneArguments),
     /// Measure a model on annotated faces
     Eval(eval::EvalArguments),
     /// Import a PyTorch checkpoint of the paper's network
@@ -74,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Cameras(arguments) => cameras::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments, start),
         Command::Train(arguments) => train::run(arguments),
+        Command::FineTune(arguments) => finetune::run(&arguments),
         Command::Eval(arguments) => eval::run(arguments),
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),

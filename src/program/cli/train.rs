@@ -124,9 +124,7 @@ pub(super) fn run(arguments: TrainArguments) -> Result<()> {
     options.threads = arguments.threads.unwrap_or(options.threads);
     options.limit = limit;
     let mut trainer = Trainer::new(recipe, task, options)?;
-    if let Some(path) = &arguments.start_from
-        && trainer.step() == 0
-    {
+    if let Some(path) = &arguments.start_from {
         trainer.start_from(&Model::load(path)?)?;
     }
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:20} {wide_msg}")?);

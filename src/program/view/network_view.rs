@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn the_network_looks_at_the_face_that_is_there() {
         let mut frame = Frame::filled(640, 480, [0; 3]);
-        let points = crate::program::synth::Scene::demo(1, 1).draw(0.5, &mut frame)[0].to_vec();
+        let points = crate::train::synth::Scene::demo(1, 1).draw(0.5, &mut frame)[0].to_vec();
         let rect = Rect::around(points.iter().copied()).unwrap();
         let landmarks = points.into_iter().map(|point| Landmark { point, confidence: 1.0 }).collect();
         let face = Face { id: 1, score: 1.0, rect, landmarks };

@@ -1,12 +1,12 @@
 //! The compiled plan computes what the candle graph does, on every instruction set.
 
 use super::*;
-use crate::program::synth::Scene;
 use crate::runtime::geometry::Rect;
 use crate::runtime::image::Frame;
 use crate::runtime::model::graph::{Operation, Parameter, Role};
 use crate::runtime::model::{ModelConfig, Quantization, default_detector, default_landmarks};
 use crate::train::network::{Mode, Network};
+use crate::train::synth::Scene;
 use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

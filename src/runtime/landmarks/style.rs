@@ -121,6 +121,14 @@ impl Style {
     /// # Panics
     /// If there are not 98 points and weights.
     pub fn convert<S: Space>(self, to: Self, points: &mut [Point<S>], weight: &[f32]) {
+        self.convert_for(to, None, points, weight);
+    }
+
+    /// As [`Self::convert`], to the points that a model whose fit to 300-W's style is `fit` would predict.
+    ///
+    /// # Panics
+    /// As [`Self::convert`].
+    pub fn convert_for<S: Space>(self, to: Self, fit: Option<&IbugFit>, points: &mut [Point<S>], weight: &[f32]) {
         assert_eq!((points.len(), weight.len()), (WFLW_POINTS, WFLW_POINTS));
         let sign = match (self, to) {
             (Self::Ibug, Self::Wflw) => 1.0,
@@ -128,10 +136,14 @@ impl Style {
             _ => return,
         };
         let Some(frame) = UprightFrame::of(points, weight) else { return };
+        let before = points.to_vec();
         for (shift, i) in IBUG_TO_WFLW.iter().zip(WFLW98_OF_IBUG68) {
             if weight[i] > 0.0 {
                 points[i] = frame.shifted(points[i], sign * shift[0], sign * shift[1]);
             }
+        }
+        if let Some(fit) = fit.filter(|_| (self, to) == (Self::Ibug, Self::Wflw)) {
+            fit.undo(&before, points, weight);
         }
         // Points that are not among the 68 lie between them.
         for i in BETWEEN.skip(1).step_by(2) {
@@ -216,13 +228,23 @@ impl IbugFit {
         Some((frame.pose(predicted)?, WFLW98_OF_IBUG68.map(residual)))
     }
 
+    /// Moves `points`, roughly in the model's style, to where the fit leads from to `ibug`, the points in 300-W's style.
+    fn undo<S: Space>(&self, ibug: &[Point<S>], points: &mut [Point<S>], weight: &[f32]) {
+        let Some(frame) = UprightFrame::of(points, weight) else { return };
+        let Some(pose) = frame.pose(points) else { return };
+        for ([x, y], i) in self.0.iter().zip(WFLW98_OF_IBUG68) {
+            if weight[i] > 0.0 {
+                points[i] = frame.shifted(ibug[i], -along(x, pose), -along(y, pose));
+            }
+        }
+    }
+
     /// `predicted` in 300-W's style.
     fn apply<S: Space>(&self, predicted: &[Point<S>]) -> Option<Vec<Point<S>>> {
         let frame = UprightFrame::of(predicted, &[1.0; WFLW_POINTS])?;
         let pose = frame.pose(predicted)?;
-        let along = |terms: &[f32; 3]| terms.iter().zip(pose).map(|(term, of)| term * of).sum::<f32>();
         let points: Vec<Point<S>> = (self.0.iter().zip(WFLW98_OF_IBUG68))
-            .map(|([x, y], i)| frame.shifted(predicted[i], along(x), along(y)))
+            .map(|([x, y], i)| frame.shifted(predicted[i], along(x, pose), along(y, pose)))
             .collect();
         let (mut all, weight) = super::wflw98_from_ibug68(points.as_slice().try_into().ok()?);
         // These points are not defined in 300-W.
@@ -231,6 +253,11 @@ impl IbugFit {
         }
         Some(all)
     }
+}
+
+/// A shift in this pose.
+fn along(terms: &[f32; 3], pose: PoseTerms) -> f32 {
+    terms.iter().zip(pose).map(|(term, of)| term * of).sum()
 }
 
 /// The centre of a lid, on a cubic through its corners and quarter points; the centre of the chord is too close to the
@@ -393,6 +420,11 @@ mod tests {
             assert!(expressed[i].distance(turn.apply(truth[i])) < 1e-2, "point {i}");
         }
         assert_eq!(expressed[96], turned[96]);
+        let mut back = expressed.clone();
+        Style::Ibug.convert_for(Style::Wflw, Some(&fit), &mut back, &[1.0; WFLW_POINTS]);
+        for i in WFLW98_OF_IBUG68 {
+            assert!(back[i].distance(turned[i]) < 0.1 * expressed[i].distance(turned[i]), "point {i} on the way back");
+        }
         assert!(IbugFit::new(vec![[[0.0; 3]; 2]; 67]).is_err() && IbugFit::new(vec![[[f32::NAN; 3]; 2]; 68]).is_err());
     }
 

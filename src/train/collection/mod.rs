@@ -13,4 +13,4 @@ mod recording;
 
 pub use error::CollectionError;
 pub use face::{CollectedFace, Review};
-pub use recording::{FACES_FILE, Recording, recordings};
+pub use recording::{FACES_FILE, Recording, recordings, recordings_at, undetected_faces};

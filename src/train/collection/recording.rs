@@ -1,6 +1,6 @@
 //! A recording on disk, and the list of all recordings of a collection.
 
-use super::{CollectedFace, CollectionError};
+use super::{CollectedFace, CollectionError, Review};
 use crate::runtime::files::write_whole;
 use crate::runtime::image::Frame;
 use crate::runtime::landmarks::WFLW_POINTS;
@@ -161,6 +161,31 @@ pub fn recordings(collection: &Path) -> Result<Vec<PathBuf>, CollectionError> {
     Ok(folders)
 }
 
+/// The recordings at a path: of a collection, or the one that it is itself; none if it is neither.
+///
+/// # Errors
+/// [`CollectionError::Read`].
+pub fn recordings_at(path: &Path) -> Result<Vec<PathBuf>, CollectionError> {
+    match path.is_dir() {
+        true if path.join(FACES_FILE).is_file() => Ok(vec![path.to_owned()]),
+        true => recordings(path),
+        false => Ok(Vec::new()),
+    }
+}
+
+/// How many accepted faces of the recordings at a path the detector had not found.
+///
+/// # Errors
+/// As [`Recording::read`].
+pub fn undetected_faces(path: &Path) -> Result<usize, CollectionError> {
+    let mut count = 0;
+    for folder in recordings_at(path)? {
+        let faces = Recording::read(&folder)?;
+        count += faces.iter().filter(|face| face.review == Review::Accepted && !face.is_detected()).count();
+    }
+    Ok(count)
+}
+
 fn private_folder(with_parents: bool) -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.recursive(with_parents);
@@ -204,7 +229,6 @@ fn check(face: &CollectedFace) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::collection::Review;
 
     fn face(image: &str) -> CollectedFace {
         CollectedFace {

@@ -113,6 +113,7 @@ mod tests {
         let origin = Origin { file: Path::new("faces.jsonl").into(), line: 1 };
         Sample {
             image: "a.png".into(),
+            frame: None,
             name: "a.png".into(),
             dataset: "test".into(),
             subject: None,

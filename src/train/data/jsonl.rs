@@ -79,6 +79,7 @@ pub fn read_jsonl(path: &Path) -> Result<Vec<Sample>, DataError> {
         let weight = row.weight.unwrap_or_else(|| vec![1.0; row.points.len()]);
         let sample = Sample {
             image: folders.find(&row.image),
+            frame: None,
             name: row.image,
             dataset: row.dataset.unwrap_or_else(|| stem.clone().into_owned()),
             subject: row.subject,

@@ -10,7 +10,7 @@ use super::expression::move_brows;
 use super::eyelids::close_eyes;
 use super::{Augmentation, BatchShape, CACHE_BYTES, DataError, Donor, Emphasis, ItemMut, PictureCache, Sample, Task};
 use crate::runtime::geometry::{HeatmapSpace, Point, heatmap_from_crop};
-use crate::runtime::landmarks::{Scheme, Style};
+use crate::runtime::landmarks::{IbugFit, Scheme, Style};
 use crate::runtime::model::CropConvention;
 use crate::train::loss::{AdaptiveWing, Objective};
 use crate::train::targets::{LandmarkTargets, TargetStyle};
@@ -27,6 +27,9 @@ pub struct LandmarkTaskOptions {
     pub scheme: Scheme,
     /// The style that all faces are brought to; none leaves each as it was annotated.
     pub style: Option<Style>,
+    /// The fit to 300-W's style of the model that the training starts from, if it has one: faces of that style are brought to
+    /// what this model would predict.
+    pub ibug_fit: Option<IbugFit>,
     /// What counts more.
     pub emphasis: Emphasis,
     /// Pixels a side of the network's input.
@@ -85,7 +88,7 @@ impl LandmarkTask {
         let draw = WeightedIndex::new(chances).map_err(|_| nothing())?;
         let styles = samples.iter().map(|s| s.style).collect();
         let prepare = |sample: Sample| match style {
-            Some(style) => sample.in_style(style).in_scheme(scheme),
+            Some(style) => sample.in_style(style, options.ibug_fit.as_ref()).in_scheme(scheme),
             None => sample.in_scheme(scheme),
         };
         let samples = samples.into_iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
@@ -204,6 +207,7 @@ mod tests {
         LandmarkTaskOptions {
             scheme: Scheme::Wflw98,
             style: None,
+            ibug_fit: None,
             emphasis: Emphasis::default(),
             input_size: 64,
             heatmap_size: 32,

@@ -42,6 +42,7 @@ pub use w300::read_300w;
 pub use wflw::{WFLW_SUBSETS, read_wflw};
 
 use crate::runtime::image::ImageError;
+use crate::train::collection::CollectionError;
 use crate::train::loss::{Objective, Targets};
 use rand_chacha::ChaCha8Rng;
 use std::io;
@@ -57,6 +58,9 @@ pub enum DataError {
     /// A row that breaks its format; `message` says how, and what was expected.
     #[error("{origin}: {message}")]
     Row { origin: Origin, message: String },
+    /// A collection that can't be read.
+    #[error(transparent)]
+    Collection(#[from] CollectionError),
     /// A data set without a single face.
     #[error("{path} holds no faces: {expected}")]
     Empty { path: PathBuf, expected: &'static str },

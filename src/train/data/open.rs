@@ -4,6 +4,7 @@
 
 use super::{DataError, Sample, read_300w, read_jsonl, read_pts_folder, read_wflw, w300};
 use crate::runtime::named::named;
+use crate::train::collection;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,8 @@ pub enum Format {
     W300,
     /// A folder of pictures and `.pts` files ([`read_pts_folder`]).
     Pts,
+    /// A folder of recordings that `awing capture` made, or one of them: the accepted faces.
+    Collection,
 }
 
 named!(Format {
@@ -29,6 +32,7 @@ named!(Format {
     Wflw = "wflw": "A list of WFLW, or its folder",
     W300 = "300w": "The folder of 300-W",
     Pts = "pts": "A folder of pictures and .pts files",
+    Collection = "collection": "A folder that awing capture made",
 });
 
 /// The part of a data set to read, if it has both.
@@ -59,7 +63,7 @@ pub fn open(path: &Path, format: Format, split: Split) -> Result<Vec<Sample>, Da
     match format {
         Format::Auto => unrecognized(
             "a .jsonl file, a list of WFLW (list_98pt_rect_attr_*.txt), or a folder with one of these, with the parts \
-             of 300-W, or with pictures and .pts files",
+             of 300-W, with recordings of `awing capture`, or with pictures and .pts files",
         ),
         Format::Jsonl if exists.is_dir() => match jsonl_in(path, split) {
             Some(file) => read_jsonl(&file),
@@ -75,7 +79,25 @@ pub fn open(path: &Path, format: Format, split: Split) -> Result<Vec<Sample>, Da
         Format::Wflw => read_wflw(path),
         Format::W300 => read_300w(path, split),
         Format::Pts => read_pts_folder(path),
+        Format::Collection => read_collection(path),
     }
+}
+
+/// The accepted faces of all recordings at a path.
+fn read_collection(path: &Path) -> Result<Vec<Sample>, DataError> {
+    let mut samples = Vec::new();
+    for recording in collection::recordings_at(path)? {
+        match read_jsonl(&recording.join(collection::FACES_FILE)) {
+            // Nothing of it is accepted yet.
+            Err(DataError::Empty { .. }) => {}
+            read => samples.extend(read?),
+        }
+    }
+    if samples.is_empty() {
+        let expected = "correct and accept some with `awing annotate`";
+        return Err(DataError::Empty { path: path.to_owned(), expected });
+    }
+    Ok(samples)
 }
 
 /// The format of a path; [`Format::Auto`] if none matches.
@@ -87,6 +109,8 @@ fn recognize(path: &Path, is_folder: bool, split: Split) -> Format {
             Format::W300
         } else if jsonl_in(path, split).is_some() {
             Format::Jsonl
+        } else if collection::recordings_at(path).is_ok_and(|recordings| !recordings.is_empty()) {
+            Format::Collection
         } else if fs::read_dir(path).is_ok_and(|mut entries| entries.any(|e| e.is_ok_and(|e| is_pts(&e.path())))) {
             Format::Pts
         } else {

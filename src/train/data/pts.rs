@@ -53,6 +53,7 @@ fn read_face(file: &Path, dataset: &str) -> Result<Sample, DataError> {
     let name = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let sample = Sample {
         image,
+        frame: None,
         name,
         dataset: dataset.to_owned(),
         subject: None,

@@ -3,7 +3,7 @@
 use super::DataError;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::runtime::image::{Border, Frame, ImageError, crop_into};
-use crate::runtime::landmarks::{Scheme, Style, WFLW98_OF_IBUG68};
+use crate::runtime::landmarks::{IbugFit, Scheme, Style, WFLW98_OF_IBUG68};
 use crate::runtime::model::CropConvention;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,8 @@ impl fmt::Display for Origin {
 pub struct Sample {
     /// The picture's file.
     pub image: PathBuf,
+    /// The picture, if it is in memory; `image` is then only its name.
+    pub frame: Option<Arc<Frame>>,
     /// The picture's path as the data set writes it.
     pub name: String,
     /// The data set that the face comes from.
@@ -98,10 +100,10 @@ impl Sample {
     }
 
     /// The face as a data set of another style has it. Only faces of 98 points can be converted; others are of the one
-    /// style that their scheme has.
-    pub fn in_style(mut self, style: Style) -> Self {
+    /// style that their scheme has. `fit` is that of the model that is to learn from it, if it has one.
+    pub fn in_style(mut self, style: Style, fit: Option<&IbugFit>) -> Self {
         if self.scheme == Scheme::Wflw98 {
-            self.style.convert(style, &mut self.points, &self.weight);
+            self.style.convert_for(style, fit, &mut self.points, &self.weight);
             self.style = style;
         }
         self
@@ -113,8 +115,11 @@ impl Sample {
     /// [`DataError::Picture`] if it can't be read, [`DataError::Row`] if it has another size than the data set says or
     /// shows nothing of the face.
     pub fn open(&self) -> Result<Frame, DataError> {
-        let frame = Frame::open(&self.image)
-            .map_err(|source: ImageError| DataError::Picture { origin: self.origin.clone(), source })?;
+        let frame = match &self.frame {
+            Some(frame) => Frame::clone(frame),
+            None => Frame::open(&self.image)
+                .map_err(|source: ImageError| DataError::Picture { origin: self.origin.clone(), source })?,
+        };
         let (width, height) = (frame.width(), frame.height());
         if let Some((w, h)) = self.size
             && (w, h) != (width, height)

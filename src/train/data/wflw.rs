@@ -68,6 +68,7 @@ fn read_row(line: &str, origin: Origin, folders: &mut PictureFolders) -> Result<
     }
     Ok(Sample {
         image: folders.find(rest),
+        frame: None,
         name: rest.to_owned(),
         dataset: "wflw".into(),
         subject: None,

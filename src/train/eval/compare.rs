@@ -99,7 +99,8 @@ pub fn compare(first: &Evaluation, second: &Evaluation) -> Result<Vec<Comparison
     if comparisons.is_empty() { Err(CompareError::Nothing) } else { Ok(comparisons) }
 }
 
-fn paired_bootstrap(figure: String, values: &[(f64, f64)]) -> Comparison {
+/// The figure for both models over faces with a value in each, with the interval of the difference.
+pub(in crate::train) fn paired_bootstrap(figure: String, values: &[(f64, f64)]) -> Comparison {
     let count = values.len();
     let mean = |of: fn(&(f64, f64)) -> f64| values.iter().map(of).sum::<f64>() / count as f64;
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);

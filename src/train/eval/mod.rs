@@ -14,6 +14,7 @@ mod style_fit;
 mod validator;
 
 pub use calibration::{Reliability, calibrate};
+pub(in crate::train) use compare::paired_bootstrap;
 pub use compare::{Comparison, compare};
 pub use detection::{DetectionEvaluation, evaluate_detector};
 pub use report::{BoxSource, EvalOptions, Evaluation, FaceResult, Summary, draw_curve, evaluate};

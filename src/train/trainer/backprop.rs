@@ -28,6 +28,8 @@ pub(super) struct Backprop {
     learns: Vec<bool>,
     /// Numbers of the parameters of each node: weight and bias, then mean and variance for a norm.
     of_node: Vec<Vec<usize>>,
+    /// Whether the norms use their running statistics instead of the batch's.
+    frozen_statistics: bool,
     buffers: BufferPool,
 }
 
@@ -53,7 +55,9 @@ impl Forward {
 type Slot = Option<Arc<Vec<f32>>>;
 
 impl Backprop {
-    pub fn new(graph: Graph) -> Self {
+    /// The network of `graph`. Parameters of which `is_frozen` holds need no gradient; with `frozen_statistics` the norms use
+    /// the running statistics, which don't change.
+    pub fn new(graph: Graph, frozen_statistics: bool, is_frozen: impl Fn(&str) -> bool) -> Self {
         let parameters = graph.parameters();
         let index: HashMap<String, usize> = parameters.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
         let mut learns: Vec<bool> = Vec::new();
@@ -66,9 +70,9 @@ impl Backprop {
                 _ => ("", &[]),
             };
             of_node.push(parts.iter().map(|part| index[&format!("{name}.{part}")]).collect());
-            learns.push(!parts.is_empty() || node.inputs.iter().any(|&i| learns[i]));
+            learns.push((!parts.is_empty() && !is_frozen(name)) || node.inputs.iter().any(|&i| learns[i]));
         }
-        Self { graph, parameters: parameters.len(), learns, of_node, buffers: BufferPool::default() }
+        Self { graph, parameters: parameters.len(), learns, of_node, frozen_statistics, buffers: BufferPool::default() }
     }
 
     /// The nodes whose values are the maps, one a stack.
@@ -100,6 +104,9 @@ impl Backprop {
     /// Numbers and new values of the running statistics, which follow the batch's as in PyTorch.
     pub fn running_statistics(&self, forward: &Forward, parameters: &[Vec<f32>]) -> Vec<(usize, Vec<f32>)> {
         let mut all = Vec::new();
+        if self.frozen_statistics {
+            return all;
+        }
         for (id, statistics) in forward.statistics.iter().enumerate() {
             let (Some(Statistics { mean, variance }), &[_, _, mean_at, variance_at]) =
                 (statistics, self.of_node[id].as_slice())
@@ -201,8 +208,12 @@ impl Backprop {
                 dense::run_parallel(&shape, images, x, &packed, epilogue, out);
             }
             &Operation::BatchNorm { relu, .. } => {
-                let statistics = norm::statistics(isa, x, node.channels);
-                norm::normalize(isa, &norm_of(own(0), &statistics, relu), own(1), x, out);
+                let statistics = if self.frozen_statistics {
+                    Statistics { mean: own(2).to_vec(), variance: own(3).to_vec() }
+                } else {
+                    norm::statistics(isa, x, node.channels)
+                };
+                norm::normalize(isa, &self.norm_of(own(0), &statistics, relu), own(1), x, out);
                 return Some(statistics);
             }
             &Operation::Add { relu } => pointwise::sum(x, forward.value(node.inputs[1]), relu, out),
@@ -274,7 +285,7 @@ impl Backprop {
             Operation::BatchNorm { relu, .. } => {
                 let Some(statistics) = &forward.statistics[id] else { return };
                 let own = self.of_node[id].clone();
-                let norm = norm_of(&parameters[own[0]], statistics, relu);
+                let norm = self.norm_of(&parameters[own[0]], statistics, relu);
                 let mut dx = self.buffers.take(x.len());
                 let (gain, bias) = norm::gradients(isa, &norm, x, forward.value(id), dy, &mut dx);
                 gradients[own[0]] = Some(gain);
@@ -365,6 +376,10 @@ impl Backprop {
         }
     }
 
+    fn norm_of<'a>(&self, gamma: &'a [f32], statistics: &'a Statistics, relu: bool) -> NormOf<'a> {
+        NormOf { gamma, statistics, fixed: self.frozen_statistics, epsilon: NORM_EPSILON as f32, relu }
+    }
+
     /// Adds a part of the gradient of node `id`.
     fn add(&mut self, id: NodeId, part: Arc<Vec<f32>>, slots: &mut [Slot]) {
         if !self.learns[id] {
@@ -382,8 +397,4 @@ impl Backprop {
             }
         });
     }
-}
-
-fn norm_of<'a>(gamma: &'a [f32], statistics: &'a Statistics, relu: bool) -> NormOf<'a> {
-    NormOf { gamma, statistics, fixed: false, epsilon: NORM_EPSILON as f32, relu }
 }

@@ -4,6 +4,7 @@
 //! statistics of the norms. Fails with what the device reports.
 
 use super::backprop::Backprop;
+use super::recipe::Adaptation;
 use crate::runtime::model::graph::Role;
 use crate::train::data::{Batch, Task};
 use crate::train::loss::loss_tensor;
@@ -23,23 +24,25 @@ pub(super) struct Gradients {
 /// A network that can be differentiated.
 pub(super) enum Compute {
     Cpu(Box<Backprop>),
-    /// The network holds a copy of the values.
-    Device(Box<Network>),
+    /// The network holds a copy of the values; the mode says which statistics its norms use.
+    Device(Box<Network>, Mode),
 }
 
 impl Compute {
     /// Computes where `network` lies.
-    pub fn new(network: Network) -> Self {
+    pub fn new(network: Network, adaptation: &Adaptation) -> Self {
+        let frozen_statistics = adaptation.frozen_statistics;
         if network.device().is_cpu() {
-            Self::Cpu(Box::new(Backprop::new(network.config().graph())))
+            let graph = network.config().graph();
+            Self::Cpu(Box::new(Backprop::new(graph, frozen_statistics, |name| adaptation.is_frozen(name))))
         } else {
-            Self::Device(Box::new(network))
+            Self::Device(Box::new(network), if frozen_statistics { Mode::Evaluate } else { Mode::Train })
         }
     }
 
     /// Gives a device its copy of `values`, the parameters from now on.
     pub fn set(&mut self, values: &[Vec<f32>]) -> Result<()> {
-        let Self::Device(network) = self else { return Ok(()) };
+        let Self::Device(network, _) = self else { return Ok(()) };
         for ((p, var), values) in network.parameters().iter().zip(values) {
             var.set(&Tensor::from_slice(values, p.shape.as_slice(), network.device())?)?;
         }
@@ -65,18 +68,18 @@ impl Compute {
                 let of_parameters = backprop.backward(values, &mut forward, of_maps);
                 Ok(Gradients { loss, of_parameters, running: backprop.running_statistics(&forward, values) })
             }
-            Self::Device(network) => by_candle(network, task, batch),
+            Self::Device(network, mode) => by_candle(network, *mode, task, batch),
         }
     }
 }
 
-fn by_candle(network: &Network, task: &dyn Task, mut batch: Batch) -> Result<Gradients> {
+fn by_candle(network: &Network, mode: Mode, task: &dyn Task, mut batch: Batch) -> Result<Gradients> {
     let (height, width) = task.shape().input;
     let device: &Device = network.device();
     let pictures = std::mem::take(&mut batch.input);
     let pictures = Tensor::from_vec(pictures, (batch.len, height, width, 3), device)?;
     let mut loss = Tensor::zeros((), candle_core::DType::F32, device)?;
-    for maps in network.forward(&pictures, Mode::Train)? {
+    for maps in network.forward(&pictures, mode)? {
         loss = (loss + loss_tensor(task.objective(), &maps, batch.targets())?)?;
     }
     let gradients = loss.backward()?;

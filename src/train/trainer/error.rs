@@ -90,6 +90,8 @@ pub enum RecipeError {
     Negative { field: &'static str, value: f64 },
     #[error("{field} is {value}, it must be at least 0 and below 1")]
     NotADecay { field: &'static str, value: f64 },
+    #[error("{field} is {value}, it must lie above 0 and at most at 1")]
+    NotAShare { field: &'static str, value: f64 },
     /// Landmarks of no known scheme, or no boundary map.
     #[error(
         "a model of {points} points and {outputs} maps can't be trained: points are 98, 68, 29 or 19, and outputs one \

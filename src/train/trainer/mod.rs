@@ -27,5 +27,6 @@ mod run;
 pub use error::{CheckpointError, LogError, RecipeError, TrainError};
 #[cfg(feature = "internals")]
 pub use log::read_log;
-pub use recipe::Recipe;
+pub use optimizer::{OptimizerConfig, OptimizerKind};
+pub use recipe::{Adaptation, Recipe, Schedule, ScheduleShape};
 pub use run::{Ending, Progress, TrainOptions, Trainer, Validator};

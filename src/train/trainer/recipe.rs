@@ -36,6 +36,9 @@ pub struct Recipe {
     pub targets: TargetStyle,
     #[serde(default)]
     pub augmentation: Augmentation,
+    /// How the weights depart from those that the training starts from.
+    #[serde(default, skip_serializing_if = "Adaptation::is_free")]
+    pub adaptation: Adaptation,
     /// What a detector's items are made of.
     #[serde(default)]
     pub compositions: Compositions,
@@ -49,6 +52,29 @@ pub struct Recipe {
     pub validate_every: u64,
     /// Seed of the random weights and of the order and augmentation of the data.
     pub seed: u64,
+}
+
+/// How the weights of a network depart from those that its training starts from. By default nothing holds them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Adaptation {
+    /// The norms use the running statistics of the start and leave them as they are.
+    pub frozen_statistics: bool,
+    /// Parameters whose names begin with one of these don't change.
+    pub frozen: Vec<String>,
+    /// In every step each weight moves back to its start by this share of its distance, times the learning rate.
+    pub anchor: f64,
+}
+
+impl Adaptation {
+    /// Whether the parameter of this name keeps its value.
+    pub fn is_frozen(&self, name: &str) -> bool {
+        self.frozen.iter().any(|prefix| name.starts_with(prefix))
+    }
+
+    fn is_free(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How long to train, and the learning rate over time.
@@ -111,6 +137,7 @@ impl Recipe {
         Some(LandmarkTaskOptions {
             scheme: Scheme::of_points(self.model.points)?,
             style: self.model.style,
+            ibug_fit: self.model.ibug_fit.clone(),
             emphasis: self.emphasis.clone(),
             input_size: self.model.input_size,
             heatmap_size: self.model.heatmap_size(),
@@ -127,7 +154,7 @@ impl Recipe {
         Ok(recipe)
     }
 
-    fn check(&self) -> Result<(), RecipeError> {
+    pub(in crate::train) fn check(&self) -> Result<(), RecipeError> {
         self.model.check()?;
         let counts = [
             ("schedule.steps", self.schedule.steps),
@@ -163,6 +190,9 @@ impl Recipe {
         }
         if self.sigma_cells.is_nan() || self.sigma_cells <= 0.0 {
             return Err(RecipeError::NotPositive { field: "sigma_cells", value: self.sigma_cells.into() });
+        }
+        if !(self.adaptation.anchor >= 0.0) {
+            return Err(RecipeError::Negative { field: "adaptation.anchor", value: self.adaptation.anchor });
         }
         self.optimizer.check()
     }

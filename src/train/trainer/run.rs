@@ -48,6 +48,8 @@ pub struct TrainOptions {
     pub threads: usize,
     /// Stop, with a checkpoint, after this long (default: never).
     pub limit: Option<Duration>,
+    /// Time between two checkpoints (default: two minutes).
+    pub checkpoint_interval: Duration,
     /// Set from outside to stop, with a checkpoint, after the current step.
     pub stop: Arc<AtomicBool>,
 }
@@ -61,6 +63,7 @@ impl TrainOptions {
             device: Device::Cpu,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             limit: None,
+            checkpoint_interval: Duration::from_secs(120),
             stop: Arc::default(),
         }
     }
@@ -93,8 +96,6 @@ pub enum Ending {
     Paused,
 }
 
-/// Time between two checkpoints.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(120);
 /// Steps for one line of the log.
 const LOG_STEPS: u64 = 50;
 /// The average forgets faster in the beginning: its decay is `(t + 1) / (t + AVERAGE_WARMUP)` while that is less.
@@ -112,6 +113,8 @@ pub struct Trainer {
     parameters: Vec<Parameter>,
     position: Position,
     state: TrainingState,
+    /// The weights that the training started from, if they are those of a model.
+    start: Option<Vec<Vec<f32>>>,
     rows: Vec<LogRow>,
 }
 
@@ -151,9 +154,9 @@ impl Trainer {
             let state = TrainingState { averages: values.clone(), values, moments };
             (Position { step: 0, seconds: 0.0 }, state, Vec::new())
         };
-        let mut compute = Compute::new(network);
+        let mut compute = Compute::new(network, &recipe.adaptation);
         compute.set(&state.values)?;
-        Ok(Self { recipe, options, task, compute, parameters, position, state, rows })
+        Ok(Self { recipe, options, task, compute, parameters, position, state, start: None, rows })
     }
 
     /// Steps done.
@@ -161,7 +164,13 @@ impl Trainer {
         self.position.step
     }
 
-    /// Replaces the weights by those of a model, before the first step of a new training.
+    /// Time spent training, over all sessions.
+    pub fn seconds(&self) -> f64 {
+        self.position.seconds
+    }
+
+    /// Starts a new training from the weights of a model; one that is continued is only told where it started, for
+    /// its recipe's [`Adaptation`](super::recipe::Adaptation).
     ///
     /// # Errors
     /// [`ModelError::Missing`] or [`ModelError::Misshapen`] if the model is of another architecture; what the device
@@ -176,9 +185,13 @@ impl Trainer {
             }
             values.push(new.to_vec());
         }
-        self.state.averages.clone_from(&values);
-        self.state.values = values;
-        Ok(self.compute.set(&self.state.values)?)
+        if self.position.step == 0 {
+            self.state.averages.clone_from(&values);
+            self.state.values.clone_from(&values);
+            self.compute.set(&self.state.values)?;
+        }
+        self.start = Some(values);
+        Ok(())
     }
 
     /// Trains until the schedule or the time limit ends, or until `stop` is set. The model (the average of the weights) is
@@ -255,7 +268,7 @@ impl Trainer {
             }
             let time_is_up = self.options.limit.is_some_and(|limit| started.elapsed() >= limit);
             let stop = !is_last && (time_is_up || self.options.stop.load(Ordering::Relaxed));
-            if last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL || is_last || stop || measured.is_some() {
+            if last_checkpoint.elapsed() >= self.options.checkpoint_interval || is_last || stop || measured.is_some() {
                 let name = validator.as_deref().map_or("", |v| v.measure_name());
                 self.save(name)?;
                 last_checkpoint = Instant::now();
@@ -288,14 +301,18 @@ impl Trainer {
         }
         let scale = self.recipe.optimizer.clip_norm.map_or(1.0, |longest| (longest / norm.max(1e-12)).min(1.0));
         let decay = self.recipe.average_decay.min((step + 1) as f64 / (step as f64 + AVERAGE_WARMUP)) as f32;
+        let adaptation = &self.recipe.adaptation;
         for (number, value) in running {
             self.state.values[number] = value;
         }
         for (i, p) in self.parameters.iter().enumerate() {
             let value = &mut self.state.values[i];
-            if let Some(gradient) = &of_parameters[i] {
+            if let Some(gradient) = of_parameters[i].as_ref().filter(|_| !adaptation.is_frozen(&p.name)) {
                 let moments = &mut self.state.moments[i];
                 update(&self.recipe.optimizer, p.role, step, rate, scale, value, gradient, moments);
+                if let Some(start) = self.start.as_ref().filter(|_| adaptation.anchor > 0.0) {
+                    pull((rate * adaptation.anchor) as f32, &start[i], value);
+                }
             }
             for (average, v) in self.state.averages[i].iter_mut().zip(value.iter()) {
                 *average = decay * *average + (1.0 - decay) * v;
@@ -342,6 +359,11 @@ impl Trainer {
         // At last, so that a model never lies there without a checkpoint.
         model.place().map_err(written(model_path))
     }
+}
+
+/// Moves every value to `target` by a share of its distance.
+fn pull(share: f32, target: &[f32], values: &mut [f32]) {
+    values.iter_mut().zip(target).for_each(|(value, target)| *value += share * (target - *value));
 }
 
 fn read_values(network: &Network) -> Result<Vec<Vec<f32>>, TrainError> {

@@ -1,0 +1,214 @@
+//! `awing finetune`: accepted faces in, a tuned model and a verdict out.
+//!
+//! Out: the model, if it is accepted, and beside it the report as JSON and as a picture; progress on standard error, the
+//! report as text on standard output. A tuning that is refused writes no model, and the exit status is 0: a refusal is an
+//! answer. Ctrl-C stops with a checkpoint, from which --resume goes on.
+
+use super::device::DeviceChoice;
+use super::interrupt;
+use super::parse::{minutes, positive};
+use crate::program::console::say;
+use crate::runtime::files::write_whole;
+use crate::runtime::model::{Model, WeightFormat, default_landmarks};
+use crate::train::collection;
+use crate::train::data::{Sample, Split, read_faces};
+use crate::train::finetune::{
+    FineTune, FineTuneEnding, FineTuneError, FineTuneOptions, FineTuneProgress, Tuned, TuningRecipe, Verdict,
+};
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+#[derive(clap::Args)]
+pub(super) struct FineTuneArguments {
+    /// Accepted faces: a folder that `awing capture` made and `awing annotate` corrected, or annotated faces in any format
+    /// that `awing train` reads; may be given several times
+    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
+    data: Vec<PathBuf>,
+    /// The file for the tuned model
+    #[arg(long, value_name = "TUNED.safetensors")]
+    out: PathBuf,
+    /// The model to tune, which stays as it is [default: the built-in one]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// More annotated faces on which the tuned model must not be worse; may be given several times
+    #[arg(long, num_args = 1.., value_name = "FILE.jsonl")]
+    guard: Vec<PathBuf>,
+    /// Train for at most this long
+    #[arg(long, value_name = "M", value_parser = minutes)]
+    minutes: Option<f64>,
+    /// Number of threads for the network [default: one per core]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    threads: Option<usize>,
+    /// Where to compute
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceChoice,
+    /// Continue the tuning that was stopped
+    #[arg(long)]
+    resume: bool,
+    /// Write the model even if it is refused
+    #[arg(long)]
+    accept_anyway: bool,
+    /// Tune as this file says instead of the defaults (see docs/fine-tuning.md)
+    #[arg(long, value_name = "FILE.toml")]
+    recipe: Option<PathBuf>,
+}
+
+/// How often a line of progress is printed where there is no terminal to draw a bar in.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
+    let FineTuneArguments { out, .. } = arguments;
+    let base = match &arguments.model {
+        None => default_landmarks()?,
+        Some(path) => {
+            if is_same_file(path, out) {
+                bail!("--out {} is the base model itself, which stays as it is: name another file", out.display());
+            }
+            Model::load(path)?
+        }
+    };
+    if out.exists() {
+        bail!("{} exists already: name another file for --out, or remove it", out.display());
+    }
+    let mut samples = Vec::new();
+    let mut undetected_faces = 0;
+    for path in &arguments.data {
+        samples.extend(read_faces(path, Split::Train)?);
+        undetected_faces += collection::undetected_faces(path)?;
+    }
+    let mut options = FineTuneOptions::new(beside(out, "tuning"));
+    options.undetected_faces = undetected_faces;
+    options.resume = arguments.resume;
+    options.device = arguments.device.open()?;
+    options.threads = arguments.threads.unwrap_or(options.threads);
+    options.limit = arguments.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
+    if let Some(path) = &arguments.recipe {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        options.recipe = TuningRecipe::parse(&text).with_context(|| format!("cannot use {}", path.display()))?;
+    }
+    for path in &arguments.guard {
+        let faces: Vec<Sample> = read_faces(path, Split::Test)?;
+        options.guards.push((format!("faces of {}", path.display()), faces));
+    }
+    options.stop = interrupt::flag()?;
+    let work = options.work.clone();
+    let mut tuning = FineTune::new(base, samples, options).map_err(|error| explained(error, &work))?;
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:20} {wide_msg}")?);
+    let mut last_line: Option<Instant> = None;
+    let ending = tuning.run(|p| {
+        if bar.is_hidden() {
+            if last_line.is_none_or(|last| last.elapsed() >= LINE_INTERVAL) {
+                say(&describe(p));
+                last_line = Some(Instant::now());
+            }
+        } else {
+            bar.set_length(p.steps);
+            bar.set_position(p.step);
+            bar.set_message(describe(p));
+        }
+    })?;
+    bar.abandon();
+    match ending {
+        FineTuneEnding::Paused => println!("Stopped. Continue with --resume."),
+        FineTuneEnding::Finished(tuned) => finish(arguments, &tuned)?,
+    }
+    Ok(())
+}
+
+fn describe(p: &FineTuneProgress) -> String {
+    let held_out = p.held_out.map(|v| format!(", held-out error {v:.2} % (before {:.2} %)", p.held_out_before));
+    let left = indicatif::FormattedDuration(p.time_left);
+    let FineTuneProgress { step, steps, images_per_second, loss, .. } = p;
+    let held_out = held_out.unwrap_or_default();
+    format!("step {step} of {steps}, {images_per_second:.0} images/s, loss {loss:.4}{held_out}, {left} left")
+}
+
+/// Writes the report, and the model if it is accepted.
+fn finish(arguments: &FineTuneArguments, tuned: &Tuned) -> Result<()> {
+    let FineTuneArguments { out, accept_anyway, .. } = arguments;
+    let Tuned { model, verdict, picture, .. } = tuned;
+    print!("{}", report(verdict));
+    let (json, png) = (beside(out, "json"), beside(out, "png"));
+    write_whole(&json, &serde_json::to_vec_pretty(verdict)?)
+        .with_context(|| format!("cannot write {}", json.display()))?;
+    picture.save(&png)?;
+    if verdict.accepted || *accept_anyway {
+        let bytes = model.to_bytes(WeightFormat::default())?;
+        write_whole(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
+        println!("Saved {}. Try it: awing --model {}", out.display(), out.display());
+    } else {
+        println!("The model was not saved; --accept-anyway would do it.");
+    }
+    println!("Report: {} and {}", json.display(), png.display());
+    Ok(())
+}
+
+/// The verdict for people.
+fn report(verdict: &Verdict) -> String {
+    let mut text = String::new();
+    let mut line = |content: String| text += &format!("{content}\n");
+    let title = if verdict.accepted { "Accepted" } else { "Refused" };
+    line(format!("{title}: {}.", verdict.reason));
+    line(format!(
+        "Learned from {} faces, measured on {} others ({} clips in all); {} steps in {:.0} s; share of the trained weights: \
+         {:.0} %.",
+        verdict.trained_faces,
+        verdict.held_out.faces,
+        verdict.clips,
+        verdict.steps,
+        verdict.seconds,
+        100.0 * verdict.share
+    ));
+    line(String::new());
+    line("error, % of the eye distance       faces  before   after  change  95 % interval of the difference".into());
+    for change in std::iter::once(&verdict.held_out).chain(&verdict.guards) {
+        let (low, high) = change.interval;
+        line(format!(
+            "{:33}  {:5}  {:6.2}  {:6.2}  {:+5.1} %  {low:+.2} to {high:+.2}",
+            change.name,
+            change.faces,
+            change.before,
+            change.after,
+            change.percent()
+        ));
+    }
+    line(String::new());
+    line("held-out faces, by part                   before   after".into());
+    for part in &verdict.parts {
+        line(format!("{:40}  {:6.2}  {:6.2}", part.part, part.before, part.after));
+    }
+    if verdict.undetected_faces > 0 {
+        line(String::new());
+        line(format!(
+            "The detector had not found {} of the faces. Their landmarks were learned; the detector stays as it is.",
+            verdict.undetected_faces
+        ));
+    }
+    text
+}
+
+/// Says what to do about an unfinished tuning that is in the way.
+fn explained(error: FineTuneError, work: &Path) -> anyhow::Error {
+    let is_other = error.is_other_tuning();
+    let error = anyhow::Error::from(error);
+    if is_other {
+        let work = work.display();
+        return error.context(format!(
+            "the unfinished tuning in {work} is of other faces, another model or another recipe: remove that folder, or name \
+             another file for --out"
+        ));
+    }
+    error
+}
+
+/// The path of a file or folder that belongs to `out`.
+fn beside(out: &Path, extension: &str) -> PathBuf {
+    out.with_extension(extension)
+}
+
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let canonical = |path: &Path| std::fs::canonicalize(path).ok();
+    canonical(a).is_some_and(|a| canonical(b) == Some(a))
+}

@@ -1,0 +1,58 @@
+//! What can keep a fine-tuning from its verdict.
+
+use crate::runtime::engine::EngineError;
+use crate::runtime::image::ImageError;
+use crate::runtime::model::ModelError;
+use crate::train::data::DataError;
+use crate::train::trainer::{RecipeError, TrainError};
+
+/// What can keep a fine-tuning from its verdict.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FineTuneError {
+    /// Too few faces to learn from some and measure on others.
+    #[error("{found} accepted faces are too few: capture and accept at least {missing} more", missing = needed - found)]
+    TooFew { found: usize, needed: usize },
+    /// All faces are of one clip, so nothing independent is left to measure on.
+    #[error(
+        "all faces are of {clips} clip(s), and the measurement needs at least {needed}: capture again, or for longer"
+    )]
+    TooFewClips { clips: usize, needed: usize },
+    /// Labels with left and right exchanged, each with the file and line it stands in.
+    #[error("left and right are exchanged in the labels of {}: mirror them, or reject these faces", list(.faces))]
+    Mirrored { faces: Vec<String> },
+    /// The same face of the same picture with different labels.
+    #[error("{first} and {second} label the same face differently, by {percent:.0} % of the eye distance: reject one")]
+    Contradiction { first: String, second: String, percent: f32 },
+    /// A base model that can't be tuned.
+    #[error("only a landmark model can be tuned, of 98, 68, 29 or 19 points and with a boundary map")]
+    Base,
+    /// The recipe of the tuning asks for the impossible.
+    #[error("the recipe can't be used")]
+    Recipe(#[from] RecipeError),
+    /// Faces or pictures that can't be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// What stopped the training.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// A model that can't be made.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A model that can't be compiled.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The picture of the report can't be written.
+    #[error(transparent)]
+    Picture(#[from] ImageError),
+}
+
+/// The first few names, and how many more there are.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

@@ -1,0 +1,110 @@
+//! Errors of a model on a fixed set of faces.
+//!
+//! In: faces and models. Out: for each face the predicted landmarks and their errors, as fractions of the distance between
+//! the outer eye corners (of the box's size where a corner is unknown). The pictures are cropped once, so that any number of
+//! models can be measured. Fails if a picture can't be read or a model can't be compiled.
+
+use super::error::FineTuneError;
+use crate::runtime::engine::{Landmarker, Outputs, Precision};
+use crate::runtime::geometry::{FrameSpace, Point, crop_from_frame};
+use crate::runtime::image::Frame;
+use crate::runtime::landmarks::{Part, Scheme};
+use crate::runtime::model::{Model, ModelConfig};
+use crate::train::data::{Sample, crop_for_eval};
+use crate::train::eval::metrics::{Counted, Norm, normalized_mean_error};
+
+/// Faces in upright crops of the size that a model sees.
+pub(super) struct Faces {
+    /// Points are pixels of the crops.
+    samples: Vec<Sample>,
+    crops: Vec<Frame>,
+}
+
+/// How a model does on one face.
+#[derive(Clone, Debug)]
+pub(super) struct Measured {
+    /// Pixels of the crop.
+    pub points: Vec<Point<FrameSpace>>,
+    /// Over all known points.
+    pub error: f64,
+    /// The errors of the known points, with their numbers.
+    pub of_points: Vec<(usize, f64)>,
+}
+
+impl Faces {
+    /// Opens and crops the pictures of `samples` as the model of this description sees them.
+    ///
+    /// # Errors
+    /// [`FineTuneError::Data`] for a picture that can't be read, or a face of another scheme.
+    pub fn new(samples: Vec<Sample>, config: &ModelConfig) -> Result<Self, FineTuneError> {
+        let scheme = Scheme::of_points(config.points).ok_or(FineTuneError::Base)?;
+        let size = config.input_size;
+        let mut faces = Self { samples: Vec::new(), crops: Vec::new() };
+        for sample in samples {
+            let mut sample = sample.in_scheme(scheme)?;
+            let (picture, crop_from_frame) = crop_for_eval(&sample, &sample.open()?, &config.crop, size)?;
+            for point in &mut sample.points {
+                let placed = crop_from_frame.apply(*point);
+                *point = Point::new(placed.x, placed.y);
+            }
+            let bytes = picture.iter().map(|v| (v * 255.0).round() as u8).collect();
+            faces.crops.push(Frame::from_rgb(size, size, bytes)?);
+            faces.samples.push(sample);
+        }
+        Ok(faces)
+    }
+
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    pub fn crop(&self, index: usize) -> &Frame {
+        &self.crops[index]
+    }
+
+    pub fn sample(&self, index: usize) -> &Sample {
+        &self.samples[index]
+    }
+
+    /// Runs a model over all faces.
+    ///
+    /// # Errors
+    /// [`FineTuneError::Engine`].
+    pub fn measure(&self, model: &Model, threads: usize) -> Result<Vec<Measured>, FineTuneError> {
+        let mut landmarker = Landmarker::with_threads(model, Outputs::Decoded, Precision::F32, threads)?;
+        let size = model.config().input_size;
+        let middle = (size as f32 - 1.0) / 2.0;
+        let whole = crop_from_frame(Point::new(middle, middle), size as f32, 0.0, size);
+        let mut all = Vec::with_capacity(self.len());
+        for (sample, crop) in self.samples.iter().zip(&self.crops) {
+            let predicted: Vec<_> = landmarker.predict(crop, &whole)?.iter().map(|l| l.point).collect();
+            let expressed = landmarker.in_style(sample.style, &predicted);
+            all.push(measured(sample, predicted, expressed.as_deref()));
+        }
+        Ok(all)
+    }
+}
+
+fn measured(sample: &Sample, predicted: Vec<Point<FrameSpace>>, expressed: Option<&[Point<FrameSpace>]>) -> Measured {
+    let Sample { scheme, points, weight, rect, .. } = sample;
+    let length = Norm::InterOcular.length(*scheme, points, weight, rect.as_ref());
+    let length = length.or_else(|| Norm::Box.length(*scheme, points, weight, None)).unwrap_or(1.0);
+    let compared = expressed.unwrap_or(&predicted);
+    let error = normalized_mean_error(compared, points, weight, length, Counted::Known).unwrap_or(0.0);
+    let known = (0..points.len()).filter(|&i| weight[i] > 0.0);
+    let of_points = known.map(|i| (i, f64::from(compared[i].distance(points[i]) / length))).collect();
+    Measured { error, of_points, points: predicted }
+}
+
+/// The mean error of a part over all faces where it is known, in percent.
+pub(super) fn part_percent(all: &[Measured], scheme: Scheme, part: Part) -> Option<f64> {
+    let points = scheme.part(part);
+    let errors = all.iter().flat_map(|face| &face.of_points).filter(|(i, _)| points.contains(i)).map(|(_, e)| *e);
+    let (sum, count) = errors.fold((0.0, 0_usize), |(sum, count), error| (sum + error, count + 1));
+    (count > 0).then(|| 100.0 * sum / count as f64)
+}
+
+/// The mean error over all faces, in percent; none without a face.
+pub(super) fn mean_percent(all: &[Measured]) -> Option<f64> {
+    (!all.is_empty()).then(|| 100.0 * all.iter().map(|face| face.error).sum::<f64>() / all.len() as f64)
+}

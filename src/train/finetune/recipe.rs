@@ -1,0 +1,129 @@
+//! How a model is tuned.
+//!
+//! In: TOML. Out: a [`TuningRecipe`], and with a base model the [`Recipe`] of its training. Fails with [`RecipeError`].
+
+use crate::runtime::model::ModelConfig;
+use crate::train::data::Augmentation;
+use crate::train::trainer::{Adaptation, OptimizerConfig, OptimizerKind, Recipe, RecipeError, Schedule, ScheduleShape};
+use serde::{Deserialize, Serialize};
+
+/// What decides the result of a fine-tuning, besides the base and the faces. [`Self::default`] is what measurements chose.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TuningRecipe {
+    pub steps: u64,
+    /// Pictures per step.
+    pub batch_size: usize,
+    /// After the warm-up; it falls in half a cosine to a hundredth.
+    pub learning_rate: f64,
+    pub warmup_steps: u64,
+    /// Decay per step of the moving average of the weights.
+    pub average_decay: f64,
+    /// Standard deviation of the target Gaussians, in heatmap cells.
+    pub sigma_cells: f32,
+    /// Procedural faces, labelled by the base, that are drawn for every labelled face.
+    pub procedural: f64,
+    /// Shares of the way from the base to the trained weights that are tried, in 0..=1.
+    pub shares: Vec<f64>,
+    /// A share that raises the error on a guard by more than this is not chosen, in percent.
+    pub guard_loss_percent: f64,
+    pub seed: u64,
+    #[serde(default)]
+    pub adaptation: Adaptation,
+    pub augmentation: Augmentation,
+}
+
+impl Default for TuningRecipe {
+    fn default() -> Self {
+        Self::parse(include_str!("defaults.toml")).expect("a test reads the defaults")
+    }
+}
+
+/// Limits the gradient of a step that meets a label far from what the base predicts.
+const CLIP_NORM: f64 = 20.0;
+
+impl TuningRecipe {
+    /// Reads a recipe.
+    ///
+    /// # Errors
+    /// [`RecipeError::Syntax`], or the field that is out of range.
+    pub fn parse(text: &str) -> Result<Self, RecipeError> {
+        let recipe: Self = toml::from_str(text).map_err(RecipeError::Syntax)?;
+        let not_negative = [("procedural", recipe.procedural), ("guard_loss_percent", recipe.guard_loss_percent)];
+        for (field, value) in not_negative {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(RecipeError::Negative { field, value });
+            }
+        }
+        if recipe.shares.is_empty() {
+            return Err(RecipeError::Zero { field: "the number of shares" });
+        }
+        if let Some(&value) = recipe.shares.iter().find(|share| !(**share > 0.0 && **share <= 1.0)) {
+            return Err(RecipeError::NotAShare { field: "shares", value });
+        }
+        Ok(recipe)
+    }
+
+    /// The training of a model with this description.
+    ///
+    /// # Errors
+    /// [`RecipeError`] for the field that is out of range.
+    pub(super) fn training(&self, model: ModelConfig) -> Result<Recipe, RecipeError> {
+        let recipe = Recipe {
+            model,
+            datasets: Default::default(),
+            hold_out: Default::default(),
+            emphasis: Default::default(),
+            sigma_cells: self.sigma_cells,
+            targets: Default::default(),
+            augmentation: self.augmentation.clone(),
+            adaptation: self.adaptation.clone(),
+            compositions: Default::default(),
+            optimizer: OptimizerConfig {
+                kind: OptimizerKind::AdamW { beta1: 0.9, beta2: 0.99 },
+                learning_rate: self.learning_rate,
+                weight_decay: 0.0,
+                clip_norm: Some(CLIP_NORM),
+            },
+            schedule: Schedule {
+                steps: self.steps,
+                end: None,
+                warmup_steps: self.warmup_steps,
+                shape: ScheduleShape::Cosine { final_fraction: 0.01 },
+            },
+            batch_size: self.batch_size,
+            average_decay: self.average_decay,
+            validate_every: (self.steps / 6).max(1),
+            seed: self.seed,
+        };
+        recipe.check()?;
+        Ok(recipe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_can_be_read() {
+        assert!(TuningRecipe::default().steps > 0);
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        let defaults = include_str!("defaults.toml");
+        let refused = |field: &str, value: &str| {
+            let lines = defaults.lines().map(|line| match line.split_once(" = ") {
+                Some((key, _)) if key == field => format!("{field} = {value}\n"),
+                _ => format!("{line}\n"),
+            });
+            TuningRecipe::parse(&lines.collect::<String>()).unwrap_err()
+        };
+        assert!(matches!(refused("shares", "[1.5]"), RecipeError::NotAShare { field: "shares", .. }));
+        assert!(matches!(refused("shares", "[]"), RecipeError::Zero { .. }));
+        assert!(matches!(refused("procedural", "-1.0"), RecipeError::Negative { field: "procedural", .. }));
+        assert!(matches!(refused("steps", "\"many\""), RecipeError::Syntax(_)));
+    }
+}

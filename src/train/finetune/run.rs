@@ -1,0 +1,368 @@
+//! The fine-tuning itself: training, interpolation with the base, verdict.
+//!
+//! In: a base model, accepted faces and [`FineTuneOptions`]. Out: progress after every step, and at the end [`Tuned`]. The
+//! folder of the options holds the unfinished training. Fails with [`FineTuneError`].
+
+use super::error::FineTuneError;
+use super::labels::{Split, split};
+use super::measure::{Faces, Measured, mean_percent, part_percent};
+use super::picture;
+use super::procedural;
+use super::recipe::TuningRecipe;
+use super::verdict::{Change, PartChange, Verdict, judge};
+use crate::runtime::image::Frame;
+use crate::runtime::landmarks::{Part, Scheme};
+use crate::runtime::model::{Kind, Model, ModelConfig};
+use crate::train::data::{LandmarkTask, Sample};
+use crate::train::network::Network;
+use crate::train::trainer::{CheckpointError, Ending, Recipe, TrainError, TrainOptions, Trainer, Validator};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// Where and how long to tune. [`Self::new`] has the defaults.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FineTuneOptions {
+    /// Folder of the unfinished training; made if it is not there, and removed with the verdict.
+    pub work: PathBuf,
+    /// Go on with the unfinished training in `work`, if there is one (default: no, and such a folder is refused).
+    pub resume: bool,
+    /// How to tune (default: [`TuningRecipe::default`]).
+    pub recipe: TuningRecipe,
+    /// Named sets of annotated faces on which the tuned model must not be worse, beside the procedural ones (default: none).
+    pub guards: Vec<(String, Vec<Sample>)>,
+    /// Where forward and backward passes are computed (default: the CPU).
+    pub device: candle_core::Device,
+    /// Threads for the network (default: all cores). The model depends on their number, bit for bit.
+    pub threads: usize,
+    /// Train for at most this long, then come to the verdict (default: until the schedule ends).
+    pub limit: Option<Duration>,
+    /// Set from outside to stop, with a checkpoint, after the current step.
+    pub stop: Arc<AtomicBool>,
+    /// Accepted faces that the detector had not found, for the verdict's count.
+    pub undetected_faces: usize,
+}
+
+impl FineTuneOptions {
+    /// A new tuning on all cores of the CPU, guarded by procedural faces.
+    pub fn new(work: impl Into<PathBuf>) -> Self {
+        let TrainOptions { out: work, resume, device, threads, limit, stop, .. } = TrainOptions::new(work);
+        let recipe = TuningRecipe::default();
+        Self { work, resume, recipe, guards: Vec::new(), device, threads, limit, stop, undetected_faces: 0 }
+    }
+}
+
+/// How far a fine-tuning has come, after every step.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct FineTuneProgress {
+    /// Steps done, of `steps`.
+    pub step: u64,
+    pub steps: u64,
+    pub images_per_second: f64,
+    /// Mean loss of the last steps.
+    pub loss: f64,
+    /// The base's error on the held-out faces, in percent of the eye distance.
+    pub held_out_before: f64,
+    /// The newest error of the tuned weights there, not interpolated yet.
+    pub held_out: Option<f64>,
+    pub time_left: Duration,
+}
+
+/// The result of a fine-tuning.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Tuned {
+    /// The tuned model. It is to be used if the verdict accepts it.
+    pub model: Model,
+    pub verdict: Verdict,
+    /// Errors before and after, and six held-out faces with both predictions.
+    pub picture: Frame,
+}
+
+/// How a fine-tuning ended.
+#[derive(Debug)]
+pub enum FineTuneEnding {
+    /// With a verdict.
+    Finished(Box<Tuned>),
+    /// Stopped before from outside; it can be resumed.
+    Paused,
+}
+
+/// A fine-tuning under way.
+pub struct FineTune {
+    base: Model,
+    recipe: TuningRecipe,
+    options: FineTuneOptions,
+    trainer: Trainer,
+    held_out: Faces,
+    guards: Vec<(String, Faces)>,
+    trained_faces: usize,
+    clips: usize,
+}
+
+/// Procedural faces that guard.
+const GUARD_FACES: usize = 60;
+const GUARD_SEED: u64 = 1_000_000;
+/// Procedural faces that are trained on, of other people.
+const TRAINED_PROCEDURAL_FACES: usize = 60;
+const TRAINED_SEED: u64 = 2_000_000;
+/// The name under which the trainer draws the labelled faces.
+const LABELLED: &str = "labelled";
+/// Time between two checkpoints.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+
+impl FineTune {
+    /// Prepares a fine-tuning of `base` on accepted faces.
+    ///
+    /// # Errors
+    /// [`FineTuneError`] for labels, pictures and settings that can't be used; [`TrainError::Occupied`] if `work` holds
+    /// an unfinished tuning and `resume` is off, [`CheckpointError::OtherRecipe`] if that is of other faces or settings.
+    pub fn new(base: Model, samples: Vec<Sample>, options: FineTuneOptions) -> Result<Self, FineTuneError> {
+        let config = base.config();
+        let scheme = Scheme::of_points(config.points).filter(|_| config.kind == Kind::Landmarks);
+        let scheme = scheme.ok_or(FineTuneError::Base)?;
+        let recipe = options.recipe.clone();
+        let fingerprint = fingerprint(&base, &samples);
+        for sample in &samples {
+            sample.open()?;
+        }
+        let Split { mut training, held_out, clips } = split(samples, recipe.seed)?;
+        let trained_faces = training.len();
+        let held_out = Faces::new(held_out, config)?;
+        let mut guards = Vec::new();
+        if scheme == Scheme::Wflw98 {
+            let faces = procedural::faces(GUARD_FACES, GUARD_SEED)?;
+            guards.push(("procedural faces".to_owned(), Faces::new(faces, config)?));
+        }
+        for (name, samples) in &options.guards {
+            guards.push((name.clone(), Faces::new(samples.clone(), config)?));
+        }
+
+        training.iter_mut().for_each(|sample| sample.dataset = LABELLED.into());
+        let mut datasets = BTreeMap::from([(LABELLED.to_owned(), 1.0)]);
+        if recipe.procedural > 0.0 && scheme == Scheme::Wflw98 {
+            let faces =
+                labelled_by(&base, procedural::faces(TRAINED_PROCEDURAL_FACES, TRAINED_SEED)?, options.threads)?;
+            let of_each = recipe.procedural * trained_faces as f64 / faces.len() as f64;
+            datasets.insert(procedural::DATASET.to_owned(), of_each);
+            training.extend(faces);
+        }
+        let mut training_recipe = recipe.training(start_of(config, &fingerprint))?;
+        training_recipe.datasets = datasets;
+        let mut trainer = trainer(training_recipe, training, &options)?;
+        trainer.start_from(&base)?;
+        Ok(Self { base, recipe, options, trainer, held_out, guards, trained_faces, clips })
+    }
+
+    /// Trains to the end of the schedule or the time limit, and comes to a verdict; or pauses when `stop` is set.
+    /// `on_progress` is called after every step, in a thread of the training's pool.
+    ///
+    /// # Errors
+    /// [`FineTuneError`]; the last checkpoint stays whole.
+    pub fn run(
+        &mut self,
+        mut on_progress: impl FnMut(&FineTuneProgress) + Send,
+    ) -> Result<FineTuneEnding, FineTuneError> {
+        let Self { base, options, trainer, held_out, .. } = self;
+        let before = held_out.measure(base, options.threads)?;
+        let held_out_before = mean_percent(&before).unwrap_or(0.0);
+        let mut validator = HeldOut { faces: held_out, threads: options.threads };
+        let started = Instant::now();
+        let ending = trainer.run(Some(&mut validator), |p| {
+            on_progress(&FineTuneProgress {
+                step: p.step,
+                steps: p.steps,
+                images_per_second: p.images_per_second,
+                loss: p.loss,
+                held_out_before,
+                held_out: p.validation,
+                time_left: p.time_left,
+            });
+        })?;
+        let is_out_of_time = options.limit.is_some_and(|limit| started.elapsed() >= limit);
+        if ending == Ending::Paused && !is_out_of_time {
+            return Ok(FineTuneEnding::Paused);
+        }
+        let tuned = self.judge(&before)?;
+        // The verdict is there: what is left of the training serves nobody.
+        let work = &self.options.work;
+        std::fs::remove_dir_all(work).map_err(|source| TrainError::Write { path: work.clone(), source })?;
+        Ok(FineTuneEnding::Finished(Box::new(tuned)))
+    }
+
+    /// Chooses the share of the trained weights and measures the result.
+    fn judge(&self, before: &[Measured]) -> Result<Tuned, FineTuneError> {
+        let Self { base, recipe, options, trainer, held_out, guards, .. } = self;
+        let threads = options.threads;
+        let trained = trainer.model()?;
+        let of_guards = guards.iter().map(|(_, faces)| faces.measure(base, threads)).collect::<Result<Vec<_>, _>>()?;
+        let mut best: Option<Candidate> = None;
+        for &share in &recipe.shares {
+            let model = interpolated(base, &trained, share)?;
+            let after = held_out.measure(&model, threads)?;
+            let mut changes = Vec::new();
+            for ((name, faces), before) in guards.iter().zip(&of_guards) {
+                changes.push(Change::of(name, before, &faces.measure(&model, threads)?));
+            }
+            let held_out = Change::of("held-out faces", before, &after);
+            let worst = changes.iter().map(Change::percent).fold(f64::NEG_INFINITY, f64::max);
+            let candidate = Candidate {
+                share,
+                is_safe: worst <= recipe.guard_loss_percent,
+                model,
+                after,
+                held_out,
+                guards: changes,
+            };
+            if best.as_ref().is_none_or(|best| candidate.is_better_than(best)) {
+                best = Some(candidate);
+            }
+        }
+        let best = best.ok_or(FineTuneError::Recipe(crate::train::trainer::RecipeError::Zero { field: "shares" }))?;
+        let (accepted, reason) = judge(&best.held_out, &best.guards);
+        let scheme = Scheme::of_points(base.config().points).ok_or(FineTuneError::Base)?;
+        let parts = Part::ALL.iter().filter_map(|&part| {
+            let before = part_percent(before, scheme, part)?;
+            Some(PartChange {
+                part: picture::name(part).into(),
+                before,
+                after: part_percent(&best.after, scheme, part)?,
+            })
+        });
+        let verdict = Verdict {
+            accepted,
+            reason,
+            share: best.share,
+            held_out: best.held_out,
+            guards: best.guards,
+            parts: parts.collect(),
+            trained_faces: self.trained_faces,
+            clips: self.clips,
+            undetected_faces: options.undetected_faces,
+            steps: trainer.step(),
+            seconds: trainer.seconds(),
+        };
+        let picture = picture::draw(&verdict, held_out, before, &best.after);
+        let mut record = base.config().training.clone();
+        record.insert("fine_tuned".into(), serde_json::to_value(&verdict).unwrap_or_default());
+        Ok(Tuned { model: best.model.with_training_record(record), verdict, picture })
+    }
+}
+
+/// A share of the trained weights, measured.
+struct Candidate {
+    share: f64,
+    /// Whether it raises the error on no guard by more than is allowed.
+    is_safe: bool,
+    model: Model,
+    after: Vec<Measured>,
+    held_out: Change,
+    guards: Vec<Change>,
+}
+
+impl Candidate {
+    /// Safe ones first, and of these the one with the lowest error; of the others the one nearest to the base.
+    fn is_better_than(&self, other: &Self) -> bool {
+        match (self.is_safe, other.is_safe) {
+            (true, true) => self.held_out.after < other.held_out.after,
+            (false, false) => self.share < other.share,
+            (is_safe, _) => is_safe,
+        }
+    }
+}
+
+/// The held-out faces, while it is trained.
+struct HeldOut<'a> {
+    faces: &'a Faces,
+    threads: usize,
+}
+
+impl Validator for HeldOut<'_> {
+    fn measure_name(&self) -> &str {
+        "error on the held-out faces, %"
+    }
+
+    fn measure(&mut self, network: &Network) -> Result<f64, Box<dyn std::error::Error + Send + Sync>> {
+        let measured = self.faces.measure(&network.to_model()?, self.threads)?;
+        mean_percent(&measured).ok_or_else(|| "there are no held-out faces".into())
+    }
+}
+
+fn trainer(recipe: Recipe, samples: Vec<Sample>, options: &FineTuneOptions) -> Result<Trainer, FineTuneError> {
+    let landmarks = recipe.landmark_options().ok_or(FineTuneError::Base)?;
+    let task = LandmarkTask::new(samples, &recipe.datasets, recipe.augmentation.clone(), landmarks)?;
+    let mut training = TrainOptions::new(&options.work);
+    training.resume = options.resume;
+    training.device = options.device.clone();
+    training.threads = options.threads;
+    training.limit = options.limit;
+    training.checkpoint_interval = CHECKPOINT_INTERVAL;
+    training.stop = options.stop.clone();
+    Ok(Trainer::new(recipe, Arc::new(task), training)?)
+}
+
+/// The description of the model in training: that of the base in f32, marked with what it learns from, so that a
+/// training of other faces is never resumed.
+fn start_of(base: &ModelConfig, fingerprint: &str) -> ModelConfig {
+    let mut config = base.clone();
+    config.quantization = None;
+    config.training = serde_json::Map::from_iter([("fine_tuning_of".to_owned(), fingerprint.into())]);
+    config
+}
+
+/// Identifies base and faces.
+fn fingerprint(base: &Model, samples: &[Sample]) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut take = |bytes: &[u8]| {
+        hash = bytes.iter().fold(hash, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    };
+    for parameter in base.config().graph().parameters() {
+        let values = base.tensor(&parameter.name).unwrap_or_default();
+        values.iter().for_each(|v| take(&v.to_le_bytes()));
+    }
+    for sample in samples {
+        take(sample.image.to_string_lossy().as_bytes());
+        sample.points.iter().for_each(|p| take(&[p.x.to_le_bytes(), p.y.to_le_bytes()].concat()));
+        sample.weight.iter().for_each(|w| take(&w.to_le_bytes()));
+    }
+    format!("{hash:016x}")
+}
+
+/// The samples with the landmarks that `model` predicts in place of their own.
+fn labelled_by(model: &Model, samples: Vec<Sample>, threads: usize) -> Result<Vec<Sample>, FineTuneError> {
+    let faces = Faces::new(samples, model.config())?;
+    let measured = faces.measure(model, threads)?;
+    let labelled = measured.into_iter().enumerate().map(|(i, measured)| {
+        let frame = Some(Arc::new(faces.crop(i).clone()));
+        Sample { points: measured.points, frame, ..faces.sample(i).clone() }
+    });
+    Ok(labelled.collect())
+}
+
+/// The weights at `share` of the way from the base's to the trained ones.
+fn interpolated(base: &Model, trained: &Model, share: f64) -> Result<Model, FineTuneError> {
+    let share = share as f32;
+    let mut tensors = HashMap::new();
+    for parameter in base.config().graph().parameters() {
+        let from = base.tensor(&parameter.name).unwrap_or_default();
+        let to = trained.tensor(&parameter.name).unwrap_or_default();
+        let between = from.iter().zip(to).map(|(a, b)| a + share * (b - a)).collect();
+        tensors.insert(parameter.name, between);
+    }
+    let mut config = base.config().clone();
+    // The scales of int8 layers were measured on the base.
+    config.quantization = None;
+    Ok(Model::new(config, tensors)?)
+}
+
+/// Whether a training was refused because the unfinished one is of other faces or settings.
+impl FineTuneError {
+    /// Whether `work` holds an unfinished tuning of other faces or settings.
+    pub fn is_other_tuning(&self) -> bool {
+        matches!(self, Self::Train(TrainError::Checkpoint { source: CheckpointError::OtherRecipe, .. }))
+    }
+}
