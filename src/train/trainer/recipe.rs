@@ -60,7 +60,7 @@ pub struct Recipe {
 pub struct Adaptation {
     /// The norms use the running statistics of the start and leave them as they are.
     pub frozen_statistics: bool,
-    /// Parameters whose names begin with one of these don't change.
+    /// Parameters whose names contain one of these don't change.
     pub frozen: Vec<String>,
     /// In every step each weight moves back to its start by this share of its distance, times the learning rate.
     pub anchor: f64,
@@ -69,7 +69,7 @@ pub struct Adaptation {
 impl Adaptation {
     /// Whether the parameter of this name keeps its value.
     pub fn is_frozen(&self, name: &str) -> bool {
-        self.frozen.iter().any(|prefix| name.starts_with(prefix))
+        self.frozen.iter().any(|part| name.contains(part.as_str()))
     }
 
     fn is_free(&self) -> bool {
