@@ -71,6 +71,9 @@ pub struct Augmentation {
     ellipses = 0.0, at most 1.0;
     /// Probability of poor light: most of it from one side, too little, or too flat, in the levels that a camera has left.
     poor_light = 0.0, at most 1.0;
+    /// Probability of levels stretched as if the light were good: what dark or flat pictures of a room have in common with
+    /// all others.
+    stretch = 0.0, at most 1.0;
     /// Probability of changed tones: gamma, contrast, brightness and the channels' gains, all four.
     tone = 0.8, at most 1.0;
     /// Gamma is e to the power of at most this, either way.
@@ -144,7 +147,7 @@ impl Augmentation {
     }
 
     /// Changes the look of a picture of `height * width * 3` values in 0..=1 (row, column, RGB): occluding rectangles and
-    /// ellipses, tones, poor light, grey, low resolution, blur, motion blur, noise, in this order. No point moves. `donor` is asked for
+    /// ellipses, stretched levels, tones, poor light, grey, low resolution, blur, motion blur, noise, in this order. No point moves. `donor` is asked for
     /// another picture when one is wanted; it may have none.
     ///
     /// # Errors
@@ -165,6 +168,9 @@ impl Augmentation {
             for _ in 0..rng.random_range(1..=2) {
                 photometric::occlude(rng, height, width, picture, self.ellipses, &mut donor)?;
             }
+        }
+        if rarely(rng, self.stretch) {
+            photometric::stretch(rng, picture);
         }
         if chance(rng, self.tone) {
             let tone = photometric::Tone {

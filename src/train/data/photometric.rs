@@ -28,6 +28,12 @@ const SIDE_LIGHT_FALL: Range<f32> = 0.08..0.6;
 /// Exponents of what is left of light that is too little, and of contrast that is too flat.
 const TOO_DARK: Range<f32> = -2.8..-0.5;
 const TOO_FLAT: Range<f32> = -2.5..-0.3;
+/// Share of the pixels that stretching clips at either end, the levels that it leads to, and the smallest span that is
+/// stretched.
+const CLIPPED: f32 = 0.02;
+const STRETCHED_DARK: Range<f32> = 0.0..0.15;
+const STRETCHED_BRIGHT: Range<f32> = 0.65..1.0;
+const FEWEST_LEVELS: f32 = 0.03;
 /// Standard deviation of the noise, in shares of the full range.
 const NOISE_SIGMA: Range<f32> = 0.01..0.06;
 
@@ -156,6 +162,18 @@ impl Tone {
             }
         }
     }
+}
+
+/// Stretches the levels so that all but the darkest and the brightest pixels fill most of the range.
+pub(super) fn stretch(rng: &mut ChaCha8Rng, picture: &mut [f32]) {
+    let mut levels: Vec<f32> = picture.as_chunks::<3>().0.iter().map(|p| p[0].max(p[1]).max(p[2])).collect();
+    let clipped = ((levels.len() as f32 * CLIPPED) as usize).min(levels.len() - 1);
+    let last = levels.len() - 1;
+    let dark = *levels.select_nth_unstable_by(clipped, f32::total_cmp).1;
+    let bright = *levels.select_nth_unstable_by(last - clipped, f32::total_cmp).1;
+    let (from, to) = (rng.random_range(STRETCHED_DARK), rng.random_range(STRETCHED_BRIGHT));
+    let gain = (to - from) / (bright - dark).max(FEWEST_LEVELS);
+    picture.iter_mut().for_each(|v| *v = (from + (*v - dark) * gain).clamp(0.0, 1.0));
 }
 
 /// Removes the colour (luma of ITU-R BT.601).

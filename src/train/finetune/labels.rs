@@ -127,3 +127,70 @@ fn check_contradictions(samples: &[Sample]) -> Result<(), FineTuneError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::finetune::procedural;
+
+    /// Faces of a few clips, three of each.
+    fn faces(count: usize) -> Vec<Sample> {
+        let mut samples = procedural::faces(count, 3).unwrap();
+        for (i, sample) in samples.iter_mut().enumerate() {
+            sample.clip = Some(format!("clip {}", i / 3));
+        }
+        samples
+    }
+
+    #[test]
+    fn no_clip_is_on_both_sides_and_every_face_is_on_one() {
+        for seed in 0..20 {
+            let Split { training, held_out, clips } = split(faces(30), seed).unwrap();
+            assert_eq!((training.len() + held_out.len(), clips), (30, 10));
+            assert!((6..=9).contains(&held_out.len()), "{}", held_out.len());
+            assert!(held_out.iter().all(|h| training.iter().all(|t| t.clip != h.clip)));
+        }
+    }
+
+    #[test]
+    fn too_few_faces_or_clips_are_refused_and_the_message_says_how_many_are_missing() {
+        let message = split(faces(7), 1).unwrap_err().to_string();
+        assert!(message.contains("7 accepted faces") && message.contains("at least 3 more"), "{message}");
+        let mut one_clip = faces(20);
+        one_clip.iter_mut().for_each(|sample| sample.clip = Some("all".into()));
+        assert!(matches!(split(one_clip, 1), Err(FineTuneError::TooFewClips { clips: 1, needed: 2 })));
+        let mut two_large = faces(20);
+        two_large.iter_mut().enumerate().for_each(|(i, sample)| sample.clip = Some((i / 17).to_string()));
+        assert!(split(two_large, 1).is_err(), "one clip of three faces is too small to measure on");
+    }
+
+    #[test]
+    fn exchanged_sides_are_refused_by_name_at_any_rotation() {
+        for turn in [0.0_f32, 0.7, 2.5, 4.0] {
+            let mut samples = faces(12);
+            for sample in &mut samples {
+                for p in &mut sample.points {
+                    *p = Point::new(p.x * turn.cos() - p.y * turn.sin(), p.x * turn.sin() + p.y * turn.cos());
+                }
+            }
+            split(samples.clone(), 1).unwrap();
+            let mirror = samples[5].scheme.mirror();
+            let before = samples[5].points.clone();
+            samples[5].points = mirror.iter().map(|&i| before[i]).collect();
+            let message = split(samples, 1).unwrap_err().to_string();
+            assert!(message.contains("procedural face 5") && message.contains("exchanged"), "{message}");
+        }
+    }
+
+    #[test]
+    fn two_labels_of_one_face_must_agree() {
+        let mut samples = faces(12);
+        let mut again = samples[3].clone();
+        samples.push(again.clone());
+        split(samples.clone(), 1).unwrap();
+        again.points.iter_mut().for_each(|p| *p = Point::new(p.x + 20.0, p.y));
+        samples.push(again);
+        let message = split(samples, 1).unwrap_err().to_string();
+        assert!(message.contains("procedural face 3") && message.contains("differently"), "{message}");
+    }
+}

@@ -108,3 +108,43 @@ pub(super) fn part_percent(all: &[Measured], scheme: Scheme, part: Part) -> Opti
 pub(super) fn mean_percent(all: &[Measured]) -> Option<f64> {
     (!all.is_empty()).then(|| 100.0 * all.iter().map(|face| face.error).sum::<f64>() / all.len() as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::model::default_landmarks;
+    use crate::train::finetune::procedural;
+
+    #[test]
+    fn errors_are_those_of_an_evaluation_on_the_whole_pictures() {
+        let model = default_landmarks().unwrap();
+        let samples = procedural::faces(6, 11).unwrap();
+        let measured = Faces::new(samples.clone(), model.config()).unwrap().measure(&model, 1).unwrap();
+        let mut landmarker = Landmarker::new(&model, Outputs::Decoded, Precision::F32).unwrap();
+        for (sample, measured) in samples.iter().zip(&measured) {
+            let around = sample.landmark_box().unwrap();
+            let crop = landmarker.crop_about(&around, 0.0);
+            let predicted: Vec<_> =
+                landmarker.predict(&sample.open().unwrap(), &crop).unwrap().iter().map(|l| l.point).collect();
+            let Sample { points, weight, .. } = sample;
+            let length = Norm::InterOcular.length(sample.scheme, points, weight, None).unwrap();
+            let expected = normalized_mean_error(&predicted, points, weight, length, Counted::Known).unwrap();
+            assert!((measured.error - expected).abs() < 2e-4, "{} {expected}", measured.error);
+        }
+    }
+
+    #[test]
+    fn the_parts_make_up_the_whole() {
+        let model = default_landmarks().unwrap();
+        let faces = Faces::new(procedural::faces(3, 5).unwrap(), model.config()).unwrap();
+        let measured = faces.measure(&model, 1).unwrap();
+        let whole: f64 = Part::ALL
+            .iter()
+            .map(|&part| {
+                let count = Scheme::Wflw98.part(part).len() as f64;
+                count / 98.0 * part_percent(&measured, Scheme::Wflw98, part).unwrap()
+            })
+            .sum();
+        assert!((whole - mean_percent(&measured).unwrap()).abs() < 1e-6);
+    }
+}

@@ -31,6 +31,8 @@ mod picture;
 mod procedural;
 mod recipe;
 mod run;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use error::FineTuneError;

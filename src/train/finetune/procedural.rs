@@ -14,9 +14,6 @@ const SIDE: usize = 288;
 /// Seconds between the moments that two people are shown at: long enough for another expression and pose.
 const APART_S: f64 = 3.7;
 
-/// The name under which the trainer draws them.
-pub(super) const DATASET: &str = "procedural";
-
 /// `count` people, each in a picture of its own.
 ///
 /// # Errors
@@ -31,7 +28,7 @@ pub(super) fn faces(count: usize, seed: u64) -> Result<Vec<Sample>, ImageError> 
             image: name.clone().into(),
             frame: None,
             name: name.clone(),
-            dataset: DATASET.into(),
+            dataset: "procedural".into(),
             subject: None,
             clip: None,
             scheme: Scheme::Wflw98,

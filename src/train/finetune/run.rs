@@ -16,7 +16,7 @@ use crate::runtime::model::{Kind, Model, ModelConfig};
 use crate::train::data::{LandmarkTask, Sample};
 use crate::train::network::Network;
 use crate::train::trainer::{CheckpointError, Ending, Recipe, TrainError, TrainOptions, Trainer, Validator};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -107,11 +107,6 @@ pub struct FineTune {
 /// Procedural faces that guard.
 const GUARD_FACES: usize = 60;
 const GUARD_SEED: u64 = 1_000_000;
-/// Procedural faces that are trained on, of other people.
-const TRAINED_PROCEDURAL_FACES: usize = 60;
-const TRAINED_SEED: u64 = 2_000_000;
-/// The name under which the trainer draws the labelled faces.
-const LABELLED: &str = "labelled";
 /// Time between two checkpoints.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -130,7 +125,7 @@ impl FineTune {
         for sample in &samples {
             sample.open()?;
         }
-        let Split { mut training, held_out, clips } = split(samples, recipe.seed)?;
+        let Split { training, held_out, clips } = split(samples, recipe.seed)?;
         let trained_faces = training.len();
         let held_out = Faces::new(held_out, config)?;
         let mut guards = Vec::new();
@@ -142,17 +137,7 @@ impl FineTune {
             guards.push((name.clone(), Faces::new(samples.clone(), config)?));
         }
 
-        training.iter_mut().for_each(|sample| sample.dataset = LABELLED.into());
-        let mut datasets = BTreeMap::from([(LABELLED.to_owned(), 1.0)]);
-        if recipe.procedural > 0.0 && scheme == Scheme::Wflw98 {
-            let faces =
-                labelled_by(&base, procedural::faces(TRAINED_PROCEDURAL_FACES, TRAINED_SEED)?, options.threads)?;
-            let of_each = recipe.procedural * trained_faces as f64 / faces.len() as f64;
-            datasets.insert(procedural::DATASET.to_owned(), of_each);
-            training.extend(faces);
-        }
-        let mut training_recipe = recipe.training(start_of(config, &fingerprint))?;
-        training_recipe.datasets = datasets;
+        let training_recipe = recipe.training(start_of(config, &fingerprint))?;
         let mut trainer = trainer(training_recipe, training, &options)?;
         trainer.start_from(&base)?;
         Ok(Self { base, recipe, options, trainer, held_out, guards, trained_faces, clips })
@@ -330,17 +315,6 @@ fn fingerprint(base: &Model, samples: &[Sample]) -> String {
         sample.weight.iter().for_each(|w| take(&w.to_le_bytes()));
     }
     format!("{hash:016x}")
-}
-
-/// The samples with the landmarks that `model` predicts in place of their own.
-fn labelled_by(model: &Model, samples: Vec<Sample>, threads: usize) -> Result<Vec<Sample>, FineTuneError> {
-    let faces = Faces::new(samples, model.config())?;
-    let measured = faces.measure(model, threads)?;
-    let labelled = measured.into_iter().enumerate().map(|(i, measured)| {
-        let frame = Some(Arc::new(faces.crop(i).clone()));
-        Sample { points: measured.points, frame, ..faces.sample(i).clone() }
-    });
-    Ok(labelled.collect())
 }
 
 /// The weights at `share` of the way from the base's to the trained ones.

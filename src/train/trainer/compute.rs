@@ -87,7 +87,7 @@ fn by_candle(network: &Network, mode: Mode, task: &dyn Task, mut batch: Batch) -
     for (number, (p, var)) in network.parameters().iter().enumerate() {
         let gradient = gradients.get(var).filter(|_| p.role.is_trained());
         of_parameters.push(gradient.map(|g| g.flatten_all()?.to_vec1::<f32>()).transpose()?);
-        if matches!(p.role, Role::RunningMean | Role::RunningVariance) {
+        if mode == Mode::Train && matches!(p.role, Role::RunningMean | Role::RunningVariance) {
             running.push((number, var.flatten_all()?.to_vec1()?));
         }
     }
@@ -139,7 +139,7 @@ mod tests {
 
     /// Backprop and candle on two batches each, one after the other, so that buffers are used again. Candle with our own
     /// operations, or with those that other devices use.
-    fn agree(architecture: Architecture, elsewhere: bool) {
+    fn agree(architecture: Architecture, elsewhere: bool, mode: Mode) {
         let config = config(architecture, 5);
         let network = Network::random(&config, 3, &Device::Cpu).unwrap();
         let values: Vec<Vec<f32>> =
@@ -148,7 +148,8 @@ mod tests {
         let width = config.graph().coarsest_stride().max(32);
         let shape = BatchShape { input: (2 * width, width), heatmap: (width / 2, width / 4), channels: 5 };
         let task = Shapes(shape);
-        let mut cpu = Compute::new(network.clone());
+        let adaptation = Adaptation { frozen_statistics: mode == Mode::Evaluate, ..Adaptation::default() };
+        let mut cpu = Compute::new(network.clone(), &adaptation);
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         for images in [3, 2] {
             let mut numbers = |count| (0..count).map(|_| rng.random::<f32>()).collect::<Vec<_>>();
@@ -159,11 +160,11 @@ mod tests {
                 normalizer: 70.0,
                 len: images,
             };
-            Compute::Device(Box::new(network.clone())).set(&values).unwrap();
+            Compute::Device(Box::new(network.clone()), mode).set(&values).unwrap();
             let expected = if elsewhere {
-                as_elsewhere(|| by_candle(&network, &task, batch.clone())).unwrap()
+                as_elsewhere(|| by_candle(&network, mode, &task, batch.clone())).unwrap()
             } else {
-                by_candle(&network, &task, batch.clone()).unwrap()
+                by_candle(&network, mode, &task, batch.clone()).unwrap()
             };
             let actual = cpu.gradients(&task, &values, batch).unwrap();
             assert!((actual.loss / expected.loss - 1.0).abs() < 1e-5, "{} {}", actual.loss, expected.loss);
@@ -209,16 +210,21 @@ mod tests {
 
     #[test]
     fn gradients_of_an_edge_network_are_candles() {
-        agree(edge(), false);
+        agree(edge(), false, Mode::Train);
+    }
+
+    #[test]
+    fn gradients_with_frozen_statistics_are_candles() {
+        agree(edge(), false, Mode::Evaluate);
     }
 
     #[test]
     fn other_devices_train_with_the_same_gradients() {
-        agree(edge(), true);
+        agree(edge(), true, Mode::Train);
     }
 
     #[test]
     fn gradients_of_the_papers_network_are_candles() {
-        agree(Architecture::Paper(PaperConfig { stacks: 2 }), false);
+        agree(Architecture::Paper(PaperConfig { stacks: 2 }), false, Mode::Train);
     }
 }

@@ -7,9 +7,10 @@
 mod formula;
 
 use super::compute::{Compute, Gradients};
+use super::recipe::Adaptation;
 use crate::train::data::{Batch, BatchShape, DataError, ItemMut, Task};
 use crate::train::loss::{AdaptiveWing, Objective};
-use crate::train::network::Network;
+use crate::train::network::{Mode, Network};
 use candle_core::Device;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
@@ -98,10 +99,10 @@ fn check(compute: impl FnOnce(Network) -> Compute) {
 
 #[test]
 fn gradients_of_the_papers_network_are_those_of_pytorch() {
-    check(Compute::new);
+    check(|network| Compute::new(network, &Adaptation::default()));
 }
 
 #[test]
 fn gradients_of_the_papers_network_are_those_of_pytorch_in_candle() {
-    check(|network| Compute::Device(Box::new(network)));
+    check(|network| Compute::Device(Box::new(network), Mode::Train));
 }

@@ -1,0 +1,96 @@
+//! A fine-tuning from end to end, on procedural faces.
+
+use super::measure::Faces;
+use super::run::{FineTune, FineTuneEnding, FineTuneOptions, Tuned};
+use super::{TuningRecipe, procedural};
+use crate::runtime::model::{Model, default_landmarks};
+use crate::train::data::Sample;
+use crate::train::trainer::TrainError;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Faces that the base places in a style of its own: exact labels of procedural faces.
+fn faces() -> Vec<Sample> {
+    procedural::faces(24, 77).unwrap()
+}
+
+fn options(folder: &Path) -> FineTuneOptions {
+    let mut options = FineTuneOptions::new(folder.join("tuning"));
+    options.threads = 2;
+    options.recipe = TuningRecipe { steps: 16, batch_size: 8, warmup_steps: 4, ..TuningRecipe::default() };
+    options
+}
+
+fn finish(base: &Model, samples: Vec<Sample>, options: FineTuneOptions) -> Tuned {
+    match FineTune::new(base.clone(), samples, options).unwrap().run(|_| {}).unwrap() {
+        FineTuneEnding::Finished(tuned) => *tuned,
+        FineTuneEnding::Paused => panic!("nothing stopped it"),
+    }
+}
+
+#[test]
+fn what_the_base_gets_wrong_is_learned_and_the_folder_of_the_training_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = default_landmarks().unwrap();
+    let tuned = finish(&base, faces(), options(folder.path()));
+    let verdict = &tuned.verdict;
+    assert!(verdict.accepted, "{verdict:?}");
+    assert!(verdict.held_out.percent() < -10.0 && verdict.guards[0].percent() < 0.0, "{verdict:?}");
+    assert_eq!(verdict.trained_faces + verdict.held_out.faces, 24);
+    assert_eq!(verdict.parts.len(), 11);
+    assert_eq!(tuned.model.config().training["fine_tuned"]["accepted"], true);
+    assert!(!folder.path().join("tuning").exists());
+    assert!(tuned.picture.width() > 0);
+}
+
+#[test]
+fn nothing_is_accepted_where_there_is_nothing_to_learn() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = default_landmarks().unwrap();
+    let all = Faces::new(faces(), base.config()).unwrap();
+    let predicted = all.measure(&base, 1).unwrap().into_iter().enumerate();
+    let own = predicted.map(|(i, measured)| Sample {
+        points: measured.points,
+        frame: Some(Arc::new(all.crop(i).clone())),
+        ..all.sample(i).clone()
+    });
+    let own = own.collect();
+    let verdict = finish(&base, own, options(folder.path())).verdict;
+    assert!(!verdict.accepted && verdict.reason.contains("held-out"), "{verdict:?}");
+}
+
+#[test]
+fn a_tuning_that_was_stopped_comes_to_the_same_verdict() {
+    let base = default_landmarks().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let whole = finish(&base, faces(), options(folder.path()));
+    for stopped_after in [1, 9] {
+        let options = || options(folder.path());
+        let stoppable = options();
+        let flag = stoppable.stop.clone();
+        let mut first = FineTune::new(base.clone(), faces(), stoppable).unwrap();
+        let ending = first.run(|p| flag.store(p.step >= stopped_after, Ordering::Relaxed)).unwrap();
+        assert!(matches!(ending, FineTuneEnding::Paused));
+        drop(first);
+        let refused = FineTune::new(base.clone(), faces(), options()).map(|_| ()).unwrap_err();
+        assert!(matches!(refused, super::FineTuneError::Train(TrainError::Occupied(_))), "{refused}");
+        let mut others = faces();
+        others.pop();
+        let resumed = || FineTuneOptions { resume: true, ..options() };
+        assert!(FineTune::new(base.clone(), others, resumed()).map(|_| ()).unwrap_err().is_other_tuning());
+        let tuned = finish(&base, faces(), resumed());
+        assert_eq!(tuned.verdict.held_out, whole.verdict.held_out);
+        for parameter in base.config().graph().parameters() {
+            assert_eq!(tuned.model.tensor(&parameter.name), whole.model.tensor(&parameter.name), "{}", parameter.name);
+        }
+    }
+}
+
+#[test]
+fn a_time_limit_leads_to_a_verdict_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let limited = FineTuneOptions { limit: Some(std::time::Duration::ZERO), ..options(folder.path()) };
+    let verdict = finish(&default_landmarks().unwrap(), faces(), limited).verdict;
+    assert_eq!(verdict.steps, 1);
+}
