@@ -5,11 +5,14 @@
 //! | [`capture`] | sources of frames, and writers of pictures and videos |
 //! | [`synth`] | procedural faces with exact landmarks |
 //! | [`view`] | drawing on a canvas, and the window that shows it |
+//! | [`collect`] | the choice of frames that are worth correcting, and their way to the disk |
 //! | [`live`] | the running session: one source tracked, shown and written |
 //! | [`cli`] | the commands |
 
 pub mod capture;
 pub mod cli;
+mod collect;
 mod console;
 pub(crate) mod live;
+mod places;
 pub(crate) mod view;

@@ -8,6 +8,7 @@
 mod arguments;
 mod bench;
 mod cameras;
+mod capture;
 mod device;
 mod eval;
 mod export;
@@ -45,6 +46,8 @@ struct Arguments {
 enum Command {
     /// Follow faces in the frames of a camera, a video, pictures or the built-in demo (the default command)
     Track(track::TrackArguments),
+    /// Collect faces that are worth correcting, to tune the model to them; list and delete what was collected
+    Capture(capture::CaptureArguments),
     /// List the cameras that can capture, and their modes
     Cameras(cameras::CamerasArguments),
     /// Measure how long every stage takes
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
     let Arguments { command, track } = Arguments::parse();
     let result = match command.unwrap_or(Command::Track(track)) {
         Command::Track(arguments) => track::run(arguments),
+        Command::Capture(arguments) => capture::run(&arguments),
         Command::Cameras(arguments) => cameras::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments, start),
         Command::Train(arguments) => train::run(arguments),

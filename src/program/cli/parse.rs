@@ -34,6 +34,14 @@ pub(super) fn minutes(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A number of seconds.
+pub(super) fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 1e6 => Ok(seconds),
+        _ => Err("it has to be a number of seconds above 0".into()),
+    }
+}
+
 /// The scale of a window.
 pub(super) fn scale(text: &str) -> Result<f32, String> {
     match text.parse() {

@@ -10,7 +10,9 @@
 mod error;
 mod face;
 mod recording;
+mod removal;
 
 pub use error::CollectionError;
 pub use face::{CollectedFace, Review};
 pub use recording::{FACES_FILE, Recording, recordings, recordings_at, undetected_faces};
+pub use removal::{Removed, remove};

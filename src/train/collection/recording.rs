@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The faces of a recording.
 pub const FACES_FILE: &str = "faces.jsonl";
 /// Locked by the process that writes to the recording.
-const LOCK_FILE: &str = "lock";
+pub(super) const LOCK_FILE: &str = "lock";
 
 /// A recording that this process may change.
 #[derive(Debug)]
@@ -194,7 +194,7 @@ fn private_folder(with_parents: bool) -> DirBuilder {
     builder
 }
 
-fn lock(folder: &Path) -> Result<File, CollectionError> {
+pub(super) fn lock(folder: &Path) -> Result<File, CollectionError> {
     let path = folder.join(LOCK_FILE);
     let write = |source| CollectionError::Write { path: path.clone(), source };
     let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(write)?;

@@ -26,6 +26,12 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    /// Average features.
+    pub fn average() -> Self {
+        let grey = [0.5; 3];
+        Self { skin: grey, hair: grey, iris: grey, lips: grey, shirt: grey, chin: 1.0, jaw: 1.0, nose: 1.0, mouth: 1.0 }
+    }
+
     pub fn random(rng: &mut ChaCha8Rng) -> Self {
         const SKINS: [Rgb; 4] = [[0.91, 0.74, 0.64], [0.83, 0.63, 0.50], [0.69, 0.48, 0.36], [0.52, 0.35, 0.26]];
         const HAIRS: [Rgb; 4] = [[0.20, 0.13, 0.09], [0.10, 0.08, 0.08], [0.42, 0.27, 0.14], [0.32, 0.30, 0.30]];
@@ -77,6 +83,9 @@ pub(super) struct Expression {
 }
 
 impl Expression {
+    /// Eyes open, mouth closed.
+    pub const CALM: Self = Self { eyes: 1.0, mouth: 0.0, smile: 0.2, brows: 0.2, gaze: 0.0 };
+
     pub fn at(t: f32) -> Self {
         // A blink of 0.2 s every 3.5 s.
         let since_blink = (t / 3.5).fract() * 3.5;

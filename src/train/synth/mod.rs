@@ -73,6 +73,15 @@ impl Scene {
     }
 }
 
+/// The 98 landmarks of an average face that looks straight ahead, calm and with open eyes. The unit is half its width.
+pub fn frontal_face() -> [Point<FrameSpace>; WFLW_POINTS] {
+    let head = Head { center: (0.0, 0.0), scale: 1.0, yaw_rad: 0.0, pitch_rad: 0.0, roll_rad: 0.0 };
+    head::solid(&Identity::average(), &Expression::CALM).map(|solid| {
+        let (x, y) = head.project(solid);
+        Point::new(x, y)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

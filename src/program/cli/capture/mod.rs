@@ -1,0 +1,200 @@
+//! `awing capture`: faces collected from a camera or a file, to be corrected and learned from; and what is stored, listed
+//! and deleted.
+//!
+//! In: a source. Out: a recording in the collection, a line on standard error for every frame that is kept, and at the end
+//! what to do next. The session is that of `awing track` without a window: this is its [`Observer`].
+
+mod stored;
+
+use super::arguments::{CameraArguments, TrackerArguments};
+use super::interrupt;
+use super::parse::{positive, seconds};
+use crate::program::collect::{Collector, CollectorEvent, Origin, SelectionOptions};
+use crate::program::console::say;
+use crate::program::live::{self, Lifecycle, Observer, OutputOptions, SessionOptions, SessionSource, TrackedFrame};
+use crate::program::places;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How long a source without an end of its own is captured unless told otherwise, in seconds.
+const USUAL_SECONDS: f64 = 60.0;
+/// The length of the time slots of which at most one frame is kept, in seconds: as short as it has to be for the wanted
+/// number, within these bounds.
+const SLOT_S: (f64, f64) = (0.5, 2.0);
+/// After this long without a frame that is kept the person is told what would help, in seconds.
+const HINT_AFTER_S: f64 = 10.0;
+
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct CaptureArguments {
+    /// Where frames come from, as for `track` [default: the first camera]
+    #[arg(long, value_name = "INPUT")]
+    input: Option<String>,
+    /// The folder for recordings; it is private, and each capture adds one [default: `samples` in awing's folder among the
+    /// user's data]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Stop after this long [default: 60 for a camera; files have an end]
+    #[arg(long, value_name = "N", value_parser = seconds)]
+    seconds: Option<f64>,
+    /// Stop after N frames were kept
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = positive)]
+    count: usize,
+    /// List the recordings that are stored
+    #[arg(long, conflicts_with_all = ["input", "seconds", "count"])]
+    list: bool,
+    /// Delete a recording, or `all`; without a name, say which there are
+    #[arg(long, value_name = "RECORDING", num_args = 0..=1, default_missing_value = "",
+          conflicts_with_all = ["input", "seconds", "count", "list"])]
+    forget: Option<String>,
+    #[command(flatten)]
+    camera: CameraArguments,
+    #[command(flatten)]
+    tracker: TrackerArguments,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &CaptureArguments) -> Result<()> {
+    let collection = arguments.out.clone().or_else(places::samples);
+    let collection = collection.context("there is no home folder to store faces in: name a folder with --out")?;
+    if arguments.list {
+        return stored::list(&collection);
+    }
+    match arguments.forget.as_deref() {
+        Some("") => stored::list_to_forget(&collection),
+        Some(name) => stored::forget(&collection, name),
+        None => capture(arguments, &collection),
+    }
+}
+
+fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
+    let lifecycle = Arc::new(Lifecycle::new(false));
+    let interrupted = lifecycle.clone();
+    interrupt::on_interrupt(move || interrupted.request_end())?;
+    let input = arguments.input.as_deref().unwrap_or("camera");
+    let source = SessionSource::open(input, arguments.camera.options(arguments.tracker.faces))?;
+    let origin = Origin {
+        name: source.get().describe(),
+        is_live: source.get().is_live(),
+        is_slide_show: source.get().is_slide_show(),
+    };
+    let has_no_end = origin.is_live || source.get().is_endless();
+    let seconds = arguments.seconds.or(has_no_end.then_some(USUAL_SECONDS));
+    let slot_s = seconds.map_or(SLOT_S.1, |seconds| (seconds / arguments.count as f64).clamp(SLOT_S.0, SLOT_S.1));
+    let mut collector = Collector::new(collection.to_owned());
+    collector.set_origin(origin);
+    collector.start(SelectionOptions { slot_s }, arguments.count);
+    // The demo would end earlier without a window.
+    let rate = source.get().frames_per_second().filter(|_| source.get().is_endless());
+    let frames = rate.zip(seconds).map(|(rate, seconds)| (rate * seconds).ceil() as u64 + 1);
+    let mut tracker = arguments.tracker.setup();
+    // Smoothed landmarks lag behind the face.
+    tracker.options.smoothing = None;
+    let options = SessionOptions { source, tracker, outputs: OutputOptions::default(), display: None, frames };
+    let capturing = Arc::new(Capturing {
+        lifecycle: lifecycle.clone(),
+        seconds,
+        count: arguments.count,
+        state: Mutex::new(State {
+            collector,
+            first_s: None,
+            last_kept_s: 0.0,
+            frames: 0,
+            with_faces: 0,
+            failure: None,
+        }),
+    });
+    let result = live::run(options, &lifecycle, capturing.clone());
+    let mut state = capturing.state();
+    let events = state.collector.finish();
+    state.report(events, arguments.count);
+    state.conclude(collection);
+    match state.failure.take() {
+        Some(failure) if result.is_ok() => bail!("{failure}"),
+        _ => result,
+    }
+}
+
+/// Watches the session and collects.
+struct Capturing {
+    lifecycle: Arc<Lifecycle>,
+    seconds: Option<f64>,
+    count: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    collector: Collector,
+    /// The time of the first frame, in seconds.
+    first_s: Option<f64>,
+    /// When a frame was kept, or a hint was given.
+    last_kept_s: f64,
+    frames: u64,
+    with_faces: u64,
+    failure: Option<String>,
+}
+
+impl Capturing {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Capturing {
+    fn after_tracking(&self, tracked: &TrackedFrame, _: bool) {
+        let mut state = self.state();
+        let first_s = *state.first_s.get_or_insert(tracked.time_s);
+        let elapsed_s = tracked.time_s - first_s;
+        if self.seconds.is_some_and(|seconds| elapsed_s >= seconds) {
+            return self.lifecycle.request_end();
+        }
+        state.frames += 1;
+        state.with_faces += u64::from(!tracked.faces.is_empty());
+        state.collector.look(&tracked.frame, &tracked.faces, tracked.time_s);
+        let events = state.collector.events();
+        if !events.is_empty() {
+            state.last_kept_s = elapsed_s;
+        }
+        state.report(events, self.count);
+        if elapsed_s - state.last_kept_s >= HINT_AFTER_S {
+            state.last_kept_s = elapsed_s;
+            say(match tracked.faces.is_empty() {
+                true => "no face is seen; more light or another distance may help",
+                false => "nothing new; turn the head, change the expression, the light or the distance",
+            });
+        }
+        if !state.collector.is_choosing() || state.failure.is_some() {
+            self.lifecycle.request_end();
+        }
+    }
+}
+
+impl State {
+    fn report(&mut self, events: Vec<CollectorEvent>, count: usize) {
+        for event in events {
+            match event {
+                CollectorEvent::Kept { picture, reason, number, .. } => {
+                    let name = picture.file_name().unwrap_or_default().to_string_lossy();
+                    say(&format!("{number:>3} of {count}  {name}  {reason}"));
+                }
+                CollectorEvent::Dropped => say("a frame was not kept: the disk is too slow"),
+                CollectorEvent::Failed(message) => self.failure = Some(message),
+            }
+        }
+    }
+
+    /// Says what there is now, and what to do with it.
+    fn conclude(&self, collection: &Path) {
+        let Self { collector, frames, with_faces, .. } = self;
+        let Some(folder) = collector.folder() else {
+            let reason = if *with_faces == 0 { "no face was seen" } else { "no frame was worth keeping" };
+            return say(&format!("nothing was kept: {reason} in {frames} frames"));
+        };
+        let faces = match collector.faces() {
+            1 => "1 face".into(),
+            n => format!("{n} faces"),
+        };
+        say(&format!("{faces} of {frames} frames, in {}", folder.display()));
+        say(&format!("next: awing annotate {0}, then awing finetune --data {0}", collection.display()));
+    }
+}

@@ -1,0 +1,115 @@
+//! What is stored in a collection, and its deletion.
+
+use crate::program::console::with_causes;
+use crate::train::collection::{FACES_FILE, Recording, Removed, Review, recordings, remove};
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Local};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+/// The word for all recordings.
+const ALL: &str = "all";
+
+/// Prints a line for each recording.
+pub(super) fn list(collection: &Path) -> Result<()> {
+    print(&table(collection)?)
+}
+
+/// Prints which recordings there are to delete, and how.
+pub(super) fn list_to_forget(collection: &Path) -> Result<()> {
+    let how = "awing capture --forget RECORDING deletes one of them, --forget all deletes all\n";
+    print(&(table(collection)? + if recordings(collection)?.is_empty() { "" } else { how }))
+}
+
+/// Deletes the recording of this name, or all.
+pub(super) fn forget(collection: &Path, name: &str) -> Result<()> {
+    let there = recordings(collection)?;
+    let chosen: Vec<_> = match name {
+        ALL => there,
+        name => there.into_iter().filter(|folder| folder.file_name().is_some_and(|n| n == name)).collect(),
+    };
+    if chosen.is_empty() && name != ALL {
+        bail!("{} holds no recording {name}; awing capture --list says which there are", collection.display());
+    }
+    let mut failed = 0;
+    for folder in &chosen {
+        match remove(folder) {
+            Ok(removed) => print(&in_words(folder, &removed))?,
+            Err(error) => {
+                failed += 1;
+                crate::program::console::say(&format!("awing: {}", with_causes(&error)));
+            }
+        }
+    }
+    match (chosen.is_empty(), failed) {
+        (true, _) => print(&format!("{} holds no recording\n", collection.display())),
+        (false, 0) => Ok(()),
+        (false, 1) => bail!("a recording was not deleted"),
+        (false, n) => bail!("{n} recordings were not deleted"),
+    }
+}
+
+fn table(collection: &Path) -> Result<String> {
+    let there = recordings(collection)?;
+    if there.is_empty() {
+        return Ok(format!("{} holds no recording\n", collection.display()));
+    }
+    let mut text = format!("in {}:\n", collection.display());
+    let _ = writeln!(
+        text,
+        "{:<22} {:>6} {:>9} {:>9} {:>9}  last change",
+        "recording", "faces", "accepted", "rejected", "size"
+    );
+    for folder in there {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let changed = fs::metadata(folder.join(FACES_FILE)).and_then(|file| file.modified());
+        let changed = changed
+            .map_or_else(|_| String::new(), |time| DateTime::<Local>::from(time).format("%Y-%m-%d %H:%M").to_string());
+        let size = size(folder_bytes(&folder)?);
+        let _ = match Recording::read(&folder) {
+            Ok(faces) => {
+                let count = |review| faces.iter().filter(|face| face.review == review).count();
+                let (accepted, rejected) = (count(Review::Accepted), count(Review::Rejected));
+                writeln!(text, "{name:<22} {:>6} {accepted:>9} {rejected:>9} {size:>9}  {changed}", faces.len())
+            }
+            // It is there all the same, and can be deleted.
+            Err(error) => writeln!(text, "{name:<22} {size:>36}  {changed}  damaged: {}", with_causes(&error)),
+        };
+    }
+    Ok(text)
+}
+
+fn in_words(folder: &Path, removed: &Removed) -> String {
+    let pictures = match removed.pictures {
+        1 => "1 picture".into(),
+        n => format!("{n} pictures"),
+    };
+    let mut text = format!("deleted {}: {pictures} and their landmarks, {}\n", folder.display(), size(removed.bytes));
+    for path in &removed.left {
+        let _ = writeln!(text, "left {}: awing did not write it", path.display());
+    }
+    text
+}
+
+fn folder_bytes(folder: &Path) -> Result<u64> {
+    let read = || format!("cannot read {}", folder.display());
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder).with_context(read)? {
+        bytes += entry.with_context(read)?.metadata().with_context(read)?.len();
+    }
+    Ok(bytes)
+}
+
+fn size(bytes: u64) -> String {
+    match bytes as f64 / 1e6 {
+        megabytes if megabytes < 0.1 => format!("{:.1} kB", bytes as f64 / 1e3),
+        megabytes if megabytes < 1000.0 => format!("{megabytes:.1} MB"),
+        megabytes => format!("{:.1} GB", megabytes / 1e3),
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+}
