@@ -58,7 +58,7 @@ fn capture_stores_pictures_and_landmarks_that_only_their_owner_can_read() {
     let [recording] = entries(&samples).try_into().unwrap();
     let faces = faces(&recording);
     assert!((2..=24).contains(&faces.len()), "{}", said(&output));
-    assert!(said(&output).contains(&format!("{} faces of ", faces.len())), "{}", said(&output));
+    assert!(said(&output).contains(&format!("{} faces in ", faces.len())), "{}", said(&output));
     assert!(said(&output).contains("awing annotate") && said(&output).contains("awing finetune"), "{}", said(&output));
     let mut clips = Vec::new();
     for face in &faces {
@@ -188,4 +188,46 @@ fn ctrl_c_keeps_everything_that_was_captured() {
     let pictures = entries(&recording).iter().filter(|path| name(path).ends_with(".png")).count();
     assert_eq!(faces(&recording).len(), pictures);
     assert!(said(&output).contains("awing annotate"), "{}", said(&output));
+}
+
+#[cfg(all(feature = "window", target_os = "linux"))]
+mod in_a_window {
+    use super::display::Display;
+    use super::*;
+
+    #[test]
+    #[ignore = "needs Xvfb"]
+    fn keys_keep_the_face_that_is_shown_and_gather_more_without_holding_tracking_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let display = Display::start();
+        let json = folder.path().join("lines.jsonl");
+        let mut command = awing(folder.path());
+        command.env("DISPLAY", &display.name).args(["--input", "demo", "--frames", "1000000", "--json"]).arg(&json);
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let tracked = || fs::read_to_string(&json).map_or(0, |lines| lines.lines().count());
+        wait_until("frames", || tracked() > 10);
+        // The paused picture is the one that is kept.
+        display.press('f');
+        display.press('k');
+        let samples = folder.path().join("data/awing/samples");
+        let recording = recording_with_faces(&samples);
+        let first = faces(&recording)[0].clone();
+        let (from, start) = (tracked(), Instant::now());
+        display.press('g');
+        wait_until("faces that are kept by themselves", || faces(&recording).len() >= 3);
+        display.press('g');
+        let rate = (tracked() - from) as f64 / start.elapsed().as_secs_f64();
+        display.close_window();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && !said(&output).contains("panicked"), "{}", said(&output));
+        assert!(rate > 20.0, "{rate} frames a second of 30");
+        let all = faces(&recording);
+        assert_eq!(all[0], first);
+        assert!(said(&output).contains(&format!("{} faces in ", all.len())), "{}", said(&output));
+        assert_eq!(entries(&samples).len(), 1, "a session makes one recording");
+        for face in &all {
+            image::open(recording.join(face["image"].as_str().unwrap())).unwrap();
+            assert_eq!(face["source"], "the built-in demo");
+        }
+    }
 }

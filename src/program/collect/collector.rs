@@ -17,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The length of a clip, in seconds.
 const CLIP_S: f64 = 5.0;
+#[cfg_attr(not(feature = "window"), allow(dead_code, reason = "the window asks for frames"))]
 /// A face that was seen this long ago, in seconds, is still about there.
 const PLACE_MEMORY_S: f64 = 3.0;
 
@@ -25,7 +26,7 @@ const PLACE_MEMORY_S: f64 = 3.0;
 pub(crate) struct Origin {
     /// A camera's name, a file's name.
     pub name: String,
-    /// Whether frames are taken now, and lost if they are not taken.
+    /// Whether frames are taken now.
     pub is_live: bool,
     /// Whether each frame is a picture of its own: a clip of its own, of which all faces are kept.
     pub is_slide_show: bool,
@@ -39,6 +40,8 @@ pub(crate) enum CollectorEvent {
         reason: Reason,
         /// Which frame of the recording it is, counted from 1.
         number: usize,
+        /// How many faces of it were kept.
+        faces: usize,
     },
     /// The disk was too slow for it.
     Dropped,
@@ -51,6 +54,7 @@ pub(crate) struct Collector {
     collection: PathBuf,
     /// Of the recording, once something was written.
     folder: Option<PathBuf>,
+    may_wait: bool,
     origin: Origin,
     /// The choice of frames, while frames are kept by themselves.
     selector: Option<Selector>,
@@ -63,7 +67,7 @@ pub(crate) struct Collector {
     to_events: Sender<CollectorEvent>,
     /// The time of the first frame of the recording, in seconds.
     began_s: Option<f64>,
-    /// Faces on their way to the disk or there.
+    /// Faces on the disk.
     faces: usize,
     /// Frames that were handed over.
     frames: u64,
@@ -73,11 +77,13 @@ pub(crate) struct Collector {
 
 impl Collector {
     /// Nothing is kept yet, and nothing is written before something is.
-    pub(crate) fn new(collection: PathBuf) -> Self {
+    /// `may_wait`: frames wait for the disk instead of being dropped.
+    pub(crate) fn new(collection: PathBuf, may_wait: bool) -> Self {
         let (to_events, events) = mpsc::channel();
         Self {
             collection,
             folder: None,
+            may_wait,
             origin: Origin::default(),
             selector: None,
             limit: 0,
@@ -117,14 +123,20 @@ impl Collector {
         self.selector.is_some()
     }
 
-    /// How many faces were kept in all.
+    /// How many faces were kept in all, as far as [`Self::events`] has told.
     pub(crate) fn faces(&self) -> usize {
         self.faces
     }
 
-    /// The folder of the recording, as far as is known.
-    pub(crate) fn folder(&self) -> Option<&Path> {
-        self.folder.as_deref()
+    /// How many faces there are, as far as [`Self::events`] has told, where they are, and what to do with them; nothing if nothing was written.
+    pub(crate) fn conclusion(&self) -> Option<String> {
+        let folder = self.folder.as_ref()?.display();
+        let collection = self.collection.display();
+        let faces = match self.faces {
+            1 => "1 face".into(),
+            n => format!("{n} faces"),
+        };
+        Some(format!("{faces} in {folder}\nnext: awing annotate {collection}, then awing finetune --data {collection}"))
     }
 
     /// Looks at a tracked frame of this time in seconds, and keeps it if it is worth that.
@@ -151,6 +163,7 @@ impl Collector {
     }
 
     /// Keeps this frame with all its faces, or with the place where one has to be.
+    #[cfg_attr(not(feature = "window"), allow(dead_code, reason = "the window asks for it"))]
     pub(crate) fn keep_now(&mut self, frame: &Frame, faces: &[Face], time_s: f64) {
         if frame.width() == 0 || frame.height() == 0 {
             return self.fail("there is no picture to keep yet".into());
@@ -172,8 +185,14 @@ impl Collector {
     pub(crate) fn events(&mut self) -> Vec<CollectorEvent> {
         let events: Vec<_> = self.events.try_iter().collect();
         for event in &events {
-            if let CollectorEvent::Kept { picture, .. } = event {
-                self.folder = picture.parent().map(Path::to_owned);
+            match event {
+                CollectorEvent::Kept { picture, faces, .. } => {
+                    self.folder = picture.parent().map(Path::to_owned);
+                    self.faces += faces;
+                }
+                // The next would fail as well, as on a full disk.
+                CollectorEvent::Failed(_) => self.selector = None,
+                CollectorEvent::Dropped => {}
             }
         }
         events
@@ -194,7 +213,6 @@ impl Collector {
             false => ((kept.time_s - *self.began_s.get_or_insert(kept.time_s)).max(0.0) / CLIP_S) as u64,
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-        let faces = kept.faces.len();
         let job = Job { kept, clip, origin: self.origin.clone(), taken_s: self.origin.is_live.then_some(now) };
         if self.writer.is_none() {
             match Writer::start(self.collection.clone(), self.to_events.clone()) {
@@ -202,10 +220,9 @@ impl Collector {
                 Err(error) => return self.fail(format!("cannot start a thread: {error}")),
             }
         }
-        if self.writer.as_ref().is_some_and(|writer| writer.add(job, !self.origin.is_live)) {
+        if self.writer.as_ref().is_some_and(|writer| writer.add(job, self.may_wait)) {
             self.frames += 1;
             self.chosen += 1;
-            self.faces += faces;
         } else {
             // The receiver is our own.
             let _ = self.to_events.send(CollectorEvent::Dropped);
@@ -253,7 +270,7 @@ mod tests {
     #[test]
     fn nothing_is_written_before_a_frame_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let mut collector = Collector::new(folder.path().join("samples"));
+        let mut collector = Collector::new(folder.path().join("samples"), true);
         collector.look(&Frame::filled(64, 48, [9; 3]), &[face(98)], 0.0);
         assert_eq!(collector.finish(), []);
         assert!(!folder.path().join("samples").exists());
@@ -262,14 +279,14 @@ mod tests {
     #[test]
     fn a_frame_that_was_asked_for_is_stored_as_it_is_with_all_that_is_known() {
         let folder = tempfile::tempdir().unwrap();
-        let mut collector = Collector::new(folder.path().to_owned());
+        let mut collector = Collector::new(folder.path().to_owned(), true);
         collector.set_origin(Origin { name: "camera 0".into(), is_live: true, is_slide_show: false });
         let frame = Frame::filled(64, 48, [9, 80, 200]);
         collector.keep_now(&frame, &[face(98), Face { id: 2, ..face(98) }], 1.0);
         collector.keep_now(&frame, &[face(98)], 6.5);
         let events = collector.finish();
         assert_eq!(events.len(), 2, "{events:?}");
-        let CollectorEvent::Kept { picture, reason: Reason::Asked, number: 1 } = &events[0] else {
+        let CollectorEvent::Kept { picture, reason: Reason::Asked, number: 1, faces: 2 } = &events[0] else {
             panic!("{events:?}")
         };
         assert_eq!(Frame::open(picture).unwrap(), frame);
@@ -290,7 +307,7 @@ mod tests {
     #[test]
     fn a_face_that_was_not_found_is_stored_where_it_was_seen_last_or_else_in_the_middle() {
         let folder = tempfile::tempdir().unwrap();
-        let mut collector = Collector::new(folder.path().to_owned());
+        let mut collector = Collector::new(folder.path().to_owned(), true);
         let frame = Frame::filled(64, 48, [9; 3]);
         collector.look(&frame, &[face(98)], 0.0);
         collector.keep_now(&frame, &[], 0.5);
@@ -311,7 +328,7 @@ mod tests {
     #[test]
     fn every_picture_of_a_slide_show_is_kept_as_a_clip_of_its_own_up_to_the_limit() {
         let folder = tempfile::tempdir().unwrap();
-        let mut collector = Collector::new(folder.path().to_owned());
+        let mut collector = Collector::new(folder.path().to_owned(), true);
         collector.set_origin(Origin { name: "pictures".into(), is_live: false, is_slide_show: true });
         collector.start(SelectionOptions::default(), 3);
         for i in 0..5 {
@@ -330,7 +347,7 @@ mod tests {
         let file = folder.path().join("a file");
         std::fs::write(&file, "").unwrap();
         let reason = |collection: &Path, landmarks: usize| {
-            let mut collector = Collector::new(collection.to_owned());
+            let mut collector = Collector::new(collection.to_owned(), true);
             collector.keep_now(&Frame::filled(64, 48, [9; 3]), &[face(landmarks)], 0.0);
             match collector.finish().as_slice() {
                 [CollectorEvent::Failed(reason)] => reason.clone(),

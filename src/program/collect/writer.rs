@@ -74,7 +74,7 @@ fn write(collection: &Path, queue: &Receiver<Job>, events: &Sender<CollectorEven
         let event = match keep(&mut recording, collection, &job) {
             Ok(picture) => {
                 number += 1;
-                CollectorEvent::Kept { picture, reason, number }
+                CollectorEvent::Kept { picture, reason, number, faces: job.kept.faces.len() }
             }
             Err(error) => CollectorEvent::Failed(with_causes(&error)),
         };

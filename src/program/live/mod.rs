@@ -15,6 +15,7 @@
 //! | `frame` | a tracked frame, and the handing over of the latest |
 //! | `controls` | what the window asks of the tracking thread, and what that reports |
 //! | `outputs` | everything that is written: `json`, `recording`, and `takes`, which a key asks for |
+//! | `collecting` | faces that the person collects |
 //! | `display` | the main thread: the window, or painting without one |
 //! | `window` | the session in a window: keys, `figures`, `inspector`, and the drawing of `painter` |
 //! | `observer`, `progress` | whoever watches a session; lines on standard error |
@@ -24,6 +25,8 @@
 //! another. Between capture, tracking and display the latest frame replaces older ones, so a slow thread delays none of
 //! the others.
 
+#[cfg(feature = "window")]
+mod collecting;
 mod controls;
 mod display;
 #[cfg(feature = "window")]

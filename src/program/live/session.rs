@@ -4,6 +4,8 @@
 //! No other thread does, so neither a stuck source, nor a reader that has stopped, nor a display that does not answer can
 //! leave them unfinished, and nothing is finished twice.
 
+#[cfg(feature = "window")]
+use super::collecting::Collecting;
 use super::controls::Controls;
 use super::frame::LatestFrame;
 use super::lifecycle::Lifecycle;
@@ -36,6 +38,8 @@ pub(super) struct Session {
     /// The file of the landmark model; `None`: the built-in one.
     #[cfg(feature = "window")]
     pub model: Option<PathBuf>,
+    #[cfg(feature = "window")]
+    pub collecting: Collecting,
     outputs: Mutex<Outputs>,
 }
 
@@ -53,6 +57,8 @@ impl Session {
             observer,
             #[cfg(feature = "window")]
             model: setup.model.clone(),
+            #[cfg(feature = "window")]
+            collecting: Collecting::new(),
             outputs: Mutex::new(outputs),
         }
     }
@@ -66,7 +72,12 @@ impl Session {
     /// display, as in front of a broken connection, the process ends here.
     pub(super) fn bring_to_an_end(&self) {
         self.lifecycle.wait_for_last_frame(SHUTDOWN_PATIENCE);
-        let finished = catch_unwind(AssertUnwindSafe(|| self.finish_outputs()));
+        let finished = catch_unwind(AssertUnwindSafe(|| {
+            let finished = self.finish_outputs();
+            #[cfg(feature = "window")]
+            self.collecting.finish();
+            finished
+        }));
         let failed = |_| Err(anyhow!("writing failed unexpectedly: please report this"));
         self.lifecycle.ended(finished.unwrap_or_else(failed));
         #[cfg(feature = "window")]

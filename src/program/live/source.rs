@@ -5,6 +5,7 @@
 //! one fails before its first frame, the session goes back to the source before it. Errors: [`CaptureError`].
 
 use crate::program::capture::{self, CaptureError, CaptureOptions, Source, Waited};
+use crate::program::collect::Origin;
 use crate::program::console::{say, with_causes};
 use crate::runtime::image::Frame;
 use std::path::Path;
@@ -87,6 +88,15 @@ impl SessionSource {
 
     pub(crate) fn get(&self) -> &dyn Source {
         self.source.as_ref()
+    }
+
+    /// Where its frames come from, for a collection.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            name: self.source.describe(),
+            is_live: self.source.is_live(),
+            is_slide_show: self.source.is_slide_show(),
+        }
     }
 
     /// What to call it where there is little room: a file without its folders.

@@ -130,6 +130,8 @@ impl TrackingLoop {
     fn hand_on(&mut self) -> Result<()> {
         let Self { session, source, frame, .. } = self;
         let may_wait = || !source.get().is_live() && session.lifecycle.is_running();
+        #[cfg(feature = "window")]
+        session.collecting.look(frame);
         session.outputs().add(frame, may_wait)?;
         let next = frame.number + 1;
         session.latest.put(frame);
@@ -194,6 +196,9 @@ impl TrackingLoop {
         status.source = self.source.short_name();
         status.is_live = self.source.get().is_live();
         status.trouble = None;
+        drop(status);
+        #[cfg(feature = "window")]
+        self.session.collecting.set_origin(self.source.origin());
     }
 
     fn report_computing(&self) {

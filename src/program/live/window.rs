@@ -4,6 +4,7 @@
 //! pictures that the person takes. It runs on the main thread, as windows require, and does nothing but show. What fails:
 //! the display.
 
+use super::collecting::CollectingStatus;
 use super::controls::{Request, SessionStatus};
 use super::figures::Figures;
 use super::frame::TrackedFrame;
@@ -36,6 +37,7 @@ pub(super) struct SessionWindow {
     inspector: NetworkInspector,
     tracked: TrackedFrame,
     status: SessionStatus,
+    collecting: CollectingStatus,
     /// The size of the canvas that was painted last, in pixels.
     size: (usize, usize),
     needs_paint: bool,
@@ -64,6 +66,7 @@ impl SessionWindow {
             figures: Figures::new(first.number),
             tracked: first,
             status: SessionStatus::default(),
+            collecting: CollectingStatus::default(),
             size: (0, 0),
             needs_paint: true,
             painted: Instant::now(),
@@ -123,7 +126,9 @@ impl SessionWindow {
             self.needs_paint = true;
         }
         drop(status);
-        if let Some(message) = message {
+        let collecting = self.session.collecting.status();
+        self.needs_paint |= std::mem::replace(&mut self.collecting, collecting) != collecting;
+        for message in message.into_iter().chain(self.session.collecting.news()) {
             self.say(message);
         }
         if self.message.as_ref().is_some_and(|(_, since)| since.elapsed() > MESSAGE_DURATION) {
@@ -170,7 +175,7 @@ impl SessionWindow {
             panel::lines(canvas, Place::UpperLeft, FIGURES_TEXT * text, &lines);
         }
         let message = self.message.as_ref().map(|(text, _)| text);
-        let news = news(&self.status, frame.width() == 0, self.is_frozen, message);
+        let news = news(&self.status, self.collecting, frame.width() == 0, self.is_frozen, message);
         panel::lines(canvas, Place::LowerLeft, text, &news);
         if let Some(help) = help {
             panel::table(canvas, Place::Middle, text, &help.each_ref().map(|row| row.each_ref()));
@@ -205,6 +210,8 @@ impl SessionWindow {
             WindowCommand::Smoothing => controls.is_smooth.load(Ordering::Relaxed),
             WindowCommand::Freeze => self.is_frozen,
             WindowCommand::Record => self.status.recording_since.is_some(),
+            WindowCommand::Collect => self.collecting.is_choosing,
+            WindowCommand::KeepFace => return format!("{} kept", self.collecting.faces),
             WindowCommand::Faces(_) => return controls.faces.load(Ordering::Relaxed).to_string(),
             WindowCommand::NextCamera if self.status.is_live => return self.status.source.clone(),
             WindowCommand::Precision => {
@@ -241,6 +248,15 @@ impl SessionWindow {
                 Err(error) => self.say(format!("{error:#}")),
             },
             WindowCommand::Record => self.request(Request::ToggleRecording(self.painter.overlay.layers)),
+            WindowCommand::KeepFace => {
+                if let Some(message) = self.session.collecting.keep(&self.tracked) {
+                    self.say(message);
+                }
+            }
+            WindowCommand::Collect => {
+                let message = self.session.collecting.toggle();
+                self.say(message);
+            }
             WindowCommand::Faces(faces) => {
                 controls.faces.store(faces, Ordering::Relaxed);
                 self.say(if faces == 1 { "at most 1 face".into() } else { format!("at most {faces} faces") });
@@ -270,7 +286,13 @@ impl SessionWindow {
 }
 
 /// Lines for the foot of the picture.
-fn news(status: &SessionStatus, is_empty: bool, is_frozen: bool, message: Option<&String>) -> Vec<TextLine> {
+fn news(
+    status: &SessionStatus,
+    collecting: CollectingStatus,
+    is_empty: bool,
+    is_frozen: bool,
+    message: Option<&String>,
+) -> Vec<TextLine> {
     let mut news = Vec::new();
     if let Some(trouble) = &status.trouble {
         news.push(TextLine::new(panel::ALARM, trouble));
@@ -284,6 +306,13 @@ fn news(status: &SessionStatus, is_empty: bool, is_frozen: bool, message: Option
         let seconds = since.elapsed().as_secs();
         let clock = format!("\u{25cf} recording {}:{:02}", seconds / 60, seconds % 60);
         news.push(TextLine::new(panel::RECORDING, clock));
+    }
+    if collecting.is_choosing {
+        let faces = match collecting.faces {
+            1 => "1 face".into(),
+            n => format!("{n} faces"),
+        };
+        news.push(TextLine::new(panel::ALARM, format!("\u{25cf} collecting: {faces}")));
     }
     news.extend(message.map(|message| TextLine::new(panel::PLAIN, message)));
     news
@@ -300,12 +329,24 @@ mod tests {
             recording_since: Some(Instant::now()),
             ..SessionStatus::default()
         };
-        let shown: Vec<_> = news(&status, true, true, None).into_iter().map(|line| line.text).collect();
+        let shown: Vec<_> =
+            news(&status, CollectingStatus::default(), true, true, None).into_iter().map(|line| line.text).collect();
         assert_eq!(shown.len(), 3);
         assert!(shown[0].contains("no picture for 3 s") && shown[1].contains("paused"));
         assert!(shown[2].contains("recording 0:00"));
-        let waiting = news(&SessionStatus { source: "camera 0".into(), ..SessionStatus::default() }, true, false, None);
-        assert!(waiting[0].text.contains("camera 0"));
-        assert!(news(&SessionStatus::default(), false, false, None).is_empty());
+        let off = CollectingStatus::default();
+        let waiting = SessionStatus { source: "camera 0".into(), ..SessionStatus::default() };
+        assert!(news(&waiting, off, true, false, None)[0].text.contains("camera 0"));
+        assert!(news(&SessionStatus::default(), off, false, false, None).is_empty());
+    }
+
+    #[test]
+    fn the_number_of_collected_faces_is_on_the_screen_while_they_are_collected() {
+        let shown = |is_choosing, faces| {
+            let news = news(&SessionStatus::default(), CollectingStatus { is_choosing, faces }, false, false, None);
+            news.into_iter().map(|line| line.text).collect::<Vec<_>>()
+        };
+        assert!(shown(true, 12)[0].contains("collecting: 12 faces"));
+        assert!(shown(false, 12).is_empty());
     }
 }

@@ -44,6 +44,10 @@ pub enum WindowCommand {
     Freeze,
     /// Save the picture and its landmarks.
     Snapshot,
+    /// Keep the face, to be corrected and learned from.
+    KeepFace,
+    /// Keep faces that are worth it by themselves, or stop.
+    Collect,
     /// Start to record a video and its landmarks, or stop.
     Record,
     /// The maximum number of faces.
@@ -67,7 +71,7 @@ const fn bind(key: Key, command: WindowCommand, name: &'static str, action: &'st
 }
 
 /// All keys but the digits, in the order in which help lists them.
-pub const KEYS: [KeyBinding; 17] = [
+pub const KEYS: [KeyBinding; 19] = [
     bind(Key::H, WindowCommand::Help, "H", "this help"),
     bind(Key::I, WindowCommand::Figures, "I", "frame rate and times"),
     bind(Key::L, WindowCommand::Points, "L", "landmarks"),
@@ -81,6 +85,8 @@ pub const KEYS: [KeyBinding; 17] = [
     bind(Key::F, WindowCommand::Freeze, "F", "pause the picture"),
     bind(Key::P, WindowCommand::Snapshot, "P", "save picture and landmarks"),
     bind(Key::R, WindowCommand::Record, "R", "record video and landmarks"),
+    bind(Key::K, WindowCommand::KeepFace, "K", "keep this face for fine-tuning"),
+    bind(Key::G, WindowCommand::Collect, "G", "gather faces for fine-tuning"),
     bind(Key::N, WindowCommand::NextCamera, "N", "next camera"),
     bind(Key::A, WindowCommand::Precision, "A", "precision"),
     bind(Key::Key1, WindowCommand::Faces(1), "1-9", "maximum faces"),

@@ -9,7 +9,7 @@ mod stored;
 use super::arguments::{CameraArguments, TrackerArguments};
 use super::interrupt;
 use super::parse::{positive, seconds};
-use crate::program::collect::{Collector, CollectorEvent, Origin, SelectionOptions};
+use crate::program::collect::{Collector, CollectorEvent, SelectionOptions};
 use crate::program::console::say;
 use crate::program::live::{self, Lifecycle, Observer, OutputOptions, SessionOptions, SessionSource, TrackedFrame};
 use crate::program::places;
@@ -73,15 +73,11 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
     interrupt::on_interrupt(move || interrupted.request_end())?;
     let input = arguments.input.as_deref().unwrap_or("camera");
     let source = SessionSource::open(input, arguments.camera.options(arguments.tracker.faces))?;
-    let origin = Origin {
-        name: source.get().describe(),
-        is_live: source.get().is_live(),
-        is_slide_show: source.get().is_slide_show(),
-    };
+    let origin = source.origin();
     let has_no_end = origin.is_live || source.get().is_endless();
     let seconds = arguments.seconds.or(has_no_end.then_some(USUAL_SECONDS));
     let slot_s = seconds.map_or(SLOT_S.1, |seconds| (seconds / arguments.count as f64).clamp(SLOT_S.0, SLOT_S.1));
-    let mut collector = Collector::new(collection.to_owned());
+    let mut collector = Collector::new(collection.to_owned(), !origin.is_live);
     collector.set_origin(origin);
     collector.start(SelectionOptions { slot_s }, arguments.count);
     // The demo would end earlier without a window.
@@ -108,7 +104,7 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
     let mut state = capturing.state();
     let events = state.collector.finish();
     state.report(events, arguments.count);
-    state.conclude(collection);
+    state.conclude();
     match state.failure.take() {
         Some(failure) if result.is_ok() => bail!("{failure}"),
         _ => result,
@@ -184,17 +180,15 @@ impl State {
     }
 
     /// Says what there is now, and what to do with it.
-    fn conclude(&self, collection: &Path) {
-        let Self { collector, frames, with_faces, .. } = self;
-        let Some(folder) = collector.folder() else {
-            let reason = if *with_faces == 0 { "no face was seen" } else { "no frame was worth keeping" };
-            return say(&format!("nothing was kept: {reason} in {frames} frames"));
-        };
-        let faces = match collector.faces() {
-            1 => "1 face".into(),
-            n => format!("{n} faces"),
-        };
-        say(&format!("{faces} of {frames} frames, in {}", folder.display()));
-        say(&format!("next: awing annotate {0}, then awing finetune --data {0}", collection.display()));
+    fn conclude(&self) {
+        let Self { collector, frames, with_faces, failure, .. } = self;
+        match collector.conclusion() {
+            Some(conclusion) => say(&conclusion),
+            None if failure.is_some() => {}
+            None => {
+                let reason = if *with_faces == 0 { "no face was seen" } else { "no frame was worth keeping" };
+                say(&format!("nothing was kept: {reason} in {frames} frames"));
+            }
+        }
     }
 }
