@@ -18,7 +18,8 @@ use std::time::Duration;
 fn awing(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
     command.current_dir(folder).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("AWING_LOG");
-    command.stdin(Stdio::null());
+    // Nobody's own choice of a model.
+    command.env("XDG_DATA_HOME", folder.join("data")).stdin(Stdio::null());
     command
 }
 

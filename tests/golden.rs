@@ -39,7 +39,7 @@ fn difference(path: &str, actual: &Value, expected: &Value, bound: f64) -> Optio
 
 fn check(name: &str, arguments: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_awing"))
-        .args(["--headless", "--precision", "f32", "--json", "-"])
+        .args(["--headless", "--model", "bundled", "--precision", "f32", "--json", "-"])
         .args(arguments)
         .output()
         .unwrap();

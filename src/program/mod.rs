@@ -6,6 +6,7 @@
 //! | [`synth`] | procedural faces with exact landmarks |
 //! | [`view`] | drawing on a canvas, and the window that shows it |
 //! | [`collect`] | the choice of frames that are worth correcting, and their way to the disk |
+//! | [`models`] | the tuned models of this computer, and the one that awing starts with |
 //! | [`live`] | the running session: one source tracked, shown and written |
 //! | [`cli`] | the commands |
 
@@ -14,5 +15,6 @@ pub mod cli;
 mod collect;
 mod console;
 pub(crate) mod live;
+mod models;
 mod places;
 pub(crate) mod view;

@@ -11,6 +11,11 @@ pub(crate) fn samples() -> Option<PathBuf> {
     Some(data()?.join("samples"))
 }
 
+/// The tuned models.
+pub(crate) fn models() -> Option<PathBuf> {
+    Some(data()?.join("models"))
+}
+
 fn data() -> Option<PathBuf> {
     let named = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || BaseDirs::new().map(|dirs| dirs.data_local_dir().to_owned());

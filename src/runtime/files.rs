@@ -1,6 +1,6 @@
-//! Atomic file writes: a file is written beside its target, flushed to disk, then renamed over the target.
+//! Private folders, and atomic file writes: a file is written beside its target, flushed to disk, then renamed over the target.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,16 @@ use std::path::{Path, PathBuf};
 /// Any I/O error; the old file is then untouched.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Staged::write(path, bytes)?.place()
+}
+
+/// What makes a folder that on Unix only its owner can enter; `with_parents`: missing ones above it as well, and one that
+/// exists is no error.
+pub fn private_folder(with_parents: bool) -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.recursive(with_parents);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
 }
 
 /// A complete file, waiting beside its target. Files that belong together are all written before the first is placed. A

@@ -227,6 +227,8 @@ impl Rig {
             .env("LD_PRELOAD", shared().join("emulator.so"))
             .env("EMULATED_CAMERAS", self.folder.path())
             .env("PATH", std::env::join_paths(programs).unwrap())
+            // Nobody's own choice of a model.
+            .env("XDG_DATA_HOME", self.path("data"))
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
             .stdin(Stdio::null());

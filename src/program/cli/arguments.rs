@@ -3,9 +3,13 @@
 use super::device::DeviceChoice;
 use super::parse::{named, positive, size};
 use crate::program::capture::CaptureOptions;
-use crate::program::live::TrackerSetup;
+use crate::program::console::say;
+use crate::program::live::{LandmarkModel, TrackerSetup};
+use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
 use crate::runtime::engine::Precision;
+use crate::runtime::model::Kind;
 use crate::runtime::track::TrackerOptions;
+use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 
 /// What is asked of a camera; the closest mode that it supports is used.
@@ -32,7 +36,7 @@ pub(super) struct TrackerArguments {
     /// Maximum number of faces to follow [default: 4]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub faces: Option<usize>,
-    /// The landmark model [default: the built-in one]
+    /// The landmark model: a file, or `bundled` [default: the one that `awing models use` chose, or else the bundled one]
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
     /// The face detector [default: the built-in one]
@@ -53,19 +57,58 @@ pub(super) struct TrackerArguments {
 }
 
 impl TrackerArguments {
-    /// What the tracker is made from.
-    pub(super) fn setup(&self) -> TrackerSetup {
+    /// What the tracker is made from. If a tuned model was chosen, says so.
+    ///
+    /// # Errors
+    /// If the model's file can't be read.
+    pub(super) fn setup(&self) -> Result<TrackerSetup> {
+        self.setup_in(ModelLibrary::of_user().as_ref())
+    }
+
+    fn setup_in(&self, library: Option<&ModelLibrary>) -> Result<TrackerSetup> {
+        let model = match (&self.model, library) {
+            (Some(path), _) if path.as_os_str() == BUNDLED => LandmarkModel::Bundled,
+            (Some(path), _) => LandmarkModel::open(path)?,
+            (None, Some(library)) => chosen_model(library),
+            (None, None) => LandmarkModel::Bundled,
+        };
         let defaults = TrackerOptions::default();
-        TrackerSetup {
+        Ok(TrackerSetup {
             options: TrackerOptions {
                 faces: self.faces.unwrap_or(defaults.faces),
                 smoothing: defaults.smoothing.filter(|_| !self.no_smooth),
                 threads: self.threads.unwrap_or(defaults.threads),
                 precision: self.precision,
             },
-            model: self.model.clone(),
+            model,
             detector: self.detector.clone(),
             gpu: self.device.named_gpu(),
+        })
+    }
+}
+
+/// The model that the person chose, and a line that says so; if it can't be used, the bundled one, and why.
+fn chosen_model(library: &ModelLibrary) -> LandmarkModel {
+    let chosen = || -> Result<Option<(LandmarkModel, TuningRecord)>> {
+        let Some(name) = library.chosen()? else { return Ok(None) };
+        let use_of = || format!("cannot use the chosen model {name}");
+        let model = LandmarkModel::open(&library.file(&name).with_context(use_of)?).with_context(use_of)?;
+        // Now, when there is a way out.
+        let kind = model.model().with_context(use_of)?.config().kind;
+        ensure!(kind == Kind::Landmarks, "cannot use the chosen model {name}: it is a detector");
+        Ok(Some((model, library.record(&name)?)))
+    };
+    match chosen() {
+        Ok(None) => LandmarkModel::Bundled,
+        Ok(Some((model, record))) => {
+            let TuningRecord { name, samples, .. } = &record;
+            let date = record.date();
+            say(&format!("model: {name}, tuned {date} on {samples} faces (for the bundled one: --model {BUNDLED})"));
+            model
+        }
+        Err(error) => {
+            say(&format!("awing: {error:#}; going on with the bundled model (awing models use NAME chooses another)"));
+            LandmarkModel::Bundled
         }
     }
 }
@@ -90,12 +133,12 @@ mod tests {
 
     #[test]
     fn the_tracker_is_set_up_from_the_arguments() {
-        let setup = |arguments: &str| parse(arguments).unwrap().tracker.setup();
+        let setup = |arguments: &str| parse(arguments).unwrap().tracker.setup_in(None).unwrap();
         assert_eq!(setup("").options, TrackerOptions::default());
-        let given = "--faces 2 --threads 3 --no-smooth --precision f32 --model a.safetensors --detector b.safetensors";
+        let given = "--faces 2 --threads 3 --no-smooth --precision f32 --model bundled --detector b.safetensors";
         let expected = TrackerSetup {
             options: TrackerOptions { faces: 2, smoothing: None, threads: 3, precision: Precision::F32 },
-            model: Some("a.safetensors".into()),
+            model: LandmarkModel::Bundled,
             detector: Some("b.safetensors".into()),
             gpu: None,
         };

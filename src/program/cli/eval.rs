@@ -4,6 +4,7 @@
 //! In: models, and data sets or reports. Out: a table or one JSON object on standard output, and the files that were asked
 //! for.
 
+use super::comparison::comparison_table;
 use super::parse::named;
 use crate::program::console::say;
 use crate::runtime::detect::Detector;
@@ -14,8 +15,8 @@ use crate::train::data::{self, Format, Sample, Split};
 use crate::train::detector::{Photograph, read_photographs};
 use crate::train::eval::metrics::{Counted, Norm};
 use crate::train::eval::{
-    BoxSource, Comparison, DetectionEvaluation, EvalOptions, Evaluation, FaceResult, Reliability, Summary, calibrate,
-    compare, draw_curve, evaluate, evaluate_detector, fit_ibug_style,
+    BoxSource, DetectionEvaluation, EvalOptions, Evaluation, FaceResult, Reliability, Summary, calibrate, compare,
+    draw_curve, evaluate, evaluate_detector, fit_ibug_style,
 };
 use crate::train::trainer::Recipe;
 use anyhow::{Context, Result, bail};
@@ -339,21 +340,6 @@ fn reliability_table(rows: &[Reliability]) -> String {
     for r in rows {
         let range = format!("{:.1}-{:.1}", r.from, r.to);
         let _ = writeln!(text, "{range:<10} {:>8} {:>10.3} {:>7.3}", r.points, r.confidence, r.right);
-    }
-    text
-}
-
-fn comparison_table(comparisons: &[Comparison]) -> String {
-    let mut text =
-        format!("{:<22} {:>6} {:>9} {:>9} {:>11}  95 % interval\n", "figure", "faces", "first", "second", "difference");
-    for c in comparisons {
-        let (low, high) = c.interval;
-        let verdict = if c.is_clear() { "" } else { "  (could be chance)" };
-        let _ = writeln!(
-            text,
-            "{:<22} {:>6} {:>9.4} {:>9.4} {:>+11.4}  {low:+.4} .. {high:+.4}{verdict}",
-            c.figure, c.faces, c.first, c.second, c.difference
-        );
     }
     text
 }

@@ -2,13 +2,14 @@
 //!
 //! In: the program's arguments. Out: its exit status, 0 if it did what was asked. Errors end in one line on standard
 //! error that says what failed and what to do; a reader that closes standard output (`awing --json - | head`) is no
-//! error. A command owns its arguments and needs no other command; what several share is in `arguments`, `device`,
+//! error. A command owns its arguments and needs no other command; what several share is in `arguments`, `comparison`, `device`,
 //! `interrupt`, `measure` and `parse`.
 
 mod arguments;
 mod bench;
 mod cameras;
 mod capture;
+mod comparison;
 mod device;
 mod eval;
 mod export;
@@ -17,6 +18,7 @@ mod heatmaps;
 mod import;
 mod interrupt;
 mod measure;
+mod models;
 mod parse;
 mod quantize;
 mod track;
@@ -59,6 +61,8 @@ enum Command {
     FineTune(finetune::FineTuneArguments),
     /// Measure a model on annotated faces
     Eval(eval::EvalArguments),
+    /// List the tuned models, choose the one that awing starts with, and compare models
+    Models(models::ModelsArguments),
     /// Import a PyTorch checkpoint of the paper's network
     Import(import::ImportArguments),
     /// Export a model to ONNX or under PyTorch's names
@@ -86,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(arguments),
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Models(arguments) => models::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Heatmaps(arguments) => heatmaps::run(&arguments),
     };

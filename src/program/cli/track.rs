@@ -61,7 +61,7 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
     let display = (!arguments.headless).then(|| arguments.display());
     let options = SessionOptions {
         source,
-        tracker: arguments.tracker.setup(),
+        tracker: arguments.tracker.setup()?,
         display,
         frames: arguments.frames,
         outputs: OutputOptions {

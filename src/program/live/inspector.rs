@@ -1,20 +1,18 @@
 //! The network's views of the faces on the screen.
 //!
 //! In: the frame that is shown and its faces. Out: a [`NetworkView`] of each. The network runs once more for them, on the
-//! main thread and only when they are shown, so looking into the network does not slow tracking down. What fails: a model
-//! file that has become unreadable, and inference.
+//! main thread and only when they are shown, so looking into the network does not slow tracking down. What fails:
+//! inference.
 
 use super::frame::TrackedFrame;
+use super::tracker_setup::LandmarkModel;
 use crate::program::view::{NetworkView, NetworkViewer};
 use crate::runtime::engine::Precision;
-use crate::runtime::model::{self, Model};
 use anyhow::Result;
-use std::path::PathBuf;
 
 /// Makes the views and keeps them.
 pub(super) struct NetworkInspector {
-    /// The landmark model's file; `None`: the built-in one.
-    model: Option<PathBuf>,
+    model: LandmarkModel,
     /// For this precision.
     viewer: Option<(Precision, NetworkViewer)>,
     views: Vec<NetworkView>,
@@ -23,7 +21,7 @@ pub(super) struct NetworkInspector {
 }
 
 impl NetworkInspector {
-    pub(super) fn new(model: Option<PathBuf>) -> Self {
+    pub(super) fn new(model: LandmarkModel) -> Self {
         Self { model, viewer: None, views: Vec::new(), is_fresh: false }
     }
 
@@ -47,8 +45,7 @@ impl NetworkInspector {
             Some((of, viewer)) if *of == precision => viewer,
             _ => {
                 *is_fresh = false;
-                let model = model.as_deref().map_or_else(model::default_landmarks, Model::load)?;
-                &mut viewer.insert((precision, NetworkViewer::new(&model, precision)?)).1
+                &mut viewer.insert((precision, NetworkViewer::new(&model.model()?, precision)?)).1
             }
         };
         if !std::mem::replace(is_fresh, true) {

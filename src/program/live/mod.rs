@@ -58,4 +58,4 @@ pub(crate) use options::{DisplayOptions, OutputOptions, SessionOptions};
 pub(crate) use progress::ProgressLines;
 pub(crate) use run::run;
 pub(crate) use source::SessionSource;
-pub(crate) use tracker_setup::TrackerSetup;
+pub(crate) use tracker_setup::{LandmarkModel, TrackerSetup};

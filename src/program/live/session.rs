@@ -11,11 +11,11 @@ use super::frame::LatestFrame;
 use super::lifecycle::Lifecycle;
 use super::observer::Observer;
 use super::outputs::Outputs;
+#[cfg(feature = "window")]
+use super::tracker_setup::LandmarkModel;
 use super::tracker_setup::TrackerSetup;
 use anyhow::{Result, anyhow, bail};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-#[cfg(feature = "window")]
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,9 +35,8 @@ pub(super) struct Session {
     pub controls: Controls,
     pub latest: LatestFrame,
     pub observer: Arc<dyn Observer>,
-    /// The file of the landmark model; `None`: the built-in one.
     #[cfg(feature = "window")]
-    pub model: Option<PathBuf>,
+    pub model: LandmarkModel,
     #[cfg(feature = "window")]
     pub collecting: Collecting,
     outputs: Mutex<Outputs>,

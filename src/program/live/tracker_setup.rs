@@ -1,17 +1,61 @@
 //! What a tracker is made from: its options, the model files, and the GPU that runs the landmark network.
 
-use crate::runtime::model::{Model, ModelError};
+use crate::runtime::model::{Model, ModelError, default_detector, default_landmarks};
 use crate::runtime::track::{Models, Tracker, TrackerOptions};
 use crate::train::gpu::{Gpu, GpuKind};
 use anyhow::Result;
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A landmark model, in memory: a file that is replaced while a session runs does no harm.
+#[derive(Clone, PartialEq)]
+pub(crate) enum LandmarkModel {
+    /// The built-in one.
+    Bundled,
+    File {
+        path: PathBuf,
+        bytes: Arc<[u8]>,
+    },
+}
+
+impl LandmarkModel {
+    /// Reads a model file.
+    ///
+    /// # Errors
+    /// [`ModelError::Read`]; what is in it is checked by [`Self::model`].
+    pub(crate) fn open(path: &Path) -> Result<Self, ModelError> {
+        let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
+        Ok(Self::File { path: path.to_owned(), bytes: bytes.into() })
+    }
+
+    /// The model itself.
+    ///
+    /// # Errors
+    /// [`ModelError::InFile`] with what is wrong as its source.
+    pub(crate) fn model(&self) -> Result<Model, ModelError> {
+        match self {
+            Self::Bundled => default_landmarks(),
+            Self::File { path, bytes } => Model::from_bytes(bytes)
+                .map_err(|source| ModelError::InFile { path: path.clone(), source: Box::new(source) }),
+        }
+    }
+}
+
+impl fmt::Debug for LandmarkModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bundled => f.write_str("Bundled"),
+            Self::File { path, .. } => path.fmt(f),
+        }
+    }
+}
 
 /// What `--model`, `--detector`, `--device` and the options of the tracker say.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TrackerSetup {
     pub options: TrackerOptions,
-    /// The landmark model's file; `None`: the built-in one.
-    pub model: Option<PathBuf>,
+    pub model: LandmarkModel,
     /// The detector's file; `None`: the built-in one.
     pub detector: Option<PathBuf>,
     /// The GPU for the landmark network; `None`: the CPU. The detector always runs on the CPU.
@@ -24,13 +68,8 @@ impl TrackerSetup {
     /// # Errors
     /// If a model can't be loaded or the GPU not used.
     pub fn tracker(&self) -> Result<Tracker> {
-        let mut models = Models::bundled()?;
-        if let Some(path) = &self.model {
-            models.landmarks = Model::load(path)?;
-        }
-        if let Some(path) = &self.detector {
-            models.detector = Model::load(path)?;
-        }
+        let detector = self.detector.as_deref().map_or_else(default_detector, Model::load);
+        let models = Models { landmarks: self.model.model()?, detector: detector? };
         let options = self.options.clone();
         Ok(match self.gpu {
             Some(kind) => Tracker::on_backend(options, &models, &Gpu::open(kind)?)?,
@@ -43,9 +82,10 @@ impl TrackerSetup {
     /// # Errors
     /// If it can't be loaded.
     pub fn landmark_model(&self) -> Result<(String, Model), ModelError> {
-        Ok(match &self.model {
-            Some(path) => (path.display().to_string(), Model::load(path)?),
-            None => ("the bundled landmark model".into(), Models::bundled()?.landmarks),
-        })
+        let name = match &self.model {
+            LandmarkModel::File { path, .. } => path.display().to_string(),
+            LandmarkModel::Bundled => "the bundled landmark model".into(),
+        };
+        Ok((name, self.model.model()?))
     }
 }

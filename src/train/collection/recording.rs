@@ -1,10 +1,10 @@
 //! A recording on disk, and the list of all recordings of a collection.
 
 use super::{CollectedFace, CollectionError, Review};
-use crate::runtime::files::write_whole;
+use crate::runtime::files::{private_folder, write_whole};
 use crate::runtime::image::Frame;
 use crate::runtime::landmarks::WFLW_POINTS;
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -184,14 +184,6 @@ pub fn undetected_faces(path: &Path) -> Result<usize, CollectionError> {
         count += faces.iter().filter(|face| face.review == Review::Accepted && !face.is_detected()).count();
     }
     Ok(count)
-}
-
-fn private_folder(with_parents: bool) -> DirBuilder {
-    let mut builder = DirBuilder::new();
-    builder.recursive(with_parents);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
 }
 
 pub(super) fn lock(folder: &Path) -> Result<File, CollectionError> {

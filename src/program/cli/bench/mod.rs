@@ -48,7 +48,7 @@ pub(super) struct BenchArguments {
 /// Runs the command; `start` is when the program began.
 pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
     let BenchArguments { input, frames, json, tracker, .. } = arguments;
-    let setup = tracker.setup();
+    let setup = tracker.setup()?;
     // The demo shows as many faces as are asked for.
     let capture = arguments.camera.options(tracker.faces);
     let text = if arguments.profile {

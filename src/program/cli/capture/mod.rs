@@ -83,7 +83,7 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
     // The demo would end earlier without a window.
     let rate = source.get().frames_per_second().filter(|_| source.get().is_endless());
     let frames = rate.zip(seconds).map(|(rate, seconds)| (rate * seconds).ceil() as u64 + 1);
-    let mut tracker = arguments.tracker.setup();
+    let mut tracker = arguments.tracker.setup()?;
     // Smoothed landmarks lag behind the face.
     tracker.options.smoothing = None;
     let options = SessionOptions { source, tracker, outputs: OutputOptions::default(), display: None, frames };

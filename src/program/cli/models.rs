@@ -1,0 +1,163 @@
+//! `awing models`: the tuned models of this computer.
+//!
+//! Out, on standard output: a table of the models, or what was done. `use`, `rollback` and `remove` change which models
+//! there are and which one awing starts with; `compare` measures two on annotated faces.
+
+use super::comparison::comparison_table;
+use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
+use crate::runtime::engine::{Landmarker, Outputs, Precision};
+use crate::runtime::model::{Model, default_landmarks};
+use crate::train::data::{Sample, Split, read_faces};
+use crate::train::eval::metrics::Norm;
+use crate::train::eval::{BoxSource, EvalOptions, Evaluation, compare, evaluate};
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Errors above this count as failures, as a share of the norm.
+const FAILURE: f64 = 0.1;
+
+#[derive(clap::Args)]
+pub(super) struct ModelsArguments {
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    /// List the models (the default)
+    List,
+    /// Choose the model that awing starts with
+    Use {
+        /// A model of the list, or `bundled`
+        name: String,
+    },
+    /// Go back to the model that was chosen before
+    Rollback,
+    /// Delete a model that is not in use
+    Remove {
+        /// A model of the list
+        name: String,
+    },
+    /// Compare two models on annotated faces: the differences, second minus first, with 95 % confidence intervals
+    Compare {
+        /// A model of the list, `bundled`, or a model file
+        first: String,
+        /// As the first
+        second: String,
+        /// Annotated faces, a file or a folder; may be given several times. Faces that a model was tuned on favour it
+        #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
+        data: Vec<PathBuf>,
+    },
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &ModelsArguments) -> Result<()> {
+    let library = ModelLibrary::of_user().context("there is no home folder to keep tuned models in")?;
+    let text = match arguments.action.as_ref().unwrap_or(&Action::List) {
+        Action::List => table(&library)?,
+        Action::Use { name } => {
+            library.choose((name != BUNDLED).then_some(name))?;
+            now_starts_with(&library)?
+        }
+        Action::Rollback => {
+            library.roll_back()?;
+            now_starts_with(&library)?
+        }
+        Action::Remove { name } => {
+            library.remove(name)?;
+            format!("removed {name}\n")
+        }
+        Action::Compare { first, second, data } => compare_models(&library, first, second, data)?,
+    };
+    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+}
+
+fn now_starts_with(library: &ModelLibrary) -> Result<String> {
+    let Some(name) = library.chosen()? else { return Ok("awing now starts with the bundled model\n".into()) };
+    let TuningRecord { accepted, verdict, .. } = library.record(&name)?;
+    let doubt = if accepted { "" } else { "\nIt was not accepted when it was tuned; awing models rollback goes back." };
+    Ok(format!("awing now starts with {name}: {verdict}{doubt}\n"))
+}
+
+/// A row for each model, the chosen one with a star.
+fn table(library: &ModelLibrary) -> Result<String> {
+    let chosen = library.chosen()?;
+    let star = |name: Option<&str>| if chosen.as_deref() == name { '*' } else { ' ' };
+    let errors = |before: Option<f64>, after: Option<f64>| match (before, after) {
+        (Some(before), Some(after)) => format!("{before:.2} to {after:.2}"),
+        _ => "-".into(),
+    };
+    let names = library.names()?;
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(BUNDLED.len());
+    let mut text = format!(
+        "  {:<width$}  {:<10}  {:>5}  {:>5}  {:<13}  {:<13}  {:<12}  verdict\n{} {BUNDLED}\n",
+        "model",
+        "tuned",
+        "faces",
+        "clips",
+        "held-out, %",
+        "guard, %",
+        "from",
+        star(None)
+    );
+    for name in &names {
+        let _ = match library.record(name) {
+            Ok(record) => {
+                let TuningRecord { base, samples, clips, verdict, .. } = &record;
+                let held_out = errors(record.held_out_before, record.held_out_after);
+                let guard = errors(record.guard_before, record.guard_after);
+                let base: String = base.chars().take(12).collect();
+                writeln!(
+                    text,
+                    "{} {name:<width$}  {:<10}  {samples:>5}  {clips:>5}  {held_out:<13}  {guard:<13}  {base:<12}  {verdict}",
+                    star(Some(name)),
+                    record.date()
+                )
+            }
+            Err(error) => writeln!(text, "{} {name:<width$}  {error:#}", star(Some(name))),
+        };
+    }
+    let note = match names.is_empty() {
+        true => "awing finetune makes tuned models.",
+        false => "* awing starts with it. Errors are those before and after tuning, in % of the eye distance.",
+    };
+    let _ = writeln!(text, "{note}");
+    Ok(text)
+}
+
+fn compare_models(library: &ModelLibrary, first: &str, second: &str, data: &[PathBuf]) -> Result<String> {
+    let models = [first, second].map(|name| model(library, name));
+    let mut samples = Vec::new();
+    for path in data {
+        samples.extend(read_faces(path, Split::Test)?);
+    }
+    let bar = ProgressBar::new(2 * samples.len() as u64);
+    let mut evaluations = Vec::new();
+    for model in models {
+        evaluations.push(measure(&model?, &samples, &bar)?);
+    }
+    bar.finish_and_clear();
+    let comparisons = compare(&evaluations[0], &evaluations[1])?;
+    Ok(format!("first: {first}, second: {second}\n{}", comparison_table(&comparisons)))
+}
+
+fn model(library: &ModelLibrary, name: &str) -> Result<Model> {
+    if name == BUNDLED {
+        return Ok(default_landmarks()?);
+    }
+    match library.file(name) {
+        Ok(file) => Ok(Model::load(&file)?),
+        // A file elsewhere.
+        Err(_) if Path::new(name).exists() => Ok(Model::load(Path::new(name))?),
+        Err(unknown) => Err(unknown),
+    }
+}
+
+fn measure(model: &Model, samples: &[Sample], bar: &ProgressBar) -> Result<Evaluation> {
+    let mut landmarker = Landmarker::new(model, Outputs::Decoded, Precision::default())?;
+    let options = EvalOptions { norm: Norm::InterOcular, thresholds: vec![FAILURE], box_source: BoxSource::Truth };
+    Ok(evaluate(&mut landmarker, &mut |_| Ok(Vec::new()), samples, &options, || bar.inc(1))?)
+}

@@ -1,0 +1,46 @@
+//! What is known of a tuned model.
+
+use chrono::{DateTime, Local};
+use serde::{Deserialize, Serialize};
+
+/// The name of the model that is part of the program.
+pub(crate) const BUNDLED: &str = "bundled";
+/// The longest name, in characters.
+const LONGEST_NAME: usize = 60;
+
+/// How a model was tuned, and how good it is. Errors are NME in percent of the distance between the outer eye corners.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TuningRecord {
+    pub name: String,
+    /// When it was tuned, in seconds since 1970.
+    pub created: u64,
+    /// The model that it was tuned from: its name, or the checksum of its file.
+    pub base: String,
+    /// Faces that it was tuned on.
+    pub samples: usize,
+    pub clips: usize,
+    /// Whether it is better than its base beyond chance, and hardly worse elsewhere.
+    pub accepted: bool,
+    /// The judgement in one line.
+    pub verdict: String,
+    pub held_out_before: Option<f64>,
+    pub held_out_after: Option<f64>,
+    pub guard_before: Option<f64>,
+    pub guard_after: Option<f64>,
+}
+
+impl TuningRecord {
+    /// The local date on which it was tuned.
+    pub(crate) fn date(&self) -> String {
+        let created = i64::try_from(self.created).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+        created.map_or_else(String::new, |time| time.with_timezone(&Local).format("%Y-%m-%d").to_string())
+    }
+}
+
+/// A name that can be that of a file on every system, and typed.
+pub(super) fn plain_name(wish: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name: String = wish.chars().map(|c| if is_plain(c) { c } else { '-' }).take(LONGEST_NAME).collect();
+    let name = name.trim_matches(['.', '-']).to_owned();
+    if name.is_empty() { "tuned".into() } else { name }
+}
