@@ -3,13 +3,14 @@
 //! | room | holds |
 //! |---|---|
 //! | [`capture`] | sources of frames, and writers of pictures and videos |
-//! | [`synth`] | procedural faces with exact landmarks |
 //! | [`view`] | drawing on a canvas, and the window that shows it |
 //! | [`collect`] | the choice of frames that are worth correcting, and their way to the disk |
 //! | [`models`] | the tuned models of this computer, and the one that awing starts with |
+//! | [`annotate`] | collected faces corrected in a window, and labels of other programs |
 //! | [`live`] | the running session: one source tracked, shown and written |
 //! | [`cli`] | the commands |
 
+pub(crate) mod annotate;
 pub mod capture;
 pub mod cli;
 mod collect;

@@ -5,6 +5,7 @@
 //! error. A command owns its arguments and needs no other command; what several share is in `arguments`, `comparison`, `device`,
 //! `interrupt`, `measure` and `parse`.
 
+mod annotate;
 mod arguments;
 mod bench;
 mod cameras;
@@ -54,6 +55,8 @@ enum Command {
     Cameras(cameras::CamerasArguments),
     /// Measure how long every stage takes
     Bench(bench::BenchArguments),
+    /// Correct collected faces in a window, or bring in labels of other programs
+    Annotate(annotate::AnnotateArguments),
     /// Train a model
     Train(train::TrainArguments),
     /// Adapt a model to corrected faces, on this device
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Capture(arguments) => capture::run(&arguments),
         Command::Cameras(arguments) => cameras::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments, start),
+        Command::Annotate(arguments) => annotate::run(&arguments),
         Command::Train(arguments) => train::run(arguments),
         Command::FineTune(arguments) => finetune::run(&arguments),
         Command::Eval(arguments) => eval::run(arguments),

@@ -17,7 +17,7 @@ const FAR: f32 = 1e5;
 
 /// The coverage of strokes, of the size of the canvas.
 #[derive(Default)]
-pub(super) struct Ink {
+pub struct Ink {
     width: usize,
     height: usize,
     /// Of every pixel: its coverage by strokes and by their rims, in 1/255. All 0 between two drawings.
@@ -28,7 +28,7 @@ pub(super) struct Ink {
 
 /// An end of a stroke.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct StrokeEnd {
+pub struct StrokeEnd {
     pub at: Point<CanvasSpace>,
     /// 0..=1.
     pub opacity: f32,
@@ -36,7 +36,7 @@ pub(super) struct StrokeEnd {
 
 impl Ink {
     /// Takes the size of the canvas.
-    pub(super) fn begin(&mut self, width: usize, height: usize) {
+    pub fn begin(&mut self, width: usize, height: usize) {
         if (self.width, self.height) != (width, height) {
             (self.width, self.height) = (width, height);
             self.cover.clear();
@@ -46,7 +46,7 @@ impl Ink {
     }
 
     /// Adds a stroke `thickness` pixels wide with round ends and a rim of `rim` pixels; with both ends at one place, a dot.
-    pub(super) fn stroke(&mut self, from: StrokeEnd, to: StrokeEnd, thickness: f32, rim: f32) {
+    pub fn stroke(&mut self, from: StrokeEnd, to: StrokeEnd, thickness: f32, rim: f32) {
         let (a, b) = (from.at, to.at);
         if ![a.x, a.y, b.x, b.y].iter().all(|v| v.abs() < FAR) {
             return;
@@ -79,7 +79,7 @@ impl Ink {
     }
 
     /// Draws all strokes onto the canvas and forgets them.
-    pub(super) fn draw(&mut self, canvas: &mut Frame, color: [u8; 3]) {
+    pub fn draw(&mut self, canvas: &mut Frame, color: [u8; 3]) {
         let Some([x0, y0, x1, y1]) = self.used.take() else { return };
         let lines = canvas.rgb_mut().chunks_exact_mut(self.width * 3).zip(self.cover.chunks_exact_mut(self.width));
         for (line, covers) in lines.take(y1).skip(y0) {

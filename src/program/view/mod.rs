@@ -18,11 +18,12 @@ mod sheet;
 mod window;
 
 pub use canvas::{Placement, Scaler};
+pub use ink::{Ink, StrokeEnd};
 pub use network_view::{NetworkLayers, NetworkView, NetworkViewer, draw_insets, draw_maps};
-pub use overlay::{Layers, Overlay};
+pub use overlay::{Layers, Overlay, smooth};
 pub use sheet::sheet;
 #[cfg(feature = "window")]
-pub use window::{KEYS, Window, WindowCommand, on_display_lost};
+pub use window::{CursorStyle, KEYS, KeyPress, Pointer, Window, WindowCommand, WindowKey, on_display_lost};
 
 /// What can go wrong with the window.
 #[derive(Debug, thiserror::Error)]

@@ -145,7 +145,7 @@ fn curves_of(points: usize) -> &'static [Curve] {
 }
 
 /// A cubic through the points of the curve (Catmull-Rom), in short pieces; corners stay corners.
-fn smooth(curve: &Curve, places: &[StrokeEnd], mut piece: impl FnMut(StrokeEnd, StrokeEnd)) {
+pub fn smooth(curve: &Curve, places: &[StrokeEnd], mut piece: impl FnMut(StrokeEnd, StrokeEnd)) {
     let count = curve.points.len();
     let at = |i: isize| -> Option<StrokeEnd> {
         let index = if curve.closed {

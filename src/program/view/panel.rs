@@ -84,13 +84,7 @@ pub fn table<const COLUMNS: usize>(canvas: &mut Frame, place: Place, size: f32, 
         return;
     }
     let (canvas_width, canvas_height) = (canvas.width() as f32, canvas.height() as f32);
-    let extent = |size: f32| {
-        let widths: [f32; COLUMNS] = std::array::from_fn(|column| {
-            rows.iter().map(|row| text::width(&row[column].text, size)).fold(0.0, f32::max)
-        });
-        let width = widths.iter().sum::<f32>() + (GUTTER * (COLUMNS - 1) as f32 + 2.0 * PADDING) * size;
-        (widths, width, (rows.len() as f32 * LINE + 2.0 * PADDING) * size)
-    };
+    let extent = |size| extent(size, rows);
     let (_, width, height) = extent(size);
     let room = |whole: f32| (whole - 2.0 * MARGIN * size).max(1.0);
     let size = size * (room(canvas_width) / width).min(room(canvas_height) / height).min(1.0);
@@ -110,6 +104,19 @@ pub fn table<const COLUMNS: usize>(canvas: &mut Frame, place: Place, size: f32, 
             x += width + GUTTER * size;
         }
     }
+}
+
+/// The width of a canvas on which [`table`] draws these rows in their full size.
+pub fn table_width<const COLUMNS: usize>(size: f32, rows: &[[&TextLine; COLUMNS]]) -> f32 {
+    extent(size, rows).1 + 2.0 * MARGIN * size
+}
+
+/// The widths of a table's columns, and the width and height of its panel.
+fn extent<const COLUMNS: usize>(size: f32, rows: &[[&TextLine; COLUMNS]]) -> ([f32; COLUMNS], f32, f32) {
+    let widths: [f32; COLUMNS] =
+        std::array::from_fn(|column| rows.iter().map(|row| text::width(&row[column].text, size)).fold(0.0, f32::max));
+    let width = widths.iter().sum::<f32>() + (GUTTER * (COLUMNS - 1) as f32 + 2.0 * PADDING) * size;
+    (widths, width, (rows.len() as f32 * LINE + 2.0 * PADDING) * size)
 }
 
 /// Draws a short text on a small panel that stands on (`left`, `bottom`), or as near to it as the canvas has room.

@@ -1,14 +1,18 @@
 //! The live window.
 //!
-//! In: canvases of the window's size. Out: [`WindowCommand`]s of the person. Without a display, opening is an error, never a
-//! panic; [`on_display_lost`] is for a display that goes away while the window is open.
+//! In: canvases of the window's size. Out: what the person does, as [`WindowCommand`]s of the live window or as
+//! [`KeyPress`]es and a [`Pointer`]. Without a display, opening is an error, never a panic; [`on_display_lost`] is for a
+//! display that goes away while the window is open.
 
 use super::ViewError;
+use crate::runtime::geometry::{CanvasSpace, Point};
 use crate::runtime::image::Frame;
-use minifb::{InputCallback, Key, ScaleMode, WindowOptions};
+use minifb::{InputCallback, Key, MouseButton, MouseMode, ScaleMode, WindowOptions};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+pub use minifb::{CursorStyle, Key as WindowKey};
 
 /// The smallest window that is opened, in pixels.
 const SMALLEST: (usize, usize) = (320, 240);
@@ -102,10 +106,33 @@ fn command_of(key: Key) -> Option<WindowCommand> {
     digit.or_else(|| KEYS.iter().find(|binding| binding.key == key).map(|binding| binding.command))
 }
 
+/// A key that was pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyPress {
+    pub key: Key,
+    /// Whether it has been held for a while.
+    pub is_repeat: bool,
+    /// Whether a shift key was held.
+    pub is_shifted: bool,
+}
+
+/// The mouse over the window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pointer {
+    /// It may lie beyond the canvas.
+    pub at: Point<CanvasSpace>,
+    /// Whether the left button is held.
+    pub left: bool,
+    /// Whether the middle or the right button is held.
+    pub other: bool,
+    /// How far the wheel was turned since the last picture; positive is away from the person.
+    pub wheel: f32,
+}
+
 /// Keys that were pressed, and which are held.
 #[derive(Default)]
 struct Keyboard {
-    pressed: Vec<Key>,
+    pressed: Vec<KeyPress>,
     held: Vec<(Key, Instant)>,
 }
 
@@ -114,9 +141,9 @@ impl Keyboard {
         let last = self.held.iter().position(|(k, _)| *k == key).map(|i| self.held.swap_remove(i).1);
         if is_down {
             self.held.push((key, now));
-            if last.is_none_or(|last| now - last > KEY_REPEAT_INTERVAL) {
-                self.pressed.push(key);
-            }
+            let is_repeat = last.is_some_and(|last| now - last <= KEY_REPEAT_INTERVAL);
+            let is_shifted = self.held.iter().any(|(held, _)| matches!(held, Key::LeftShift | Key::RightShift));
+            self.pressed.push(KeyPress { key, is_repeat, is_shifted });
         }
     }
 }
@@ -218,9 +245,36 @@ impl Window {
 
     /// The commands since the last call.
     pub fn commands(&mut self) -> Vec<WindowCommand> {
-        let pressed = std::mem::take(&mut self.keyboard.lock().unwrap_or_else(PoisonError::into_inner).pressed);
-        let closed = (!self.window.is_open()).then_some(WindowCommand::Quit);
-        closed.into_iter().chain(pressed.into_iter().filter_map(command_of)).collect()
+        let closed = (!self.is_open()).then_some(WindowCommand::Quit);
+        let pressed = self.presses().into_iter().filter(|press| !press.is_repeat);
+        closed.into_iter().chain(pressed.filter_map(|press| command_of(press.key))).collect()
+    }
+
+    /// The keys that were pressed since the last call, also while they are held.
+    pub fn presses(&mut self) -> Vec<KeyPress> {
+        std::mem::take(&mut self.keyboard.lock().unwrap_or_else(PoisonError::into_inner).pressed)
+    }
+
+    /// The mouse, as it was when the canvas was last shown or kept.
+    pub fn pointer(&self) -> Pointer {
+        let (x, y) = self.window.get_unscaled_mouse_pos(MouseMode::Pass).unwrap_or_default();
+        let is_held = |button| self.window.get_mouse_down(button);
+        Pointer {
+            at: Point::new(x, y),
+            left: is_held(MouseButton::Left),
+            other: is_held(MouseButton::Middle) || is_held(MouseButton::Right),
+            wheel: self.window.get_scroll_wheel().map_or(0.0, |(_, y)| y),
+        }
+    }
+
+    /// Changes how the mouse pointer looks over the window.
+    pub fn set_cursor(&mut self, cursor: CursorStyle) {
+        self.window.set_cursor_style(cursor);
+    }
+
+    /// Whether nobody has asked the window to close.
+    pub fn is_open(&self) -> bool {
+        self.window.is_open()
     }
 }
 
@@ -366,9 +420,16 @@ mod tests {
         }
         keyboard.signal(Key::C, true, at(601));
         keyboard.signal(Key::C, false, at(602));
-        assert_eq!(keyboard.pressed, [Key::L, Key::L, Key::C]);
+        let counted = |keyboard: &Keyboard| -> Vec<Key> {
+            keyboard.pressed.iter().filter(|press| !press.is_repeat).map(|press| press.key).collect()
+        };
+        assert_eq!(counted(&keyboard), [Key::L, Key::L, Key::C]);
+        assert_eq!(keyboard.pressed.len(), 5, "those who want repetitions see them");
         // Its release got lost.
         keyboard.signal(Key::L, true, at(5000));
-        assert_eq!(keyboard.pressed.len(), 4);
+        assert_eq!(counted(&keyboard).len(), 4);
+        keyboard.signal(Key::LeftShift, true, at(6000));
+        keyboard.signal(Key::Tab, true, at(6001));
+        assert!(keyboard.pressed.last().is_some_and(|press| press.key == Key::Tab && press.is_shifted));
     }
 }

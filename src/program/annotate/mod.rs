@@ -1,0 +1,18 @@
+//! `awing annotate`: collected faces are looked at and corrected by a person, or brought in from other programs.
+//!
+//! In: a recording or a collection ([`crate::train::collection`]), a window and a person; or files that other programs store
+//! labels in. Out: the same faces with corrected points, each accepted, rejected or pending; or a new recording.
+//!
+//! | room | holds |
+//! |---|---|
+//! | `editor` | the window in which faces are corrected |
+//! | `import` | labels of other programs |
+
+#[cfg(feature = "window")]
+mod editor;
+
+#[cfg(feature = "window")]
+pub(crate) use editor::run;
+
+/// The key of rows whose labels come from another program: the file that they were in.
+const IMPORTED: &str = "imported";
