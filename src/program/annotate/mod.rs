@@ -10,9 +10,11 @@
 
 #[cfg(feature = "window")]
 mod editor;
+mod import;
 
 #[cfg(feature = "window")]
 pub(crate) use editor::run;
+pub(crate) use import::{Imported, import};
 
 /// The key of rows whose labels come from another program: the file that they were in.
 const IMPORTED: &str = "imported";

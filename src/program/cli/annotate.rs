@@ -1,22 +1,41 @@
-//! `awing annotate`: collected faces corrected in a window.
+//! `awing annotate`: collected faces corrected in a window, or a recording made of labels of other programs.
 
 use super::interrupt;
 use super::parse::scale;
-use anyhow::Result;
-use std::path::PathBuf;
+use crate::program::annotate::{Imported, import};
+use crate::program::console::say;
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(super) struct AnnotateArguments {
     /// A collection (a folder of recordings), or one recording
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    /// Make a recording of labels of another program instead: .pts, COCO keypoints or LabelMe (.json), CVAT for images 1.1
+    /// (.xml), of 98 or 68 points; a file or a folder of files
+    #[arg(long, value_name = "PATH")]
+    import: Option<PathBuf>,
     /// Scale of the window, its text and lines [default: the desktop's]
-    #[arg(long, value_name = "FACTOR", value_parser = scale)]
+    #[arg(long, value_name = "FACTOR", value_parser = scale, conflicts_with = "import")]
     scale: Option<f32>,
 }
 
 pub(super) fn run(arguments: &AnnotateArguments) -> Result<()> {
-    edit(arguments)
+    match &arguments.import {
+        Some(path) => bring_in(&arguments.folder, path),
+        None => edit(arguments),
+    }
+}
+
+fn bring_in(collection: &Path, path: &Path) -> Result<()> {
+    let Imported { recording, faces, pictures, left_out } = import(collection, path)?;
+    println!("imported {faces} faces in {pictures} pictures as {}", recording.display());
+    if left_out.is_empty() {
+        return Ok(());
+    }
+    left_out.iter().for_each(|line| say(&format!("left out: {line}")));
+    bail!("{} of {} labels did not fit and were left out", left_out.len(), left_out.len() + faces)
 }
 
 #[cfg(feature = "window")]
@@ -26,5 +45,5 @@ fn edit(arguments: &AnnotateArguments) -> Result<()> {
 
 #[cfg(not(feature = "window"))]
 fn edit(_: &AnnotateArguments) -> Result<()> {
-    anyhow::bail!("faces are corrected in a window, and this awing was built without the feature \"window\"")
+    bail!("faces are corrected in a window, and this awing was built without the feature \"window\"")
 }

@@ -118,6 +118,16 @@ impl Recording {
         })
     }
 
+    /// Adds many faces at once, whose pictures are there already.
+    ///
+    /// # Errors
+    /// [`CollectionError::Write`]; the recording is then as before.
+    pub fn add_all(&mut self, faces: Vec<CollectedFace>) -> Result<(), CollectionError> {
+        let before = self.faces.len();
+        self.faces.extend(faces);
+        self.save().inspect_err(|_| self.faces.truncate(before))
+    }
+
     /// Replaces face number `index`.
     ///
     /// # Errors

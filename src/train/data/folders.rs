@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FOLDERS_ABOVE: usize = 2;
 
 /// Finds pictures whose paths are relative to the list's folder or to one above it.
-pub(super) struct PictureFolders {
+pub(crate) struct PictureFolders {
     folders: Vec<PathBuf>,
     /// The folder of the last picture, which almost always holds the next one too.
     last: usize,
@@ -17,7 +17,7 @@ pub(super) struct PictureFolders {
 
 impl PictureFolders {
     /// A finder for the list `file`; each folder is tried both on its own and with `inner` appended.
-    pub(super) fn above(file: &Path, inner: Option<&str>) -> Self {
+    pub(crate) fn above(file: &Path, inner: Option<&str>) -> Self {
         let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let mut folders = Vec::new();
         for folder in absolute.ancestors().skip(1).take(1 + FOLDERS_ABOVE) {
@@ -28,7 +28,7 @@ impl PictureFolders {
     }
 
     /// The path of the picture, or its path in the list's own folder if it is not found.
-    pub(super) fn find(&mut self, image: &str) -> PathBuf {
+    pub(crate) fn find(&mut self, image: &str) -> PathBuf {
         let order = std::iter::once(self.last).chain(0..self.folders.len());
         for i in order {
             let Some(folder) = self.folders.get(i) else { continue };

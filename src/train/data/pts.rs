@@ -71,7 +71,8 @@ fn read_face(file: &Path, dataset: &str) -> Result<Sample, DataError> {
     sample.checked()
 }
 
-fn picture_beside(file: &Path) -> Option<PathBuf> {
+/// The picture of the same name beside a file.
+pub fn picture_beside(file: &Path) -> Option<PathBuf> {
     ["jpg", "png", "jpeg", "JPG", "PNG", "JPEG"].iter().map(|e| file.with_extension(e)).find(|path| path.is_file())
 }
 
@@ -79,7 +80,7 @@ fn picture_beside(file: &Path) -> Option<PathBuf> {
 ///
 /// # Errors
 /// [`DataError::Read`] if it can't be read; [`DataError::Row`] with the line that breaks the format.
-fn read_pts(file: &Path) -> Result<Vec<Point<FrameSpace>>, DataError> {
+pub fn read_pts(file: &Path) -> Result<Vec<Point<FrameSpace>>, DataError> {
     let text = fs::read_to_string(file).map_err(|source| DataError::Read { path: file.to_owned(), source })?;
     let at = |line: usize| Origin { file: file.into(), line };
     let mut lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim())).filter(|(_, line)| !line.is_empty());
