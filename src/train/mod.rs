@@ -68,7 +68,7 @@ pub(crate) mod trainer;
 pub use data::{DataError, LandmarkTask, LandmarkTaskOptions, Sample, Split, read_faces};
 pub use eval::LandmarkValidator;
 pub use finetune::{
-    Change, FineTune, FineTuneEnding, FineTuneError, FineTuneOptions, FineTuneProgress, PartChange, Tuned,
+    Change, FineTune, FineTuneEnding, FineTuneError, FineTuneOptions, FineTuneProgress, PartChange, Tried, Tuned,
     TuningRecipe, Verdict,
 };
 pub use gpu::{Gpu, GpuError, GpuKind};

@@ -12,6 +12,7 @@ use crate::runtime::landmarks::{Part, Scheme};
 use crate::runtime::model::{Model, ModelConfig};
 use crate::train::data::{Sample, crop_for_eval};
 use crate::train::eval::metrics::{Counted, Norm, normalized_mean_error};
+use std::sync::Arc;
 
 /// Faces in upright crops of the size that a model sees.
 pub(super) struct Faces {
@@ -62,8 +63,19 @@ impl Faces {
         &self.crops[index]
     }
 
-    pub fn sample(&self, index: usize) -> &Sample {
-        &self.samples[index]
+    /// The faces, in their crops, with the landmarks that `model` predicts in place of their own.
+    ///
+    /// # Errors
+    /// [`FineTuneError::Engine`].
+    pub fn labelled_by(&self, model: &Model, threads: usize) -> Result<Vec<Sample>, FineTuneError> {
+        let measured = self.measure(model, threads)?;
+        let faces = measured.into_iter().zip(&self.samples).zip(&self.crops);
+        let labelled = faces.map(|((measured, sample), crop)| Sample {
+            points: measured.points,
+            frame: Some(Arc::new(crop.clone())),
+            ..sample.clone()
+        });
+        Ok(labelled.collect())
     }
 
     /// Runs a model over all faces.

@@ -3,7 +3,7 @@
 //! In: a base model and accepted faces (98 points, or the base's scheme), from [`crate::train::read_faces`]. Out: a tuned
 //! model with a [`Verdict`]: the error on faces that were held out, by clip, before and after, with a paired bootstrap
 //! interval, and the error on the guard before and after. A tuned model is accepted if it is better on the held-out faces
-//! beyond chance and at most [`MOST_GUARD_LOSS_PERCENT`] percent worse on every guard. Procedural faces always guard;
+//! beyond chance and at most [`verdict::MOST_GUARD_LOSS_PERCENT`] percent worse on every guard. Procedural faces always guard;
 //! [`FineTuneOptions::guard`] adds annotated faces.
 //!
 //! What is learned is a step of the training that the base came from (Adaptive Wing loss with the weight map, the same
@@ -38,4 +38,4 @@ mod verdict;
 pub use error::FineTuneError;
 pub use recipe::TuningRecipe;
 pub use run::{FineTune, FineTuneEnding, FineTuneOptions, FineTuneProgress, Tuned};
-pub use verdict::{Change, MOST_GUARD_LOSS_PERCENT, PartChange, Verdict};
+pub use verdict::{Change, PartChange, Tried, Verdict};

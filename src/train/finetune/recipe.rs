@@ -22,6 +22,8 @@ pub struct TuningRecipe {
     pub average_decay: f64,
     /// Standard deviation of the target Gaussians, in heatmap cells.
     pub sigma_cells: f32,
+    /// Procedural faces, labelled by the base, that are drawn for every labelled face.
+    pub procedural: f64,
     /// Shares of the way from the base to the trained weights that are tried, in 0..=1.
     pub shares: Vec<f64>,
     /// A share that raises the error on a guard by more than this is not chosen, in percent.
@@ -48,8 +50,9 @@ impl TuningRecipe {
     /// [`RecipeError::Syntax`], or the field that is out of range.
     pub fn parse(text: &str) -> Result<Self, RecipeError> {
         let recipe: Self = toml::from_str(text).map_err(RecipeError::Syntax)?;
-        if !(recipe.guard_loss_percent >= 0.0) {
-            return Err(RecipeError::Negative { field: "guard_loss_percent", value: recipe.guard_loss_percent });
+        let not_negative = [("procedural", recipe.procedural), ("guard_loss_percent", recipe.guard_loss_percent)];
+        if let Some(&(field, value)) = not_negative.iter().find(|(_, value)| !(*value >= 0.0 && value.is_finite())) {
+            return Err(RecipeError::Negative { field, value });
         }
         if recipe.shares.is_empty() {
             return Err(RecipeError::Zero { field: "the number of shares" });

@@ -9,14 +9,14 @@ use super::measure::{Faces, Measured, mean_percent, part_percent};
 use super::picture;
 use super::procedural;
 use super::recipe::TuningRecipe;
-use super::verdict::{Change, PartChange, Verdict, judge};
+use super::verdict::{Change, PartChange, Tried, Verdict, judge};
 use crate::runtime::image::Frame;
 use crate::runtime::landmarks::{Part, Scheme};
 use crate::runtime::model::{Kind, Model, ModelConfig};
 use crate::train::data::{LandmarkTask, Sample};
 use crate::train::network::Network;
 use crate::train::trainer::{CheckpointError, Ending, Recipe, TrainError, TrainOptions, Trainer, Validator};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -107,6 +107,12 @@ pub struct FineTune {
 /// Procedural faces that guard.
 const GUARD_FACES: usize = 60;
 const GUARD_SEED: u64 = 1_000_000;
+/// Procedural faces that are trained on, of other people.
+const TRAINED_PROCEDURAL_FACES: usize = 60;
+const TRAINED_SEED: u64 = 2_000_000;
+/// The names under which the trainer draws the faces.
+const LABELLED: &str = "labelled";
+const PROCEDURAL: &str = "procedural";
 /// Time between two checkpoints.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -125,7 +131,7 @@ impl FineTune {
         for sample in &samples {
             sample.open()?;
         }
-        let Split { training, held_out, clips } = split(samples, recipe.seed)?;
+        let Split { mut training, held_out, clips } = split(samples, recipe.seed)?;
         let trained_faces = training.len();
         let held_out = Faces::new(held_out, config)?;
         let mut guards = Vec::new();
@@ -137,7 +143,17 @@ impl FineTune {
             guards.push((name.clone(), Faces::new(samples.clone(), config)?));
         }
 
-        let training_recipe = recipe.training(start_of(config, &fingerprint))?;
+        training.iter_mut().for_each(|sample| sample.dataset = LABELLED.into());
+        let mut datasets = BTreeMap::from([(LABELLED.to_owned(), 1.0)]);
+        if recipe.procedural > 0.0 && scheme == Scheme::Wflw98 {
+            let faces = procedural::faces(TRAINED_PROCEDURAL_FACES, TRAINED_SEED)?;
+            let faces = Faces::new(faces, config)?.labelled_by(&base, options.threads)?;
+            let of_each = recipe.procedural * trained_faces as f64 / faces.len() as f64;
+            datasets.insert(PROCEDURAL.to_owned(), of_each);
+            training.extend(faces.into_iter().map(|face| Sample { dataset: PROCEDURAL.into(), ..face }));
+        }
+        let mut training_recipe = recipe.training(start_of(config, &fingerprint))?;
+        training_recipe.datasets = datasets;
         let mut trainer = trainer(training_recipe, training, &options)?;
         trainer.start_from(&base)?;
         Ok(Self { base, recipe, options, trainer, held_out, guards, trained_faces, clips })
@@ -186,6 +202,7 @@ impl FineTune {
         let trained = trainer.model()?;
         let of_guards = guards.iter().map(|(_, faces)| faces.measure(base, threads)).collect::<Result<Vec<_>, _>>()?;
         let mut best: Option<Candidate> = None;
+        let mut tried = Vec::new();
         for &share in &recipe.shares {
             let model = interpolated(base, &trained, share)?;
             let after = held_out.measure(&model, threads)?;
@@ -195,6 +212,11 @@ impl FineTune {
             }
             let held_out = Change::of("held-out faces", before, &after);
             let worst = changes.iter().map(Change::percent).fold(f64::NEG_INFINITY, f64::max);
+            tried.push(Tried {
+                share,
+                held_out: held_out.after,
+                guards: changes.iter().map(|change| change.after).collect(),
+            });
             let candidate = Candidate {
                 share,
                 is_safe: worst <= recipe.guard_loss_percent,
@@ -222,6 +244,7 @@ impl FineTune {
             accepted,
             reason,
             share: best.share,
+            tried,
             held_out: best.held_out,
             guards: best.guards,
             parts: parts.collect(),

@@ -7,7 +7,6 @@ use crate::runtime::model::{Model, default_landmarks};
 use crate::train::data::Sample;
 use crate::train::trainer::TrainError;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Faces that the base places in a style of its own: exact labels of procedural faces.
@@ -48,14 +47,7 @@ fn what_the_base_gets_wrong_is_learned_and_the_folder_of_the_training_goes() {
 fn nothing_is_accepted_where_there_is_nothing_to_learn() {
     let folder = tempfile::tempdir().unwrap();
     let base = default_landmarks().unwrap();
-    let all = Faces::new(faces(), base.config()).unwrap();
-    let predicted = all.measure(&base, 1).unwrap().into_iter().enumerate();
-    let own = predicted.map(|(i, measured)| Sample {
-        points: measured.points,
-        frame: Some(Arc::new(all.crop(i).clone())),
-        ..all.sample(i).clone()
-    });
-    let own = own.collect();
+    let own = Faces::new(faces(), base.config()).unwrap().labelled_by(&base, 1).unwrap();
     let verdict = finish(&base, own, options(folder.path())).verdict;
     assert!(!verdict.accepted && verdict.reason.contains("held-out"), "{verdict:?}");
 }

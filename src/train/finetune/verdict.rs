@@ -58,6 +58,16 @@ pub struct PartChange {
     pub after: f64,
 }
 
+/// A share of the way from the base to the trained weights, and the errors there, in percent of the eye distance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Tried {
+    pub share: f64,
+    pub held_out: f64,
+    /// On each guard, in the order of [`Verdict::guards`].
+    pub guards: Vec<f64>,
+}
+
 /// The outcome of a fine-tuning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -68,6 +78,8 @@ pub struct Verdict {
     pub reason: String,
     /// Share of the way from the base to the trained weights.
     pub share: f64,
+    /// All shares that were tried.
+    pub tried: Vec<Tried>,
     pub held_out: Change,
     pub guards: Vec<Change>,
     pub parts: Vec<PartChange>,
