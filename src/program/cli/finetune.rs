@@ -8,6 +8,8 @@ use super::device::DeviceChoice;
 use super::interrupt;
 use super::parse::{minutes, positive};
 use crate::program::console::say;
+use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
+use crate::program::places;
 use crate::runtime::files::write_whole;
 use crate::runtime::model::{Model, WeightFormat, default_landmarks};
 use crate::train::collection;
@@ -23,11 +25,11 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args)]
 pub(super) struct FineTuneArguments {
     /// Accepted faces: a folder that `awing capture` made and `awing annotate` corrected, or annotated faces in any format
-    /// that `awing train` reads; may be given several times
-    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
+    /// that `awing train` reads; may be given several times [default: where awing capture puts faces]
+    #[arg(long, num_args = 1.., value_name = "PATH")]
     data: Vec<PathBuf>,
     /// The file for the tuned model
-    #[arg(long, value_name = "TUNED.safetensors")]
+    #[arg(long, value_name = "TUNED.safetensors", default_value = "tuned.safetensors")]
     out: PathBuf,
     /// The model to tune, which stays as it is [default: the built-in one]
     #[arg(long, value_name = "FILE")]
@@ -72,9 +74,13 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
     if out.exists() {
         bail!("{} exists already: name another file for --out, or remove it", out.display());
     }
+    let data = match arguments.data.as_slice() {
+        [] => vec![places::samples().context("there is no home folder to look for faces in; name them with --data")?],
+        data => data.to_vec(),
+    };
     let mut samples = Vec::new();
     let mut undetected_faces = 0;
-    for path in &arguments.data {
+    for path in &data {
         samples.extend(read_faces(path, Split::Train)?);
         undetected_faces += collection::undetected_faces(path)?;
     }
@@ -138,11 +144,23 @@ fn finish(arguments: &FineTuneArguments, tuned: &Tuned) -> Result<()> {
         let bytes = model.to_bytes(WeightFormat::default())?;
         write_whole(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
         println!("Saved {}. Try it: awing --model {}", out.display(), out.display());
+        if let Some(name) = register(arguments, &bytes, verdict)? {
+            println!("To start with it from now on: awing models use {name}");
+        }
     } else {
         println!("The model was not saved; --accept-anyway would do it.");
     }
     println!("Report: {} and {}", json.display(), png.display());
     Ok(())
+}
+
+/// Puts the model into the person's library, if there is a home folder for it; returns its name there.
+fn register(arguments: &FineTuneArguments, bytes: &[u8], verdict: &Verdict) -> Result<Option<String>> {
+    let Some(library) = ModelLibrary::of_user() else { return Ok(None) };
+    let name = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let base = arguments.model.as_deref().map_or_else(|| BUNDLED.into(), name);
+    let record = TuningRecord::of(verdict, &name(&arguments.out), &base);
+    Ok(Some(library.register(bytes, record)?.name))
 }
 
 /// The verdict for people.

@@ -3,6 +3,7 @@
 //! The window sets values that hold from the next frame on, and leaves [`Request`]s; the tracking thread fulfils them
 //! between two frames and writes its [`SessionStatus`], also while no frame comes.
 
+use super::tracker_setup::LandmarkModel;
 use crate::program::view::Layers;
 use crate::runtime::engine::Precision;
 use crate::runtime::track::TrackerOptions;
@@ -21,10 +22,12 @@ pub(super) struct Controls {
 
 /// What the tracking thread is asked to do once.
 #[cfg_attr(not(feature = "window"), expect(dead_code, reason = "requests come from the window"))]
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Request {
     NextCamera,
     NextPrecision,
+    /// Goes on with another landmark model.
+    UseModel(LandmarkModel),
     /// Starts a recording with these layers drawn in, or stops the one that is running.
     ToggleRecording(Layers),
 }

@@ -19,6 +19,7 @@
 //! | `display` | the main thread: the window, or painting without one |
 //! | `window` | the session in a window: keys, `figures`, `inspector`, and the drawing of `painter` |
 //! | `observer`, `progress` | whoever watches a session; lines on standard error |
+//! | `tuning` | fine-tuning beside the session |
 //! | `tracker_setup` | what a tracker is made from |
 //!
 //! Threads: the main thread shows, one tracks, one ends the session, and every recording has its own; a camera brings
@@ -48,6 +49,8 @@ mod source;
 mod takes;
 mod tracker_setup;
 mod tracking;
+#[cfg(feature = "window")]
+mod tuning;
 #[cfg(feature = "window")]
 mod window;
 

@@ -14,6 +14,8 @@ use super::outputs::Outputs;
 #[cfg(feature = "window")]
 use super::tracker_setup::LandmarkModel;
 use super::tracker_setup::TrackerSetup;
+#[cfg(feature = "window")]
+use super::tuning::Tuning;
 use anyhow::{Result, anyhow, bail};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -39,6 +41,8 @@ pub(super) struct Session {
     pub model: LandmarkModel,
     #[cfg(feature = "window")]
     pub collecting: Collecting,
+    #[cfg(feature = "window")]
+    pub tuning: Tuning,
     outputs: Mutex<Outputs>,
 }
 
@@ -58,6 +62,8 @@ impl Session {
             model: setup.model.clone(),
             #[cfg(feature = "window")]
             collecting: Collecting::new(),
+            #[cfg(feature = "window")]
+            tuning: Tuning::default(),
             outputs: Mutex::new(outputs),
         }
     }
@@ -75,6 +81,8 @@ impl Session {
             let finished = self.finish_outputs();
             #[cfg(feature = "window")]
             self.collecting.finish();
+            #[cfg(feature = "window")]
+            self.tuning.finish();
             finished
         }));
         let failed = |_| Err(anyhow!("writing failed unexpectedly: please report this"));

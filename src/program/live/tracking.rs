@@ -8,7 +8,7 @@ use super::controls::Request;
 use super::frame::TrackedFrame;
 use super::session::Session;
 use super::source::{SessionSource, Switch};
-use super::tracker_setup::TrackerSetup;
+use super::tracker_setup::{LandmarkModel, TrackerSetup};
 use crate::program::capture::Waited;
 use crate::runtime::engine::Precision;
 use crate::runtime::named::Named;
@@ -151,7 +151,19 @@ impl TrackingLoop {
                         message
                     }
                 },
-                Request::NextPrecision => self.next_precision(),
+                Request::NextPrecision => {
+                    let mut setup = self.setup.clone();
+                    setup.options.precision = after(setup.options.precision);
+                    let message = format!("precision: {}", setup.options.precision);
+                    self.set_up(setup).unwrap_or(message)
+                }
+                Request::UseModel(model) => {
+                    let message = match &model {
+                        LandmarkModel::Bundled => "the bundled model".into(),
+                        LandmarkModel::File { .. } => "the tuned model".into(),
+                    };
+                    self.set_up(TrackerSetup { model, ..self.setup.clone() }).unwrap_or(message)
+                }
                 Request::ToggleRecording(layers) => self.session.outputs().toggle_recording(layers),
             });
         }
@@ -175,19 +187,16 @@ impl TrackingLoop {
         self.report_source();
     }
 
-    /// Continues with the next precision of the network; the text says which.
-    fn next_precision(&mut self) -> String {
-        let here = self.setup.options.precision;
-        let mut setup = self.setup.clone();
-        setup.options.precision = after(here);
+    /// Goes on with another tracker; the text says why that failed.
+    fn set_up(&mut self, mut setup: TrackerSetup) -> Option<String> {
         setup.options.faces = self.session.controls.faces.load(Ordering::Relaxed);
         match setup.tracker() {
             Ok(tracker) => {
                 (self.tracker, self.setup) = (tracker, setup);
                 self.report_computing();
-                format!("precision: {}", self.setup.options.precision)
+                None
             }
-            Err(error) => format!("{error:#}"),
+            Err(error) => Some(format!("{error:#}")),
         }
     }
 

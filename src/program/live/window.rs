@@ -13,6 +13,8 @@ use super::options::DisplayOptions;
 use super::painter::Painter;
 use super::session::Session;
 use super::takes;
+use super::tracker_setup::LandmarkModel;
+use super::tuning::TuningStatus;
 use crate::program::view::panel::{self, Place, TextLine};
 use crate::program::view::{KEYS, NetworkLayers, Window, WindowCommand};
 use anyhow::Result;
@@ -38,6 +40,9 @@ pub(super) struct SessionWindow {
     tracked: TrackedFrame,
     status: SessionStatus,
     collecting: CollectingStatus,
+    tuning: Option<TuningStatus>,
+    /// The tuned model, if there is one, and whether it is in use.
+    tuned: Option<(LandmarkModel, bool)>,
     /// The size of the canvas that was painted last, in pixels.
     size: (usize, usize),
     needs_paint: bool,
@@ -60,6 +65,8 @@ impl SessionWindow {
         painter.overlay.scale = window.scale();
         Self {
             inspector: NetworkInspector::new(session.model.clone()),
+            tuned: (session.model != LandmarkModel::Bundled).then(|| (session.model.clone(), true)),
+            tuning: None,
             session,
             window,
             painter,
@@ -128,7 +135,17 @@ impl SessionWindow {
         drop(status);
         let collecting = self.session.collecting.status();
         self.needs_paint |= std::mem::replace(&mut self.collecting, collecting) != collecting;
-        for message in message.into_iter().chain(self.session.collecting.news()) {
+        let tuning = self.session.tuning.status();
+        self.needs_paint |= std::mem::replace(&mut self.tuning, tuning) != tuning;
+        let Session { collecting, tuning, .. } = &*self.session.clone();
+        for message in message.into_iter().chain(collecting.news()) {
+            self.say(message);
+        }
+        if let Some(model) = tuning.accepted() {
+            self.tuned = Some((model.clone(), true));
+            self.use_model(model);
+        }
+        if let Some(message) = tuning.news() {
             self.say(message);
         }
         if self.message.as_ref().is_some_and(|(_, since)| since.elapsed() > MESSAGE_DURATION) {
@@ -175,7 +192,8 @@ impl SessionWindow {
             panel::lines(canvas, Place::UpperLeft, FIGURES_TEXT * text, &lines);
         }
         let message = self.message.as_ref().map(|(text, _)| text);
-        let news = news(&self.status, self.collecting, frame.width() == 0, self.is_frozen, message);
+        let is_empty = frame.width() == 0;
+        let news = news(&self.status, self.collecting, self.tuning, is_empty, self.is_frozen, message);
         panel::lines(canvas, Place::LowerLeft, text, &news);
         if let Some(help) = help {
             panel::table(canvas, Place::Middle, text, &help.each_ref().map(|row| row.each_ref()));
@@ -212,6 +230,11 @@ impl SessionWindow {
             WindowCommand::Record => self.status.recording_since.is_some(),
             WindowCommand::Collect => self.collecting.is_choosing,
             WindowCommand::KeepFace => return format!("{} kept", self.collecting.faces),
+            WindowCommand::Tune => self.tuning.is_some(),
+            WindowCommand::OtherModel => {
+                let is_tuned = self.tuned.as_ref().is_some_and(|(_, is_used)| *is_used);
+                return if is_tuned { "tuned" } else { "bundled" }.into();
+            }
             WindowCommand::Faces(_) => return controls.faces.load(Ordering::Relaxed).to_string(),
             WindowCommand::NextCamera if self.status.is_live => return self.status.source.clone(),
             WindowCommand::Precision => {
@@ -257,6 +280,11 @@ impl SessionWindow {
                 let message = self.session.collecting.toggle();
                 self.say(message);
             }
+            WindowCommand::Tune => {
+                let message = self.session.tuning.toggle();
+                self.say(message);
+            }
+            WindowCommand::OtherModel => self.use_other_model(),
             WindowCommand::Faces(faces) => {
                 controls.faces.store(faces, Ordering::Relaxed);
                 self.say(if faces == 1 { "at most 1 face".into() } else { format!("at most {faces} faces") });
@@ -279,6 +307,21 @@ impl SessionWindow {
         }
     }
 
+    /// Changes between the bundled model and the tuned one.
+    fn use_other_model(&mut self) {
+        let Some((model, is_used)) = &mut self.tuned else {
+            return self.say("there is no tuned model yet; U makes one of the accepted faces".into());
+        };
+        *is_used = !*is_used;
+        let model = if *is_used { model.clone() } else { LandmarkModel::Bundled };
+        self.use_model(model);
+    }
+
+    fn use_model(&mut self, model: LandmarkModel) {
+        self.inspector = NetworkInspector::new(model.clone());
+        self.request(Request::UseModel(model));
+    }
+
     fn say(&mut self, message: String) {
         self.message = Some((message, Instant::now()));
         self.needs_paint = true;
@@ -289,6 +332,7 @@ impl SessionWindow {
 fn news(
     status: &SessionStatus,
     collecting: CollectingStatus,
+    tuning: Option<TuningStatus>,
     is_empty: bool,
     is_frozen: bool,
     message: Option<&String>,
@@ -307,6 +351,7 @@ fn news(
         let clock = format!("\u{25cf} recording {}:{:02}", seconds / 60, seconds % 60);
         news.push(TextLine::new(panel::RECORDING, clock));
     }
+    news.extend(tuning.map(|tuning| TextLine::new(panel::PLAIN, tuning.line())));
     if collecting.is_choosing {
         let faces = match collecting.faces {
             1 => "1 face".into(),
@@ -329,21 +374,24 @@ mod tests {
             recording_since: Some(Instant::now()),
             ..SessionStatus::default()
         };
-        let shown: Vec<_> =
-            news(&status, CollectingStatus::default(), true, true, None).into_iter().map(|line| line.text).collect();
+        let shown: Vec<_> = news(&status, CollectingStatus::default(), None, true, true, None)
+            .into_iter()
+            .map(|line| line.text)
+            .collect();
         assert_eq!(shown.len(), 3);
         assert!(shown[0].contains("no picture for 3 s") && shown[1].contains("paused"));
         assert!(shown[2].contains("recording 0:00"));
         let off = CollectingStatus::default();
         let waiting = SessionStatus { source: "camera 0".into(), ..SessionStatus::default() };
-        assert!(news(&waiting, off, true, false, None)[0].text.contains("camera 0"));
-        assert!(news(&SessionStatus::default(), off, false, false, None).is_empty());
+        assert!(news(&waiting, off, None, true, false, None)[0].text.contains("camera 0"));
+        assert!(news(&SessionStatus::default(), off, None, false, false, None).is_empty());
     }
 
     #[test]
     fn the_number_of_collected_faces_is_on_the_screen_while_they_are_collected() {
         let shown = |is_choosing, faces| {
-            let news = news(&SessionStatus::default(), CollectingStatus { is_choosing, faces }, false, false, None);
+            let news =
+                news(&SessionStatus::default(), CollectingStatus { is_choosing, faces }, None, false, false, None);
             news.into_iter().map(|line| line.text).collect::<Vec<_>>()
         };
         assert!(shown(true, 12)[0].contains("collecting: 12 faces"));

@@ -92,14 +92,12 @@ impl ModelLibrary {
         Ok(self.folder.join(self.stored(name)?.file))
     }
 
-    /// Adds a copy of `model_file`. If the name of the record is taken, the model gets another; nothing is replaced.
+    /// Adds a model, the bytes of its file. If the name of the record is taken, the model gets another; nothing is replaced.
     ///
     /// # Errors
     /// If the file is no landmark model, or the folder can't be written to.
-    #[cfg_attr(not(test), expect(dead_code, reason = "fine-tuning registers its models"))]
-    pub(crate) fn register(&self, model_file: &Path, record: TuningRecord) -> Result<Registered> {
-        let bytes = fs::read(model_file).with_context(|| cannot_read(model_file))?;
-        check(&bytes).with_context(|| format!("{} can't be used", model_file.display()))?;
+    pub(crate) fn register(&self, bytes: &[u8], record: TuningRecord) -> Result<Registered> {
+        check(bytes).context("the tuned model can't be used")?;
         let _lock = self.lock()?;
         let wish = plain_name(&record.name);
         let is_taken = |name: &String| name == BUNDLED || self.json(name).exists() || self.model(name).exists();
@@ -110,7 +108,7 @@ impl ModelLibrary {
             Stored { file: format!("{name}.safetensors"), record: TuningRecord { name: name.clone(), ..record } };
         let json = serde_json::to_vec_pretty(&stored)?;
         // Both are on the disk before either is in place; without its record a model is not part of the library.
-        let model = Staged::write(&file, &bytes).with_context(|| cannot_write(&file))?;
+        let model = Staged::write(&file, bytes).with_context(|| cannot_write(&file))?;
         let record = Staged::write(&self.json(&name), &json).with_context(|| cannot_write(&self.json(&name)))?;
         model.place().with_context(|| cannot_write(&file))?;
         record.place().with_context(|| cannot_write(&self.json(&name)))?;
@@ -274,29 +272,31 @@ mod tests {
         }
     }
 
+    /// A model file.
+    fn bytes() -> Vec<u8> {
+        default_landmarks().unwrap().to_bytes(WeightFormat::F16).unwrap()
+    }
+
     /// A library with models of these names.
     fn library(names: &[&str]) -> (TempDir, ModelLibrary) {
         let folder = tempfile::tempdir().unwrap();
         let library = ModelLibrary::at(folder.path().join("models"));
-        let file = folder.path().join("tuned.safetensors");
-        default_landmarks().unwrap().save_as(&file, WeightFormat::F16).unwrap();
         for name in names {
-            library.register(&file, record(name)).unwrap();
+            library.register(&bytes(), record(name)).unwrap();
         }
         (folder, library)
     }
 
     #[test]
     fn a_registered_model_is_a_copy_with_its_record_and_replaces_none() {
-        let (folder, library) = library(&["glasses"]);
-        let file = folder.path().join("tuned.safetensors");
-        let again = library.register(&file, TuningRecord { samples: 3, ..record("glasses") }).unwrap();
+        let (_folder, library) = library(&["glasses"]);
+        let again = library.register(&bytes(), TuningRecord { samples: 3, ..record("glasses") }).unwrap();
         assert_eq!(again.name, "glasses-2");
-        assert_eq!(fs::read(&again.file).unwrap(), fs::read(&file).unwrap());
+        assert_eq!(fs::read(&again.file).unwrap(), bytes());
         assert_eq!(library.record("glasses").unwrap(), record("glasses"));
         assert_eq!(library.record("glasses-2").unwrap().samples, 3);
         for (wish, name) in [("bundled", "bundled-2"), ("../my model", "my-model"), ("", "tuned")] {
-            assert_eq!(library.register(&file, record(wish)).unwrap().name, name);
+            assert_eq!(library.register(&bytes(), record(wish)).unwrap().name, name);
         }
         assert_eq!(library.names().unwrap(), ["bundled-2", "glasses", "glasses-2", "my-model", "tuned"]);
         #[cfg(unix)]
@@ -308,13 +308,10 @@ mod tests {
 
     #[test]
     fn what_is_no_landmark_model_is_not_registered() {
-        let (folder, library) = library(&[]);
-        let detector = folder.path().join("detector.safetensors");
-        default_detector().unwrap().save_as(&detector, WeightFormat::F16).unwrap();
-        fs::write(folder.path().join("torn.safetensors"), "half a model").unwrap();
-        for name in ["detector.safetensors", "torn.safetensors", "none.safetensors"] {
-            let error = library.register(&folder.path().join(name), record("x")).unwrap_err();
-            assert!(format!("{error:#}").contains(name), "{error:#}");
+        let (_folder, library) = library(&[]);
+        let detector = default_detector().unwrap().to_bytes(WeightFormat::F16).unwrap();
+        for bytes in [detector.as_slice(), b"half a model", b""] {
+            assert!(library.register(bytes, record("x")).is_err());
         }
         assert!(library.names().unwrap().is_empty());
     }

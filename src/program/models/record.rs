@@ -1,7 +1,9 @@
 //! What is known of a tuned model.
 
+use crate::train::finetune::Verdict;
 use chrono::{DateTime, Local};
 use serde::{Deserialize, Serialize};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The name of the model that is part of the program.
 pub(crate) const BUNDLED: &str = "bundled";
@@ -30,6 +32,24 @@ pub(crate) struct TuningRecord {
 }
 
 impl TuningRecord {
+    /// The record of a model that was tuned just now.
+    pub(crate) fn of(verdict: &Verdict, name: &str, base: &str) -> Self {
+        let guard = verdict.guards.first();
+        Self {
+            name: name.into(),
+            created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            base: base.into(),
+            samples: verdict.trained_faces,
+            clips: verdict.clips,
+            accepted: verdict.accepted,
+            verdict: verdict.reason.clone(),
+            held_out_before: Some(verdict.held_out.before),
+            held_out_after: Some(verdict.held_out.after),
+            guard_before: guard.map(|guard| guard.before),
+            guard_after: guard.map(|guard| guard.after),
+        }
+    }
+
     /// The local date on which it was tuned.
     pub(crate) fn date(&self) -> String {
         let created = i64::try_from(self.created).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));

@@ -50,6 +50,10 @@ pub enum WindowCommand {
     Snapshot,
     /// Keep the face, to be corrected and learned from.
     KeepFace,
+    /// Tune the model on the accepted faces, or stop.
+    Tune,
+    /// The bundled model in place of the tuned one, or the other way round.
+    OtherModel,
     /// Keep faces that are worth it by themselves, or stop.
     Collect,
     /// Start to record a video and its landmarks, or stop.
@@ -75,7 +79,7 @@ const fn bind(key: Key, command: WindowCommand, name: &'static str, action: &'st
 }
 
 /// All keys but the digits, in the order in which help lists them.
-pub const KEYS: [KeyBinding; 19] = [
+pub const KEYS: [KeyBinding; 21] = [
     bind(Key::H, WindowCommand::Help, "H", "this help"),
     bind(Key::I, WindowCommand::Figures, "I", "frame rate and times"),
     bind(Key::L, WindowCommand::Points, "L", "landmarks"),
@@ -91,6 +95,8 @@ pub const KEYS: [KeyBinding; 19] = [
     bind(Key::R, WindowCommand::Record, "R", "record video and landmarks"),
     bind(Key::K, WindowCommand::KeepFace, "K", "keep this face for fine-tuning"),
     bind(Key::G, WindowCommand::Collect, "G", "gather faces for fine-tuning"),
+    bind(Key::U, WindowCommand::Tune, "U", "fine-tune on accepted faces"),
+    bind(Key::D, WindowCommand::OtherModel, "D", "bundled or tuned model"),
     bind(Key::N, WindowCommand::NextCamera, "N", "next camera"),
     bind(Key::A, WindowCommand::Precision, "A", "precision"),
     bind(Key::Key1, WindowCommand::Faces(1), "1-9", "maximum faces"),

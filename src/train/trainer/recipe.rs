@@ -191,8 +191,9 @@ impl Recipe {
         if self.sigma_cells.is_nan() || self.sigma_cells <= 0.0 {
             return Err(RecipeError::NotPositive { field: "sigma_cells", value: self.sigma_cells.into() });
         }
-        if !(self.adaptation.anchor >= 0.0) {
-            return Err(RecipeError::Negative { field: "adaptation.anchor", value: self.adaptation.anchor });
+        let anchor = self.adaptation.anchor;
+        if anchor.is_nan() || anchor < 0.0 {
+            return Err(RecipeError::Negative { field: "adaptation.anchor", value: anchor });
         }
         self.optimizer.check()
     }

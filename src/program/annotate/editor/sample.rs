@@ -1,9 +1,9 @@
 //! Procedural faces for tests: exact landmarks, and collections with perturbed ones.
 
-use crate::program::synth::Scene;
 use crate::runtime::geometry::{FrameSpace, Point};
 use crate::runtime::image::Frame;
 use crate::train::collection::{CollectedFace, Recording, Review};
+use crate::train::synth::Scene;
 use std::path::Path;
 
 const SIZE: (usize, usize) = (320, 240);

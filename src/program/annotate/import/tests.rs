@@ -1,9 +1,9 @@
 //! Files as other programs write them, imported.
 
 use super::*;
-use crate::program::synth::Scene;
 use crate::runtime::geometry::Rect;
 use crate::runtime::landmarks::{INTERPOLATED_WEIGHT, WFLW98_MIRROR, WFLW98_OF_IBUG68};
+use crate::train::synth::Scene;
 use serde_json::json;
 
 const SIZE: (usize, usize) = (160, 120);

@@ -1,0 +1,194 @@
+//! Fine-tuning beside a live session.
+//!
+//! In: the person's key. Out: progress, messages, and a tuned model if it is accepted: it is then in the library of
+//! models, and chosen. The faces are the accepted ones of the default collection, the base is the bundled model. The threads
+//! of the training have the lowest priority and leave a core free, so tracking does not wait for them. The session's end
+//! stops the training with a checkpoint; the next one goes on from there. Errors are messages.
+
+use super::tracker_setup::LandmarkModel;
+use crate::program::console::with_causes;
+use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
+use crate::program::places;
+use crate::runtime::model::{WeightFormat, default_landmarks};
+use crate::train::collection;
+use crate::train::data::{Split, read_faces};
+use crate::train::finetune::{FineTune, FineTuneEnding, FineTuneOptions, Tuned};
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// What the tuning's thread and the window share.
+#[derive(Default)]
+pub(super) struct Tuning {
+    shared: Arc<Mutex<Shared>>,
+    stop: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    status: Option<TuningStatus>,
+    message: Option<String>,
+    accepted: Option<LandmarkModel>,
+}
+
+/// How far a tuning has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct TuningStatus {
+    /// Steps done, as a share of all.
+    pub done: f32,
+    /// Errors on the held-out faces in percent of the eye distance: of the base, and the newest of the tuned model.
+    pub before: f64,
+    pub now: Option<f64>,
+    pub time_left: Duration,
+}
+
+impl TuningStatus {
+    /// One line with a bar.
+    pub(super) fn line(&self) -> String {
+        const CELLS: usize = 16;
+        let full = (self.done * CELLS as f32).round() as usize;
+        let bar = "\u{2588}".repeat(full) + &"\u{2591}".repeat(CELLS - full.min(CELLS));
+        let seconds = self.time_left.as_secs();
+        let errors = self.now.map(|now| format!(", error {:.1} to {now:.1} %", self.before)).unwrap_or_default();
+        format!("tuning {bar} {}:{:02} left{errors}", seconds / 60, seconds % 60)
+    }
+}
+
+/// The name of the unfinished tuning's folder, and of the models that come of it.
+const WORK_FOLDER: &str = "tuning";
+const MODEL_NAME: &str = "tuned";
+
+impl Tuning {
+    /// Starts a tuning, or stops the one that runs; the text is for the person.
+    pub(super) fn toggle(&self) -> String {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            self.stop.store(true, Ordering::Relaxed);
+            return "stopping the tuning; U goes on with it".into();
+        }
+        self.stop.store(false, Ordering::Relaxed);
+        let (shared, stop) = (self.shared.clone(), self.stop.clone());
+        let work = move || {
+            lower_priority();
+            let message = match tune(&shared, &stop) {
+                Ok(message) => message,
+                Err(error) => format!("the tuning failed: {error:#}"),
+            };
+            let mut shared = lock(&shared);
+            shared.status = None;
+            shared.message = Some(message);
+        };
+        match thread::Builder::new().name("tuning".into()).spawn(work) {
+            Ok(started) => {
+                *thread = Some(started);
+                "tuning on the accepted faces".into()
+            }
+            Err(error) => format!("the tuning can't start: {}", with_causes(&error)),
+        }
+    }
+
+    /// How far it has come; `None` if none runs.
+    pub(super) fn status(&self) -> Option<TuningStatus> {
+        lock(&self.shared).status
+    }
+
+    /// What has happened since the last call, for the person.
+    pub(super) fn news(&self) -> Option<String> {
+        lock(&self.shared).message.take()
+    }
+
+    /// A model that was accepted since the last call.
+    pub(super) fn accepted(&self) -> Option<LandmarkModel> {
+        lock(&self.shared).accepted.take()
+    }
+
+    /// Stops the training with a checkpoint.
+    pub(super) fn finish(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // A panic was printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tunes the bundled model; the text says what came of it.
+fn tune(shared: &Mutex<Shared>, stop: &Arc<AtomicBool>) -> Result<String> {
+    let samples = places::samples().context("there is no home folder to look for faces in")?;
+    let models = places::models().context("there is no home folder to keep tuned models in")?;
+    let faces = read_faces(&samples, Split::Train)?;
+    let work = models.join(WORK_FOLDER);
+    let options = || -> Result<FineTuneOptions> {
+        let mut options = FineTuneOptions::new(&work);
+        options.resume = true;
+        options.threads = options.threads.saturating_sub(1).max(1);
+        options.undetected_faces = collection::undetected_faces(&samples)?;
+        options.stop = stop.clone();
+        Ok(options)
+    };
+    let base = default_landmarks()?;
+    let mut tuning = match FineTune::new(base.clone(), faces.clone(), options()?) {
+        // More faces were accepted since: the unfinished training is of no use any more.
+        Err(error) if error.is_other_tuning() => {
+            std::fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
+            FineTune::new(base, faces, options()?)?
+        }
+        tuning => tuning?,
+    };
+    let ending = tuning.run(|p| {
+        let done = p.step as f32 / p.steps.max(1) as f32;
+        let (before, now, time_left) = (p.held_out_before, p.held_out, p.time_left);
+        lock(shared).status = Some(TuningStatus { done, before, now, time_left });
+    })?;
+    match ending {
+        FineTuneEnding::Paused => Ok("the tuning is stopped; U goes on with it".into()),
+        FineTuneEnding::Finished(tuned) => {
+            let Tuned { verdict, .. } = &*tuned;
+            if !verdict.accepted {
+                return Ok(format!("the tuned model is refused: {}", verdict.reason));
+            }
+            let (name, model) = keep(&tuned, &models)?;
+            lock(shared).accepted = Some(model);
+            Ok(format!("{name} is in use: {}; D compares it with the bundled model", verdict.reason))
+        }
+    }
+}
+
+/// Puts an accepted model into the library and chooses it.
+fn keep(tuned: &Tuned, models: &Path) -> Result<(String, LandmarkModel)> {
+    let library = ModelLibrary::at(models.to_owned());
+    let record = TuningRecord::of(&tuned.verdict, MODEL_NAME, BUNDLED);
+    let registered = library.register(&tuned.model.to_bytes(WeightFormat::default())?, record)?;
+    library.choose(Some(&registered.name))?;
+    Ok((registered.name, LandmarkModel::open(&registered.file)?))
+}
+
+/// Threads that are started from here on have the lowest priority too.
+fn lower_priority() {
+    // On Linux a thread has a priority of its own; elsewhere this would be the whole program's.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(19) {
+        tracing::warn!("the tuning can't lower its priority: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_tuning_has_a_bar_that_fills() {
+        let status = |done| TuningStatus { done, before: 7.21, now: Some(5.0), time_left: Duration::from_secs(65) };
+        assert!(status(0.0).line().starts_with("tuning \u{2591}"));
+        assert!(status(1.0).line().contains("\u{2588} 1:05 left, error 7.2 to 5.0 %"), "{}", status(1.0).line());
+        assert_eq!(status(0.5).line().matches('\u{2588}').count(), 8);
+    }
+}
