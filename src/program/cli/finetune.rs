@@ -118,7 +118,10 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
     bar.abandon();
     match ending {
         FineTuneEnding::Paused => println!("Stopped. Continue with --resume."),
-        FineTuneEnding::Finished(tuned) => finish(arguments, &tuned)?,
+        FineTuneEnding::Finished(tuned) => {
+            finish(arguments, &tuned)?;
+            tuning.discard()?;
+        }
     }
     Ok(())
 }

@@ -152,12 +152,15 @@ fn tune(shared: &Mutex<Shared>, stop: &Arc<AtomicBool>) -> Result<String> {
         FineTuneEnding::Paused => Ok("the tuning is stopped; U goes on with it".into()),
         FineTuneEnding::Finished(tuned) => {
             let Tuned { verdict, .. } = &*tuned;
-            if !verdict.accepted {
-                return Ok(format!("the tuned model is refused: {}", verdict.reason));
-            }
-            let (name, model) = keep(&tuned, &models)?;
-            lock(shared).accepted = Some(model);
-            Ok(format!("{name} is in use: {}; D compares it with the bundled model", verdict.reason))
+            let message = if verdict.accepted {
+                let (name, model) = keep(&tuned, &models)?;
+                lock(shared).accepted = Some(model);
+                format!("{name} is in use: {}; D compares it with the bundled model", verdict.reason)
+            } else {
+                format!("the tuned model is refused: {}", verdict.reason)
+            };
+            tuning.discard()?;
+            Ok(message)
         }
     }
 }

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FineTuneOptions {
-    /// Folder of the unfinished training; made if it is not there, and removed with the verdict.
+    /// Folder of the training; made if it is not there, and removed by [`FineTune::discard`].
     pub work: PathBuf,
     /// Go on with the unfinished training in `work`, if there is one (default: no, and such a folder is refused).
     pub resume: bool,
@@ -188,11 +188,17 @@ impl FineTune {
         if ending == Ending::Paused && !is_out_of_time {
             return Ok(FineTuneEnding::Paused);
         }
-        let tuned = self.judge(&before)?;
-        // The verdict is there: what is left of the training serves nobody.
-        let work = &self.options.work;
-        std::fs::remove_dir_all(work).map_err(|source| TrainError::Write { path: work.clone(), source })?;
-        Ok(FineTuneEnding::Finished(Box::new(tuned)))
+        Ok(FineTuneEnding::Finished(Box::new(self.judge(&before)?)))
+    }
+
+    /// Removes the folder of the training, once the result is stored. Until then a tuning that was killed after its verdict
+    /// comes to it again without training.
+    ///
+    /// # Errors
+    /// [`TrainError::Write`].
+    pub fn discard(self) -> Result<(), FineTuneError> {
+        let path = self.options.work;
+        Ok(std::fs::remove_dir_all(&path).map_err(|source| TrainError::Write { path, source })?)
     }
 
     /// Chooses the share of the trained weights and measures the result.

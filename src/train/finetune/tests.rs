@@ -22,7 +22,10 @@ fn options(folder: &Path) -> FineTuneOptions {
 }
 
 fn finish(base: &Model, samples: Vec<Sample>, options: FineTuneOptions) -> Tuned {
-    match FineTune::new(base.clone(), samples, options).unwrap().run(|_| {}).unwrap() {
+    let mut tuning = FineTune::new(base.clone(), samples, options).unwrap();
+    let ending = tuning.run(|_| {}).unwrap();
+    tuning.discard().unwrap();
+    match ending {
         FineTuneEnding::Finished(tuned) => *tuned,
         FineTuneEnding::Paused => panic!("nothing stopped it"),
     }

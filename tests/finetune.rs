@@ -1,0 +1,182 @@
+//! `awing finetune` as a process: files, refusals, and kills at any moment.
+
+use awing::internals::Scene;
+use awing::{Frame, Point};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A folder with faces to learn from and a short recipe, and a data folder of its own.
+struct Bench {
+    folder: TempDir,
+}
+
+const FACES: usize = 16;
+const SIDE: usize = 240;
+
+impl Bench {
+    /// Procedural faces, whose exact landmarks differ from what the model predicts; `label` may change them.
+    fn new(label: impl Fn(usize, &mut Vec<Point<awing::FrameSpace>>)) -> Self {
+        let bench = Self { folder: tempfile::tempdir().unwrap() };
+        let mut lines = String::new();
+        for i in 0..FACES {
+            let mut frame = Frame::from_rgb(SIDE, SIDE, vec![0; SIDE * SIDE * 3]).unwrap();
+            let landmarks = Scene::demo(500 + i as u64, 1).draw(2.3 * i as f64, &mut frame);
+            frame.save(&bench.path(&format!("{i}.png"))).unwrap();
+            let mut points = landmarks[0].to_vec();
+            label(i, &mut points);
+            let points: Vec<[f32; 2]> = points.iter().map(|p| [p.x, p.y]).collect();
+            lines += &format!("{}\n", serde_json::json!({"image": format!("{i}.png"), "points": points}));
+        }
+        fs::write(bench.path("faces.jsonl"), lines).unwrap();
+        let recipe = include_str!("../src/train/finetune/defaults.toml");
+        let short = recipe.lines().map(|line| match line.split_once(" = ") {
+            Some(("steps", _)) => "steps = 16\n".into(),
+            Some(("batch_size", _)) => "batch_size = 8\n".into(),
+            Some(("warmup_steps", _)) => "warmup_steps = 2\n".into(),
+            _ => format!("{line}\n"),
+        });
+        fs::write(bench.path("short.toml"), short.collect::<String>()).unwrap();
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, out: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
+        command
+            .args(["finetune", "--threads", "2", "--data"])
+            .arg(self.path("faces.jsonl"))
+            .arg("--recipe")
+            .arg(self.path("short.toml"))
+            .arg("--out")
+            .arg(self.path(out))
+            .args(more)
+            .env("XDG_DATA_HOME", self.path("data"))
+            .env("HOME", self.folder.path());
+        command
+    }
+
+    fn run(&self, out: &str, more: &[&str]) -> Output {
+        self.command(out, more).output().unwrap()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The verdict without what depends on time.
+fn verdict(path: &Path) -> serde_json::Value {
+    let mut verdict: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    verdict.as_object_mut().unwrap().remove("seconds");
+    verdict
+}
+
+#[test]
+fn an_accepted_model_is_saved_registered_and_used_and_the_base_stays() {
+    let bench = Bench::new(|_, _| {});
+    let done = bench.run("tuned.safetensors", &[]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let report = text(&done.stdout);
+    assert!(report.starts_with("Accepted") && report.contains("awing models use tuned"), "{report}");
+    assert_eq!(verdict(&bench.path("tuned.json"))["accepted"], true);
+    Frame::open(&bench.path("tuned.png")).unwrap();
+    assert!(!bench.path("tuned.tuning").exists());
+    let awing = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
+        command.args(arguments).env("XDG_DATA_HOME", bench.path("data")).env("HOME", bench.folder.path());
+        command.output().unwrap()
+    };
+    assert!(text(&awing(&["models"]).stdout).contains("tuned"));
+    assert!(awing(&["models", "use", "tuned"]).status.success());
+    let tracked = awing(&["track", "--input", "demo", "--frames", "2", "--headless", "--json", "-"]);
+    assert!(text(&tracked.stderr).contains("model: tuned"), "{}", text(&tracked.stderr));
+    let again = bench.run("tuned.safetensors", &[]);
+    assert!(!again.status.success() && text(&again.stderr).contains("exists already"), "{}", text(&again.stderr));
+    let base = bench.path("tuned.safetensors");
+    let onto_itself = bench.run("tuned.safetensors", &["--model", base.to_str().unwrap()]);
+    assert!(text(&onto_itself.stderr).contains("base model itself"), "{}", text(&onto_itself.stderr));
+}
+
+#[test]
+fn a_refused_model_is_not_saved_unless_it_is_wanted_anyway() {
+    // Every face is labelled with its own random shift: nothing can be learned of that.
+    let bench = Bench::new(|i, points| {
+        let (x, y) = ((i * 37 % 11) as f32 - 5.0, (i * 53 % 13) as f32 - 6.0);
+        points.iter_mut().for_each(|p| *p = Point::new(p.x + 2.0 * x, p.y + 2.0 * y));
+    });
+    let done = bench.run("tuned.safetensors", &[]);
+    assert!(done.status.success() && text(&done.stdout).starts_with("Refused"), "{}", text(&done.stdout));
+    assert!(!bench.path("tuned.safetensors").exists() && bench.path("tuned.json").exists());
+    let wanted = bench.run("anyway.safetensors", &["--accept-anyway"]);
+    assert!(text(&wanted.stdout).starts_with("Refused"), "{}", text(&wanted.stdout));
+    assert!(bench.path("anyway.safetensors").exists());
+}
+
+#[test]
+fn labels_that_cannot_be_right_are_refused_with_file_and_line() {
+    let bench = Bench::new(|_, _| {});
+    let faces = fs::read_to_string(bench.path("faces.jsonl")).unwrap();
+    let refused = |content: String, expected: &[&str]| {
+        fs::write(bench.path("faces.jsonl"), content).unwrap();
+        let done = bench.run("tuned.safetensors", &[]);
+        let message = text(&done.stderr);
+        assert!(!done.status.success() && expected.iter().all(|part| message.contains(part)), "{message}");
+        assert!(!bench.path("tuned.safetensors").exists());
+    };
+    refused(faces.lines().take(4).map(|line| format!("{line}\n")).collect(), &["4 accepted faces", "6 more"]);
+    refused(faces.replacen("0.png", "none.png", 1), &["none.png", "faces.jsonl:1"]);
+    let mut half = fs::read(bench.path("3.png")).unwrap();
+    half.truncate(half.len() / 2);
+    fs::write(bench.path("3.png"), half).unwrap();
+    refused(faces, &["3.png", "faces.jsonl:4"]);
+}
+
+/// Kills a tuning again and again, after `moments`, resumes it, and returns its verdict.
+fn killed(bench: &Bench, out: &str, moments: impl Iterator<Item = Duration>) -> serde_json::Value {
+    for moment in moments {
+        let mut child = bench.command(out, &["--resume"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let start = Instant::now();
+        while start.elapsed() < moment && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if bench.path(out).exists() {
+            break;
+        }
+    }
+    if !bench.path(out).exists() {
+        let done = bench.run(out, &["--resume"]);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+    }
+    verdict(&bench.path(out).with_extension("json"))
+}
+
+fn kill_many_times(kills: u64) {
+    let bench = Bench::new(|_, _| {});
+    assert!(bench.run("whole.safetensors", &[]).status.success());
+    let expected = verdict(&bench.path("whole.json"));
+    let moments = (0..kills).map(|i| Duration::from_millis(100 + i * 7919 % 1900));
+    assert_eq!(killed(&bench, "killed.safetensors", moments), expected);
+    let bytes = |name: &str| fs::read(bench.path(name)).unwrap();
+    let weights = |name: &str| awing::Model::load(&bench.path(name)).unwrap();
+    assert_eq!(bytes("whole.safetensors").len(), bytes("killed.safetensors").len());
+    weights("killed.safetensors");
+}
+
+#[test]
+fn a_tuning_that_is_killed_comes_to_the_same_verdict() {
+    kill_many_times(3);
+}
+
+#[test]
+#[ignore = "half a minute of kills; CONTRIBUTING.md lists it"]
+fn a_tuning_that_is_killed_ten_times_comes_to_the_same_verdict() {
+    kill_many_times(10);
+}
