@@ -6,9 +6,9 @@
 
 use awing::Model;
 use awing::Precision;
+use awing::internals::{CandleNetwork, Mode, ModelConfig, default_detector, default_landmarks, untrained};
 use awing::internals::{Engine, EngineOptions};
 use awing::internals::{Graph, Operation};
-use awing::internals::{Mode, ModelConfig, Network, default_detector, default_landmarks};
 use candle_core::{Device, Module, ModuleT, Tensor};
 use candle_nn::{BatchNorm, Conv2d, Conv2dConfig};
 use criterion::{BenchmarkId, Criterion, Throughput};
@@ -21,7 +21,7 @@ fn paper(stacks: usize) -> Result<Model, Box<dyn Error>> {
         "kind": "landmarks", "architecture": {"paper": {"stacks": stacks}}, "input_size": 256,
         "points": 98, "outputs": 99, "crop": {"scale": 1.344}, "decoding": "quarter"
     }))?;
-    Ok(Network::random(&config, 1, &Device::Cpu)?.to_model()?)
+    Ok(untrained(&config, 1)?)
 }
 
 /// The graph in candle's own layers, channels first.
@@ -81,7 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Elements(2 * model.config().graph().multiply_adds(height, width)));
         let pixels: Vec<f32> = (0..height * width * 3).map(|i| (i * 31 % 255) as f32 / 255.0).collect();
-        let network = Network::from_model(&model, &Device::Cpu)?;
+        let network = CandleNetwork::from_model(&model, &Device::Cpu)?;
         let picture = Tensor::from_slice(&pixels, (1, height, width, 3), &Device::Cpu)?;
         let graph = model.config().graph();
         let mut weights = HashMap::new();

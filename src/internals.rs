@@ -11,14 +11,16 @@ pub use crate::runtime::model::graph::{Graph, Node, Operation, Parameter, Role};
 pub use crate::runtime::model::{ModelConfig, WeightFormat, default_detector, default_landmarks};
 pub use crate::runtime::simd::Isa;
 pub use crate::train::data::{Batch, BatchShape, DataError, ItemMut, Task};
+pub use crate::train::gpu::candle::{CandleNetwork, Mode};
 pub use crate::train::loss::{AdaptiveWing, Objective};
-pub use crate::train::network::{Mode, Network};
+pub use crate::train::network::{CpuNetwork, Network, untrained};
 pub use crate::train::synth::Scene;
 pub use crate::train::trainer::read_log;
 
 /// Kernels and candle operations of training.
 pub mod ops {
-    pub use crate::train::ops::{
-        NormMode, add, avg_pool2x, batch_norm, conv2d, dense, depthwise, depthwise_conv2d, upsample2x,
+    pub use crate::train::gpu::candle::ops::{
+        NormMode, add, avg_pool2x, batch_norm, conv2d, depthwise_conv2d, upsample2x,
     };
+    pub use crate::train::ops::{dense, depthwise};
 }

@@ -7,8 +7,8 @@
 mod formula;
 
 use awing::Precision;
+use awing::internals::{CandleNetwork, Mode};
 use awing::internals::{Engine, EngineOptions, Outputs};
-use awing::internals::{Mode, Network};
 use candle_core::{Device, Tensor};
 use formula::{paper, uniform};
 
@@ -50,7 +50,7 @@ fn check(actual: &[Vec<f32>], stacks: usize) {
 }
 
 fn candle(stacks: usize) -> Vec<Vec<f32>> {
-    let network = Network::from_model(&paper(stacks), &Device::Cpu).unwrap();
+    let network = CandleNetwork::from_model(&paper(stacks), &Device::Cpu).unwrap();
     let picture = Tensor::from_vec(input(), (1, SIZE, SIZE, 3), &Device::Cpu).unwrap();
     let maps = network.forward(&picture, Mode::Evaluate).unwrap();
     maps.iter().map(|maps| maps.flatten_all().unwrap().to_vec1().unwrap()).collect()

@@ -3,15 +3,14 @@
 //! Run `cargo run --release --example untrained -- recipes/paper-wflw.toml paper.safetensors`, then
 //! `awing bench --profile --model paper.safetensors`.
 
-use awing::internals::Network;
+use awing::internals::untrained;
 use awing::train::Recipe;
-use candle_core::Device;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let recipe = Recipe::load(Path::new(&arguments.next().ok_or("which recipe?")?))?;
     let out = arguments.next().ok_or("to which file?")?;
-    Network::random(&recipe.model, 1, &Device::Cpu)?.to_model()?.save(Path::new(&out))?;
+    untrained(&recipe.model, 1)?.save(Path::new(&out))?;
     Ok(())
 }

@@ -26,21 +26,21 @@
 //!
 //! Errors are typed; a message says what failed, its cause stands in `source()` only. Everything here is [`Send`].
 //!
-//! candle appears here only: as the tensors of operations that are differentiated ([`adaptive_wing`]), as the executor of a
-//! GPU, and as the `device` of [`TrainOptions`].
+//! On the CPU everything runs on awing's own kernels. The features `cuda` and `metal` bring in candle, which runs the same
+//! networks on a [`Gpu`]; with them comes the loss as an operation on candle's tensors, `adaptive_wing`.
 // The rooms, for those who work in them. Above the runtime, below the program.
 //
 // | room | holds |
 // |---|---|
-// | `ops` | kernels and candle operations: dense and depthwise convolutions, norms, element-wise operations |
-// | `network` | a network in candle, with gradients |
-// | `gpu` | the executor for CUDA and Metal |
+// | `ops` | kernels: dense and depthwise convolutions, norms, element-wise operations |
+// | `network` | initial values and forward pass of a network |
 // | `targets` | target heatmaps, the boundary map and the weight map |
 // | `loss` | what is minimised: the interface of an objective, Adaptive Wing |
 // | `data` | readers, augmentation, tasks and the batch loader |
 // | `collection` | faces collected on the device, on disk |
 // | `finetune` | learning on the device: checks, training, verdict |
 // | `synth` | procedural faces with exact landmarks |
+// | `gpu` | CUDA and Metal; the only room with candle |
 // | `trainer` | recipe, forward and backward pass, optimizer, checkpoints |
 // | `detector` | data, targets, loss and validation of the face detector |
 // | `quantize` | int8 models |
@@ -71,9 +71,10 @@ pub use finetune::{
     Change, FineTune, FineTuneEnding, FineTuneError, FineTuneOptions, FineTuneProgress, PartChange, Tried, Tuned,
     TuningRecipe, Verdict,
 };
+#[cfg(feature = "gpu")]
+pub use gpu::candle::adaptive_wing;
 pub use gpu::{Gpu, GpuError, GpuKind};
 pub use interchange::{ImportError, import_pytorch, import_pytorch_bytes, to_onnx};
-pub use loss::adaptive_wing;
 pub use trainer::{
     CheckpointError, Ending, LogError, Progress, Recipe, RecipeError, TrainError, TrainOptions, Trainer, Validator,
 };

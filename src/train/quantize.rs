@@ -13,8 +13,7 @@
 use crate::runtime::model::graph::NORM_EPSILON;
 use crate::runtime::model::graph::{Graph, NodeId, Operation};
 use crate::runtime::model::{Model, ModelError, Quantization};
-use crate::train::network::{Mode, Network};
-use candle_core::{Device, Tensor};
+use crate::train::network::CpuNetwork;
 use std::collections::{BTreeMap, HashMap};
 
 /// Why a model cannot be quantized.
@@ -25,8 +24,6 @@ pub enum QuantizeError {
     NoLayers,
     #[error("no faces to calibrate with")]
     NoFaces,
-    #[error("the device failed")]
-    Device(#[from] candle_core::Error),
     #[error(transparent)]
     Model(#[from] ModelError),
 }
@@ -47,7 +44,7 @@ struct Layer {
 /// after the other.
 ///
 /// # Errors
-/// [`QuantizeError`] if the model has no layers for int8, if `crops` is empty, or if the forward pass fails.
+/// [`QuantizeError`] if the model has no layers for int8, if `crops` is empty, or if the balanced weights are no model.
 pub fn quantize(model: &Model, crops: &[f32]) -> Result<Model, QuantizeError> {
     let layers = layers(&model.config().graph());
     if layers.is_empty() {
@@ -101,21 +98,19 @@ fn channel_ranges(model: &Model, layers: &[Layer], crops: &[f32]) -> Result<Vec<
     if crops.len() < values {
         return Err(QuantizeError::NoFaces);
     }
-    let network = Network::from_model(model, &Device::Cpu)?;
+    let mut network = CpuNetwork::new(model);
     let mut ranges: Vec<Vec<f32>> = layers.iter().map(|layer| vec![0.0; layer.channels]).collect();
     let shifts: Vec<Vec<f32>> = layers.iter().map(|layer| shift(model, &layer.norm)).collect();
     for crops in crops.chunks(BATCH * values) {
-        let pictures = Tensor::from_slice(crops, (crops.len() / values, size, size, 3), &Device::Cpu)?;
-        network.forward_seen(&pictures, Mode::Evaluate, |node, value| {
-            let Some(index) = layers.iter().position(|layer| layer.node == node) else { return Ok(()) };
+        network.stacks_seen(crops.to_vec(), (size, size), |node, value| {
+            let Some(index) = layers.iter().position(|layer| layer.node == node) else { return };
             let (ranges, shifts) = (&mut ranges[index], &shifts[index]);
-            for cell in value.flatten_all()?.to_vec1::<f32>()?.chunks_exact(shifts.len()) {
+            for cell in value.chunks_exact(shifts.len()) {
                 for ((range, value), shift) in ranges.iter_mut().zip(cell).zip(shifts) {
                     *range = range.max((value - shift).abs());
                 }
             }
-            Ok(())
-        })?;
+        });
     }
     Ok(ranges)
 }
@@ -147,6 +142,7 @@ mod tests {
     use super::*;
     use crate::runtime::engine::{Engine, EngineOptions, Outputs, Precision};
     use crate::runtime::model::{WeightFormat, default_landmarks};
+    use crate::train::network::untrained;
     use crate::train::synth::Scene;
 
     /// Crops about the faces of the demo.
@@ -200,8 +196,7 @@ mod tests {
             "kind": "landmarks", "architecture": {"paper": {"stacks": 1}}, "input_size": 64,
             "points": 4, "outputs": 5, "crop": {"scale": 1.35}, "decoding": "centroid"
         });
-        let network = Network::random(&serde_json::from_value(paper).unwrap(), 1, &Device::Cpu).unwrap();
-        let paper = network.to_model().unwrap();
+        let paper = untrained(&serde_json::from_value(paper).unwrap(), 1).unwrap();
         assert!(matches!(quantize(&paper, &[0.0; 64 * 64 * 3]), Err(QuantizeError::NoLayers)));
     }
 }

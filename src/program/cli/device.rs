@@ -1,8 +1,7 @@
-//! `--device`: where candle computes.
+//! `--device`: the CPU or a GPU.
 
 use crate::train::gpu::{Gpu, GpuKind};
 use anyhow::Result;
-use candle_core::Device;
 
 /// Where to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -17,23 +16,19 @@ pub(super) enum DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// Opens the device.
+    /// Opens the GPU; `None` is the CPU.
     ///
     /// # Errors
     /// If a GPU is named that this computer or this build does not have.
-    pub(super) fn open(self) -> Result<Device> {
+    pub(super) fn open(self) -> Result<Option<Gpu>> {
         match self {
-            Self::Cpu => Ok(Device::Cpu),
-            Self::Auto if cfg!(feature = "cuda") => Ok(Self::gpu_or_cpu(GpuKind::Cuda)),
-            Self::Auto if cfg!(feature = "metal") => Ok(Self::gpu_or_cpu(GpuKind::Metal)),
-            Self::Auto => Ok(Device::Cpu),
-            Self::Cuda => Ok(Gpu::open(GpuKind::Cuda)?.device().clone()),
-            Self::Metal => Ok(Gpu::open(GpuKind::Metal)?.device().clone()),
+            Self::Cpu => Ok(None),
+            Self::Auto if cfg!(feature = "cuda") => Ok(Gpu::open(GpuKind::Cuda).ok()),
+            Self::Auto if cfg!(feature = "metal") => Ok(Gpu::open(GpuKind::Metal).ok()),
+            Self::Auto => Ok(None),
+            Self::Cuda => Ok(Some(Gpu::open(GpuKind::Cuda)?)),
+            Self::Metal => Ok(Some(Gpu::open(GpuKind::Metal)?)),
         }
-    }
-
-    fn gpu_or_cpu(kind: GpuKind) -> Device {
-        Gpu::open(kind).map_or(Device::Cpu, |gpu| gpu.device().clone())
     }
 
     /// The GPU, if one was named. Tracking uses one only if told to: a small network is done on the CPU before a GPU has

@@ -87,7 +87,7 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
     let mut options = FineTuneOptions::new(beside(out, "tuning"));
     options.undetected_faces = undetected_faces;
     options.resume = arguments.resume;
-    options.device = arguments.device.open()?;
+    options.gpu = arguments.device.open()?;
     options.threads = arguments.threads.unwrap_or(options.threads);
     options.limit = arguments.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
     if let Some(path) = &arguments.recipe {

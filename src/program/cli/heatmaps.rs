@@ -12,9 +12,9 @@ use crate::runtime::geometry::{Point, crop_from_frame};
 use crate::runtime::heatmap::HeatmapView;
 use crate::runtime::image::{Border, Frame, crop_into};
 use crate::runtime::model::{Kind, Model, ModelConfig, default_detector};
-use crate::train::network::{Mode, Network};
+use crate::train::gpu::Gpu;
+use crate::train::network::{CpuNetwork, Maps, Network};
 use anyhow::{Context, Result, bail};
-use candle_core::{Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::path::{Path, PathBuf};
 
@@ -36,11 +36,11 @@ pub(super) struct HeatmapsArguments {
     /// Draw the maps as well
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
-    /// Where candle computes; the compiled engine runs on the CPU
+    /// Where the training's network runs; the compiled engine runs on the CPU
     #[arg(long, value_enum, default_value = "auto")]
     device: DeviceChoice,
     /// What computes the maps, in single precision
-    #[arg(long, value_enum, default_value = "candle")]
+    #[arg(long, value_enum, default_value = "training")]
     engine: EngineChoice,
 }
 
@@ -48,8 +48,9 @@ pub(super) struct HeatmapsArguments {
 enum EngineChoice {
     /// The compiled engine, as in tracking.
     Compiled,
-    /// The network as it is trained.
-    Candle,
+    /// The network as it is trained: on the CPU with awing's own kernels, on a GPU with candle.
+    #[value(alias = "candle")]
+    Training,
 }
 
 /// The input of a network: (row, column, RGB) in 0..=1.
@@ -57,20 +58,6 @@ struct Input {
     values: Vec<f32>,
     height: usize,
     width: usize,
-}
-
-/// The maps of one stack, (row, column, map).
-struct Maps {
-    values: Vec<f32>,
-    height: usize,
-    width: usize,
-    channels: usize,
-}
-
-impl Maps {
-    fn view(&self) -> HeatmapView<'_> {
-        HeatmapView { values: &self.values, height: self.height, width: self.width, channels: self.channels }
-    }
 }
 
 pub(super) fn run(arguments: &HeatmapsArguments) -> Result<()> {
@@ -83,15 +70,15 @@ pub(super) fn run(arguments: &HeatmapsArguments) -> Result<()> {
     let stacks = match arguments.engine {
         EngineChoice::Compiled => {
             if !matches!(arguments.device, DeviceChoice::Auto | DeviceChoice::Cpu) {
-                bail!("the compiled engine runs on the CPU only: leave out --device, or say --engine candle");
+                bail!("the compiled engine runs on the CPU only: leave out --device, or say --engine training");
             }
             compiled(&model, &input)?
         }
-        EngineChoice::Candle => candle(&model, &input, &arguments.device.open()?)?,
+        EngineChoice::Training => trained(&model, &input, arguments.device.open()?)?,
     };
     save(&stacks, &arguments.out)?;
     if let Some(path) = &arguments.plot {
-        let views: Vec<_> = stacks.iter().map(Maps::view).collect();
+        let views: Vec<_> = stacks.iter().flat_map(Maps::views).collect();
         sheet(&input.values, input.height, input.width, &views, model.config().points).save(path)?;
     }
     Ok(())
@@ -159,19 +146,17 @@ fn compiled(model: &Model, input: &Input) -> Result<Vec<Maps>> {
     Ok(engine.stacks().map(own).collect())
 }
 
-fn candle(model: &Model, input: &Input, device: &Device) -> Result<Vec<Maps>> {
+fn trained(model: &Model, input: &Input, gpu: Option<Gpu>) -> Result<Vec<Maps>> {
     let &Input { ref values, height, width } = input;
     let multiple = model.config().graph().coarsest_stride();
     if height == 0 || width == 0 || !height.is_multiple_of(multiple) || !width.is_multiple_of(multiple) {
         bail!("an input of {width}x{height} pixels does not fit: both sides have to be multiples of {multiple}");
     }
-    let pictures = Tensor::from_slice(values, (1, height, width, 3), device)?;
-    let stacks = Network::from_model(model, device)?.forward(&pictures, Mode::Evaluate)?;
-    let own = |maps: &Tensor| {
-        let (_, height, width, channels) = maps.dims4()?;
-        Ok(Maps { values: maps.flatten_all()?.to_vec1()?, height, width, channels })
+    let mut network: Box<dyn Network> = match gpu {
+        None => Box::new(CpuNetwork::new(model)),
+        Some(gpu) => gpu.network(model)?,
     };
-    stacks.iter().map(own).collect()
+    Ok(network.stacks(values.clone(), (height, width))?)
 }
 
 fn save(stacks: &[Maps], path: &Path) -> Result<()> {

@@ -120,7 +120,7 @@ pub(super) fn run(arguments: TrainArguments) -> Result<()> {
         say("\nstopping with a checkpoint after this step (Ctrl-C again: at once, without one)");
     })?;
     options.resume = arguments.resume;
-    options.device = arguments.device.open()?;
+    options.gpu = arguments.device.open()?;
     options.threads = arguments.threads.unwrap_or(options.threads);
     options.limit = limit;
     let mut trainer = Trainer::new(recipe, task, options)?;

@@ -5,7 +5,7 @@ use crate::runtime::geometry::Rect;
 use crate::runtime::image::Frame;
 use crate::runtime::model::graph::{Operation, Parameter, Role};
 use crate::runtime::model::{ModelConfig, Quantization, default_detector, default_landmarks};
-use crate::train::network::{Mode, Network};
+use crate::train::gpu::candle::{CandleNetwork, Mode};
 use crate::train::synth::Scene;
 use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
@@ -78,7 +78,7 @@ fn assert_close(actual: &[f32], expected: &[f32], tolerance: f32, what: &str) {
 }
 
 fn assert_is_the_candle_graph(model: &Model, height: usize, width: usize) {
-    let network = Network::from_model(model, &Device::Cpu).unwrap();
+    let network = CandleNetwork::from_model(model, &Device::Cpu).unwrap();
     let input = Tensor::from_vec(picture(height, width), (1, height, width, 3), &Device::Cpu).unwrap();
     let expected: Vec<Vec<f32>> = network
         .forward(&input, Mode::Evaluate)

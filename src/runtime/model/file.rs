@@ -239,7 +239,7 @@ fn dequantize(file: &SafeTensors<'_>, view: &TensorView<'_>, scale_name: &str) -
 mod tests {
     use super::*;
     use crate::runtime::model::ConfigError;
-    use crate::train::network::Network;
+    use crate::train::network::untrained;
 
     pub(crate) fn tiny() -> Model {
         let config: ModelConfig = serde_json::from_value(serde_json::json!({
@@ -251,7 +251,7 @@ mod tests {
             "input_size": 32, "points": 4, "outputs": 5, "crop": {"scale": 1.35}, "decoding": "centroid"
         }))
         .unwrap();
-        Network::random(&config, 7, &candle_core::Device::Cpu).unwrap().to_model().unwrap()
+        untrained(&config, 7).unwrap()
     }
 
     #[test]

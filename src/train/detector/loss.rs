@@ -70,11 +70,11 @@ mod tests {
     use super::*;
     use crate::runtime::detect::maps::value_of_score;
     use crate::train::loss::tests::{STEP, check_gradient, evaluate};
-    use crate::train::ops::tests::random;
+    use crate::train::ops::tests::random_numbers;
 
     #[test]
     fn the_gradient_is_that_of_the_loss() {
-        let numbers = |seed| random(&[2 * 9 * 7 * CHANNELS], seed).to_vec1::<f32>().unwrap();
+        let numbers = |seed| random_numbers(2 * 9 * 7 * CHANNELS, seed);
         let prediction: Vec<f32> = numbers(1).iter().map(|v| 3.0 * v + 2.0).collect();
         // Cut to 0..=1, so that some cells are centres.
         let maps: Vec<f32> = numbers(2).iter().map(|v| (2.0 * v).clamp(0.0, 1.0)).collect();

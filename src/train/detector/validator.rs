@@ -3,11 +3,10 @@
 use super::DetectorTask;
 use crate::runtime::detect::decode;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Rect};
-use crate::runtime::heatmap::HeatmapView;
+use crate::runtime::model::Model;
 use crate::train::data::{DataError, Task};
-use crate::train::network::{Mode, Network};
+use crate::train::network::Network;
 use crate::train::trainer::Validator;
-use candle_core::Tensor;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -59,18 +58,19 @@ impl Validator for DetectorValidator {
         "missed and invented faces, % (100 - F1)"
     }
 
-    fn measure(&mut self, network: &Network) -> Result<f64, Box<dyn std::error::Error + Send + Sync>> {
+    fn measure(
+        &mut self,
+        _: &Model,
+        network: &mut dyn Network,
+    ) -> Result<f64, Box<dyn std::error::Error + Send + Sync>> {
         let (mut right, mut missed, mut invented) = (0_usize, 0_usize, 0_usize);
         let mut detections = Vec::new();
         for items in self.items.chunks(BATCH) {
-            let values: Vec<f32> = items.iter().flat_map(|i| &i.picture).copied().collect();
-            let pictures = Tensor::from_vec(values, (items.len(), self.size, self.size, 3), network.device())?;
-            let maps = network.forward(&pictures, Mode::Evaluate)?.pop().ok_or("the network has no output")?;
-            let (_, height, width, channels) = maps.dims4()?;
-            let values = maps.flatten_all()?.to_vec1::<f32>()?;
-            for (values, item) in values.chunks_exact(height * width * channels).zip(items) {
+            let pictures: Vec<f32> = items.iter().flat_map(|i| &i.picture).copied().collect();
+            let maps = network.maps(pictures, (self.size, self.size))?;
+            for (view, item) in maps.views().zip(items) {
                 detections.clear();
-                decode(&HeatmapView { values, height, width, channels }, 1.0, &mut detections);
+                decode(&view, 1.0, &mut detections);
                 let mut open: Vec<&Rect<FrameSpace>> = item.faces.iter().collect();
                 for d in detections.iter().filter(|d| d.score >= COUNTED_SCORE) {
                     let overlap = |r: &&Rect<FrameSpace>| d.rect.iou(r);

@@ -8,14 +8,14 @@
 //! face, and what became of it on the others.
 
 use super::report::EvalError;
+use crate::runtime::engine::EngineError;
 use crate::runtime::geometry::{Point, crop_from_frame, heatmap_from_crop};
-use crate::runtime::heatmap::{Calibration, HeatmapView, Peak, decode};
+use crate::runtime::heatmap::{Calibration, Peak, decode};
 use crate::runtime::image::{Border, Frame, crop_into};
 use crate::runtime::landmarks::Scheme;
-use crate::runtime::model::Model;
+use crate::runtime::model::{Model, ModelConfig};
 use crate::train::data::{Augmentation, Sample};
-use crate::train::network::{Mode, Network};
-use candle_core::Tensor;
+use crate::train::network::{CpuNetwork, Network};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ pub fn calibrate(
     }
     let config = model.config();
     let scheme = Scheme::of_points(config.points).ok_or(EvalError::Scheme { points: config.points })?;
-    let mut crops = Crops::new(Network::from_model(model, &candle_core::Device::Cpu)?, scheme);
+    let mut crops = Crops::new(model, scheme);
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let augmentation = Augmentation::default();
     let size = config.input_size;
@@ -116,8 +116,9 @@ pub fn calibrate(
 type KnownPoints = (Vec<Point<crate::runtime::geometry::CropSpace>>, Vec<f32>);
 
 /// Crops on their way through the network.
-struct Crops {
-    network: Network,
+struct Crops<'a> {
+    config: &'a ModelConfig,
+    network: CpuNetwork,
     scheme: Scheme,
     waiting: Vec<(usize, Vec<f32>, Option<KnownPoints>)>,
     /// Of the half that is fitted to, and of the other.
@@ -125,33 +126,29 @@ struct Crops {
     peaks: Vec<Peak>,
 }
 
-impl Crops {
-    fn new(network: Network, scheme: Scheme) -> Self {
-        Self { network, scheme, waiting: Vec::new(), outcomes: [Vec::new(), Vec::new()], peaks: Vec::new() }
+impl<'a> Crops<'a> {
+    fn new(model: &'a Model, scheme: Scheme) -> Self {
+        let (config, network) = (model.config(), CpuNetwork::new(model));
+        Self { config, network, scheme, waiting: Vec::new(), outcomes: [Vec::new(), Vec::new()], peaks: Vec::new() }
     }
 
     /// Without `known` the crop shows no face.
-    fn add(&mut self, half: usize, picture: Vec<f32>, known: Option<KnownPoints>) -> candle_core::Result<()> {
+    fn add(&mut self, half: usize, picture: Vec<f32>, known: Option<KnownPoints>) -> Result<(), EngineError> {
         self.waiting.push((half, picture, known));
         if self.waiting.len() == BATCH { self.run() } else { Ok(()) }
     }
 
-    fn run(&mut self) -> candle_core::Result<()> {
+    fn run(&mut self) -> Result<(), EngineError> {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let config = self.network.config();
+        let config = self.config;
         let size = config.input_size;
-        let values: Vec<f32> = self.waiting.iter().flat_map(|(_, picture, _)| picture).copied().collect();
-        let pictures = Tensor::from_vec(values, (self.waiting.len(), size, size, 3), self.network.device())?;
-        let stacks = self.network.forward(&pictures, Mode::Evaluate)?;
-        let maps = stacks.last().ok_or_else(|| candle_core::Error::Msg("the network has no output".into()))?;
-        let (_, height, width, channels) = maps.dims4()?;
-        let values = maps.flatten_all()?.to_vec1::<f32>()?;
-        let crop_from_heatmap = heatmap_from_crop(width, size).inverse();
+        let pictures = self.waiting.iter().flat_map(|(_, picture, _)| picture).copied().collect();
+        let maps = self.network.maps(pictures, (size, size))?;
+        let crop_from_heatmap = heatmap_from_crop(maps.width, size).inverse();
         let (left, right) = self.scheme.outer_eye_corners();
-        for (values, (half, _, known)) in values.chunks_exact(height * width * channels).zip(&self.waiting) {
-            let view = HeatmapView { values, height, width, channels };
+        for (view, (half, _, known)) in maps.views().zip(&self.waiting) {
             decode(&view, config.points, config.decoding, &Calibration::default(), &mut self.peaks);
             let outcomes = &mut self.outcomes[*half];
             match known {

@@ -31,8 +31,6 @@ pub enum EvalError {
     Picture(#[from] ImageError),
     #[error("{0} has no face box of its own in this data; use --box truth or --box detector")]
     NoOwnBox(String),
-    #[error("the device failed")]
-    Device(#[from] candle_core::Error),
     #[error("pictures without faces are needed as well: a list (.txt) of at least six, of which every sixth is used")]
     NoBackgrounds,
     #[error("a model of {points} points can't be measured: faces are annotated with 98, 68, 29 or 19")]

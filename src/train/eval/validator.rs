@@ -1,14 +1,13 @@
-//! The measure that a landmark training watches: the mean error on validation faces, straight from candle.
+//! The measure that a landmark training watches: the mean error on validation faces, straight from the network that is trained.
 
 use super::metrics::{self, Counted, Norm};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Similarity, heatmap_from_crop};
-use crate::runtime::heatmap::{HeatmapView, decode};
+use crate::runtime::heatmap::decode;
 use crate::runtime::landmarks::Scheme;
-use crate::runtime::model::ModelConfig;
+use crate::runtime::model::{Model, ModelConfig};
 use crate::train::data::{Sample, crop_for_eval};
-use crate::train::network::{Mode, Network};
+use crate::train::network::Network;
 use crate::train::trainer::Validator;
-use candle_core::Tensor;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -54,22 +53,17 @@ impl Validator for LandmarkValidator {
         }
     }
 
-    fn measure(&mut self, network: &Network) -> Result<f64, AnyError> {
-        let (size, points) = (self.size, network.config().points);
+    fn measure(&mut self, model: &Model, network: &mut dyn Network) -> Result<f64, AnyError> {
+        let (size, config) = (self.size, model.config());
         let (mut sum, mut count) = (0.0, 0_usize);
         let mut peaks = Vec::new();
         for start in (0..self.samples.len()).step_by(BATCH) {
             let end = (start + BATCH).min(self.samples.len());
-            let values = &self.pictures[start * size * size * 3..end * size * size * 3];
-            let pictures = Tensor::from_slice(values, (end - start, size, size, 3), network.device())?;
-            let maps = network.forward(&pictures, Mode::Evaluate)?.pop().ok_or("the network has no output")?;
-            let (_, height, width, channels) = maps.dims4()?;
-            let values = maps.flatten_all()?.to_vec1::<f32>()?;
-            for (maps, i) in values.chunks_exact(height * width * channels).zip(start..end) {
-                let view = HeatmapView { values: maps, height, width, channels };
-                let config = network.config();
-                decode(&view, points, config.decoding, &config.calibration, &mut peaks);
-                let frame_from_heatmap = heatmap_from_crop(width, size).inverse().then(&self.transforms[i].inverse());
+            let pictures = self.pictures[start * size * size * 3..end * size * size * 3].to_vec();
+            for (view, i) in network.maps(pictures, (size, size))?.views().zip(start..end) {
+                decode(&view, config.points, config.decoding, &config.calibration, &mut peaks);
+                let frame_from_heatmap =
+                    heatmap_from_crop(view.width, size).inverse().then(&self.transforms[i].inverse());
                 let predicted: Vec<_> = peaks.iter().map(|p| frame_from_heatmap.apply(p.cell)).collect();
                 let Sample { scheme, style, points, weight, rect, .. } = &self.samples[i];
                 let predicted =

@@ -14,6 +14,7 @@ use crate::runtime::image::Frame;
 use crate::runtime::landmarks::{Part, Scheme};
 use crate::runtime::model::{Kind, Model, ModelConfig};
 use crate::train::data::{LandmarkTask, Sample};
+use crate::train::gpu::Gpu;
 use crate::train::network::Network;
 use crate::train::trainer::{CheckpointError, Ending, Recipe, TrainError, TrainOptions, Trainer, Validator};
 use std::collections::{BTreeMap, HashMap};
@@ -34,8 +35,8 @@ pub struct FineTuneOptions {
     pub recipe: TuningRecipe,
     /// Named sets of annotated faces on which the tuned model must not be worse, beside the procedural ones (default: none).
     pub guards: Vec<(String, Vec<Sample>)>,
-    /// Where forward and backward passes are computed (default: the CPU).
-    pub device: candle_core::Device,
+    /// The GPU that computes forward and backward passes (default: none, the CPU does).
+    pub gpu: Option<Gpu>,
     /// Threads for the network (default: all cores). The model depends on their number, bit for bit.
     pub threads: usize,
     /// Train for at most this long, then come to the verdict (default: until the schedule ends).
@@ -49,9 +50,9 @@ pub struct FineTuneOptions {
 impl FineTuneOptions {
     /// A new tuning on all cores of the CPU, guarded by procedural faces.
     pub fn new(work: impl Into<PathBuf>) -> Self {
-        let TrainOptions { out: work, resume, device, threads, limit, stop, .. } = TrainOptions::new(work);
+        let TrainOptions { out: work, resume, gpu, threads, limit, stop, .. } = TrainOptions::new(work);
         let recipe = TuningRecipe::default();
-        Self { work, resume, recipe, guards: Vec::new(), device, threads, limit, stop, undetected_faces: 0 }
+        Self { work, resume, recipe, guards: Vec::new(), gpu, threads, limit, stop, undetected_faces: 0 }
     }
 }
 
@@ -300,8 +301,8 @@ impl Validator for HeldOut<'_> {
         "error on the held-out faces, %"
     }
 
-    fn measure(&mut self, network: &Network) -> Result<f64, Box<dyn std::error::Error + Send + Sync>> {
-        let measured = self.faces.measure(&network.to_model()?, self.threads)?;
+    fn measure(&mut self, model: &Model, _: &mut dyn Network) -> Result<f64, Box<dyn std::error::Error + Send + Sync>> {
+        let measured = self.faces.measure(model, self.threads)?;
         mean_percent(&measured).ok_or_else(|| "there are no held-out faces".into())
     }
 }
@@ -311,7 +312,7 @@ fn trainer(recipe: Recipe, samples: Vec<Sample>, options: &FineTuneOptions) -> R
     let task = LandmarkTask::new(samples, &recipe.datasets, recipe.augmentation.clone(), landmarks)?;
     let mut training = TrainOptions::new(&options.work);
     training.resume = options.resume;
-    training.device = options.device.clone();
+    training.gpu = options.gpu.clone();
     training.threads = options.threads;
     training.limit = options.limit;
     training.checkpoint_interval = CHECKPOINT_INTERVAL;

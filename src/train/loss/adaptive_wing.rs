@@ -9,10 +9,9 @@
 //! The weighted loss map is part of the data ([`crate::train::targets::weight_map`]). Loss and gradient come out of one pass over
 //! the cells.
 
-use super::objective::{Objective, Targets, loss_tensor};
+use super::objective::{Objective, Targets};
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
 use crate::train::ops::parallel;
-use candle_core::{Result, Tensor, bail};
 use std::sync::Mutex;
 
 /// Shape of the loss near 0: the higher `ALPHA - y`, the flatter.
@@ -63,26 +62,6 @@ impl Objective for AdaptiveWing {
         let sum: f64 = parts.into_iter().map(|p| p.into_inner().map_or(f64::NAN, |(_, sum)| sum)).sum();
         sum / normalizer
     }
-}
-
-/// The Adaptive Wing loss of the paper (section 3.2, with the weighted loss map of section 3.3) as a candle operation.
-///
-/// `prediction`, `target` and `weight` are f32 tensors of one shape, maps of about 0..=1. Gives
-/// `sum(weight * loss) / normalizer`, a scalar with a gradient with respect to `prediction` only. The normalizer is the
-/// number of cells that count, for a mean.
-///
-/// # Errors
-/// Shapes that differ, a normalizer that is not over 0, and what the device reports.
-pub fn adaptive_wing(prediction: &Tensor, target: &Tensor, weight: &Tensor, normalizer: f64) -> Result<Tensor> {
-    if prediction.dims() != target.dims() || prediction.dims() != weight.dims() {
-        bail!("{:?}, {:?} and {:?} should be of one shape", prediction.dims(), target.dims(), weight.dims());
-    }
-    if normalizer.is_nan() || normalizer <= 0.0 {
-        bail!("the loss can't be divided by {normalizer}");
-    }
-    let numbers = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
-    let (maps, weight) = (numbers(target)?, numbers(weight)?);
-    loss_tensor(&AdaptiveWing, prediction, Targets { maps: &maps, weight: &weight, normalizer })
 }
 
 /// Loss and derivative (with respect to the prediction) of one cell.
@@ -180,11 +159,10 @@ impl Kernel for Cells<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::train::loss::tests::{STEP, check_gradient, evaluate};
-    use crate::train::ops::tests::random;
-    use candle_core::{Device, Var};
+    use crate::train::ops::tests::random_numbers;
 
     /// y, A, C, then the loss at d = 0.01, 0.1, 0.5, 1.0 and its slope at 0.001, 0.01, 0.1, computed in double precision
     /// with the paper's formula by an independent program.
@@ -235,8 +213,8 @@ mod tests {
     }
 
     /// Prediction, target and weight of `cells` cells; many targets and weights are 0.
-    fn three(cells: usize) -> [Vec<f32>; 3] {
-        let numbers = |seed| random(&[cells], seed).to_vec1::<f32>().unwrap();
+    pub fn three(cells: usize) -> [Vec<f32>; 3] {
+        let numbers = |seed| random_numbers(cells, seed);
         let positive = |seed, scale: f32| numbers(seed).iter().map(|v| v.max(0.0) * scale).collect();
         [numbers(1), positive(2, 1.0), positive(3, 5.0)]
     }
@@ -269,21 +247,6 @@ mod tests {
         assert!((loss / losses.iter().sum::<f64>() - 1.0).abs() < 1e-5);
         assert!(gradient.iter().zip(&slopes).all(|(a, e)| (a - e).abs() < 1e-5));
         assert_eq!(run(3), (loss, gradient));
-    }
-
-    #[test]
-    fn the_operation_has_the_value_and_gradient_of_the_objective() {
-        let [prediction, maps, weight] = three(3 * 11 * 13);
-        let tensor = |values: &[f32]| Tensor::from_slice(values, (3, 11, 13), &Device::Cpu).unwrap();
-        let var = Var::from_tensor(&tensor(&prediction)).unwrap();
-        let loss = adaptive_wing(&var, &tensor(&maps), &tensor(&weight), 77.0).unwrap();
-        let targets = Targets { maps: &maps, weight: &weight, normalizer: 77.0 };
-        let (value, expected) = evaluate(&AdaptiveWing, &prediction, targets);
-        assert_eq!(loss.to_scalar::<f32>().unwrap(), value as f32);
-        let gradient = loss.backward().unwrap().get(&var).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        assert_eq!(gradient, expected);
-        assert!(adaptive_wing(&var, &tensor(&maps), &tensor(&weight), f64::NAN).is_err());
-        assert!(adaptive_wing(&var, &tensor(&maps).t().unwrap(), &tensor(&weight), 77.0).is_err());
     }
 
     #[test]

@@ -2,13 +2,17 @@
 //!
 //! In: the maps of one stack, what they should be and how much each cell counts, laid out (item, row, column, channel).
 //! Out: the loss, and its gradient with respect to the maps. An [`Objective`] is a single function on plain numbers on the
-//! host, so value and gradient cannot drift apart; [`loss_tensor`] turns any of them into a differentiable candle tensor,
-//! on every device. Only a device can fail.
+//! host, so value and gradient cannot drift apart; `gpu::candle` turns any of them into a differentiable tensor. Nothing
+//! fails.
 
 mod adaptive_wing;
 mod objective;
 
-pub use adaptive_wing::{AdaptiveWing, adaptive_wing};
+pub use adaptive_wing::AdaptiveWing;
+pub use objective::{Objective, Targets};
+
 #[cfg(test)]
-pub(crate) use objective::tests;
-pub use objective::{Objective, Targets, loss_tensor};
+pub(crate) mod tests {
+    pub use super::adaptive_wing::tests::three;
+    pub use super::objective::tests::{STEP, check_gradient, evaluate};
+}

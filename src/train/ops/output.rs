@@ -30,10 +30,3 @@ pub(super) unsafe fn fill(out: &mut Vec<f32>, length: usize, write: impl FnOnce(
     // SAFETY: `write` has written them by this function's contract.
     unsafe { out.set_len(length) };
 }
-
-/// A new vector that `compute` has filled.
-pub(super) fn new_vector(compute: impl FnOnce(&mut Vec<f32>)) -> Vec<f32> {
-    let mut out = Vec::new();
-    compute(&mut out);
-    out
-}

@@ -1,63 +1,66 @@
-//! Loss and gradients of a batch: on the CPU by [`Backprop`], elsewhere by candle.
+//! Loss and gradients of a batch: on the CPU by [`Backprop`], on a GPU by candle.
 //!
 //! In: the values of the parameters and a batch. Out: the loss, the gradient of every parameter, and the new running
 //! statistics of the norms. Fails with what the device reports.
 
 use super::backprop::Backprop;
+use super::error::TrainError;
 use super::recipe::Adaptation;
-use crate::runtime::model::graph::Role;
+use crate::runtime::model::ModelConfig;
 use crate::train::data::{Batch, Task};
-use crate::train::loss::loss_tensor;
-use crate::train::network::{Mode, Network};
-use candle_core::{Device, Result, Tensor};
-
-/// Loss and gradients of one batch.
-pub(super) struct Gradients {
-    /// Summed over the stacks.
-    pub loss: f64,
-    /// In the order of the parameters; none for the running statistics.
-    pub of_parameters: Vec<Option<Vec<f32>>>,
-    /// Numbers, in the order of the parameters, and new values of the running statistics.
-    pub running: Vec<(usize, Vec<f32>)>,
-}
+use crate::train::gpu::{Differentiable, Gpu, Gradients};
+use crate::train::network::Norms;
 
 /// A network that can be differentiated.
 pub(super) enum Compute {
     Cpu(Box<Backprop>),
-    /// The network holds a copy of the values; the mode says which statistics its norms use.
-    Device(Box<Network>, Mode),
+    /// The network holds a copy of the values.
+    Gpu(Box<dyn Differentiable>),
 }
 
 impl Compute {
-    /// Computes where `network` lies.
-    pub fn new(network: Network, adaptation: &Adaptation) -> Self {
-        let frozen_statistics = adaptation.frozen_statistics;
-        if network.device().is_cpu() {
-            let graph = network.config().graph();
-            Self::Cpu(Box::new(Backprop::new(graph, frozen_statistics, |name| adaptation.is_frozen(name))))
-        } else {
-            Self::Device(Box::new(network), if frozen_statistics { Mode::Evaluate } else { Mode::Train })
-        }
+    /// A network with the parameters `values`, on the CPU without a GPU.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn new(
+        config: &ModelConfig,
+        values: &[Vec<f32>],
+        adaptation: &Adaptation,
+        gpu: Option<&Gpu>,
+    ) -> Result<Self, TrainError> {
+        let norms = if adaptation.frozen_statistics { Norms::Running } else { Norms::OfTheBatch };
+        Ok(match gpu {
+            None => Self::Cpu(Box::new(Backprop::new(config.graph(), norms, |name| adaptation.is_frozen(name)))),
+            Some(gpu) => Self::Gpu(gpu.differentiable(config, values, norms).map_err(TrainError::Device)?),
+        })
     }
 
-    /// Gives a device its copy of `values`, the parameters from now on.
-    pub fn set(&mut self, values: &[Vec<f32>]) -> Result<()> {
-        let Self::Device(network, _) = self else { return Ok(()) };
-        for ((p, var), values) in network.parameters().iter().zip(values) {
-            var.set(&Tensor::from_slice(values, p.shape.as_slice(), network.device())?)?;
+    /// Gives a GPU its copy of `values`, the parameters from now on.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn set(&mut self, values: &[Vec<f32>]) -> Result<(), TrainError> {
+        match self {
+            Self::Cpu(_) => Ok(()),
+            Self::Gpu(network) => network.set(values).map_err(TrainError::Device),
         }
-        Ok(())
     }
 
     /// Loss and gradients of the task's objective on `batch`, for the parameters `values`: those of the last [`Self::set`].
     ///
     /// # Errors
     /// What the device reports.
-    pub fn gradients(&mut self, task: &dyn Task, values: &[Vec<f32>], mut batch: Batch) -> Result<Gradients> {
+    pub fn gradients(
+        &mut self,
+        task: &dyn Task,
+        values: &[Vec<f32>],
+        mut batch: Batch,
+    ) -> Result<Gradients, TrainError> {
         match self {
             Self::Cpu(backprop) => {
                 let pictures = std::mem::take(&mut batch.input);
-                let mut forward = backprop.forward(values, pictures, batch.len, task.shape().input);
+                let mut forward = backprop.forward(values, pictures, task.shape().input);
                 let (mut loss, mut of_maps) = (0.0, Vec::new());
                 for node in backprop.outputs().to_vec() {
                     let maps = forward.value(node);
@@ -68,30 +71,9 @@ impl Compute {
                 let of_parameters = backprop.backward(values, &mut forward, of_maps);
                 Ok(Gradients { loss, of_parameters, running: backprop.running_statistics(&forward, values) })
             }
-            Self::Device(network, mode) => by_candle(network, *mode, task, batch),
+            Self::Gpu(network) => network.gradients(task, batch).map_err(TrainError::Device),
         }
     }
-}
-
-fn by_candle(network: &Network, mode: Mode, task: &dyn Task, mut batch: Batch) -> Result<Gradients> {
-    let (height, width) = task.shape().input;
-    let device: &Device = network.device();
-    let pictures = std::mem::take(&mut batch.input);
-    let pictures = Tensor::from_vec(pictures, (batch.len, height, width, 3), device)?;
-    let mut loss = Tensor::zeros((), candle_core::DType::F32, device)?;
-    for maps in network.forward(&pictures, mode)? {
-        loss = (loss + loss_tensor(task.objective(), &maps, batch.targets())?)?;
-    }
-    let gradients = loss.backward()?;
-    let (mut of_parameters, mut running) = (Vec::new(), Vec::new());
-    for (number, (p, var)) in network.parameters().iter().enumerate() {
-        let gradient = gradients.get(var).filter(|_| p.role.is_trained());
-        of_parameters.push(gradient.map(|g| g.flatten_all()?.to_vec1::<f32>()).transpose()?);
-        if mode == Mode::Train && matches!(p.role, Role::RunningMean | Role::RunningVariance) {
-            running.push((number, var.flatten_all()?.to_vec1()?));
-        }
-    }
-    Ok(Gradients { loss: f64::from(loss.to_scalar::<f32>()?), of_parameters, running })
 }
 
 #[cfg(test)]
@@ -99,8 +81,9 @@ mod tests {
     use super::*;
     use crate::runtime::model::{Architecture, CropConvention, EdgeConfig, Kind, ModelConfig, PaperConfig};
     use crate::train::data::{BatchShape, DataError, ItemMut};
+    use crate::train::gpu::candle::ops::tests::as_elsewhere;
     use crate::train::loss::{AdaptiveWing, Objective};
-    use crate::train::ops::tests::as_elsewhere;
+    use crate::train::network::initial_values;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -139,17 +122,16 @@ mod tests {
 
     /// Backprop and candle on two batches each, one after the other, so that buffers are used again. Candle with our own
     /// operations, or with those that other devices use.
-    fn agree(architecture: Architecture, elsewhere: bool, mode: Mode) {
+    fn agree(architecture: Architecture, elsewhere: bool, adaptation: &Adaptation) {
         let config = config(architecture, 5);
-        let network = Network::random(&config, 3, &Device::Cpu).unwrap();
-        let values: Vec<Vec<f32>> =
-            network.parameters().iter().map(|(_, var)| var.flatten_all().unwrap().to_vec1().unwrap()).collect();
+        let graph = config.graph();
+        let (parameters, values) = (graph.parameters(), initial_values(&graph, 3));
         // Twice as high as wide.
         let width = config.graph().coarsest_stride().max(32);
         let shape = BatchShape { input: (2 * width, width), heatmap: (width / 2, width / 4), channels: 5 };
         let task = Shapes(shape);
-        let adaptation = Adaptation { frozen_statistics: mode == Mode::Evaluate, ..Adaptation::default() };
-        let mut cpu = Compute::new(network.clone(), &adaptation);
+        let mut cpu = Compute::new(&config, &values, adaptation, None).unwrap();
+        let mut candle = Compute::new(&config, &values, adaptation, Some(&Gpu::on_cpu())).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         for images in [3, 2] {
             let mut numbers = |count| (0..count).map(|_| rng.random::<f32>()).collect::<Vec<_>>();
@@ -160,12 +142,9 @@ mod tests {
                 normalizer: 70.0,
                 len: images,
             };
-            Compute::Device(Box::new(network.clone()), mode).set(&values).unwrap();
-            let expected = if elsewhere {
-                as_elsewhere(|| by_candle(&network, mode, &task, batch.clone())).unwrap()
-            } else {
-                by_candle(&network, mode, &task, batch.clone()).unwrap()
-            };
+            candle.set(&values).unwrap();
+            let mut by_candle = || candle.gradients(&task, &values, batch.clone()).unwrap();
+            let expected = if elsewhere { as_elsewhere(by_candle) } else { by_candle() };
             let actual = cpu.gradients(&task, &values, batch).unwrap();
             assert!((actual.loss / expected.loss - 1.0).abs() < 1e-5, "{} {}", actual.loss, expected.loss);
             // The gradient of a bias before a norm is 0 but for rounding.
@@ -179,9 +158,7 @@ mod tests {
                     "{name}: off by {worst}, largest {largest}"
                 );
             };
-            for ((p, _), (a, e)) in
-                network.parameters().iter().zip(actual.of_parameters.iter().zip(&expected.of_parameters))
-            {
+            for (p, (a, e)) in parameters.iter().zip(actual.of_parameters.iter().zip(&expected.of_parameters)) {
                 assert_eq!(a.is_some(), e.is_some(), "{}", p.name);
                 if let (Some(a), Some(e)) = (a, e) {
                     close(&p.name, a, e);
@@ -210,21 +187,23 @@ mod tests {
 
     #[test]
     fn gradients_of_an_edge_network_are_candles() {
-        agree(edge(), false, Mode::Train);
+        agree(edge(), false, &Adaptation::default());
     }
 
     #[test]
     fn gradients_with_frozen_statistics_are_candles() {
-        agree(edge(), false, Mode::Evaluate);
+        let adaptation = Adaptation { frozen_statistics: true, ..Adaptation::default() };
+        agree(edge(), false, &adaptation);
+        agree(edge(), true, &adaptation);
     }
 
     #[test]
     fn other_devices_train_with_the_same_gradients() {
-        agree(edge(), true, Mode::Train);
+        agree(edge(), true, &Adaptation::default());
     }
 
     #[test]
     fn gradients_of_the_papers_network_are_candles() {
-        agree(Architecture::Paper(PaperConfig { stacks: 2 }), false, Mode::Train);
+        agree(Architecture::Paper(PaperConfig { stacks: 2 }), false, &Adaptation::default());
     }
 }

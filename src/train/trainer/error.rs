@@ -52,9 +52,9 @@ pub enum TrainError {
     /// The learning curve can't be written.
     #[error(transparent)]
     Curve(#[from] ImageError),
-    /// What candle or the GPU reports.
+    /// What the GPU reports.
     #[error("the device failed")]
-    Device(#[from] candle_core::Error),
+    Device(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// What the validator reports.
     #[error("the validation failed")]
     Validation(#[source] Box<dyn std::error::Error + Send + Sync>),

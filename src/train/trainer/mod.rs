@@ -8,12 +8,11 @@
 //! |---|---|
 //! | `run` | the loop over the batches, options, progress |
 //! | `recipe`, `optimizer` | what a recipe says: network, data, schedule, update rule |
-//! | `compute` | loss and gradients of a batch: by `backprop` (with `buffers`) on the CPU, by candle elsewhere |
+//! | `compute` | loss and gradients of a batch: by `backprop` on the CPU, by candle on a GPU |
 //! | `checkpoint`, `log` | the files of a training |
 //! | `error` | what can stop it |
 
 mod backprop;
-mod buffers;
 mod checkpoint;
 mod compute;
 mod error;

@@ -6,12 +6,12 @@
 #[path = "../../../tests/formula/mod.rs"]
 mod formula;
 
-use super::compute::{Compute, Gradients};
+use super::compute::Compute;
 use super::recipe::Adaptation;
 use crate::train::data::{Batch, BatchShape, DataError, ItemMut, Task};
+use crate::train::gpu::{Gpu, Gradients};
 use crate::train::loss::{AdaptiveWing, Objective};
-use crate::train::network::{Mode, Network};
-use candle_core::Device;
+use crate::train::network::values_of;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 
@@ -71,18 +71,18 @@ fn batch() -> Batch {
     }
 }
 
-fn check(compute: impl FnOnce(Network) -> Compute) {
+fn check(gpu: Option<&Gpu>) {
     let reference: Reference =
         serde_json::from_str(include_str!("../../../tests/reference/paper_gradients.json")).unwrap();
-    let network = Network::from_model(&formula::paper(1), &Device::Cpu).unwrap();
-    let parameters: Vec<_> = network.parameters().to_vec();
-    let values: Vec<Vec<f32>> =
-        parameters.iter().map(|(_, var)| var.flatten_all().unwrap().to_vec1().unwrap()).collect();
-    let Gradients { loss, of_parameters, .. } = compute(network).gradients(&AnyTask, &values, batch()).unwrap();
+    let model = formula::paper(1);
+    let values = values_of(&model);
+    let mut compute = Compute::new(model.config(), &values, &Adaptation::default(), gpu).unwrap();
+    let Gradients { loss, of_parameters, .. } = compute.gradients(&AnyTask, &values, batch()).unwrap();
     assert!((loss / reference.loss - 1.0).abs() < 1e-5, "{loss} instead of {}", reference.loss);
-    let trained = parameters.iter().zip(of_parameters).filter(|((p, _), _)| p.role.is_trained());
+    let parameters = model.config().graph().parameters();
+    let trained = parameters.iter().zip(of_parameters).filter(|(p, _)| p.role.is_trained());
     let mut off = Vec::new();
-    for ((p, _), gradient) in trained {
+    for (p, gradient) in trained {
         let (size, places, expected) = &reference.gradients[&p.name];
         let gradient = gradient.expect("what is trained has a gradient");
         for (&place, expected) in places.iter().zip(expected) {
@@ -99,10 +99,10 @@ fn check(compute: impl FnOnce(Network) -> Compute) {
 
 #[test]
 fn gradients_of_the_papers_network_are_those_of_pytorch() {
-    check(|network| Compute::new(network, &Adaptation::default()));
+    check(None);
 }
 
 #[test]
 fn gradients_of_the_papers_network_are_those_of_pytorch_in_candle() {
-    check(|network| Compute::Device(Box::new(network), Mode::Train));
+    check(Some(&Gpu::on_cpu()));
 }

@@ -5,7 +5,7 @@
 //! [`TrainError`]; what was written before then stays.
 
 use super::checkpoint::{self, Position, TrainingState};
-use super::compute::{Compute, Gradients};
+use super::compute::Compute;
 use super::error::TrainError;
 use super::log::{self, LogRow};
 use super::optimizer::{Moments, global_norm, update};
@@ -14,8 +14,8 @@ use crate::runtime::files::Staged;
 use crate::runtime::model::graph::Parameter;
 use crate::runtime::model::{Model, ModelError, WeightFormat};
 use crate::train::data::{Batch, Loader, Task};
-use crate::train::network::Network;
-use candle_core::Device;
+use crate::train::gpu::{Gpu, Gradients};
+use crate::train::network::{CpuNetwork, Network, initial_values};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,11 +26,15 @@ pub trait Validator: Send {
     /// What is measured, for the log and the curve: "validation NME, %".
     fn measure_name(&self) -> &str;
 
-    /// The measure of `network`, whose weights are the averages so far; lower is better.
+    /// The measure of `model`, whose weights are the averages so far; lower is better. `network` runs it where it is trained.
     ///
     /// # Errors
     /// Whatever stops the measuring; it ends the training.
-    fn measure(&mut self, network: &Network) -> Result<f64, Box<dyn std::error::Error + Send + Sync>>;
+    fn measure(
+        &mut self,
+        model: &Model,
+        network: &mut dyn Network,
+    ) -> Result<f64, Box<dyn std::error::Error + Send + Sync>>;
 }
 
 /// Where and how long to train; the recipe says how. [`Self::new`] has the defaults.
@@ -41,8 +45,8 @@ pub struct TrainOptions {
     pub out: PathBuf,
     /// Go on with the training in `out`, if there is one (default: no, and a folder with a training is refused).
     pub resume: bool,
-    /// Where forward and backward passes are computed (default: the CPU).
-    pub device: Device,
+    /// The GPU that computes forward and backward passes (default: none, the CPU does).
+    pub gpu: Option<Gpu>,
     /// Threads for the network on the CPU, at least one; the loader has one of its own (default: all cores). The model
     /// depends on their number, bit for bit.
     pub threads: usize,
@@ -60,7 +64,7 @@ impl TrainOptions {
         Self {
             out: out.into(),
             resume: false,
-            device: Device::Cpu,
+            gpu: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             limit: None,
             checkpoint_interval: Duration::from_secs(120),
@@ -130,8 +134,8 @@ impl Trainer {
     pub fn new(recipe: Recipe, task: Arc<dyn Task>, options: TrainOptions) -> Result<Self, TrainError> {
         std::fs::create_dir_all(&options.out)
             .map_err(|source| TrainError::Write { path: options.out.clone(), source })?;
-        let network = Network::random(&recipe.model, recipe.seed, &options.device)?;
-        let parameters: Vec<Parameter> = network.parameters().iter().map(|(p, _)| p.clone()).collect();
+        let graph = recipe.model.graph();
+        let parameters = graph.parameters();
         let there = checkpoint::path(&options.out).exists();
         let model = options.out.join(MODEL_FILE);
         if there && !options.resume {
@@ -149,13 +153,12 @@ impl Trainer {
             rows.retain(|r| r.step <= position.step);
             (position, state, rows)
         } else {
-            let values = read_values(&network)?;
+            let values = initial_values(&graph, recipe.seed);
             let moments = values.iter().map(|v| Moments::zero(v.len())).collect();
             let state = TrainingState { averages: values.clone(), values, moments };
             (Position { step: 0, seconds: 0.0 }, state, Vec::new())
         };
-        let mut compute = Compute::new(network, &recipe.adaptation);
-        compute.set(&state.values)?;
+        let compute = Compute::new(&recipe.model, &state.values, &recipe.adaptation, options.gpu.as_ref())?;
         Ok(Self { recipe, options, task, compute, parameters, position, state, start: None, rows })
     }
 
@@ -324,8 +327,12 @@ impl Trainer {
     }
 
     fn validate(&self, validator: &mut dyn Validator) -> Result<f64, TrainError> {
-        let average = Network::from_model(&self.model()?, &self.options.device)?;
-        validator.measure(&average).map_err(TrainError::Validation)
+        let average = self.model()?;
+        let mut network: Box<dyn Network> = match &self.options.gpu {
+            None => Box::new(CpuNetwork::new(&average)),
+            Some(gpu) => gpu.network(&average).map_err(|error| TrainError::Device(error.into()))?,
+        };
+        validator.measure(&average, &mut *network).map_err(TrainError::Validation)
     }
 
     /// The average of the weights so far as a model. Its training record has the steps, pictures and seconds, and the last
@@ -364,9 +371,4 @@ impl Trainer {
 /// Moves every value to `target` by a share of its distance.
 fn pull(share: f32, target: &[f32], values: &mut [f32]) {
     values.iter_mut().zip(target).for_each(|(value, target)| *value += share * (target - *value));
-}
-
-fn read_values(network: &Network) -> Result<Vec<Vec<f32>>, TrainError> {
-    let read = |(_, var): &(Parameter, candle_core::Var)| var.flatten_all()?.to_vec1::<f32>();
-    Ok(network.parameters().iter().map(read).collect::<Result<_, _>>()?)
 }

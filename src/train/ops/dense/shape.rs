@@ -26,19 +26,10 @@ impl ConvShape {
         let Self { height, width, kernel, stride, padding, .. } = *self;
         output_size((height, width), kernel, stride, padding)
     }
-
-    /// Why the shape is impossible, if it is.
-    pub(in crate::train::ops) fn problem(&self) -> Option<String> {
-        let channels = self.inputs.max(self.outputs);
-        if channels > ZEROS.len() {
-            return Some(format!("{channels} channels are more than {}", ZEROS.len()));
-        }
-        if self.stride == 0 || self.kernel == 0 || self.height.min(self.width) + 2 * self.padding < self.kernel {
-            return Some(format!("{self:?} has no output"));
-        }
-        None
-    }
 }
 
-/// What a pixel beyond the picture reads; as many as any network here has channels.
-pub(super) static ZEROS: [f32; 4096] = [0.0; 4096];
+/// Channels of the largest convolution.
+pub(crate) const MOST_CHANNELS: usize = 4096;
+
+/// What a pixel beyond the picture reads.
+pub(super) static ZEROS: [f32; MOST_CHANNELS] = [0.0; MOST_CHANNELS];

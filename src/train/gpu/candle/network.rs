@@ -1,72 +1,50 @@
-//! A network in candle, with gradients: trained on GPUs, used for validation and as the reference for the compiled engine.
+//! A network in candle, with gradients: trained and measured on GPUs, and the reference for awing's own passes.
 //!
 //! In: a description or a model, then pictures as tensors. Out: the maps of every stack, as tensors with gradients. Fails
 //! with what the device reports.
 
-use crate::runtime::model::graph::{
-    BOUNDARY_GATE, Graph, NORM_EPSILON, NodeId, Operation, Parameter, Role, coordinate_planes,
-};
-use crate::runtime::model::{Model, ModelConfig, ModelError};
-use crate::train::ops;
+use super::{failed, ops};
+use crate::runtime::engine::EngineError;
+use crate::runtime::model::graph::{BOUNDARY_GATE, Graph, NORM_EPSILON, Operation, Parameter, coordinate_planes};
+use crate::runtime::model::{Model, ModelConfig};
+use crate::train::network::{Maps, NORM_MOMENTUM, Network, values_of};
 use candle_core::{Device, Result, Tensor, Var};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
-
-/// Weight of a new batch in the running statistics (PyTorch's default).
-pub(crate) const NORM_MOMENTUM: f64 = 0.1;
-
-/// Why a network can't be made a model.
-#[derive(Debug, thiserror::Error)]
-pub enum NetworkError {
-    #[error("the device failed")]
-    Device(#[from] candle_core::Error),
-    #[error(transparent)]
-    Model(#[from] ModelError),
-}
 
 /// Which statistics the batch norms use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The batch's; the running ones follow.
     Train,
-    /// The running ones.
+    /// The running ones; the other parameters still have gradients.
+    Frozen,
+    /// The running ones. Nothing has gradients.
     Evaluate,
 }
 
 /// A network's graph and its parameters on a device.
 #[derive(Debug, Clone)]
-pub struct Network {
-    config: ModelConfig,
+pub struct CandleNetwork {
     graph: Graph,
     parameters: Vec<(Parameter, Var)>,
     index: HashMap<String, usize>,
     device: Device,
 }
 
-impl Network {
-    /// A network with random weights: convolutions uniform in +-1/sqrt(fan-in) (PyTorch's default), norms at identity.
+impl CandleNetwork {
+    /// A network with these values of its parameters, in the order of the graph.
     ///
     /// # Errors
     /// Only what the device reports.
-    pub fn random(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    pub fn new(config: &ModelConfig, values: &[Vec<f32>], device: &Device) -> Result<Self> {
         let graph = config.graph();
-        let mut bound = 1.0;
-        let values = |p: &Parameter| -> Vec<f32> {
-            let count = p.shape.iter().product();
-            match p.role {
-                Role::ConvolutionWeight | Role::ConvolutionBias => {
-                    if p.role == Role::ConvolutionWeight {
-                        bound = 1.0 / (p.shape[1..].iter().product::<usize>() as f32).sqrt();
-                    }
-                    (0..count).map(|_| rng.random_range(-bound..bound)).collect()
-                }
-                Role::NormGain | Role::RunningVariance => vec![1.0; count],
-                Role::NormBias | Role::RunningMean => vec![0.0; count],
-            }
-        };
-        Self::build(config, graph, values, device)
+        let mut parameters = Vec::new();
+        for (p, values) in graph.parameters().into_iter().zip(values) {
+            let var = Var::from_tensor(&Tensor::from_slice(values, p.shape.as_slice(), device)?)?;
+            parameters.push((p, var));
+        }
+        let index = parameters.iter().enumerate().map(|(i, (p, _))| (p.name.clone(), i)).collect();
+        Ok(Self { graph, parameters, index, device: device.clone() })
     }
 
     /// The network of a model.
@@ -74,28 +52,7 @@ impl Network {
     /// # Errors
     /// Only what the device reports.
     pub fn from_model(model: &Model, device: &Device) -> Result<Self> {
-        let graph = model.config().graph();
-        let values = |p: &Parameter| model.tensor(&p.name).expect("a model has every parameter").to_vec();
-        Self::build(model.config(), graph, values, device)
-    }
-
-    fn build(
-        config: &ModelConfig,
-        graph: Graph,
-        mut values: impl FnMut(&Parameter) -> Vec<f32>,
-        device: &Device,
-    ) -> Result<Self> {
-        let mut parameters = Vec::new();
-        for p in graph.parameters() {
-            let var = Var::from_tensor(&Tensor::from_vec(values(&p), p.shape.as_slice(), device)?)?;
-            parameters.push((p, var));
-        }
-        let index = parameters.iter().enumerate().map(|(i, (p, _))| (p.name.clone(), i)).collect();
-        Ok(Self { config: config.clone(), graph, parameters, index, device: device.clone() })
-    }
-
-    pub fn config(&self) -> &ModelConfig {
-        &self.config
+        Self::new(model.config(), &values_of(model), device)
     }
 
     pub fn device(&self) -> &Device {
@@ -105,18 +62,6 @@ impl Network {
     /// Every parameter and its value, in the order of the graph.
     pub fn parameters(&self) -> &[(Parameter, Var)] {
         &self.parameters
-    }
-
-    /// The values as a model.
-    ///
-    /// # Errors
-    /// [`ModelError::NotFinite`] if training has diverged; what the device reports.
-    pub fn to_model(&self) -> std::result::Result<Model, NetworkError> {
-        let mut tensors = HashMap::new();
-        for (p, var) in &self.parameters {
-            tensors.insert(p.name.clone(), var.flatten_all()?.to_vec1::<f32>()?);
-        }
-        Ok(Model::new(self.config.clone(), tensors)?)
     }
 
     fn tensor(&self, layer: &str, part: &str) -> Option<&Var> {
@@ -135,19 +80,6 @@ impl Network {
     /// # Errors
     /// Shapes that don't fit, and what the device reports.
     pub fn forward(&self, pictures: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
-        self.forward_seen(pictures, mode, |_, _| Ok(()))
-    }
-
-    /// As [`Self::forward`]; calls `see` with every node and its value.
-    ///
-    /// # Errors
-    /// As [`Self::forward`], and those of `see`.
-    pub fn forward_seen(
-        &self,
-        pictures: &Tensor,
-        mode: Mode,
-        mut see: impl FnMut(NodeId, &Tensor) -> Result<()>,
-    ) -> Result<Vec<Tensor>> {
         let mut last_use = vec![0; self.graph.nodes.len()];
         for (id, node) in self.graph.nodes.iter().enumerate() {
             for &input in &node.inputs {
@@ -159,7 +91,7 @@ impl Network {
         }
         // Detached for evaluation: candle keeps every value that has a gradient until the end.
         let of = |parameter: &Var| match mode {
-            Mode::Train => parameter.as_tensor().clone(),
+            Mode::Train | Mode::Frozen => parameter.as_tensor().clone(),
             Mode::Evaluate => parameter.as_detached_tensor(),
         };
         let mut values: Vec<Option<Tensor>> = vec![None; self.graph.nodes.len()];
@@ -180,7 +112,7 @@ impl Network {
                 Operation::BatchNorm { name, relu } => {
                     let norm_mode = match mode {
                         Mode::Train => ops::NormMode::Train { momentum: NORM_MOMENTUM },
-                        Mode::Evaluate => ops::NormMode::Evaluate,
+                        Mode::Frozen | Mode::Evaluate => ops::NormMode::Evaluate,
                     };
                     ops::batch_norm(
                         &inputs[0],
@@ -199,7 +131,6 @@ impl Network {
                 Operation::Concat => Tensor::cat(&inputs, 3)?,
                 Operation::Coordinates => add_coordinates(&inputs[0], inputs.get(1))?,
             };
-            see(id, &value)?;
             values[id] = Some(value);
             for &input in &node.inputs {
                 if last_use[input] == id {
@@ -209,6 +140,30 @@ impl Network {
         }
         Ok(self.graph.outputs.iter().map(|&o| values[o].clone().expect("outputs are kept")).collect())
     }
+}
+
+impl CandleNetwork {
+    fn evaluate(&self, pictures: Vec<f32>, (height, width): (usize, usize)) -> Result<Vec<Tensor>> {
+        let images = pictures.len() / (height * width * 3);
+        self.forward(&Tensor::from_vec(pictures, (images, height, width, 3), &self.device)?, Mode::Evaluate)
+    }
+}
+
+impl Network for CandleNetwork {
+    fn stacks(&mut self, pictures: Vec<f32>, size: (usize, usize)) -> std::result::Result<Vec<Maps>, EngineError> {
+        let stacks = self.evaluate(pictures, size).and_then(|stacks| stacks.iter().map(on_host).collect());
+        stacks.map_err(failed)
+    }
+
+    fn maps(&mut self, pictures: Vec<f32>, size: (usize, usize)) -> std::result::Result<Maps, EngineError> {
+        let last = |stacks: Vec<Tensor>| on_host(stacks.last().expect("a network has an output"));
+        self.evaluate(pictures, size).and_then(last).map_err(failed)
+    }
+}
+
+fn on_host(maps: &Tensor) -> Result<Maps> {
+    let (_, height, width, channels) = maps.dims4()?;
+    Ok(Maps { values: maps.flatten_all()?.to_vec1()?, height, width, channels })
 }
 
 fn add_coordinates(x: &Tensor, heatmaps: Option<&Tensor>) -> Result<Tensor> {

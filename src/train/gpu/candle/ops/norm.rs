@@ -1,9 +1,8 @@
 //! Batch normalization as a candle operation.
 
-use super::kernels::{NormOf, Statistics, gradients, normalize, statistics};
+use super::{cpu_slice, new_vector, on_cpu};
 use crate::runtime::simd::Isa;
-use crate::train::ops::output::new_vector;
-use crate::train::ops::{cpu_slice, on_cpu};
+use crate::train::ops::norm::{NormOf, Statistics, gradients, normalize, statistics};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, Var, bail};
 use std::sync::{Arc, OnceLock};
 
@@ -160,8 +159,8 @@ impl CustomOp3 for Backward<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{check_elsewhere, check_gradient, random};
     use super::*;
-    use crate::train::ops::tests::{check_elsewhere, check_gradient, random};
 
     fn running(channels: usize) -> (Var, Var) {
         let mean = random(&[channels], 5);
@@ -194,31 +193,6 @@ mod tests {
             check_elsewhere(&inputs, |v| {
                 batch_norm(&v[0], &v[1], &v[2], &copy(&mean), &copy(&variance), mode, 1e-5, relu)
             });
-        }
-    }
-
-    #[test]
-    fn every_instruction_set_gives_the_portable_result() {
-        let values = |shape: &[usize], seed| random(shape, seed).flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        for channels in [1, 5, 16, 35, 64, 99] {
-            let [x, dy] = [1, 2].map(|seed| values(&[130, channels], seed));
-            let [gamma, beta] = [3, 4].map(|seed| values(&[channels], seed));
-            for relu in [false, true] {
-                let all = |isa| {
-                    let statistics = statistics(isa, &x, channels);
-                    let norm = NormOf { gamma: &gamma, statistics: &statistics, fixed: false, epsilon: 1e-5, relu };
-                    let (mut y, mut dx) = (Vec::new(), Vec::new());
-                    normalize(isa, &norm, &beta, &x, &mut y);
-                    let (dgamma, dbeta) = gradients(isa, &norm, &x, &y, &dy, &mut dx);
-                    [y, dx, dgamma, dbeta, statistics.mean.clone(), statistics.variance.clone()].concat()
-                };
-                let expected = all(Isa::Portable);
-                for isa in Isa::available() {
-                    for (a, e) in all(isa).iter().zip(&expected) {
-                        assert!((a - e).abs() < 1e-4 * e.abs().max(1.0), "{}: {a} instead of {e}", isa.name());
-                    }
-                }
-            }
         }
     }
 

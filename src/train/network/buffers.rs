@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// Vectors free to be used again, by length.
 #[derive(Default)]
-pub(super) struct BufferPool(HashMap<usize, Vec<Vec<f32>>>);
+pub(crate) struct BufferPool(HashMap<usize, Vec<Vec<f32>>>);
 
 impl BufferPool {
     /// A vector with room for `length` numbers; its contents are arbitrary.
