@@ -7,7 +7,7 @@
 mod formula;
 
 use awing::Precision;
-use awing::internals::{CandleNetwork, Mode};
+use awing::internals::{CandleNetwork, CpuNetwork, Mode, Network};
 use awing::internals::{Engine, EngineOptions, Outputs};
 use candle_core::{Device, Tensor};
 use formula::{paper, uniform};
@@ -56,6 +56,11 @@ fn candle(stacks: usize) -> Vec<Vec<f32>> {
     maps.iter().map(|maps| maps.flatten_all().unwrap().to_vec1().unwrap()).collect()
 }
 
+fn trained(stacks: usize) -> Vec<Vec<f32>> {
+    let maps = CpuNetwork::new(&paper(stacks)).stacks(input(), (SIZE, SIZE)).unwrap();
+    maps.into_iter().map(|maps| maps.values).collect()
+}
+
 fn compiled(stacks: usize) -> Vec<Vec<f32>> {
     let options = EngineOptions { outputs: Outputs::All, precision: Precision::F32, ..EngineOptions::new(SIZE, SIZE) };
     let mut engine = Engine::compile(&paper(stacks), &options).unwrap();
@@ -72,6 +77,16 @@ fn the_formula_is_the_one_that_the_reference_used() {
     for (actual, expected) in input.chain(weights.zip([-0.01936358, -0.06342525, 0.0669902])) {
         assert!((actual - expected).abs() < 1e-8, "{actual} instead of {expected}");
     }
+}
+
+#[test]
+fn heatmaps_of_one_stack_are_the_official_ones_in_training() {
+    check(&trained(1), 1);
+}
+
+#[test]
+fn heatmaps_of_two_stacks_are_the_official_ones_in_training() {
+    check(&trained(2), 2);
 }
 
 #[test]

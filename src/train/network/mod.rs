@@ -125,3 +125,40 @@ impl Network for CpuNetwork {
         Ok(self.stacks(pictures, size)?.pop().expect("a network has an output"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::gpu::Gpu;
+
+    #[test]
+    fn the_cpu_and_candle_give_the_same_maps() {
+        let config = |architecture: serde_json::Value| -> ModelConfig {
+            serde_json::from_value(serde_json::json!({
+                "kind": "landmarks", "architecture": architecture, "input_size": 64, "points": 4, "outputs": 5,
+                "crop": {"scale": 1.35}, "decoding": "centroid"
+            }))
+            .unwrap()
+        };
+        let edge = config(serde_json::json!({"edge": {
+            "stem_channels": 8, "stem_blocks": 1, "widths": [20, 24, 32], "kernel": 5, "middle_blocks": 1,
+            "up_blocks": [1, 2], "stacks": 2, "coordinates": true
+        }}));
+        let paper = config(serde_json::json!({"paper": {"stacks": 2}}));
+        for (config, size) in [(edge, (64, 96)), (paper, (128, 64))] {
+            let model = untrained(&config, 3).unwrap();
+            let mut cpu = CpuNetwork::new(&model);
+            let mut candle = Gpu::on_cpu().network(&model).unwrap();
+            // Fewer pictures the second time: buffers are used again.
+            for images in [3, 1] {
+                let pictures = crate::train::ops::tests::random_numbers(images * size.0 * size.1 * 3, 4);
+                let stacks = cpu.stacks(pictures.clone(), size).unwrap();
+                assert_eq!(stacks.len(), 2);
+                assert!(stacks.iter().all(|maps| maps.views().count() == images));
+                assert_eq!(candle.stacks(pictures.clone(), size).unwrap(), stacks);
+                assert_eq!(candle.maps(pictures.clone(), size).unwrap(), stacks[1]);
+                assert_eq!(cpu.maps(pictures, size).unwrap(), stacks[1]);
+            }
+        }
+    }
+}
