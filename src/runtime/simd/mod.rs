@@ -238,7 +238,8 @@ pub trait Bf16Kernel {
     unsafe fn run<S: SimdBf16>(self, simd: S) -> Self::Output;
 }
 
-/// As [`dispatch`], for sets with bf16 products ([`Isa::has_bf16`]) and for the portable one, which emulates them.
+/// As [`dispatch`], for sets with bf16 products ([`Isa::has_bf16`]) and, in tests, for the portable one, which
+/// emulates them.
 ///
 /// # Panics
 /// If the core has no bf16 products in `isa`.
@@ -249,6 +250,7 @@ pub fn dispatch_bf16<K: Bf16Kernel>(isa: Isa, kernel: K) -> K::Output {
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => avx512::run_bf16(kernel),
+            #[cfg(any(test, not(target_arch = "x86_64")))]
             Isa::Portable => kernel.run(portable::Portable),
             other => unreachable!("{} has no bf16 products", other.name()),
         }
@@ -264,7 +266,8 @@ pub trait Int8Kernel {
     unsafe fn run<S: SimdInt8>(self, simd: S) -> Self::Output;
 }
 
-/// As [`dispatch`], for sets with int8 products ([`Isa::has_int8`]) and for the portable one, which emulates them.
+/// As [`dispatch`], for sets with int8 products ([`Isa::has_int8`]) and, in tests, for the portable one, which
+/// emulates them.
 ///
 /// # Panics
 /// If the core has no int8 products in `isa`.
@@ -275,6 +278,7 @@ pub fn dispatch_int8<K: Int8Kernel>(isa: Isa, kernel: K) -> K::Output {
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => avx512::run_int8(kernel),
+            #[cfg(any(test, not(target_arch = "x86_64")))]
             Isa::Portable => kernel.run(portable::Portable),
             other => unreachable!("{} has no int8 products", other.name()),
         }
