@@ -106,8 +106,8 @@
 //! |---|---|
 //! | `pictures` | `Frame::open`, `Frame::decode`, `Frame::save` |
 //! | `serde` | `Serialize` and `Deserialize` for faces, landmarks, detections and times |
-//! | `train` | the module `train`: training, import of PyTorch checkpoints, export, GPUs through candle |
-//! | `cuda`, `metal` | the GPUs of candle |
+//! | `train` | the module `train`: training, import of PyTorch checkpoints, export |
+//! | `cuda`, `metal` | training and large networks on a GPU, through candle |
 //! | `program`, `camera`, `window` (default) | the `awing` program |
 //!
 //! To embed the tracker and nothing else:

@@ -55,7 +55,7 @@ def check(awing, stacks, points, save, folder, parity):
     command = [awing, "import", checkpoint, "--out", model, "--precision", "f32"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     passed = True
-    for engine in ["candle", "compiled"]:
+    for engine in ["training", "compiled"]:
         command = [awing, "heatmaps", "--model", model, "--tensor", tensor, "--out", maps, "--engine", engine]
         subprocess.run(command, check=True)
         actual = load_file(maps)

@@ -1,7 +1,7 @@
 //! The network as data: a list of operations in execution order.
 //!
-//! A network is described once, here, and executed by whatever reads the list: candle with gradients, the compiled
-//! engine, the ONNX writer. Activations are (row, column, channel); a node's `stride` is the number of input pixels per
+//! A network is described once, here, and executed by whatever reads the list: the training pass, the compiled engine,
+//! candle, the ONNX writer. Activations are (row, column, channel); a node's `stride` is the number of input pixels per
 //! cell.
 
 /// Index of a node in [`Graph::nodes`].

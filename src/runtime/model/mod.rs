@@ -5,7 +5,7 @@
 //! that doesn't fit its own description is refused with the first tensor that is missing, superfluous or misshapen; no
 //! model is ever loaded in part.
 //!
-//! The network itself is data ([`graph::Graph`]): the training layer runs it in candle, with gradients;
+//! The network itself is data ([`graph::Graph`]): the training layer runs it with gradients,
 //! [`crate::runtime::engine`] compiles it for inference.
 //!
 //! A file that `awing quantize` made stores the weights of some layers in int8 (tensors of type I8), with the scales of

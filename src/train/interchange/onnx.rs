@@ -2,7 +2,7 @@
 //!
 //! In: a model. Out: the bytes of a file of opset 17 that has one input, `input` (`[batch, 3, height, width]`, RGB in
 //! 0..=1), and one output per stack, `stack0`, `stack1` ... (`[batch, maps, height / 4, width / 4]`, the same numbers as from
-//! [`crate::train::network::Network`] in evaluation). The batch is dynamic; height and width are dynamic too unless the
+//! [`crate::train::network::Network`]). The batch is dynamic; height and width are dynamic too unless the
 //! network has coordinate channels, whose planes are constants of the model's input size. Weights are in single precision.
 //! The model's description is in the file's metadata under `awing`.
 //!
