@@ -259,7 +259,7 @@ mod tests {
         let corrected = CollectedFace { review: Review::Accepted, ..face(&image) };
         recording.replace(0, corrected.clone()).unwrap();
         let at = recording.folder().to_owned();
-        assert_eq!(Recording::read(&at).unwrap(), [corrected.clone()]);
+        assert_eq!(Recording::read(&at).unwrap(), std::slice::from_ref(&corrected));
         drop(recording);
         let mut again = Recording::open(&at).unwrap();
         assert_eq!(again.faces(), [corrected]);
