@@ -124,6 +124,7 @@ impl Collector {
     }
 
     /// How many faces were kept in all, as far as [`Self::events`] has told.
+    #[cfg_attr(not(feature = "window"), allow(dead_code, reason = "the window shows it"))]
     pub(crate) fn faces(&self) -> usize {
         self.faces
     }

@@ -8,6 +8,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `appearance` | what can be measured of a face in a frame |
+//! | `difficulty` | how hard it is for the model |
 //! | `selection` | the choice of frames |
 //! | `template` | landmarks for a face that was not found |
 //! | `writer` | the thread that writes |
@@ -20,9 +21,12 @@
 
 mod appearance;
 mod collector;
+mod difficulty;
 mod selection;
 mod template;
 mod writer;
 
 pub(crate) use collector::{Collector, CollectorEvent, Origin};
-pub(crate) use selection::{Reason, SelectionOptions};
+#[cfg(feature = "window")]
+pub(crate) use selection::Reason;
+pub(crate) use selection::SelectionOptions;

@@ -12,9 +12,9 @@
 //! A face that was followed and is suddenly not found any more is worth most: only a person can tell the model where it
 //! is. It is kept with its last place, unless it left the frame or the scene changed. Nothing fails.
 
-use super::appearance::{Appearance, Meter, mean_distance, shape, turn};
+use super::appearance::{Appearance, Meter, mean_distance, shape};
+use super::difficulty::Hints;
 use crate::runtime::image::Frame;
-use crate::runtime::landmarks::Scheme;
 use crate::runtime::track::{Face, HeadBox};
 use std::collections::VecDeque;
 use std::fmt;
@@ -49,20 +49,6 @@ const LONGEST_STEP_S: f64 = 0.1;
 /// of 255 above which it has.
 const SCENE_GRID: (usize, usize) = (24, 18);
 const SCENE_CHANGE: f32 = 40.0;
-
-/// From where a hint of difficulty counts, and from where it counts in full. Of the score,
-/// which is above 0.92 for half of all faces ...
-const SCORE_RANGE: (f32, f32) = (0.97, 0.65);
-/// ... of the mean of the lowest quarter of the inner landmarks' confidences.
-const CONFIDENCE_RANGE: (f32, f32) = (0.9, 0.4);
-/// ... of the mean second difference of the landmarks from frame to frame, in radii of the face; that of quick expressions
-/// stays below the first ...
-const JUMP_RANGE: (f32, f32) = (0.04, 0.12);
-/// ... of [`turn`], and of the roll in radians.
-const TURN_RANGE: (f32, f32) = (0.35, 0.7);
-const ROLL_RANGE: (f32, f32) = (0.35, 0.9);
-/// A hint below this is not named as the reason.
-const NAMED: f32 = 0.3;
 
 /// How frames are chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -164,34 +150,6 @@ struct Candidate {
     value: f32,
 }
 
-/// What makes a face hard for the model, each in 0..=1.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Hints {
-    unsure: f32,
-    jumping: f32,
-    turned: f32,
-    tilted: f32,
-}
-
-impl Hints {
-    fn difficulty(self) -> f32 {
-        let Self { unsure, jumping, turned, tilted } = self;
-        1.0 - (1.0 - unsure) * (1.0 - jumping) * (1.0 - turned) * (1.0 - tilted)
-    }
-
-    /// The strongest, if it is worth naming.
-    fn reason(self) -> Reason {
-        let all = [
-            (self.unsure, Reason::Unsure),
-            (self.jumping, Reason::Jumping),
-            (self.turned, Reason::Turned),
-            (self.tilted, Reason::Tilted),
-        ];
-        let strongest = all.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
-        strongest.filter(|(hint, _)| *hint >= NAMED).map_or(Reason::Different, |(_, reason)| reason)
-    }
-}
-
 impl Selector {
     pub(super) fn new(options: SelectionOptions) -> Self {
         Self {
@@ -230,7 +188,7 @@ impl Selector {
             followed.push(now);
             self.note_sharpness(appearance.sharpness, time_s);
             if is_due {
-                let hints = hints(face, &appearance.head, jump);
+                let hints = Hints::of(face, &appearance.head, jump);
                 self.consider(frame, face, appearance, hints, time_s);
             }
         }
@@ -372,25 +330,6 @@ impl Followed {
         };
         (Self { id: face.id, seen_s: time_s, frames: frames + 1, head, shapes: [shape_now, last] }, jump)
     }
-}
-
-fn hints(face: &Face, head: &HeadBox, jump: f32) -> Hints {
-    let inner = Scheme::of_points(face.landmarks.len()).map_or(0, Scheme::outline_points);
-    let mut confidences: Vec<f32> = face.landmarks[inner..].iter().map(|l| l.confidence).collect();
-    confidences.sort_by(f32::total_cmp);
-    let lowest = &confidences[..confidences.len().div_ceil(4)];
-    let lowest = lowest.iter().sum::<f32>() / lowest.len().max(1) as f32;
-    Hints {
-        unsure: within(face.score, SCORE_RANGE).max(within(lowest, CONFIDENCE_RANGE)),
-        jumping: within(jump, JUMP_RANGE),
-        turned: within(turn(&face.landmarks), TURN_RANGE),
-        tilted: within(head.roll_rad.abs(), ROLL_RANGE),
-    }
-}
-
-/// Where a value lies from the first (0) to the second (1).
-fn within(value: f32, (from, to): (f32, f32)) -> f32 {
-    ((value - from) / (to - from)).clamp(0.0, 1.0)
 }
 
 /// Whether a head is in the frame, and not on its way out.
