@@ -10,6 +10,7 @@ use crate::program::console::with_causes;
 use crate::runtime::track::Face;
 use crate::train::collection::{CollectedFace, CollectionError, Recording, Review};
 use chrono::Local;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TrySendError};
@@ -92,10 +93,16 @@ fn keep(recording: &mut Option<Recording>, collection: &Path, job: &Job) -> Resu
     let name = recording.folder().file_name().unwrap_or_default().to_string_lossy();
     let clip = format!("{name}/{:04}", job.clip);
     let image = recording.add_picture(&job.kept.frame)?;
-    for face in &job.kept.faces {
-        recording.add(row(face, &image, &clip, job))?;
+    let picture = recording.folder().join(&image);
+    for (stored, face) in job.kept.faces.iter().enumerate() {
+        let added = recording.add(row(face, &image, &clip, job));
+        if added.is_err() && stored == 0 {
+            // As on a full disk. Without a face the picture is of no use.
+            let _ = fs::remove_file(&picture);
+        }
+        added?;
     }
-    Ok(recording.folder().join(image))
+    Ok(picture)
 }
 
 /// A recording with the local date and time as its name.
