@@ -132,12 +132,15 @@ impl Collector {
     /// How many faces there are, as far as [`Self::events`] has told, where they are, and what to do with them; nothing if nothing was written.
     pub(crate) fn conclusion(&self) -> Option<String> {
         let folder = self.folder.as_ref()?.display();
-        let collection = self.collection.display();
+        // To be copied to a shell: the usual folder has a space on some systems.
+        let collection = self.collection.display().to_string();
+        let collection = if collection.contains(' ') { format!("\"{collection}\"") } else { collection };
         let faces = match self.faces {
             1 => "1 face".into(),
             n => format!("{n} faces"),
         };
-        Some(format!("{faces} in {folder}\nnext: awing annotate {collection}, then awing finetune --data {collection}"))
+        let tune = format!("awing finetune --data {collection}");
+        Some(format!("{faces} in {folder}\nnext: awing annotate {collection}\nthen: {tune}"))
     }
 
     /// Looks at a tracked frame of this time in seconds, and keeps it if it is worth that.
@@ -301,6 +304,8 @@ mod tests {
         assert!(first.time_s > Some(1.7e9));
         let clip = |face: &CollectedFace| face.clip.rsplit_once('/').unwrap().1.to_owned();
         assert_eq!(faces.iter().map(clip).collect::<Vec<_>>(), ["0000", "0000", "0001"], "five seconds are a clip");
+        let conclusion = collector.conclusion().unwrap();
+        assert!(conclusion.starts_with("3 faces in ") && conclusion.contains("awing annotate "), "{conclusion}");
         let recording = recordings(folder.path()).unwrap()[0].file_name().unwrap().to_string_lossy().into_owned();
         assert!(first.clip.starts_with(&recording));
     }
