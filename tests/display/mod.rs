@@ -1,4 +1,5 @@
 //! A virtual X server, and a user in front of it.
+#![allow(dead_code, reason = "every test does a part of what a user does")]
 
 use std::ffi::{CString, c_long, c_ulong};
 use std::io::{BufRead, BufReader};
@@ -48,8 +49,12 @@ impl Display {
 
     /// Presses and releases a key.
     pub fn press(&self, key: char) {
+        self.press_symbol(c_ulong::from(u32::from(key)));
+    }
+
+    /// Presses and releases the key of this X key symbol.
+    pub fn press_symbol(&self, symbol: c_ulong) {
         let user = User::connect(&self.name);
-        let symbol = c_ulong::from(u32::from(key));
         // SAFETY: the connection is open.
         let code = unsafe { (user.xlib.XKeysymToKeycode)(user.display, symbol) };
         for type_ in [xlib::KeyPress, xlib::KeyRelease] {
@@ -59,6 +64,23 @@ impl Display {
             (event.keycode, event.same_screen) = (code.into(), 1);
             user.send(event.into());
         }
+    }
+
+    /// Moves the mouse to a pixel of the window.
+    pub fn move_mouse(&self, (x, y): (i32, i32)) {
+        let user = User::connect(&self.name);
+        // SAFETY: the connection is open; 0 is no window.
+        unsafe { (user.xlib.XWarpPointer)(user.display, 0, user.window, 0, 0, 0, 0, x, y) };
+    }
+
+    /// Presses or releases a button of the mouse: 1 is the left one, 4 and 5 are the wheel.
+    pub fn button(&self, button: u32, is_down: bool) {
+        let user = User::connect(&self.name);
+        // SAFETY: integers, and a pointer that may be null.
+        let mut event: xlib::XButtonEvent = unsafe { mem::zeroed() };
+        event.type_ = if is_down { xlib::ButtonPress } else { xlib::ButtonRelease };
+        (event.display, event.window, event.button, event.same_screen) = (user.display, user.window, button, 1);
+        user.send(event.into());
     }
 }
 

@@ -172,7 +172,7 @@ fn what_does_not_fit_is_told_file_by_file_and_the_rest_is_imported() {
     add("torn.json", "{\"shapes\": [".into());
     add("torn.xml", "<annotations>".into());
     add("track.xml", "<annotations><track id=\"0\"/></annotations>".into());
-    fs::write(labels.join("alone.pts"), pts(&points)).unwrap();
+    fs::write(labels.join("lonely.pts"), pts(&points)).unwrap();
     fs::write(labels.join("damaged.pts"), pts(&points)).unwrap();
     fs::write(labels.join("damaged.png"), "no picture").unwrap();
     let result = import(&folder.path().join("collection"), &labels).unwrap();
@@ -187,7 +187,7 @@ fn what_does_not_fit_is_told_file_by_file_and_the_rest_is_imported() {
         ("torn.json", "EOF"),
         ("torn.xml", ""),
         ("track.xml", "CVAT for images 1.1"),
-        ("alone.pts", "no picture beside it"),
+        ("lonely.pts", "no picture beside it"),
         ("damaged.pts", "damaged.png"),
     ] {
         let lines: Vec<_> = result.left_out.iter().filter(|line| line.contains(file)).collect();
