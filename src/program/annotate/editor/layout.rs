@@ -7,7 +7,7 @@ const LIST: f32 = 13.5;
 /// The narrowest view beside the list, over the height of the text ...
 const VIEW_BESIDE_LIST: f32 = 26.0;
 /// ... and beside the help.
-const VIEW_BESIDE_HELP: f32 = 24.0;
+const VIEW_BESIDE_HELP: f32 = 20.0;
 
 /// Widths in pixels. The view begins at the left border; help and list have no width where there is no room for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,12 +34,12 @@ impl Layout {
         let list = if columns.list && width >= list + (VIEW_BESIDE_LIST * text) as usize { list } else { 0 };
         let needed = columns.help.map_or(0, |help| help.ceil() as usize);
         let least = (VIEW_BESIDE_HELP * text) as usize;
-        // The list makes room for the help before that covers the face.
+        // The list makes room for the help.
         let (help, list) = match needed {
             0 => (0, list),
             _ if width >= needed + list + least => (needed, list),
             _ if width >= needed + least => (needed, 0),
-            _ => (0, list),
+            _ => (0, 0),
         };
         Self { view: width - help - list, help, list, height, is_help_over: needed > 0 && help == 0 }
     }
@@ -57,6 +57,8 @@ mod tests {
         let medium = Layout::new((900, 600), 19.0, columns);
         assert!(medium.help == 380 && medium.list == 0 && !medium.is_help_over, "{medium:?}");
         let small = Layout::new((320, 240), 10.0, Columns { help: Some(250.0), ..columns });
+        let usual = Layout::new((640, 480), 14.5, Columns { help: Some(322.0), ..columns });
+        assert!(usual.help == 322 && usual.list == 0 && !usual.is_help_over, "{usual:?}");
         assert_eq!((small.view, small.help, small.list, small.is_help_over), (320, 0, 0, true));
         let without = Layout::new((1280, 720), 19.0, Columns { list: false, help: None });
         assert_eq!((without.view, without.is_help_over), (1280, false));
