@@ -4,9 +4,9 @@
 
 use super::handles::{Handle, PartBox};
 use super::parts::FacePart;
-use crate::runtime::geometry::{FrameSpace, Point, Similarity};
+use crate::runtime::geometry::{FrameSpace, Point, Rect, Similarity};
 
-/// How far neighbours follow, over the longer side of the part's box.
+/// How far neighbours follow, over the longer side of the box about the curve of the moved point.
 const SOFT_REACH: f32 = 0.42;
 /// A part can't be made smaller than this share of itself in one drag.
 const SMALLEST: f32 = 0.05;
@@ -104,8 +104,11 @@ pub(super) fn move_point(
 ) -> Vec<Point<FrameSpace>> {
     let mut all = points.to_vec();
     let part = FacePart::of(moved);
-    let half = PartBox::of(points, part).half;
-    let reach = if is_soft && !PUPILS.contains(&moved) { SOFT_REACH * 2.0 * half.0.max(half.1) } else { 0.0 };
+    let curve = Rect::around(FacePart::section_of(moved).iter().map(|&i| points[i]));
+    let reach = match curve {
+        Some(curve) if is_soft && !PUPILS.contains(&moved) => SOFT_REACH * curve.side(),
+        _ => 0.0,
+    };
     for i in part.points() {
         let distance = points[i].distance(points[moved]);
         let share = match i {

@@ -103,6 +103,9 @@ impl Painter {
         let style = Style { screen, scale: editor.viewport().scale() };
         draw_face(editor, &mut self.ink, &mut self.view, &places, style);
         draw_handles(editor, &mut self.ink, &mut self.view, screen);
+        if layout.is_help_over {
+            return;
+        }
         panel::lines(&mut self.view, Place::UpperLeft, STATUS_TEXT * text, &status(editor));
         if editor.settings().magnifier
             && let Some(at) = editor.pointer_in_view()
@@ -277,14 +280,13 @@ fn status(editor: &Editor) -> Vec<TextLine> {
     };
     lines.extend(model.map(|text| TextLine::new(panel::QUIET, text)));
     let selected = match (editor.selection().point, editor.selection().part) {
-        (Some(point), _) => Some(format!("point {point}, {}", FacePart::of(point).name())),
+        (Some(point), _) => {
+            let soft = if editor.settings().is_soft { ", neighbours follow" } else { "" };
+            Some(format!("point {point}, {}{soft}", FacePart::of(point).name()))
+        }
         (None, part) => part.map(|part| part.name().to_owned()),
     };
-    let soft = editor.settings().is_soft.then(|| "neighbours follow".to_owned());
-    let selected: Vec<_> = selected.into_iter().chain(soft).collect();
-    if !selected.is_empty() {
-        lines.push(TextLine::new(ACTIVE, selected.join(", ")));
-    }
+    lines.extend(selected.map(|text| TextLine::new(ACTIVE, text)));
     lines
 }
 
@@ -296,5 +298,60 @@ fn copy(from: &Frame, to: &mut Frame, (left, top): (usize, usize)) {
     }
     for (y, row) in from.rgb().chunks_exact(row_bytes).enumerate() {
         to.rgb_mut()[((top + y) * width + left) * 3..][..row_bytes].copy_from_slice(row);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::Command;
+    use super::super::deck::Deck;
+    use super::super::sample::collect;
+    use super::*;
+    use crate::program::view::Pointer;
+
+    fn at(canvas: &Frame, p: Point<CanvasSpace>) -> [u8; 3] {
+        let pixel = p.y.round() as usize * canvas.width() + p.x.round() as usize;
+        canvas.rgb().as_chunks::<3>().0[pixel]
+    }
+
+    #[test]
+    fn points_are_drawn_where_they_lie_and_hidden_with_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        collect(folder.path(), "a", 2);
+        let mut editor = Editor::new(Deck::open(folder.path()).unwrap(), 1.0);
+        editor.go_to(1);
+        let mut painter = Painter::default();
+        painter.paint(&mut editor, (900, 600), 1.0);
+        let places = editor.points_in_view();
+        let canvas = painter.paint(&mut editor, (900, 600), 1.0).clone();
+        assert!((0..98).all(|i| at(&canvas, places[i]).iter().all(|v| *v > 200)), "a white dot on each point");
+        editor.obey(Command::Layers);
+        editor.obey(Command::Layers);
+        let bare = painter.paint(&mut editor, (900, 600), 1.0).clone();
+        assert!((0..98).filter(|&i| at(&bare, places[i]) == at(&canvas, places[i])).count() < 10);
+        editor.obey(Command::Layers);
+        editor.obey(Command::NextPart);
+        let (_, handles) = editor.handles().unwrap();
+        let selected = painter.paint(&mut editor, (900, 600), 1.0);
+        assert!(handles.scales().all(|(_, place)| at(selected, place) == ACTIVE));
+    }
+
+    #[test]
+    fn a_window_of_any_size_is_painted() {
+        let folder = tempfile::tempdir().unwrap();
+        collect(folder.path(), "a", 3);
+        let mut editor = Editor::new(Deck::open(folder.path()).unwrap(), 1.0);
+        let mut painter = Painter::default();
+        editor.obey(Command::Magnifier);
+        for (width, height) in [(1, 1), (40, 30), (320, 240), (2000, 80), (90, 900), (1280, 720)] {
+            for screen in [1.0, 3.0] {
+                let middle = Point::new(0.4 * width as f32, 0.4 * height as f32);
+                editor.point(Pointer { at: middle, left: false, other: false, wheel: 3.0 });
+                editor.obey(Command::Help);
+                editor.obey(Command::NextPart);
+                let canvas = painter.paint(&mut editor, (width, height), screen);
+                assert_eq!((canvas.width(), canvas.height()), (width, height));
+            }
+        }
     }
 }

@@ -68,6 +68,12 @@ impl FacePart {
         part.unwrap_or(Self::WholeFace)
     }
 
+    /// The curve, or the pupil, that a point belongs to.
+    pub(super) fn section_of(point: usize) -> &'static [usize] {
+        let mut sections = Part::ALL.into_iter().map(|part| Scheme::Wflw98.part(part));
+        sections.find(|section| section.contains(&point)).unwrap_or_default()
+    }
+
     /// The part of the other side; itself in the middle.
     pub(super) fn twin(self) -> Self {
         match self {
@@ -90,14 +96,14 @@ impl FacePart {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::landmarks::{WFLW_POINTS, WFLW98_MIRROR};
+    use crate::runtime::landmarks::WFLW98_MIRROR;
 
     #[test]
     fn every_point_is_in_one_part_and_mirrors_into_its_twin() {
-        for i in 0..WFLW_POINTS {
+        for (i, mirror) in WFLW98_MIRROR.into_iter().enumerate() {
             let parts = FacePart::ALL.into_iter().filter(|part| part.points().any(|p| p == i)).count();
             assert_eq!(parts, 2, "point {i} is in its part and in the whole face");
-            assert_eq!(FacePart::of(WFLW98_MIRROR[i]), FacePart::of(i).twin());
+            assert_eq!(FacePart::of(mirror), FacePart::of(i).twin());
         }
     }
 

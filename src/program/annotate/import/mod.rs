@@ -10,20 +10,19 @@
 //! 300-W's style of placing points to WFLW's: 68 points count fully, those that lie between two of them half, and the
 //! pupils and the lower edges of the brows, which are not among the 68, not at all until a person moves them.
 
+mod coco;
 mod cvat;
 mod labelme;
 mod labels;
 mod numbered;
 
-mod coco;
-
 use super::IMPORTED;
 use crate::program::console::with_causes;
 use crate::runtime::geometry::{FrameSpace, Point};
 use crate::runtime::image::Frame;
-use crate::train::collection::{CollectedFace, Recording, Review};
+use crate::train::collection::{CollectedFace, CollectionError, Recording, Review};
 use crate::train::data::{picture_beside, read_pts};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use labels::{Labels, finished};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -95,7 +94,7 @@ pub(crate) fn import(collection: &Path, path: &Path) -> Result<Imported> {
         }
         let recording = match &mut recording {
             Some(recording) => recording,
-            none => none.insert(Recording::create(collection, &name_of(path)?)?),
+            none => none.insert(create(collection, path)?),
         };
         let image = recording.add_picture(&frame)?;
         pictures += 1;
@@ -129,11 +128,17 @@ fn row(image: &str, frame: &Frame, face: &ForeignFace, labels: Labels) -> Collec
     }
 }
 
-/// The name of the recording of an imported file or folder.
-fn name_of(path: &Path) -> Result<String> {
+/// An empty recording, named after the imported file or folder.
+fn create(collection: &Path, path: &Path) -> Result<Recording> {
     let absolute = std::path::absolute(path).with_context(|| format!("cannot read {}", path.display()))?;
     let stem = if path.is_dir() { absolute.file_name() } else { absolute.file_stem() };
-    Ok(format!("import-{}", stem.unwrap_or_default().to_string_lossy()))
+    let name = format!("import-{}", stem.unwrap_or_default().to_string_lossy());
+    Recording::create(collection, &name).map_err(|error| match error {
+        CollectionError::Exists { path } => {
+            anyhow!("{} exists already: remove it first, or rename what you import", path.display())
+        }
+        error => error.into(),
+    })
 }
 
 /// Reads a file, or all files of a folder, in the order of their names.
