@@ -116,11 +116,13 @@ fn the_list_says_what_is_known_of_every_model_and_which_is_chosen() {
     let user = User::new();
     assert!(user.succeed("models").contains("* bundled"));
     user.add("glasses", true);
+    user.add("night", false);
     fs::write(user.models().join("broken.json"), "{").unwrap();
     user.succeed("models use glasses");
     let list = user.succeed("models list");
     assert!(list.contains("* glasses") && list.contains("  bundled"), "{list}");
     assert!(list.contains("7.04 to 5.39") && list.contains("23 % better"), "{list}");
+    assert!(list.matches("not accepted").count() == 1, "{list}");
     assert!(list.contains("broken.json is no record"), "{list}");
 }
 

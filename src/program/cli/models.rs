@@ -106,13 +106,14 @@ fn table(library: &ModelLibrary) -> Result<String> {
     for name in &names {
         let _ = match library.record(name) {
             Ok(record) => {
-                let TuningRecord { base, samples, clips, verdict, .. } = &record;
+                let TuningRecord { base, samples, clips, accepted, verdict, .. } = &record;
+                let refused = if *accepted { "" } else { "not accepted: " };
                 let held_out = errors(record.held_out_before, record.held_out_after);
                 let guard = errors(record.guard_before, record.guard_after);
                 let base: String = base.chars().take(12).collect();
                 writeln!(
                     text,
-                    "{} {name:<width$}  {:<10}  {samples:>5}  {clips:>5}  {held_out:<13}  {guard:<13}  {base:<12}  {verdict}",
+                    "{} {name:<width$}  {:<10}  {samples:>5}  {clips:>5}  {held_out:<13}  {guard:<13}  {base:<12}  {refused}{verdict}",
                     star(Some(name)),
                     record.date()
                 )
