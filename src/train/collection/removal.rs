@@ -114,7 +114,7 @@ mod tests {
         let a = recording(collection.path(), "a");
         let notes = a.join("notes.txt");
         fs::write(&notes, "mine").unwrap();
-        assert_eq!(remove(&a).unwrap().left, [notes.clone()]);
+        assert_eq!(remove(&a).unwrap().left, std::slice::from_ref(&notes));
         assert_eq!(fs::read_dir(&a).unwrap().count(), 1);
         assert!(notes.exists());
     }
