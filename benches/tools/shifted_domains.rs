@@ -58,7 +58,7 @@ impl Face {
         face.shade(|_, _, pixel| {
             let grey = 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2];
             let noise: f32 = (0..3).map(|_| rng.random_range(-1.0..1.0_f32)).sum();
-            *pixel = [0.02 + 0.06 * grey + 0.006 * noise; 3];
+            *pixel = [0.03 + 0.16 * grey + 0.02 * noise; 3];
         });
         Some(face)
     }
