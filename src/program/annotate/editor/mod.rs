@@ -12,7 +12,7 @@
 //! | `gesture`, `mirror` | what a drag does; a side copied onto the other |
 //! | `viewport`, `layout`, `list` | zoom and pan; how the window is divided; the rows in sight |
 //! | `command` | the keys |
-//! | `state`, `mouse` | the sample in hand, and what keys and mouse do to it: all of the above, without a window |
+//! | `state` | the sample in hand, and what keys and mouse do to it: all of the above, without a window |
 //! | `picture`, `painter`, `columns` | what is seen |
 //! | `window` | the loop |
 
@@ -26,7 +26,6 @@ mod labels;
 mod layout;
 mod list;
 mod mirror;
-mod mouse;
 mod order;
 mod painter;
 mod parts;
@@ -35,8 +34,6 @@ mod picture;
 #[cfg(test)]
 mod sample;
 mod state;
-#[cfg(test)]
-mod state_tests;
 mod viewport;
 mod window;
 

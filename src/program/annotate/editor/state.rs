@@ -1,19 +1,21 @@
-//! The sample in hand: what is selected, and what the keys do to it.
+//! The sample in hand: its labels and picture, what is selected, what is shown, and what `keys` and `mouse` do to all that.
 //!
-//! In: a [`Deck`] and [`Command`]s. Out: labels, on disk as soon as a change is finished
+//! In: a [`Deck`], commands, and the mouse in pixels of the window. Out: labels, on disk as soon as a change is finished
 //! (within [`SAVE_INTERVAL`] for keys that are held, [`DRAG_SAVE_INTERVAL`] while the mouse is), and all that a painter
 //! needs. What can't be read or written becomes a message to the person, and the change is kept until it can be saved.
 
-use super::command::Command;
+mod keys;
+mod mouse;
+#[cfg(test)]
+mod tests;
+
 use super::deck::Deck;
-use super::gesture::{Grip, move_part, move_point};
+use super::gesture::Grip;
 use super::handles::{Handles, PartBox};
 use super::history::{Change, History};
-use super::labels::{Labels, points_of};
+use super::labels::Labels;
 use super::layout::Layout;
 use super::list::List;
-use super::mirror::{Side, copy_side};
-use super::mouse::Press;
 use super::order::is_missed;
 use super::parts::FacePart;
 use super::picking::Target;
@@ -23,6 +25,7 @@ use crate::program::view::Pointer;
 use crate::runtime::geometry::{CanvasSpace, Point, Rect};
 use crate::runtime::image::Frame;
 use crate::train::collection::{CollectedFace, Review};
+use mouse::Press;
 use std::time::{Duration, Instant};
 
 /// Between two writes of one sample, unless it is left.
@@ -32,6 +35,7 @@ const DRAG_SAVE_INTERVAL: Duration = Duration::from_millis(500);
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a message stays.
 const MESSAGE_DURATION: Duration = Duration::from_secs(5);
+
 /// What is drawn over the picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Layers {
@@ -59,29 +63,29 @@ pub(super) struct Settings {
 }
 
 pub(super) struct Editor {
-    pub(super) deck: Deck,
-    pub(super) current: usize,
-    pub(super) labels: Labels,
-    pub(super) frame: Frame,
+    deck: Deck,
+    current: usize,
+    labels: Labels,
+    frame: Frame,
     /// Why the picture can't be shown.
-    pub(super) trouble: Option<String>,
-    pub(super) history: History,
-    pub(super) selection: Selection,
-    pub(super) viewport: Viewport,
-    pub(super) layout: Layout,
-    pub(super) list: List,
-    pub(super) settings: Settings,
+    trouble: Option<String>,
+    history: History,
+    selection: Selection,
+    viewport: Viewport,
+    layout: Layout,
+    list: List,
+    settings: Settings,
     /// Pixels per pixel of a usual screen.
-    pub(super) screen: f32,
-    pub(super) pointer: Option<Pointer>,
-    pub(super) hover: Target,
-    pub(super) press: Option<Press>,
-    pub(super) is_unsaved: bool,
+    screen: f32,
+    pointer: Option<Pointer>,
+    hover: Target,
+    press: Option<Press>,
+    is_unsaved: bool,
     /// When to write next at the earliest.
-    pub(super) next_save: Instant,
-    pub(super) message: Option<(String, Instant)>,
-    pub(super) has_refused_to_quit: bool,
-    pub(super) is_over: bool,
+    next_save: Instant,
+    message: Option<(String, Instant)>,
+    has_refused_to_quit: bool,
+    is_over: bool,
 }
 
 impl Editor {
@@ -271,75 +275,6 @@ impl Editor {
         }
     }
 
-    /// Does what a key stands for.
-    pub(super) fn obey(&mut self, command: Command) {
-        if self.press.is_some() {
-            self.release();
-        }
-        match command {
-            Command::Accept if self.trouble.is_some() => {
-                self.say("this picture can't be used: X rejects the face".into());
-            }
-            Command::Accept => self.review(Review::Accepted),
-            Command::Reject => self.review(Review::Rejected),
-            Command::Next => self.go_to((self.current + 1) % self.deck.len()),
-            Command::Previous => self.go_to((self.current + self.deck.len() - 1) % self.deck.len()),
-            Command::Undo => match self.history.undo().cloned() {
-                Some(change) => self.restore(change.sample, change.before),
-                None => self.say("there is nothing to undo".into()),
-            },
-            Command::Redo => match self.history.redo().cloned() {
-                Some(change) => self.restore(change.sample, change.after),
-                None => self.say("there is nothing to redo".into()),
-            },
-            Command::NextPart => self.select_part(false),
-            Command::PreviousPart => self.select_part(true),
-            Command::Deselect => self.selection = Selection::default(),
-            Command::Nudge { by, is_repeat } => self.nudge(by, is_repeat),
-            Command::Mirror(side) => self.mirror(side),
-            Command::Reset => self.reset(),
-            Command::Trust => self.toggle_trust(),
-            Command::Soft => {
-                self.settings.is_soft ^= true;
-                let setting = if self.settings.is_soft { "neighbours follow a point" } else { "points move alone" };
-                self.say(setting.into());
-            }
-            Command::Layers => {
-                self.settings.layers = match self.settings.layers {
-                    Layers::CurvesAndPoints => Layers::Points,
-                    Layers::Points => Layers::Nothing,
-                    Layers::Nothing => Layers::CurvesAndPoints,
-                };
-            }
-            Command::Magnifier => self.settings.magnifier ^= true,
-            Command::List => self.settings.list ^= true,
-            Command::Help => self.settings.help ^= true,
-            Command::Overview => {
-                let before = self.viewport.scale();
-                self.show_face();
-                if (self.viewport.scale() / before - 1.0).abs() < 1e-3 {
-                    self.viewport.show_all();
-                }
-            }
-            Command::Zoom(factor) => {
-                let middle = Point::new(0.5 * self.layout.view as f32, 0.5 * self.layout.height as f32);
-                self.viewport.zoom(self.pointer_in_view().unwrap_or(middle), factor);
-            }
-            Command::Quit => self.quit(),
-        }
-    }
-
-    fn review(&mut self, review: Review) {
-        self.change(false, |labels| std::mem::replace(&mut labels.review, review) != review);
-        if !self.save() {
-            return;
-        }
-        match self.deck.next_pending(self.current) {
-            Some(next) => self.load(next),
-            None => self.say(format!("all {} faces are done", self.deck.len())),
-        }
-    }
-
     /// Changes the labels in hand with `edit`, which says whether it did. `continues`: as part of the last change.
     fn change(&mut self, continues: bool, edit: impl FnOnce(&mut Labels) -> bool) -> bool {
         let before = self.labels.clone();
@@ -350,7 +285,7 @@ impl Editor {
         has_changed
     }
 
-    pub(super) fn note(&mut self, before: Labels, continues: bool) {
+    fn note(&mut self, before: Labels, continues: bool) {
         self.history.note(Change { sample: self.current, before, after: self.labels.clone() }, continues);
         self.is_unsaved = true;
     }
@@ -360,90 +295,6 @@ impl Editor {
         if self.current == sample {
             self.labels = labels;
             self.is_unsaved = true;
-        }
-    }
-
-    fn select_part(&mut self, is_backward: bool) {
-        let Selection { part, point } = self.selection;
-        let part = match (part, point) {
-            (Some(part), _) => part.next(is_backward),
-            (None, Some(point)) => FacePart::of(point),
-            (None, None) if is_backward => FacePart::WholeFace,
-            (None, None) => FacePart::LeftEye,
-        };
-        self.selection = Selection { part: Some(part), point: None };
-    }
-
-    fn nudge(&mut self, by: (f32, f32), continues: bool) {
-        let scale = self.viewport.scale();
-        let (by, is_soft) = ((by.0 / scale, by.1 / scale), self.settings.is_soft);
-        let points = match self.selection {
-            Selection { point: Some(point), .. } => move_point(&self.labels.points, point, by, is_soft),
-            Selection { part: Some(part), .. } => move_part(&self.labels.points, part, by),
-            _ => return self.say("select a point or a part first: click, or Tab".into()),
-        };
-        self.change(continues, |labels| labels.place(points));
-    }
-
-    /// The selected points, or all.
-    fn selected(&self) -> Vec<usize> {
-        match self.selection {
-            Selection { point: Some(point), .. } => vec![point],
-            Selection { part, .. } => part.unwrap_or(FacePart::WholeFace).points().collect(),
-        }
-    }
-
-    fn mirror(&mut self, from: Side) {
-        let part = self.selection.part.or_else(|| self.selection.point.map(FacePart::of));
-        let part = part.unwrap_or(FacePart::WholeFace);
-        let labels = &self.labels;
-        match copy_side(&labels.points, |i| labels.weight_of(i) > 0.0, part, from) {
-            None => self.say("this face has no axis to mirror about".into()),
-            Some(points) => {
-                self.change(false, |labels| labels.place(points));
-                self.say(match (part.twin() == part, from) {
-                    (false, _) => format!("{} copied to the {}", part.name(), part.twin().name()),
-                    (true, Side::Left) => format!("{}: left half copied to the right", part.name()),
-                    (true, Side::Right) => format!("{}: right half copied to the left", part.name()),
-                });
-            }
-        }
-    }
-
-    fn reset(&mut self) {
-        let Some(predicted) = self.face().predicted.clone() else {
-            return self.say("there is no prediction to go back to (Z undoes)".into());
-        };
-        let predicted = points_of(&predicted);
-        let mut points = self.labels.points.clone();
-        for i in self.selected() {
-            points[i] = predicted[i];
-        }
-        if !self.change(false, |labels| labels.place(points)) {
-            self.say("this is the prediction".into());
-        }
-    }
-
-    fn toggle_trust(&mut self) {
-        if self.selection == Selection::default() {
-            return self.say("select a point or a part first: click, or Tab".into());
-        }
-        let selected = self.selected();
-        let counts = !selected.iter().any(|&i| self.labels.weight_of(i) > 0.0);
-        self.change(false, |labels| {
-            selected.iter().for_each(|&i| labels.set_weight(i, f32::from(u8::from(counts))));
-            labels.review = Review::Pending;
-            true
-        });
-        self.say(if counts { "these points count again" } else { "these points don't count" }.into());
-    }
-
-    fn quit(&mut self) {
-        self.is_over = self.save() || self.has_refused_to_quit;
-        if !self.is_over {
-            self.has_refused_to_quit = true;
-            let why = self.message().unwrap_or_default();
-            self.say(format!("{why}; Q once more quits without the last change"));
         }
     }
 

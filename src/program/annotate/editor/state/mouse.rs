@@ -3,11 +3,11 @@
 //! In: where the mouse is and what it holds, in pixels of the window. Out: points moved, something selected, the picture
 //! moved or zoomed, another sample. Nothing fails.
 
-use super::gesture::{Gesture, Grip};
-use super::handles::Handle;
-use super::labels::Labels;
-use super::picking::{Target, target};
-use super::state::{Editor, Layers, Selection};
+use super::super::gesture::{Gesture, Grip};
+use super::super::handles::Handle;
+use super::super::labels::Labels;
+use super::super::picking::{Target, target};
+use super::{Editor, Layers, Selection};
 use crate::program::view::Pointer;
 use crate::runtime::geometry::{CanvasSpace, Point};
 use std::time::Instant;
@@ -40,7 +40,7 @@ impl Editor {
     }
 
     /// Takes over where the mouse is and what it holds; returns whether anything has changed.
-    pub(super) fn point(&mut self, pointer: Pointer) -> bool {
+    pub(in super::super) fn point(&mut self, pointer: Pointer) -> bool {
         let before = self.pointer.replace(pointer);
         let moved = before.map_or((0.0, 0.0), |b| (pointer.at.x - b.at.x, pointer.at.y - b.at.y));
         let was_left = before.is_some_and(|before| before.left);

@@ -1,14 +1,14 @@
 //! The editor driven as a person does, without a window.
 
-use super::command::Command;
-use super::deck::Deck;
-use super::handles::Handle;
-use super::layout::Layout;
-use super::list::List;
-use super::mirror::Side;
-use super::parts::FacePart;
-use super::sample::collect;
-use super::state::{Editor, Layers, Selection};
+use super::super::command::Command;
+use super::super::deck::Deck;
+use super::super::handles::Handle;
+use super::super::layout::Layout;
+use super::super::list::List;
+use super::super::mirror::Side;
+use super::super::parts::FacePart;
+use super::super::sample::collect;
+use super::{Editor, Layers, Selection};
 use crate::program::view::Pointer;
 use crate::runtime::geometry::{CanvasSpace, Point};
 use crate::train::collection::{CollectedFace, CollectionError, Recording, Review};
