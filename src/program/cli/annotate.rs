@@ -1,6 +1,5 @@
 //! `awing annotate`: collected faces corrected in a window, or a recording made of labels of other programs.
 
-use super::interrupt;
 use super::parse::scale;
 use crate::program::annotate::{Imported, import};
 use crate::program::console::say;
@@ -40,7 +39,7 @@ fn bring_in(collection: &Path, path: &Path) -> Result<()> {
 
 #[cfg(feature = "window")]
 fn edit(arguments: &AnnotateArguments) -> Result<()> {
-    crate::program::annotate::run(&arguments.folder, arguments.scale, &*interrupt::flag()?)
+    crate::program::annotate::run(&arguments.folder, arguments.scale, &*super::interrupt::flag()?)
 }
 
 #[cfg(not(feature = "window"))]

@@ -46,6 +46,7 @@ impl Recording {
     ///
     /// # Errors
     /// [`CollectionError::NoRecording`], [`CollectionError::InUse`], and what is wrong with its file.
+    #[cfg_attr(not(feature = "window"), allow(dead_code, reason = "faces are corrected in a window"))]
     pub fn open(folder: &Path) -> Result<Self, CollectionError> {
         if !folder.join(FACES_FILE).is_file() {
             return Err(CollectionError::NoRecording { path: folder.to_owned() });
@@ -92,6 +93,7 @@ impl Recording {
     }
 
     /// Its faces, in the order in which they were added.
+    #[cfg_attr(not(feature = "window"), allow(dead_code, reason = "faces are corrected in a window"))]
     pub fn faces(&self) -> &[CollectedFace] {
         &self.faces
     }
@@ -135,6 +137,7 @@ impl Recording {
     ///
     /// # Panics
     /// If there is no such face.
+    #[cfg_attr(not(feature = "window"), allow(dead_code, reason = "faces are corrected in a window"))]
     pub fn replace(&mut self, index: usize, face: CollectedFace) -> Result<(), CollectionError> {
         let before = std::mem::replace(&mut self.faces[index], face);
         self.save().inspect_err(|_| self.faces[index] = before)
