@@ -214,11 +214,14 @@ impl Editor {
             self.layout = layout;
             self.viewport.resize((layout.view, layout.height));
         }
+        let has_changed = self.list.rows != list.rows;
         self.list = List { first: self.list.first, ..list };
+        if has_changed {
+            self.list.show(self.current, self.deck.len());
+        }
         if is_first && self.selection.part.is_none() {
             self.show_face();
         }
-        self.list.show(self.current, self.deck.len());
     }
 
     /// The handles of the selected part.

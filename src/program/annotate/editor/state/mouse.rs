@@ -131,8 +131,9 @@ impl Editor {
         match &press.drag {
             Some((gesture, before)) => {
                 let points = gesture.points(frame_from_view.apply(at), self.settings.is_soft);
-                self.labels = before.clone();
-                self.is_unsaved |= self.labels.place(points);
+                let last = std::mem::replace(&mut self.labels, before.clone());
+                self.labels.place(points);
+                self.is_unsaved |= self.labels != last;
             }
             None => self.viewport.pan(moved.0, moved.1),
         }
@@ -154,7 +155,13 @@ impl Editor {
                 self.selection = Selection { part: Some(part), point: None };
             }
             Press { target: Target::Nothing, .. } => self.selection = Selection::default(),
-            Press { target: Target::Grip(Grip::Part(_, Handle::Move)), .. } => self.selection.point = None,
+            // A click in the box of the selected part may be meant for another part's curve there.
+            Press { target: Target::Grip(Grip::Part(_, Handle::Move)), at, .. } => {
+                self.selection.point = None;
+                if let Target::Curve(part) = target(&self.points_in_view(), None, at, self.screen) {
+                    self.selection.part = Some(part);
+                }
+            }
             Press { target: Target::Grip(_), .. } => {}
         }
     }

@@ -226,6 +226,49 @@ fn a_click_in_the_list_opens_that_face() {
 }
 
 #[test]
+fn the_wheel_over_the_list_scrolls_it_until_another_face_is_opened() {
+    let mut desk = Desk::with(8);
+    let (layout, list) = (desk.editor.layout, List { rows: 3, ..*desk.editor.list() });
+    desk.editor.set_layout(layout, list);
+    desk.editor.point(Pointer { at: Point::new(750.0, 120.0), left: false, other: false, wheel: -1.0 });
+    desk.editor.set_layout(layout, list);
+    assert_eq!((desk.editor.list().first, desk.editor.current()), (3, 0));
+    desk.editor.obey(Command::Next);
+    assert_eq!(desk.editor.list().first, 1);
+}
+
+#[test]
+fn a_click_selects_another_part_within_the_box_of_the_selected_one() {
+    let mut desk = Desk::with(2);
+    assert_eq!(desk.editor.selection().part, Some(FacePart::WholeFace));
+    // Points lie close together while the whole picture is shown.
+    let chin = desk.editor.points_in_view()[16];
+    desk.editor.point(Pointer { at: chin, left: false, other: false, wheel: 6.0 });
+    let places = desk.editor.points_in_view();
+    desk.click(places[16].midpoint(places[17]));
+    assert_eq!(desk.editor.selection(), Selection { part: Some(FacePart::Jaw), point: None });
+}
+
+#[test]
+fn a_drag_back_to_where_it_began_changes_nothing() {
+    let mut desk = Desk::with(2);
+    desk.editor.go_to(1);
+    let stored = desk.stored();
+    let at = desk.editor.points_in_view()[54];
+    desk.mouse(at, false);
+    desk.mouse(at, true);
+    desk.mouse(moved(at, (30.0, 0.0)), true);
+    desk.editor.save();
+    assert_ne!(desk.stored(), stored, "the drag so far is on disk");
+    desk.mouse(at, true);
+    desk.mouse(at, false);
+    desk.editor.save();
+    assert_eq!(desk.stored(), stored);
+    desk.editor.obey(Command::Undo);
+    assert!(desk.editor.message().is_some_and(|text| text.contains("nothing to undo")));
+}
+
+#[test]
 fn reset_brings_back_the_prediction_of_what_is_selected() {
     let mut desk = Desk::with(2);
     desk.editor.go_to(1);
