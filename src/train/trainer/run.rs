@@ -173,7 +173,7 @@ impl Trainer {
     }
 
     /// Starts a new training from the weights of a model; one that is continued is only told where it started, for
-    /// its recipe's [`Adaptation`](super::recipe::Adaptation).
+    /// its recipe's `adaptation`.
     ///
     /// # Errors
     /// [`ModelError::Missing`] or [`ModelError::Misshapen`] if the model is of another architecture; what the device
