@@ -26,7 +26,7 @@ ABLATIONS = [
     ("without the pull to the base", {"anchor": "0.0"}),
     ("without stretched levels", {"stretch": "0.0"}),
     ("without procedural faces", {"procedural": "0.0"}),
-    ("without interpolation", {"shares": "[1.0]", "guard_loss_percent": "1000.0"}),
+    ("without interpolation", {"shares": "[1.0]"}),
     ("half the rate", {"learning_rate": "1e-3"}),
     ("half the steps", {"steps": "200"}),
     ("decoder only", {"frozen": '["stem", ".down.", ".skip.", ".middle."]'}),

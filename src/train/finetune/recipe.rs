@@ -26,8 +26,6 @@ pub struct TuningRecipe {
     pub procedural: f64,
     /// Shares of the way from the base to the trained weights that are tried, in 0..=1.
     pub shares: Vec<f64>,
-    /// A share that raises the error on a guard by more than this is not chosen, in percent.
-    pub guard_loss_percent: f64,
     pub seed: u64,
     #[serde(default)]
     pub adaptation: Adaptation,
@@ -50,9 +48,9 @@ impl TuningRecipe {
     /// [`RecipeError::Syntax`], or the field that is out of range.
     pub fn parse(text: &str) -> Result<Self, RecipeError> {
         let recipe: Self = toml::from_str(text).map_err(RecipeError::Syntax)?;
-        let not_negative = [("procedural", recipe.procedural), ("guard_loss_percent", recipe.guard_loss_percent)];
-        if let Some(&(field, value)) = not_negative.iter().find(|(_, value)| !(*value >= 0.0 && value.is_finite())) {
-            return Err(RecipeError::Negative { field, value });
+        let Self { procedural, .. } = recipe;
+        if procedural.is_nan() || procedural < 0.0 {
+            return Err(RecipeError::Negative { field: "procedural", value: procedural });
         }
         if recipe.shares.is_empty() {
             return Err(RecipeError::Zero { field: "the number of shares" });
@@ -121,7 +119,7 @@ mod tests {
         };
         assert!(matches!(refused("shares", "[1.5]"), RecipeError::NotAShare { field: "shares", .. }));
         assert!(matches!(refused("shares", "[]"), RecipeError::Zero { .. }));
-        assert!(matches!(refused("guard_loss_percent", "-1.0"), RecipeError::Negative { .. }));
+        assert!(matches!(refused("procedural", "-1.0"), RecipeError::Negative { field: "procedural", .. }));
         assert!(matches!(refused("steps", "\"many\""), RecipeError::Syntax(_)));
     }
 }

@@ -9,7 +9,7 @@ use super::measure::{Faces, Measured, mean_percent, part_percent};
 use super::picture;
 use super::procedural;
 use super::recipe::TuningRecipe;
-use super::verdict::{Change, PartChange, Tried, Verdict, judge};
+use super::verdict::{Change, MOST_GUARD_LOSS_PERCENT, PartChange, Tried, Verdict, judge};
 use crate::runtime::image::Frame;
 use crate::runtime::landmarks::{Part, Scheme};
 use crate::runtime::model::{Kind, Model, ModelConfig};
@@ -224,14 +224,8 @@ impl FineTune {
                 held_out: held_out.after,
                 guards: changes.iter().map(|change| change.after).collect(),
             });
-            let candidate = Candidate {
-                share,
-                is_safe: worst <= recipe.guard_loss_percent,
-                model,
-                after,
-                held_out,
-                guards: changes,
-            };
+            let candidate =
+                Candidate { share, is_safe: worst <= MOST_GUARD_LOSS_PERCENT, model, after, held_out, guards: changes };
             if best.as_ref().is_none_or(|best| candidate.is_better_than(best)) {
                 best = Some(candidate);
             }
