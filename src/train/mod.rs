@@ -24,6 +24,8 @@
 //! # }
 //! ```
 //!
+//! A [`FineTune`] adapts a model to a few faces on the device it runs on, and judges whether that made it better.
+//!
 //! Errors are typed; a message says what failed, its cause stands in `source()` only. Everything here is [`Send`].
 //!
 //! On the CPU everything runs on awing's own kernels. The features `cuda` and `metal` bring in candle, which runs the same
@@ -87,6 +89,9 @@ mod tests {
     fn everything_can_be_sent_to_another_thread() {
         fn is_send<T: Send>() {}
         is_send::<Trainer>();
+        is_send::<FineTune>();
+        is_send::<FineTuneOptions>();
+        is_send::<Tuned>();
         is_send::<TrainOptions>();
         is_send::<Recipe>();
         is_send::<Progress>();
@@ -106,6 +111,7 @@ mod tests {
         is_an_error::<CheckpointError>();
         is_an_error::<LogError>();
         is_an_error::<DataError>();
+        is_an_error::<FineTuneError>();
         is_an_error::<ImportError>();
         is_an_error::<GpuError>();
     }

@@ -3,14 +3,15 @@
 use super::parse::scale;
 use crate::program::annotate::{Imported, import};
 use crate::program::console::say;
-use anyhow::{Result, bail};
+use crate::program::places;
+use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(super) struct AnnotateArguments {
-    /// A collection (a folder of recordings), or one recording
+    /// A collection (a folder of recordings), or one recording [default: where awing capture puts faces]
     #[arg(value_name = "DIR")]
-    folder: PathBuf,
+    folder: Option<PathBuf>,
     /// Make a recording of labels of another program instead: .pts, COCO keypoints or LabelMe (.json), CVAT for images 1.1
     /// (.xml), of 98 or 68 points; a file or a folder of files
     #[arg(long, value_name = "PATH")]
@@ -21,9 +22,11 @@ pub(super) struct AnnotateArguments {
 }
 
 pub(super) fn run(arguments: &AnnotateArguments) -> Result<()> {
+    let folder = arguments.folder.clone().or_else(places::samples);
+    let folder = folder.context("there is no home folder to look for faces in; name the folder")?;
     match &arguments.import {
-        Some(path) => bring_in(&arguments.folder, path),
-        None => edit(arguments),
+        Some(path) => bring_in(&folder, path),
+        None => edit(&folder, arguments.scale),
     }
 }
 
@@ -38,11 +41,11 @@ fn bring_in(collection: &Path, path: &Path) -> Result<()> {
 }
 
 #[cfg(feature = "window")]
-fn edit(arguments: &AnnotateArguments) -> Result<()> {
-    crate::program::annotate::run(&arguments.folder, arguments.scale, &*super::interrupt::flag()?)
+fn edit(folder: &Path, scale: Option<f32>) -> Result<()> {
+    crate::program::annotate::run(folder, scale, &*super::interrupt::flag()?)
 }
 
 #[cfg(not(feature = "window"))]
-fn edit(_: &AnnotateArguments) -> Result<()> {
+fn edit(_: &Path, _: Option<f32>) -> Result<()> {
     bail!("faces are corrected in a window, and this awing was built without the feature \"window\"")
 }

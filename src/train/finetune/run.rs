@@ -94,6 +94,26 @@ pub enum FineTuneEnding {
 }
 
 /// A fine-tuning under way.
+///
+/// ```no_run
+/// use awing::Models;
+/// use awing::train::{FineTune, FineTuneEnding, FineTuneOptions, Split, read_faces};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let base = Models::bundled()?.landmarks;
+/// let faces = read_faces("samples".as_ref(), Split::Train)?;
+/// let mut tuning = FineTune::new(base, faces, FineTuneOptions::new("tuning"))?;
+/// let ending = tuning.run(|p| println!("step {} of {}: held-out error {:?} %", p.step, p.steps, p.held_out))?;
+/// if let FineTuneEnding::Finished(tuned) = ending {
+///     println!("{}", tuned.verdict.reason);
+///     if tuned.verdict.accepted {
+///         tuned.model.save("tuned.safetensors".as_ref())?;
+///     }
+///     tuning.discard()?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct FineTune {
     base: Model,
     recipe: TuningRecipe,
