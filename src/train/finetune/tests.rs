@@ -21,6 +21,15 @@ fn options(folder: &Path) -> FineTuneOptions {
     options
 }
 
+/// As [`options`], for tests that don't ask whether anything was learned.
+fn short(folder: &Path) -> FineTuneOptions {
+    let mut options = options(folder);
+    options.recipe.steps = 6;
+    options.recipe.batch_size = 3;
+    options.recipe.shares = vec![0.5];
+    options
+}
+
 fn finish(base: &Model, samples: Vec<Sample>, options: FineTuneOptions) -> Tuned {
     let mut tuning = FineTune::new(base.clone(), samples, options).unwrap();
     let ending = tuning.run(|_| {}).unwrap();
@@ -51,7 +60,7 @@ fn nothing_is_accepted_where_there_is_nothing_to_learn() {
     let folder = tempfile::tempdir().unwrap();
     let base = default_landmarks().unwrap();
     let own = Faces::new(faces(), base.config()).unwrap().labelled_by(&base, 1).unwrap();
-    let verdict = finish(&base, own, options(folder.path())).verdict;
+    let verdict = finish(&base, own, short(folder.path())).verdict;
     assert!(!verdict.accepted && verdict.reason.contains("held-out"), "{verdict:?}");
 }
 
@@ -59,9 +68,9 @@ fn nothing_is_accepted_where_there_is_nothing_to_learn() {
 fn a_tuning_that_was_stopped_comes_to_the_same_verdict() {
     let base = default_landmarks().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let whole = finish(&base, faces(), options(folder.path()));
-    for stopped_after in [1, 9] {
-        let options = || options(folder.path());
+    let whole = finish(&base, faces(), short(folder.path()));
+    for stopped_after in [1, 4] {
+        let options = || short(folder.path());
         let stoppable = options();
         let flag = stoppable.stop.clone();
         let mut first = FineTune::new(base.clone(), faces(), stoppable).unwrap();
@@ -85,7 +94,7 @@ fn a_tuning_that_was_stopped_comes_to_the_same_verdict() {
 #[test]
 fn a_time_limit_leads_to_a_verdict_too() {
     let folder = tempfile::tempdir().unwrap();
-    let limited = FineTuneOptions { limit: Some(std::time::Duration::ZERO), ..options(folder.path()) };
+    let limited = FineTuneOptions { limit: Some(std::time::Duration::ZERO), ..short(folder.path()) };
     let verdict = finish(&default_landmarks().unwrap(), faces(), limited).verdict;
     assert_eq!(verdict.steps, 1);
 }
