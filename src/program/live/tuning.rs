@@ -6,7 +6,7 @@
 //! stops the training with a checkpoint; the next one goes on from there. Errors are messages.
 
 use super::tracker_setup::LandmarkModel;
-use crate::program::console::with_causes;
+use crate::program::console::{say, with_causes};
 use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
 use crate::program::places;
 use crate::runtime::model::{WeightFormat, default_landmarks};
@@ -78,6 +78,8 @@ impl Tuning {
                 Ok(message) => message,
                 Err(error) => format!("the tuning failed: {error:#}"),
             };
+            // The message in the window passes; whoever was away finds the verdict in the terminal.
+            say(&message);
             let mut shared = lock(&shared);
             shared.status = None;
             shared.message = Some(message);
@@ -128,7 +130,7 @@ fn tune(shared: &Mutex<Shared>, stop: &Arc<AtomicBool>) -> Result<String> {
     let work = models.join(WORK_FOLDER);
     let options = || -> Result<FineTuneOptions> {
         let mut options = FineTuneOptions::new(&work);
-        options.resume = true;
+        options.resume = work.exists();
         options.threads = options.threads.saturating_sub(1).max(1);
         options.undetected_faces = collection::undetected_faces(&samples)?;
         options.stop = stop.clone();

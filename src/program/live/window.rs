@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 const KEY_INTERVAL: Duration = Duration::from_millis(15);
 /// How long a message stays.
 const MESSAGE_DURATION: Duration = Duration::from_secs(4);
+/// How long the verdict on a tuning stays: after a minute of waiting nobody looks all the time.
+const VERDICT_DURATION: Duration = Duration::from_secs(20);
 /// How often the clock of a recording is painted at least.
 const CLOCK_INTERVAL: Duration = Duration::from_millis(500);
 /// The height of the figures' text over that of other text.
@@ -54,6 +56,7 @@ pub(super) struct SessionWindow {
     is_over: bool,
     shows_figures: bool,
     shows_help: bool,
+    /// What was said last, and until when it is shown.
     message: Option<(String, Instant)>,
     figures: Figures,
 }
@@ -146,9 +149,9 @@ impl SessionWindow {
             self.use_model(model);
         }
         if let Some(message) = tuning.news() {
-            self.say(message);
+            self.say_for(message, VERDICT_DURATION);
         }
-        if self.message.as_ref().is_some_and(|(_, since)| since.elapsed() > MESSAGE_DURATION) {
+        if self.message.as_ref().is_some_and(|(_, until)| Instant::now() > *until) {
             self.message = None;
             self.needs_paint = true;
         }
@@ -323,7 +326,11 @@ impl SessionWindow {
     }
 
     fn say(&mut self, message: String) {
-        self.message = Some((message, Instant::now()));
+        self.say_for(message, MESSAGE_DURATION);
+    }
+
+    fn say_for(&mut self, message: String, duration: Duration) {
+        self.message = Some((message, Instant::now() + duration));
         self.needs_paint = true;
     }
 }
