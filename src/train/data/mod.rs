@@ -62,6 +62,9 @@ pub enum DataError {
     /// A collection that can't be read.
     #[error(transparent)]
     Collection(#[from] CollectionError),
+    /// A collection of which no face is accepted yet.
+    #[error("no face in {path} is accepted yet: correct and accept some with `awing annotate`")]
+    NothingAccepted { path: PathBuf },
     /// A data set without a single face.
     #[error("{path} holds no faces: {expected}")]
     Empty { path: PathBuf, expected: &'static str },

@@ -94,8 +94,7 @@ fn read_collection(path: &Path) -> Result<Vec<Sample>, DataError> {
         }
     }
     if samples.is_empty() {
-        let expected = "correct and accept some with `awing annotate`";
-        return Err(DataError::Empty { path: path.to_owned(), expected });
+        return Err(DataError::NothingAccepted { path: path.to_owned() });
     }
     Ok(samples)
 }

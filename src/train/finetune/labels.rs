@@ -66,10 +66,24 @@ pub(super) fn split(samples: Vec<Sample>, seed: u64) -> Result<Split, FineTuneEr
     let mut groups: Vec<(String, Vec<Sample>)> = groups.into_iter().collect();
     groups.sort_by_key(|(name, _)| hash(name, seed));
     let wanted = ((HELD_OUT * count as f64).round() as usize).max(FEWEST_HELD_OUT);
-    let (mut training, mut held_out) = (Vec::new(), Vec::new());
+    let most = wanted + wanted / 2;
+    let (mut training, mut held_out, mut large) = (Vec::new(), Vec::new(), Vec::new());
     for (_, group) in groups {
+        let after = held_out.len() + group.len();
+        let is_wanted = held_out.len() < wanted && count - after >= FEWEST_TRAINED;
+        if is_wanted && after <= most {
+            held_out.extend(group);
+        } else if is_wanted {
+            large.push(group);
+        } else {
+            training.extend(group);
+        }
+    }
+    // A clip with far more faces than are wanted is held out only where the others are not enough.
+    large.sort_by_key(Vec::len);
+    for group in large {
         let fits = count - held_out.len() - group.len() >= FEWEST_TRAINED;
-        if held_out.len() < wanted && fits { held_out.extend(group) } else { training.extend(group) }
+        if held_out.len() < FEWEST_HELD_OUT && fits { held_out.extend(group) } else { training.extend(group) }
     }
     if held_out.len() < FEWEST_HELD_OUT {
         // Every clip is so large that one more would leave too few to learn from.
@@ -149,6 +163,16 @@ mod tests {
             assert_eq!((training.len() + held_out.len(), clips), (30, 10));
             assert!((6..=9).contains(&held_out.len()), "{}", held_out.len());
             assert!(held_out.iter().all(|h| training.iter().all(|t| t.clip != h.clip)));
+        }
+    }
+
+    #[test]
+    fn a_large_clip_is_held_out_only_where_small_ones_are_not_enough() {
+        let mut samples = faces(26);
+        samples.iter_mut().enumerate().for_each(|(i, s)| s.clip = Some(i.saturating_sub(12).to_string()));
+        for seed in 0..10 {
+            let Split { held_out, .. } = split(samples.clone(), seed).unwrap();
+            assert_eq!(held_out.len(), 5, "none of the thirteen faces of one clip");
         }
     }
 

@@ -68,7 +68,7 @@ pub struct FineTuneProgress {
     pub loss: f64,
     /// The base's error on the held-out faces, in percent of the eye distance.
     pub held_out_before: f64,
-    /// The newest error of the tuned weights there, not interpolated yet.
+    /// The newest error there half the way from the base to the trained weights.
     pub held_out: Option<f64>,
     pub time_left: Duration,
 }
@@ -192,7 +192,7 @@ impl FineTune {
         let Self { base, options, trainer, held_out, .. } = self;
         let before = held_out.measure(base, options.threads)?;
         let held_out_before = mean_percent(&before).unwrap_or(0.0);
-        let mut validator = HeldOut { faces: held_out, threads: options.threads };
+        let mut validator = HeldOut { base, faces: held_out, threads: options.threads };
         let started = Instant::now();
         let ending = trainer.run(Some(&mut validator), |p| {
             on_progress(&FineTuneProgress {
@@ -306,6 +306,7 @@ impl Candidate {
 
 /// The held-out faces, while it is trained.
 struct HeldOut<'a> {
+    base: &'a Model,
     faces: &'a Faces,
     threads: usize,
 }
@@ -316,7 +317,8 @@ impl Validator for HeldOut<'_> {
     }
 
     fn measure(&mut self, model: &Model, _: &mut dyn Network) -> Result<f64, Box<dyn std::error::Error + Send + Sync>> {
-        let measured = self.faces.measure(model, self.threads)?;
+        let half_way = interpolated(self.base, model, 0.5)?;
+        let measured = self.faces.measure(&half_way, self.threads)?;
         mean_percent(&measured).ok_or_else(|| "there are no held-out faces".into())
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn run(folder: &Path, scale: Option<f32>, end: &AtomicBool) -> Result
     }
     let counts = editor.deck().counts();
     say(&format!(
-        "{} of {} faces done: {} accepted, {} rejected",
+        "{} of {} faces done: {} accepted, {} rejected; next: awing finetune, or U in the window",
         counts.done(),
         counts.all,
         counts.accepted,
