@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TuningRecipe {
+    /// For sixty faces and more; fewer are learned in fewer steps.
     pub steps: u64,
     /// Pictures per step.
     pub batch_size: usize,
@@ -38,6 +39,14 @@ impl Default for TuningRecipe {
     }
 }
 
+/// Faces that are worth all steps. Shown a thousand times each, a dozen faces cost the base much and teach little more.
+const FULL_FACES: u64 = 60;
+/// So few faces that at most [`MOST_SHARE_OF_FEW`] of the way is gone; of [`FULL_FACES`] the whole is.
+const FEW_FACES: u64 = 12;
+const MOST_SHARE_OF_FEW: f64 = 0.4;
+/// Fewest steps, unless all are fewer.
+const FEWEST_STEPS: u64 = 200;
+
 /// Limits the gradient of a step that meets a label far from what the base predicts.
 const CLIP_NORM: f64 = 20.0;
 
@@ -61,11 +70,23 @@ impl TuningRecipe {
         Ok(recipe)
     }
 
-    /// The training of a model with this description.
+    /// The shares that are tried after learning from `faces` faces: of few faces less of the way is safe than the procedural
+    /// guard can tell (docs/fine-tuning.md). The smallest is always among them.
+    pub(super) fn safe_shares(&self, faces: usize) -> Vec<f64> {
+        let (few, full) = (FEW_FACES as f64, FULL_FACES as f64);
+        let many = ((faces as f64 - few) / (full - few)).clamp(0.0, 1.0);
+        let smallest = self.shares.iter().copied().fold(1.0, f64::min);
+        let most = (MOST_SHARE_OF_FEW + many * (1.0 - MOST_SHARE_OF_FEW)).max(smallest);
+        self.shares.iter().copied().filter(|share| *share <= most).collect()
+    }
+
+    /// The training of a model with this description on `faces` labelled faces.
     ///
     /// # Errors
     /// [`RecipeError`] for the field that is out of range.
-    pub(super) fn training(&self, model: ModelConfig) -> Result<Recipe, RecipeError> {
+    pub(super) fn training(&self, model: ModelConfig, faces: usize) -> Result<Recipe, RecipeError> {
+        let in_proportion = self.steps.saturating_mul(faces as u64) / FULL_FACES;
+        let steps = in_proportion.max(FEWEST_STEPS).min(self.steps);
         let recipe = Recipe {
             model,
             datasets: Default::default(),
@@ -83,14 +104,14 @@ impl TuningRecipe {
                 clip_norm: Some(CLIP_NORM),
             },
             schedule: Schedule {
-                steps: self.steps,
+                steps,
                 end: None,
                 warmup_steps: self.warmup_steps,
                 shape: ScheduleShape::Cosine { final_fraction: 0.01 },
             },
             batch_size: self.batch_size,
             average_decay: self.average_decay,
-            validate_every: (self.steps / 6).max(1),
+            validate_every: (steps / 6).max(1),
             seed: self.seed,
         };
         recipe.check()?;
@@ -105,6 +126,23 @@ mod tests {
     #[test]
     fn the_defaults_can_be_read() {
         assert!(TuningRecipe::default().steps > 0);
+    }
+
+    #[test]
+    fn few_faces_are_learned_in_fewer_steps() {
+        let recipe = TuningRecipe { steps: 750, ..TuningRecipe::default() };
+        let model = crate::runtime::model::default_landmarks().unwrap();
+        let steps = |faces| recipe.training(model.config().clone(), faces).unwrap().schedule.steps;
+        assert_eq!([6, 30, 60, 200].map(steps), [200, 375, 750, 750]);
+    }
+
+    #[test]
+    fn few_faces_lead_a_smaller_share_of_the_way() {
+        let recipe = TuningRecipe::default();
+        let most = |faces| recipe.safe_shares(faces).into_iter().fold(0.0, f64::max);
+        assert_eq!([6, 12, 36, 60, 200].map(most), [0.4, 0.4, 0.7, 0.9, 0.9]);
+        let whole = TuningRecipe { shares: vec![1.0], ..recipe };
+        assert_eq!(whole.safe_shares(6), [1.0]);
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl FineTune {
             datasets.insert(PROCEDURAL.to_owned(), of_each);
             training.extend(faces.into_iter().map(|face| Sample { dataset: PROCEDURAL.into(), ..face }));
         }
-        let mut training_recipe = recipe.training(start_of(config, &fingerprint))?;
+        let mut training_recipe = recipe.training(start_of(config, &fingerprint), trained_faces)?;
         training_recipe.datasets = datasets;
         let mut trainer = trainer(training_recipe, training, &options)?;
         trainer.start_from(&base)?;
@@ -230,7 +230,7 @@ impl FineTune {
         let of_guards = guards.iter().map(|(_, faces)| faces.measure(base, threads)).collect::<Result<Vec<_>, _>>()?;
         let mut best: Option<Candidate> = None;
         let mut tried = Vec::new();
-        for &share in &recipe.shares {
+        for share in recipe.safe_shares(self.trained_faces) {
             let model = interpolated(base, &trained, share)?;
             let after = held_out.measure(&model, threads)?;
             let mut changes = Vec::new();
