@@ -184,6 +184,15 @@ fn unusable_data_is_named() {
 }
 
 #[test]
+fn a_pull_to_the_start_needs_a_start() {
+    let place = Place::new(2, &[]);
+    let recipe = std::fs::read_to_string(&place.recipe).unwrap();
+    std::fs::write(&place.recipe, format!("{recipe}\n[adaptation]\nanchor = 1.0\n")).unwrap();
+    let message = fails(&place.train("out", &[]));
+    assert!(message.contains("adaptation.anchor") && message.contains("--start-from"), "{message}");
+}
+
+#[test]
 fn an_error_says_each_of_its_causes_once() {
     let place = Place::new(5, &[]);
     let damaged = place.path("damaged");

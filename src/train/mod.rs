@@ -48,6 +48,7 @@
 // | `quantize` | int8 models |
 // | `eval` | NME, failure rate, AUC, error curves, comparison, calibration |
 // | `interchange` | PyTorch checkpoints in, ONNX out |
+// | `fnv` | a hash for checksums and choices |
 // | `plot`, `text` | line plots and text in pictures |
 
 pub(crate) mod collection;
@@ -55,6 +56,7 @@ pub(crate) mod data;
 pub(crate) mod detector;
 pub(crate) mod eval;
 pub(crate) mod finetune;
+mod fnv;
 pub(crate) mod gpu;
 pub(crate) mod interchange;
 pub(crate) mod loss;

@@ -7,7 +7,7 @@
 use super::device::DeviceChoice;
 use super::interrupt;
 use super::parse::{minutes, positive};
-use crate::program::console::say;
+use super::progress::TrainingProgress;
 use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
 use crate::program::places;
 use crate::runtime::files::write_whole;
@@ -18,9 +18,8 @@ use crate::train::finetune::{
     FineTune, FineTuneEnding, FineTuneError, FineTuneOptions, FineTuneProgress, Tuned, TuningRecipe, Verdict,
 };
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[derive(clap::Args)]
 pub(super) struct FineTuneArguments {
@@ -85,7 +84,6 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
         undetected_faces += collection::undetected_faces(path)?;
     }
     let mut options = FineTuneOptions::new(beside(out, "tuning"));
-    options.undetected_faces = undetected_faces;
     options.resume = arguments.resume;
     options.gpu = arguments.device.open()?;
     options.threads = arguments.threads.unwrap_or(options.threads);
@@ -101,25 +99,19 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
     options.stop = interrupt::flag()?;
     let work = options.work.clone();
     let mut tuning = FineTune::new(base, samples, options).map_err(|error| explained(error, &work))?;
-    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:20} {wide_msg}")?);
-    let mut last_line: Option<Instant> = None;
-    let ending = tuning.run(|p| {
-        if bar.is_hidden() {
-            if last_line.is_none_or(|last| last.elapsed() >= LINE_INTERVAL) {
-                say(&describe(p));
-                last_line = Some(Instant::now());
-            }
-        } else {
-            bar.set_length(p.steps);
-            bar.set_position(p.step);
-            bar.set_message(describe(p));
-        }
-    })?;
-    bar.abandon();
+    let mut progress = TrainingProgress::new(LINE_INTERVAL)?;
+    let ending = tuning.run(|p| progress.show(p.step, p.steps, || describe(p)))?;
+    progress.finish();
     match ending {
         FineTuneEnding::Paused => println!("Stopped. Continue with --resume."),
         FineTuneEnding::Finished(tuned) => {
             finish(arguments, &tuned)?;
+            if undetected_faces > 0 {
+                println!(
+                    "The detector had not found {undetected_faces} of the faces. Their landmarks were learned; the detector stays \
+                     as it is."
+                );
+            }
             tuning.discard()?;
         }
     }
@@ -199,13 +191,6 @@ fn report(verdict: &Verdict) -> String {
     line("held-out faces, by part                   before   after".into());
     for part in &verdict.parts {
         line(format!("{:40}  {:6.2}  {:6.2}", part.part, part.before, part.after));
-    }
-    if verdict.undetected_faces > 0 {
-        line(String::new());
-        line(format!(
-            "The detector had not found {} of the faces. Their landmarks were learned; the detector stays as it is.",
-            verdict.undetected_faces
-        ));
     }
     text
 }

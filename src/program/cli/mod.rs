@@ -3,7 +3,7 @@
 //! In: the program's arguments. Out: its exit status, 0 if it did what was asked. Errors end in one line on standard
 //! error that says what failed and what to do; a reader that closes standard output (`awing --json - | head`) is no
 //! error. A command owns its arguments and needs no other command; what several share is in `arguments`, `comparison`, `device`,
-//! `interrupt`, `measure` and `parse`.
+//! `interrupt`, `measure`, `parse` and `progress`.
 
 mod annotate;
 mod arguments;
@@ -21,6 +21,7 @@ mod interrupt;
 mod measure;
 mod models;
 mod parse;
+mod progress;
 mod quantize;
 mod track;
 mod train;

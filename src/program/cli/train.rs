@@ -6,6 +6,7 @@
 use super::device::DeviceChoice;
 use super::interrupt;
 use super::parse::{minutes, positive};
+use super::progress::TrainingProgress;
 use crate::program::console::say;
 use crate::runtime::model::{Kind, Model};
 use crate::train::data::{LandmarkTask, Split, Task, read_faces};
@@ -13,11 +14,10 @@ use crate::train::detector::{DetectorTask, DetectorValidator, leave_out_faces_of
 use crate::train::eval::LandmarkValidator;
 use crate::train::trainer::{Ending, Progress, Recipe, TrainOptions, Trainer, Validator};
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[derive(clap::Args)]
 pub(super) struct TrainArguments {
@@ -127,21 +127,11 @@ pub(super) fn run(arguments: TrainArguments) -> Result<()> {
     if let Some(path) = &arguments.start_from {
         trainer.start_from(&Model::load(path)?)?;
     }
-    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:20} {wide_msg}")?);
-    let mut last_line: Option<Instant> = None;
+    let mut progress = TrainingProgress::new(LINE_INTERVAL)?;
     let ending = trainer.run(validator.as_deref_mut().map(|v| v as &mut dyn Validator), |p| {
-        if bar.is_hidden() {
-            if last_line.is_none_or(|last| last.elapsed() >= LINE_INTERVAL) {
-                say(&describe(p));
-                last_line = Some(Instant::now());
-            }
-        } else {
-            bar.set_length(p.steps);
-            bar.set_position(p.step);
-            bar.set_message(describe(p));
-        }
+        progress.show(p.step, p.steps, || describe(p));
     })?;
-    bar.abandon();
+    progress.finish();
     let model = arguments.out.join("model.safetensors");
     match ending {
         Ending::Finished => println!("trained: {}", model.display()),

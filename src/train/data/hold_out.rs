@@ -4,6 +4,7 @@
 //! depends on the photograph's name alone, so it is the same in every training and on every machine. Nothing here fails.
 
 use super::Sample;
+use crate::train::fnv::Fnv1a;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +19,7 @@ impl HoldOut {
     pub fn contains(&self, sample: &Sample) -> bool {
         self.0
             .get(&sample.dataset)
-            .is_some_and(|&every| every > 0 && hash(photograph(&sample.name)).is_multiple_of(every))
+            .is_some_and(|&every| every > 0 && Fnv1a::of(photograph(&sample.name)).is_multiple_of(every))
     }
 }
 
@@ -29,11 +30,6 @@ fn photograph(name: &str) -> &str {
         Some((photograph, face)) if !face.is_empty() && face.bytes().all(|b| b.is_ascii_digit()) => photograph,
         _ => stem,
     }
-}
-
-/// FNV-1a in 64 bits.
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -49,15 +45,8 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_the_published_one() {
-        assert_eq!(hash(""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(hash("a"), 0xaf63_dc4c_8601_ec8c);
-        assert_eq!(hash("foobar"), 0x8594_4171_f739_67e8);
-    }
-
-    #[test]
     fn about_one_in_so_many_is_held_out() {
-        let count = (0..2000).filter(|i| hash(&format!("picture_{i}")).is_multiple_of(5)).count();
+        let count = (0..2000).filter(|i| Fnv1a::of(&format!("picture_{i}")).is_multiple_of(5)).count();
         assert!((330..470).contains(&count), "{count}");
     }
 }

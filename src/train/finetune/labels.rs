@@ -7,6 +7,7 @@ use crate::runtime::geometry::{FrameSpace, Point};
 use crate::runtime::landmarks::Part;
 use crate::train::data::Sample;
 use crate::train::eval::metrics::{Counted, Norm, normalized_mean_error};
+use crate::train::fnv::Fnv1a;
 use std::collections::{BTreeMap, HashMap};
 
 /// Faces for training and faces for measurement.
@@ -64,7 +65,7 @@ pub(super) fn split(samples: Vec<Sample>, seed: u64) -> Result<Split, FineTuneEr
         return Err(FineTuneError::TooFewClips { clips, needed: FEWEST_CLIPS });
     }
     let mut groups: Vec<(String, Vec<Sample>)> = groups.into_iter().collect();
-    groups.sort_by_key(|(name, _)| hash(name, seed));
+    groups.sort_by_key(|(name, _)| place(name, seed));
     let wanted = ((HELD_OUT * count as f64).round() as usize).max(FEWEST_HELD_OUT);
     let most = wanted + wanted / 2;
     let (mut training, mut held_out, mut large) = (Vec::new(), Vec::new(), Vec::new());
@@ -92,10 +93,12 @@ pub(super) fn split(samples: Vec<Sample>, seed: u64) -> Result<Split, FineTuneEr
     Ok(Split { training, held_out, clips })
 }
 
-/// FNV-1a in 64 bits, over the seed and the name.
-fn hash(name: &str, seed: u64) -> u64 {
-    let bytes = seed.to_le_bytes().into_iter().chain(name.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+/// Where a group stands in the order that a seed gives.
+fn place(name: &str, seed: u64) -> u64 {
+    let mut hash = Fnv1a::new();
+    hash.add(&seed.to_le_bytes());
+    hash.add(name.as_bytes());
+    let hash = hash.value();
     // The last bytes of the names, where they differ, reach the upper bits only through a second mixing.
     (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }

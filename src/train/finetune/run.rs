@@ -14,6 +14,7 @@ use crate::runtime::image::Frame;
 use crate::runtime::landmarks::{Part, Scheme};
 use crate::runtime::model::{Kind, Model, ModelConfig};
 use crate::train::data::{LandmarkTask, Sample};
+use crate::train::fnv::Fnv1a;
 use crate::train::gpu::Gpu;
 use crate::train::network::Network;
 use crate::train::trainer::{CheckpointError, Ending, Recipe, TrainError, TrainOptions, Trainer, Validator};
@@ -43,8 +44,6 @@ pub struct FineTuneOptions {
     pub limit: Option<Duration>,
     /// Set from outside to stop, with a checkpoint, after the current step.
     pub stop: Arc<AtomicBool>,
-    /// Accepted faces that the detector had not found, for the verdict's count.
-    pub undetected_faces: usize,
 }
 
 impl FineTuneOptions {
@@ -52,7 +51,7 @@ impl FineTuneOptions {
     pub fn new(work: impl Into<PathBuf>) -> Self {
         let TrainOptions { out: work, resume, gpu, threads, limit, stop, .. } = TrainOptions::new(work);
         let recipe = TuningRecipe::default();
-        Self { work, resume, recipe, guards: Vec::new(), gpu, threads, limit, stop, undetected_faces: 0 }
+        Self { work, resume, recipe, guards: Vec::new(), gpu, threads, limit, stop }
     }
 }
 
@@ -149,10 +148,11 @@ impl FineTune {
         let scheme = scheme.ok_or(FineTuneError::Base)?;
         let recipe = options.recipe.clone();
         let fingerprint = fingerprint(&base, &samples);
-        for sample in &samples {
+        let Split { mut training, held_out, clips } = split(samples, recipe.seed)?;
+        // Now, rather than in the middle of the training.
+        for sample in &training {
             sample.open()?;
         }
-        let Split { mut training, held_out, clips } = split(samples, recipe.seed)?;
         let trained_faces = training.len();
         let held_out = Faces::new(held_out, config)?;
         let mut guards = Vec::new();
@@ -271,7 +271,6 @@ impl FineTune {
             parts: parts.collect(),
             trained_faces: self.trained_faces,
             clips: self.clips,
-            undetected_faces: options.undetected_faces,
             steps: trainer.step(),
             seconds: trainer.seconds(),
         };
@@ -347,20 +346,17 @@ fn start_of(base: &ModelConfig, fingerprint: &str) -> ModelConfig {
 
 /// Identifies base and faces.
 fn fingerprint(base: &Model, samples: &[Sample]) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut take = |bytes: &[u8]| {
-        hash = bytes.iter().fold(hash, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
-    };
+    let mut hash = Fnv1a::new();
     for parameter in base.config().graph().parameters() {
         let values = base.tensor(&parameter.name).unwrap_or_default();
-        values.iter().for_each(|v| take(&v.to_le_bytes()));
+        values.iter().for_each(|v| hash.add(&v.to_le_bytes()));
     }
     for sample in samples {
-        take(sample.image.to_string_lossy().as_bytes());
-        sample.points.iter().for_each(|p| take(&[p.x.to_le_bytes(), p.y.to_le_bytes()].concat()));
-        sample.weight.iter().for_each(|w| take(&w.to_le_bytes()));
+        hash.add(sample.image.to_string_lossy().as_bytes());
+        sample.points.iter().for_each(|p| hash.add(&[p.x.to_le_bytes(), p.y.to_le_bytes()].concat()));
+        sample.weight.iter().for_each(|w| hash.add(&w.to_le_bytes()));
     }
-    format!("{hash:016x}")
+    hash.text()
 }
 
 /// The weights at `share` of the way from the base's to the trained ones.

@@ -87,8 +87,6 @@ pub struct Verdict {
     pub trained_faces: usize,
     /// Clips of all faces, or pictures where no clip is known.
     pub clips: usize,
-    /// Faces that the detector had not found. Tuning the landmark model does not help the detector.
-    pub undetected_faces: usize,
     pub steps: u64,
     /// Time spent training.
     pub seconds: f64,

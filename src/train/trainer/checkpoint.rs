@@ -8,6 +8,7 @@ use super::optimizer::Moments;
 use super::recipe::Recipe;
 use crate::runtime::files::Staged;
 use crate::runtime::model::graph::Parameter;
+use crate::train::fnv::Fnv1a;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,24 +16,6 @@ use std::path::{Path, PathBuf};
 const STATE_KEY: &str = "awing_training";
 /// Metadata key of the checksum over description and tensors.
 const CHECKSUM_KEY: &str = "awing_checksum_2";
-
-/// FNV-1a over the description and the bytes of all tensors, in the order of the parameters.
-#[derive(Clone, Copy)]
-struct Checksum(u64);
-
-impl Checksum {
-    fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-
-    fn take(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
-    }
-
-    fn text(self) -> String {
-        format!("{:016x}", self.0)
-    }
-}
 
 /// How far a training has come.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -87,9 +70,10 @@ fn encode(
         stored.push((format!("second/{}", p.name), bytes(&state.moments[i].second)));
     }
     let text = serde_json::to_string(&(position, recipe))?;
-    let mut checksum = Checksum::new();
-    checksum.take(text.as_bytes());
-    stored.iter().for_each(|(_, bytes)| checksum.take(bytes));
+    // Over the description and the bytes of all tensors, in the order of the parameters.
+    let mut checksum = Fnv1a::new();
+    checksum.add(text.as_bytes());
+    stored.iter().for_each(|(_, bytes)| checksum.add(bytes));
     let views = stored
         .iter()
         .map(|(name, bytes)| {
@@ -126,12 +110,12 @@ fn decode(
         return Err(CheckpointError::OtherRecipe);
     }
     let tensors = SafeTensors::deserialize(whole)?;
-    let mut checksum = Checksum::new();
-    checksum.take(text.as_bytes());
+    let mut checksum = Fnv1a::new();
+    checksum.add(text.as_bytes());
     let mut read = |group: &str, p: &Parameter| -> Result<Vec<f32>, CheckpointError> {
         let name = format!("{group}/{}", p.name);
         let view = tensors.tensor(&name)?;
-        checksum.take(view.data());
+        checksum.add(view.data());
         let values: Vec<f32> =
             view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         if values.len() != p.shape.iter().product::<usize>() {

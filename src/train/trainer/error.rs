@@ -43,6 +43,11 @@ pub enum TrainError {
          A lower learning_rate or a longer warm-up helps"
     )]
     Diverged { step: u64, out: PathBuf },
+    /// A recipe that holds the weights to those of a start, and a training without one.
+    #[error(
+        "the recipe pulls the weights to their start (adaptation.anchor), which is not given: name it with --start-from"
+    )]
+    NoStart,
     /// Training data that can't be had.
     #[error(transparent)]
     Data(#[from] DataError),

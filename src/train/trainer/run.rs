@@ -220,6 +220,9 @@ impl Trainer {
         mut validator: Option<&mut (dyn Validator + '_)>,
         on_progress: &mut (dyn FnMut(&Progress) + Send),
     ) -> Result<Ending, TrainError> {
+        if self.recipe.adaptation.anchor > 0.0 && self.start.is_none() {
+            return Err(TrainError::NoStart);
+        }
         let steps = self.recipe.schedule.last_step();
         if self.position.step == steps {
             // The last session may have been killed between checkpoint and model.
