@@ -8,7 +8,7 @@ use super::controls::Request;
 use super::frame::TrackedFrame;
 use super::session::Session;
 use super::source::{SessionSource, Switch};
-use super::tracker_setup::{LandmarkModel, TrackerSetup};
+use super::tracker_setup::TrackerSetup;
 use crate::program::capture::Waited;
 use crate::runtime::engine::Precision;
 use crate::runtime::named::Named;
@@ -157,13 +157,11 @@ impl TrackingLoop {
                     let message = format!("precision: {}", setup.options.precision);
                     self.set_up(setup).unwrap_or(message)
                 }
-                Request::UseModel(model) => {
-                    let message = match &model {
-                        LandmarkModel::Bundled => "the bundled model".into(),
-                        LandmarkModel::File { .. } => "the tuned model".into(),
-                    };
-                    self.set_up(TrackerSetup { model, ..self.setup.clone() }).unwrap_or(message)
-                }
+                // The window says which one; here only what went wrong is of interest.
+                Request::UseModel(model) => match self.set_up(TrackerSetup { model, ..self.setup.clone() }) {
+                    Some(trouble) => trouble,
+                    None => continue,
+                },
                 Request::ToggleRecording(layers) => self.session.outputs().toggle_recording(layers),
             });
         }

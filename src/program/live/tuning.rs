@@ -10,7 +10,6 @@ use crate::program::console::{say, with_causes};
 use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
 use crate::program::places;
 use crate::runtime::model::{WeightFormat, default_landmarks};
-use crate::train::collection;
 use crate::train::data::{Split, read_faces};
 use crate::train::finetune::{FineTune, FineTuneEnding, FineTuneOptions, Tuned};
 use anyhow::{Context, Result};
@@ -18,7 +17,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the tuning's thread and the window share.
 #[derive(Default)]
@@ -37,27 +36,39 @@ struct Shared {
 
 /// How far a tuning has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct TuningStatus {
-    /// Steps done, as a share of all.
-    pub done: f32,
-    /// Errors on the held-out faces in percent of the eye distance: of the base, and the newest of the tuned model.
-    pub before: f64,
-    pub now: Option<f64>,
-    pub time_left: Duration,
+pub(super) enum TuningStatus {
+    /// Pictures and labels are read and checked.
+    Preparing,
+    Training {
+        /// Steps done, as a share of all.
+        done: f32,
+        /// Errors on the held-out faces in percent of the eye distance: of the base, and the newest of the tuned model.
+        before: f64,
+        now: Option<f64>,
+        time_left: Duration,
+    },
+    /// The shares of the trained weights are compared.
+    Measuring,
 }
 
 impl TuningStatus {
-    /// One line with a bar.
+    /// One line, with a bar while it trains.
     pub(super) fn line(&self) -> String {
         const CELLS: usize = 16;
-        let full = (self.done * CELLS as f32).round() as usize;
+        let Self::Training { done, before, now, time_left } = self else {
+            let what = if *self == Self::Preparing { "reading the faces" } else { "measuring the result" };
+            return format!("tuning: {what}");
+        };
+        let full = (done * CELLS as f32).round() as usize;
         let bar = "\u{2588}".repeat(full) + &"\u{2591}".repeat(CELLS - full.min(CELLS));
-        let seconds = self.time_left.as_secs();
-        let errors = self.now.map(|now| format!(", error {:.1} to {now:.1} %", self.before)).unwrap_or_default();
+        let seconds = time_left.as_secs();
+        let errors = now.map(|now| format!(", error {before:.1} to {now:.1} %")).unwrap_or_default();
         format!("tuning {bar} {}:{:02} left{errors}", seconds / 60, seconds % 60)
     }
 }
 
+/// How long the end of the session waits for the checkpoint.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(400);
 /// The name of the unfinished tuning's folder, and of the models that come of it.
 const WORK_FOLDER: &str = "tuning";
 const MODEL_NAME: &str = "tuned";
@@ -72,6 +83,7 @@ impl Tuning {
         }
         self.stop.store(false, Ordering::Relaxed);
         let (shared, stop) = (self.shared.clone(), self.stop.clone());
+        lock(&shared).status = Some(TuningStatus::Preparing);
         let work = move || {
             lower_priority();
             let message = match tune(&shared, &stop) {
@@ -89,7 +101,10 @@ impl Tuning {
                 *thread = Some(started);
                 "tuning on the accepted faces".into()
             }
-            Err(error) => format!("the tuning can't start: {}", with_causes(&error)),
+            Err(error) => {
+                lock(&self.shared).status = None;
+                format!("the tuning can't start: {}", with_causes(&error))
+            }
         }
     }
 
@@ -108,12 +123,14 @@ impl Tuning {
         lock(&self.shared).accepted.take()
     }
 
-    /// Stops the training with a checkpoint.
+    /// Stops the training with a checkpoint. What takes longer than a step, as the verdict does, is not awaited: the end of
+    /// the process ends it, and the next tuning goes on from the last checkpoint.
     pub(super) fn finish(&self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // A panic was printed already.
-            let _ = thread.join();
+        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let start = Instant::now();
+        while !thread.is_finished() && start.elapsed() < SHUTDOWN_PATIENCE {
+            thread::sleep(SHUTDOWN_PATIENCE / 50);
         }
     }
 }
@@ -128,27 +145,32 @@ fn tune(shared: &Mutex<Shared>, stop: &Arc<AtomicBool>) -> Result<String> {
     let models = places::models().context("there is no home folder to keep tuned models in")?;
     let faces = read_faces(&samples, Split::Train)?;
     let work = models.join(WORK_FOLDER);
-    let options = || -> Result<FineTuneOptions> {
+    let options = || {
         let mut options = FineTuneOptions::new(&work);
         options.resume = work.exists();
         options.threads = options.threads.saturating_sub(1).max(1);
-        options.undetected_faces = collection::undetected_faces(&samples)?;
         options.stop = stop.clone();
-        Ok(options)
+        options
     };
     let base = default_landmarks()?;
-    let mut tuning = match FineTune::new(base.clone(), faces.clone(), options()?) {
+    let mut tuning = match FineTune::new(base.clone(), faces.clone(), options()) {
         // More faces were accepted since: the unfinished training is of no use any more.
         Err(error) if error.is_other_tuning() => {
             std::fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
-            FineTune::new(base, faces, options()?)?
+            FineTune::new(base, faces, options())?
         }
         tuning => tuning?,
     };
     let ending = tuning.run(|p| {
-        let done = p.step as f32 / p.steps.max(1) as f32;
-        let (before, now, time_left) = (p.held_out_before, p.held_out, p.time_left);
-        lock(shared).status = Some(TuningStatus { done, before, now, time_left });
+        lock(shared).status = Some(match p.step < p.steps {
+            true => TuningStatus::Training {
+                done: p.step as f32 / p.steps as f32,
+                before: p.held_out_before,
+                now: p.held_out,
+                time_left: p.time_left,
+            },
+            false => TuningStatus::Measuring,
+        });
     })?;
     match ending {
         FineTuneEnding::Paused => Ok("the tuning is stopped; U goes on with it".into()),
@@ -191,9 +213,13 @@ mod tests {
 
     #[test]
     fn the_line_of_a_tuning_has_a_bar_that_fills() {
-        let status = |done| TuningStatus { done, before: 7.21, now: Some(5.0), time_left: Duration::from_secs(65) };
+        let status = |done| {
+            let time_left = Duration::from_secs(65);
+            TuningStatus::Training { done, before: 7.21, now: Some(5.0), time_left }
+        };
         assert!(status(0.0).line().starts_with("tuning \u{2591}"));
         assert!(status(1.0).line().contains("\u{2588} 1:05 left, error 7.2 to 5.0 %"), "{}", status(1.0).line());
         assert_eq!(status(0.5).line().matches('\u{2588}').count(), 8);
+        assert_eq!(TuningStatus::Preparing.line(), "tuning: reading the faces");
     }
 }

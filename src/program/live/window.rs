@@ -316,7 +316,11 @@ impl SessionWindow {
             return self.say("there is no tuned model yet; U makes one of the accepted faces".into());
         };
         *is_used = !*is_used;
-        let model = if *is_used { model.clone() } else { LandmarkModel::Bundled };
+        let (model, name) = match *is_used {
+            true => (model.clone(), "the tuned model"),
+            false => (LandmarkModel::Bundled, "the bundled model"),
+        };
+        self.say(name.into());
         self.use_model(model);
     }
 
