@@ -4,7 +4,7 @@
 //! to its recordings. Errors: [`CollectionError`]; a recording that another process writes to is left out.
 
 use super::order::most_helpful_first;
-use crate::train::collection::{CollectedFace, CollectionError, FACES_FILE, Recording, Review, recordings};
+use crate::train::collection::{CollectedFace, CollectionError, Recording, Review, recordings_at};
 use std::path::{Path, PathBuf};
 
 /// All samples.
@@ -37,12 +37,8 @@ impl Deck {
     /// # Errors
     /// [`CollectionError`] of the first recording that can't be read; [`CollectionError::InUse`] if there is no other.
     pub(super) fn open(folder: &Path) -> Result<Self, CollectionError> {
-        let folders = match folder.join(FACES_FILE).is_file() {
-            true => vec![folder.to_owned()],
-            false => recordings(folder)?,
-        };
         let (mut opened, mut left_out) = (Vec::new(), Vec::new());
-        for folder in folders {
+        for folder in recordings_at(folder)? {
             match Recording::open(&folder) {
                 Err(CollectionError::InUse { path }) => left_out.push(path),
                 recording => opened.push(recording?),
