@@ -1,5 +1,8 @@
 //! `awing finetune` as a process: files, refusals, and kills at any moment.
 
+#[cfg(all(feature = "window", target_os = "linux"))]
+mod display;
+
 use awing::internals::Scene;
 use awing::{Frame, Point};
 use std::fs;
@@ -181,4 +184,65 @@ fn a_tuning_that_is_killed_comes_to_the_same_verdict() {
 #[ignore = "half a minute of kills; CONTRIBUTING.md lists it"]
 fn a_tuning_that_is_killed_ten_times_comes_to_the_same_verdict() {
     kill_many_times(10);
+}
+
+#[cfg(all(feature = "window", target_os = "linux"))]
+mod in_a_window {
+    use super::display::Display;
+    use super::*;
+
+    /// Waits until it is so.
+    fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !is_so() {
+            assert!(start.elapsed() < Duration::from_secs(240), "timed out waiting for {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    #[ignore = "needs Xvfb"]
+    fn a_key_tunes_beside_tracking_and_the_accepted_model_is_taken_over() {
+        let bench = Bench::new(|_, _| {});
+        let recording = bench.path("data/awing/samples/demo");
+        fs::create_dir_all(&recording).unwrap();
+        for file in (0..FACES).map(|i| format!("{i}.png")).chain(["faces.jsonl".into()]) {
+            fs::rename(bench.path(&file), recording.join(&file)).unwrap();
+        }
+        let display = Display::start();
+        let json = bench.path("lines.jsonl");
+        let start = |more: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
+            command.args(["--input", "demo", "--frames", "1000000"]).args(more).current_dir(bench.folder.path());
+            command.env("XDG_DATA_HOME", bench.path("data")).env("DISPLAY", &display.name);
+            command.env_remove("WAYLAND_DISPLAY").stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let tracked = || fs::read_to_string(&json).map_or(0, |lines| lines.lines().count());
+
+        // Closed in the middle, the tuning goes on with the next session.
+        let first = start(&[]);
+        let work = bench.path("data/awing/models/tuning");
+        std::thread::sleep(Duration::from_secs(1));
+        wait_until("the tuning to begin", || {
+            display.press('u');
+            std::thread::sleep(Duration::from_millis(200));
+            work.exists()
+        });
+        display.close_window();
+        assert!(first.wait_with_output().unwrap().status.success());
+        assert!(work.exists(), "the end of the session waited for the end of the tuning");
+
+        let second = start(&["--json", json.to_str().unwrap()]);
+        wait_until("frames", || tracked() > 10);
+        display.press('u');
+        let before = tracked();
+        wait_until("a tuned model", || bench.path("data/awing/models/tuned.json").exists());
+        let meanwhile = tracked() - before;
+        wait_until("the end of the tuning", || !work.exists());
+        display.press('d');
+        display.close_window();
+        let said = text(&second.wait_with_output().unwrap().stderr);
+        assert!(said.contains("tuned is in use") && !said.contains("panicked"), "{said}");
+        assert!(meanwhile > 30, "only {meanwhile} frames were tracked while it tuned");
+    }
 }

@@ -28,9 +28,12 @@ mod train;
 
 use super::console::say;
 use clap::{Parser, Subcommand};
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Instant;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// What is logged unless the environment variable `AWING_LOG` says otherwise. The drawing library warns of every shape
 /// that happens to be empty, such as the white of a closed eye.
@@ -77,12 +80,25 @@ enum Command {
     Heatmaps(heatmaps::HeatmapsArguments),
 }
 
+/// Logs to standard error: the levels of `AWING_LOG` or the default; colours on a terminal only, and not with `NO_COLOR`.
+fn start_log() {
+    let asked = std::env::var("AWING_LOG").unwrap_or_default();
+    let (levels, complaint) = match asked.parse::<Targets>() {
+        Ok(levels) if !asked.is_empty() => (levels, None),
+        parsed => (DEFAULT_LOG.parse().expect("the default parses"), parsed.err()),
+    };
+    let is_coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(is_coloured).without_time();
+    tracing_subscriber::registry().with(lines.with_filter(levels)).init();
+    if let Some(complaint) = complaint {
+        tracing::warn!("AWING_LOG={asked}: {complaint}; using {DEFAULT_LOG}");
+    }
+}
+
 /// Parses the command line and runs the command. Errors are printed; nothing panics.
 pub fn main() -> ExitCode {
     let start = Instant::now();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("AWING_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    start_log();
     let Arguments { command, track } = Arguments::parse();
     let result = match command.unwrap_or(Command::Track(track)) {
         Command::Track(arguments) => track::run(arguments),
