@@ -65,6 +65,8 @@ pub(crate) struct Follower<D, L> {
     /// What the network sees at a detection.
     look: Look,
     faces: Vec<Face>,
+    /// The same faces as the network placed them; not kept up to date while nothing is smoothed.
+    unsmoothed: Vec<Face>,
     next_id: u64,
     time_s: f64,
     /// How many frames in a row had an earlier time stamp than the latest one.
@@ -87,6 +89,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             detections: Vec::new(),
             look: Look::new(),
             faces: Vec::new(),
+            unsmoothed: Vec::new(),
             next_id: 1,
             time_s: f64::NEG_INFINITY,
             late_frames: 0,
@@ -99,8 +102,23 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     pub(crate) fn reset(&mut self) {
         self.tracks.clear();
         self.faces.clear();
+        self.unsmoothed.clear();
         self.detected_s = None;
         self.time_s = f64::NEG_INFINITY;
+    }
+
+    /// Goes on with the faces of another follower, under their ids and where they were.
+    pub(crate) fn take_over(&mut self, before: Self) {
+        if self.options.scheme != before.options.scheme {
+            return;
+        }
+        self.tracks = before.tracks;
+        self.looks.resize_with(self.tracks.len(), || Mutex::new(Look::new()));
+        (self.next_id, self.time_s, self.detected_s) = (before.next_id, before.time_s, before.detected_s);
+        self.late_frames = before.late_frames;
+        for track in &mut self.tracks {
+            track.smoother = Smoother::new(self.options.smoothing.unwrap_or_default());
+        }
     }
 
     pub(crate) fn detector_mut(&mut self) -> &mut D {
@@ -120,6 +138,11 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
 
     pub(crate) fn options_mut(&mut self) -> &mut FollowerOptions {
         &mut self.options
+    }
+
+    /// The faces of the last frame as the network placed them, in the order of [`Self::track`].
+    pub(crate) fn unsmoothed(&self) -> &[Face] {
+        if self.options.smoothing.is_some() { &self.unsmoothed } else { &self.faces }
     }
 
     pub(crate) fn times(&self) -> StageTimes {
@@ -378,23 +401,30 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
 
     /// Writes the followed faces to `self.faces`, smoothed, reusing the memory of earlier frames.
     fn publish(&mut self, time_s: f64) {
+        let Self { tracks, faces, unsmoothed, options, .. } = self;
+        let is_smoothed = options.smoothing.is_some();
         let mut count = 0;
-        for track in self.tracks.iter_mut().filter(|t| t.is_followed()) {
-            if count == self.faces.len() {
-                self.faces.push(Face { id: 0, score: 0.0, rect: Rect::new(0.0, 0.0, 0.0, 0.0), landmarks: Vec::new() });
-            }
-            let face = &mut self.faces[count];
-            count += 1;
-            face.id = track.id;
-            face.score = track.score;
-            face.landmarks.clone_from(&track.landmarks);
-            if self.options.smoothing.is_some() {
+        for track in tracks.iter_mut().filter(|t| t.is_followed()) {
+            let face = entry(faces, count);
+            track.write(face);
+            if is_smoothed {
+                track.write(entry(unsmoothed, count));
                 track.smoother.smooth(time_s, track.head.side, &mut face.landmarks);
+                face.rect = Rect::around(face.landmarks.iter().map(|l| l.point)).unwrap_or(face.rect);
             }
-            face.rect = Rect::around(face.landmarks.iter().map(|l| l.point)).unwrap_or(face.rect);
+            count += 1;
         }
-        self.faces.truncate(count);
+        faces.truncate(count);
+        unsmoothed.truncate(count);
     }
+}
+
+/// The face at `index`, at most one beyond the last; a new one is empty.
+fn entry(faces: &mut Vec<Face>, index: usize) -> &mut Face {
+    if index == faces.len() {
+        faces.push(Face { id: 0, score: 0.0, rect: Rect::new(0.0, 0.0, 0.0, 0.0), landmarks: Vec::new() });
+    }
+    &mut faces[index]
 }
 
 impl StageTimes {

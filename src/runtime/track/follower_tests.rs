@@ -364,3 +364,45 @@ fn an_empty_frame_is_refused() {
     let error = rig.follower.track(&(&rig.frame).into(), 0.0).unwrap_err();
     assert!(matches!(error, TrackError::EmptyFrame { width: 0, height: 480 }), "{error}");
 }
+
+#[test]
+fn beside_the_smoothed_faces_there_are_those_that_the_network_placed() {
+    let mut rig = Rig::new(2);
+    for smoothing in [Some(Smoothing::default()), None] {
+        rig.follower.set_smoothing(smoothing);
+        rig.show_for(0.5, &[FakeFace::at(200.0, 200.0, 120.0), FakeFace::at(450.0, 200.0, 90.0)]);
+        let moved = [FakeFace::at(203.0, 200.0, 120.0), FakeFace::at(452.0, 200.0, 90.0)];
+        let smoothed = rig.show(&moved);
+        let placed = rig.follower.unsmoothed();
+        assert_eq!(ids(placed), ids(&smoothed));
+        for (face, truth) in placed.iter().zip(&moved) {
+            let expected = super::super::fakes::landmarks_of(truth);
+            assert!(face.landmarks.iter().zip(&expected).all(|(p, l)| p.point.distance(l.point) < 1e-3));
+            assert!(face.rect.iou(&around(&expected)) > 0.99);
+        }
+        let lag = placed[0].rect.center().x - smoothed[0].rect.center().x;
+        assert_eq!(lag > 0.1, smoothing.is_some(), "{lag}");
+        assert_eq!(rig.show(&[]), rig.follower.unsmoothed());
+    }
+}
+
+#[test]
+fn a_follower_with_another_network_goes_on_with_the_faces_of_the_one_before() {
+    let mut rig = Rig::new(2);
+    let faces = [FakeFace::at(200.0, 200.0, 120.0), FakeFace::at(450.0, 200.0, 90.0)];
+    rig.show_for(0.5, &faces);
+    let found = ids(&rig.show(&faces));
+    let calls = rig.scene.detector_calls();
+    let again = |rig: &Rig, scheme| {
+        let options = FollowerOptions { faces: 2, smoothing: None, scheme };
+        Follower::new(FakeDetector::new(&rig.scene), vec![FakeNetwork::new(&rig.scene)], options)
+    };
+    let next = again(&rig, Some(Scheme::Wflw98));
+    let before = std::mem::replace(&mut rig.follower, next);
+    rig.follower.take_over(before);
+    assert_eq!(ids(&rig.show(&faces)), found);
+    assert_eq!(rig.scene.detector_calls(), calls, "the faces are looked for where they were");
+    let mut other = again(&rig, Some(Scheme::Ibug68));
+    other.take_over(rig.follower);
+    assert_eq!(other.tracks.len(), 0, "points of another scheme are no start");
+}

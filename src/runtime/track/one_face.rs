@@ -7,7 +7,7 @@ use super::motion::Motion;
 use super::score::{blind_beyond_frame, score};
 use super::smoothing::Smoother;
 use super::thresholds::{DOUBT_EVERY_S, FRAMES_LOOKED_FOR, KEEP_SCORE, START_SCORE, SURE_SCORE};
-use super::{FindLandmarks, Landmark, LandmarkTimes, TrackError};
+use super::{Face, FindLandmarks, Landmark, LandmarkTimes, TrackError};
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
 use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::Scheme;
@@ -82,6 +82,12 @@ impl Track {
         self.seen_s = time_s;
         self.score = look.score;
         std::mem::swap(&mut self.landmarks, &mut look.landmarks);
+    }
+
+    /// Writes the face as the network placed it.
+    pub fn write(&self, face: &mut Face) {
+        (face.id, face.score, face.rect) = (self.id, self.score, self.rect());
+        face.landmarks.clone_from(&self.landmarks);
     }
 
     /// Loses the face without searching for it where it was: what is there is another face, or none.

@@ -124,6 +124,12 @@ impl Tracker {
         self.follower.track(&frame.into(), time_s)
     }
 
+    /// The faces of the last frame as the network placed them, in the same order: the same faces that [`Self::track_at`]
+    /// returned, without smoothing. Smoothed landmarks lag a little behind a face that moves.
+    pub fn unsmoothed(&self) -> &[Face] {
+        self.follower.unsmoothed()
+    }
+
     /// What the detector alone finds in a frame, in descending order of score; followed faces are not affected.
     ///
     /// # Errors
@@ -140,6 +146,14 @@ impl Tracker {
     /// Forgets all faces. Call it between unrelated pictures.
     pub fn reset(&mut self) {
         self.follower.reset();
+    }
+
+    /// Goes on where another tracker stopped, as with another model or precision in the middle of a video: the faces that it
+    /// followed keep their ids and are looked for where they were. If the two models place different points, this tracker
+    /// begins anew.
+    pub fn take_over(&mut self, before: Self) {
+        self.start = before.start;
+        self.follower.take_over(before.follower);
     }
 
     /// Changes the maximum number of faces, at least 1. The largest and surest are kept.
