@@ -143,6 +143,7 @@ pub use runtime::image::{Frame, FrameView, ImageError, PixelFormat};
 pub use runtime::landmarks::{Landmark, Part, Scheme};
 pub use runtime::model::{ConfigError, Model, ModelError};
 pub use runtime::named::UnknownName;
+pub use runtime::signals::{Blink, HeadPose, Profile, SignalMeter, Signals};
 pub use runtime::track::{Face, Models, Smoothing, StageTimes, TrackError, Tracker, TrackerOptions};
 
 /// The README's examples compile.

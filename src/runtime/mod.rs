@@ -17,6 +17,7 @@
 //! | [`engine`] | the compiled network |
 //! | [`detect`] | the face detector |
 //! | [`track`] | the tracker |
+//! | [`signals`] | head pose, eyes, gaze, mouth and blend shapes of tracked faces |
 
 pub(crate) mod detect;
 pub(crate) mod engine;
@@ -28,5 +29,6 @@ pub(crate) mod image;
 pub(crate) mod landmarks;
 pub(crate) mod model;
 pub(crate) mod named;
+pub(crate) mod signals;
 pub(crate) mod simd;
 pub(crate) mod track;

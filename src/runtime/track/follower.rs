@@ -145,6 +145,11 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         if self.options.smoothing.is_some() { &self.unsmoothed } else { &self.faces }
     }
 
+    /// The faces of the last frame, in the order of [`Self::track`].
+    pub(crate) fn faces(&self) -> &[Face] {
+        &self.faces
+    }
+
     pub(crate) fn times(&self) -> StageTimes {
         self.times
     }

@@ -130,6 +130,11 @@ impl Tracker {
         self.follower.unsmoothed()
     }
 
+    /// The faces of the last frame, as [`Self::track_at`] returned them.
+    pub fn faces(&self) -> &[Face] {
+        self.follower.faces()
+    }
+
     /// What the detector alone finds in a frame, in descending order of score; followed faces are not affected.
     ///
     /// # Errors
