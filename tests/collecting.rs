@@ -104,6 +104,21 @@ fn capture_stops_at_the_wanted_number() {
 }
 
 #[test]
+fn an_input_that_ends_before_there_are_enough_frames_is_said_in_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(run(folder.path(), "--input demo --headless --frames 90 --save demo.gif").status.success());
+    let few = run(folder.path(), "capture --input demo.gif --count 40 --out samples");
+    assert!(few.status.success(), "{}", said(&few));
+    let [recording] = entries(&folder.path().join("samples")).try_into().unwrap();
+    let expected = format!("the input ended after {} of 40 frames", faces(&recording).len());
+    assert_eq!(said(&few).lines().filter(|line| line.starts_with(&expected)).count(), 1, "{}", said(&few));
+    for enough in ["--input demo.gif --count 1", "--input demo --seconds 2 --count 40"] {
+        let output = run(folder.path(), &format!("capture {enough} --out samples"));
+        assert!(output.status.success() && !said(&output).contains("the input ended"), "{}", said(&output));
+    }
+}
+
+#[test]
 fn a_video_without_a_face_leaves_nothing_behind_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let mut video = b"YUV4MPEG2 W32 H24 F25:1 Cmono\n".to_vec();
@@ -195,6 +210,11 @@ mod in_a_window {
     use super::display::Display;
     use super::*;
 
+    fn coordinates(points: &Value) -> Vec<f64> {
+        let points = points.as_array().unwrap().iter();
+        points.flat_map(|point| [0, 1].map(|axis| point[axis].as_f64().unwrap())).collect()
+    }
+
     #[test]
     #[ignore = "needs Xvfb"]
     fn keys_keep_the_face_that_is_shown_and_gather_more_without_holding_tracking_up() {
@@ -218,6 +238,7 @@ mod in_a_window {
         display.press('g');
         let rate = (tracked() - from) as f64 / start.elapsed().as_secs_f64();
         display.close_window();
+        let frames = tracked();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success() && !said(&output).contains("panicked"), "{}", said(&output));
         assert!(rate > 20.0, "{rate} frames a second of 30");
@@ -228,6 +249,21 @@ mod in_a_window {
         for face in &all {
             image::open(recording.join(face["image"].as_str().unwrap())).unwrap();
             assert_eq!(face["source"], "the built-in demo");
+        }
+
+        // The session smooths what it shows; what it stores is what the network placed.
+        let headless = format!("--input demo --headless --no-smooth --frames {} --json -", frames + 60);
+        let lines = written(&run(folder.path(), &headless));
+        let placed: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for face in &all {
+            let stored = coordinates(&face["points"]);
+            let shown = placed.iter().flat_map(|line| line["faces"].as_array().unwrap());
+            let distances = shown.map(|face| {
+                let found = coordinates(&face["landmarks"]);
+                found.iter().zip(&stored).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+            });
+            let nearest = distances.fold(f64::INFINITY, f64::min);
+            assert!(nearest < 0.02, "off by {nearest} pixels");
         }
     }
 }

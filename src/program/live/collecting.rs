@@ -53,14 +53,14 @@ impl Collecting {
     /// A frame was tracked. On the tracking thread.
     pub(super) fn look(&self, tracked: &TrackedFrame) {
         if let Some(collector) = &mut self.state().collector {
-            collector.look(&tracked.frame, &tracked.faces, tracked.time_s);
+            collector.look(&tracked.frame, &tracked.predicted, tracked.time_s);
         }
     }
 
     /// Keeps this frame; the text is for the person, if nothing will come of it.
     pub(super) fn keep(&self, tracked: &TrackedFrame) -> Option<String> {
         match &mut self.state().collector {
-            Some(collector) => collector.keep_now(&tracked.frame, &tracked.faces, tracked.time_s),
+            Some(collector) => collector.keep_now(&tracked.frame, &tracked.predicted, tracked.time_s),
             None => return Some(no_home()),
         }
         None

@@ -21,21 +21,32 @@ pub(crate) struct TrackedFrame {
     /// When the camera took it, or it was read.
     pub captured: Option<Instant>,
     pub faces: Vec<Face>,
+    /// The same faces as the network placed them, without smoothing.
+    pub predicted: Vec<Face>,
     pub times: StageTimes,
 }
 
 impl TrackedFrame {
     /// Takes over faces, in the memory of those that were there before.
     pub(super) fn set_faces(&mut self, faces: &[Face]) {
-        self.faces.truncate(faces.len());
-        for (i, face) in faces.iter().enumerate() {
-            match self.faces.get_mut(i) {
-                Some(old) => {
-                    (old.id, old.score, old.rect) = (face.id, face.score, face.rect);
-                    old.landmarks.clone_from(&face.landmarks);
-                }
-                None => self.faces.push(face.clone()),
+        take_over(&mut self.faces, faces);
+    }
+
+    /// Takes over the same faces as the network placed them.
+    pub(super) fn set_predicted(&mut self, faces: &[Face]) {
+        take_over(&mut self.predicted, faces);
+    }
+}
+
+fn take_over(to: &mut Vec<Face>, faces: &[Face]) {
+    to.truncate(faces.len());
+    for (i, face) in faces.iter().enumerate() {
+        match to.get_mut(i) {
+            Some(old) => {
+                (old.id, old.score, old.rect) = (face.id, face.score, face.rect);
+                old.landmarks.clone_from(&face.landmarks);
             }
+            None => to.push(face.clone()),
         }
     }
 }

@@ -48,7 +48,7 @@ impl Lifecycle {
     }
 
     /// Whether nobody has requested the end.
-    pub(super) fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.lock().phase == Phase::Running
     }
 

@@ -121,6 +121,7 @@ impl TrackingLoop {
         session.observer.before_tracking();
         let faces = tracker.track_at(&frame.frame, frame.time_s)?;
         frame.set_faces(faces);
+        frame.set_predicted(tracker.unsmoothed());
         frame.times = tracker.timings();
         session.observer.after_tracking(frame, session.lifecycle.is_displaying());
         Ok(())

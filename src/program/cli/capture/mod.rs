@@ -9,6 +9,7 @@ mod stored;
 use super::arguments::{CameraArguments, TrackerArguments};
 use super::interrupt;
 use super::parse::{positive, seconds};
+use crate::program::capture::Source;
 use crate::program::collect::{Collector, CollectorEvent, SelectionOptions};
 use crate::program::console::say;
 use crate::program::live::{self, Lifecycle, Observer, OutputOptions, SessionOptions, SessionSource, TrackedFrame};
@@ -83,9 +84,7 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
     // The demo would end earlier without a window.
     let rate = source.get().frames_per_second().filter(|_| source.get().is_endless());
     let frames = rate.zip(seconds).map(|(rate, seconds)| (rate * seconds).ceil() as u64 + 1);
-    let mut tracker = arguments.tracker.setup()?;
-    // Smoothed landmarks lag behind the face.
-    tracker.options.smoothing = None;
+    let tracker = arguments.tracker.setup()?;
     let options = SessionOptions { source, tracker, outputs: OutputOptions::default(), display: None, frames };
     let capturing = Arc::new(Capturing {
         lifecycle: lifecycle.clone(),
@@ -97,6 +96,8 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
             last_kept_s: 0.0,
             frames: 0,
             with_faces: 0,
+            kept: 0,
+            has_input_ended: false,
             failure: None,
         }),
     });
@@ -104,7 +105,7 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
     let mut state = capturing.state();
     let events = state.collector.finish();
     state.report(events, arguments.count);
-    state.conclude();
+    state.conclude(arguments.count);
     match state.failure.take() {
         Some(failure) if result.is_ok() => bail!("{failure}"),
         _ => result,
@@ -127,6 +128,10 @@ struct State {
     last_kept_s: f64,
     frames: u64,
     with_faces: u64,
+    /// Frames that were kept.
+    kept: usize,
+    /// Whether the input came to its end before anything else ended the capture.
+    has_input_ended: bool,
     failure: Option<String>,
 }
 
@@ -146,7 +151,7 @@ impl Observer for Capturing {
         }
         state.frames += 1;
         state.with_faces += u64::from(!tracked.faces.is_empty());
-        state.collector.look(&tracked.frame, &tracked.faces, tracked.time_s);
+        state.collector.look(&tracked.frame, &tracked.predicted, tracked.time_s);
         let events = state.collector.events();
         if !events.is_empty() {
             state.last_kept_s = elapsed_s;
@@ -163,6 +168,10 @@ impl Observer for Capturing {
             self.lifecycle.request_end();
         }
     }
+
+    fn tracking_ended(&self, source: &dyn Source) {
+        self.state().has_input_ended = self.lifecycle.is_running() && !source.is_endless();
+    }
 }
 
 impl State {
@@ -170,6 +179,7 @@ impl State {
         for event in events {
             match event {
                 CollectorEvent::Kept { picture, reason, number, .. } => {
+                    self.kept = number;
                     let name = picture.file_name().unwrap_or_default().to_string_lossy();
                     say(&format!("{number:>3} of {count}  {name}  {reason}"));
                 }
@@ -180,8 +190,13 @@ impl State {
     }
 
     /// Says what there is now, and what to do with it.
-    fn conclude(&self) {
-        let Self { collector, frames, with_faces, failure, .. } = self;
+    fn conclude(&self, count: usize) {
+        let Self { collector, frames, with_faces, kept, failure, .. } = self;
+        if self.has_input_ended && (1..count).contains(kept) {
+            say(&format!(
+                "the input ended after {kept} of {count} frames: the rest was blurred or like those that were kept"
+            ));
+        }
         match collector.conclusion() {
             Some(conclusion) => say(&conclusion),
             None if failure.is_some() => {}
