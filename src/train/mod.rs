@@ -49,6 +49,7 @@
 // | `eval` | NME, failure rate, AUC, error curves, comparison, calibration |
 // | `interchange` | PyTorch checkpoints in, ONNX out |
 // | `fnv` | a hash for checksums and choices |
+// | `thumbnail` | how different two pictures are |
 // | `plot`, `text` | line plots and text in pictures |
 
 pub(crate) mod collection;
@@ -67,6 +68,7 @@ pub(crate) mod quantize;
 pub(crate) mod synth;
 pub(crate) mod targets;
 pub(crate) mod text;
+pub(crate) mod thumbnail;
 pub(crate) mod trainer;
 
 pub use data::{DataError, LandmarkTask, LandmarkTaskOptions, Sample, Split, read_faces};

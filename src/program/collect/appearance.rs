@@ -7,13 +7,12 @@ use crate::runtime::image::{Border, Cropper, Frame, FrameView};
 use crate::runtime::landmarks::{Landmark, Scheme};
 use crate::runtime::model::BoxSide;
 use crate::runtime::track::HeadBox;
+use crate::train::thumbnail::{Thumbnail, grey};
 
 /// Side of the upright crop that is measured, in pixels: about as much detail as the network sees.
 const CROP_SIZE: usize = 96;
 /// Side of that crop over the head's.
 const CROP_SCALE: f32 = 1.1;
-/// Side of the thumbnail, in cells.
-const CELLS: usize = 12;
 /// Added to the variance that sharpness is relative to, so that a face without any contrast is not sharp.
 const LEAST_VARIANCE: f32 = 1e-4;
 
@@ -32,8 +31,8 @@ pub(super) struct Appearance {
     pub head: HeadBox,
     /// The landmarks about their centre, in radii of the face (root of the mean squared distance).
     shape: Vec<[f32; 2]>,
-    /// Means of the cells of the grey crop, 0..=1.
-    thumbnail: Vec<f32>,
+    /// Of the grey crop.
+    thumbnail: Thumbnail,
 }
 
 /// Measures faces in the same buffers.
@@ -56,12 +55,12 @@ impl Meter {
         let view = FrameView::from(frame);
         self.cropper.crop_into(&view, &crop_from_frame, CROP_SIZE, Border::Replicate, &mut self.crop);
         self.grey.clear();
-        self.grey.extend(self.crop.as_chunks::<3>().0.iter().map(|&[r, g, b]| 0.299 * r + 0.587 * g + 0.114 * b));
+        self.grey.extend(grey(&self.crop));
         Some(Appearance {
             sharpness: sharpness(&self.grey),
             head,
             shape: shape(landmarks, 0.0)?,
-            thumbnail: thumbnail(&self.grey),
+            thumbnail: Thumbnail::of(&self.grey, CROP_SIZE),
         })
     }
 }
@@ -71,8 +70,7 @@ impl Appearance {
     /// to teach something else.
     pub(super) fn difference(&self, other: &Self) -> f32 {
         let shape = mean_distance(&self.shape, &other.shape);
-        let cells = self.thumbnail.iter().zip(&other.thumbnail);
-        let look = cells.map(|(a, b)| (a - b).abs()).sum::<f32>() / self.thumbnail.len() as f32;
+        let look = self.thumbnail.difference(&other.thumbnail);
         let size = (self.head.side / other.head.side).ln().abs();
         shape / SHAPE_UNIT + look / LOOK_UNIT + size / SIZE_UNIT
     }
@@ -117,18 +115,6 @@ fn variance(values: &[f32]) -> f32 {
     let count = values.len() as f32;
     let mean = values.iter().sum::<f32>() / count;
     values.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / count
-}
-
-fn thumbnail(grey: &[f32]) -> Vec<f32> {
-    const BLOCK: usize = CROP_SIZE / CELLS;
-    let mut cells = vec![0.0; CELLS * CELLS];
-    for (y, row) in grey.chunks_exact(CROP_SIZE).enumerate() {
-        for (x, block) in row.chunks_exact(BLOCK).enumerate() {
-            cells[y / BLOCK * CELLS + x] += block.iter().sum::<f32>();
-        }
-    }
-    cells.iter_mut().for_each(|v| *v /= (BLOCK * BLOCK) as f32);
-    cells
 }
 
 /// How far a head is turned aside: 0 straight ahead, 1 in profile. It is the difference of the distances from the tip of

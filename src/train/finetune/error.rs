@@ -15,7 +15,8 @@ pub enum FineTuneError {
     TooFew { found: usize, needed: usize },
     /// All faces are of one clip, so nothing independent is left to measure on.
     #[error(
-        "all faces are of {clips} clip(s), and the measurement needs at least {needed}: capture again, or for longer"
+        "all faces are of {clips} clip(s), and the measurement needs at least {needed}: capture again, or for longer \
+         (clips that show the same moments count as one)"
     )]
     TooFewClips { clips: usize, needed: usize },
     /// Labels with left and right exchanged, each with the file and line it stands in.

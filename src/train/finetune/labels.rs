@@ -1,13 +1,15 @@
 //! Which of the labelled faces are learned from, which are measured on, and which can't be right.
 //!
-//! In: accepted faces. Out: two sets without a clip in common. Fails with [`FineTuneError`], naming the faces at fault.
+//! In: accepted faces. Out: two sets without a clip in common, and without pictures that are nearly the same. Fails with [`FineTuneError`], naming the faces at fault.
 
 use super::error::FineTuneError;
 use crate::runtime::geometry::{FrameSpace, Point};
 use crate::runtime::landmarks::Part;
-use crate::train::data::Sample;
+use crate::runtime::model::CropConvention;
+use crate::train::data::{Sample, crop_for_eval};
 use crate::train::eval::metrics::{Counted, Norm, normalized_mean_error};
 use crate::train::fnv::Fnv1a;
+use crate::train::thumbnail::Thumbnail;
 use std::collections::{BTreeMap, HashMap};
 
 /// Faces for training and faces for measurement.
@@ -15,7 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 pub(super) struct Split {
     pub training: Vec<Sample>,
     pub held_out: Vec<Sample>,
-    /// Clips of both.
+    /// Clips of both; those that show the same moments count as one.
     pub clips: usize,
 }
 
@@ -31,17 +33,25 @@ const FEWEST_CLIPS: usize = 2;
 const SAME_LABEL: f64 = 0.05;
 /// Two boxes that overlap by this much hold the same face.
 const SAME_FACE: f32 = 0.5;
+/// The side of the crop whose look is compared, in pixels.
+const LOOK_SIDE: usize = 48;
+/// Faces whose looks differ by less show the same moment (see [`Thumbnail::relative_difference`]). In videos of four people
+/// faces a tenth of a second apart differ by 0 to 0.1, those of different moments by 0.12 and more, unrelated faces by 0.15
+/// and more; a chin that is moved by 2 % of the face makes 0.08.
+const SAME_MOMENT: f32 = 0.1;
 /// The sine of the angle from the line between the eyes to the line down to the mouth, below which a face is mirrored. A
 /// right angle in front, it falls towards 0 in profile.
 const MIRRORED: f32 = -0.3;
 
-/// Splits faces by clip, or where no clip is known by person, or else by picture. The same faces and seed give the same
-/// split.
+/// Splits faces by clip, or where no clip is known by person, or else by picture. Clips that show the same moments, as two
+/// recordings of one video do, are one. The same faces and seed give the same split. `crop` is what the model sees of a
+/// face.
 ///
 /// # Errors
+/// [`FineTuneError::Data`] for a picture that can't be read,
 /// [`FineTuneError::TooFew`], [`FineTuneError::TooFewClips`], [`FineTuneError::Mirrored`],
 /// [`FineTuneError::Contradiction`].
-pub(super) fn split(samples: Vec<Sample>, seed: u64) -> Result<Split, FineTuneError> {
+pub(super) fn split(samples: Vec<Sample>, crop: &CropConvention, seed: u64) -> Result<Split, FineTuneError> {
     let needed = FEWEST_TRAINED + FEWEST_HELD_OUT;
     if samples.len() < needed {
         return Err(FineTuneError::TooFew { found: samples.len(), needed });
@@ -60,11 +70,12 @@ pub(super) fn split(samples: Vec<Sample>, seed: u64) -> Result<Split, FineTuneEr
         };
         groups.entry(name).or_default().push(sample);
     }
-    let (clips, count) = (groups.len(), groups.values().map(Vec::len).sum::<usize>());
+    let groups = joined(groups, crop)?;
+    let (clips, count) = (groups.len(), groups.iter().map(|(_, group)| group.len()).sum::<usize>());
     if clips < FEWEST_CLIPS {
         return Err(FineTuneError::TooFewClips { clips, needed: FEWEST_CLIPS });
     }
-    let mut groups: Vec<(String, Vec<Sample>)> = groups.into_iter().collect();
+    let mut groups = groups;
     groups.sort_by_key(|(name, _)| place(name, seed));
     let wanted = ((HELD_OUT * count as f64).round() as usize).max(FEWEST_HELD_OUT);
     let most = wanted + wanted / 2;
@@ -91,6 +102,35 @@ pub(super) fn split(samples: Vec<Sample>, seed: u64) -> Result<Split, FineTuneEr
         return Err(FineTuneError::TooFewClips { clips, needed: clips + 1 });
     }
     Ok(Split { training, held_out, clips })
+}
+
+/// Joins groups that show the same moment: a face of one looks nearly as one of the other does.
+fn joined(
+    groups: BTreeMap<String, Vec<Sample>>,
+    crop: &CropConvention,
+) -> Result<Vec<(String, Vec<Sample>)>, FineTuneError> {
+    let mut joined: Vec<(String, Vec<Sample>, Vec<Thumbnail>)> = Vec::new();
+    for (name, samples) in groups {
+        let mut looks = Vec::with_capacity(samples.len());
+        for sample in &samples {
+            let (picture, _) = crop_for_eval(sample, &sample.open()?, crop, LOOK_SIDE)?;
+            looks.push(Thumbnail::of_rgb(&picture, LOOK_SIDE));
+        }
+        let is_alike = |others: &[Thumbnail]| {
+            looks.iter().any(|look| others.iter().any(|other| look.relative_difference(other) < SAME_MOMENT))
+        };
+        let (alike, others): (Vec<_>, Vec<_>) = joined.into_iter().partition(|(.., others)| is_alike(others));
+        joined = others;
+        // The first name, as the order of the groups depends on it.
+        let mut whole = (name, samples, looks);
+        for (name, samples, looks) in alike.into_iter().rev() {
+            whole.0 = name;
+            whole.1.splice(0..0, samples);
+            whole.2.extend(looks);
+        }
+        joined.push(whole);
+    }
+    Ok(joined.into_iter().map(|(name, samples, _)| (name, samples)).collect())
 }
 
 /// Where a group stands in the order that a seed gives.
@@ -148,7 +188,11 @@ fn check_contradictions(samples: &[Sample]) -> Result<(), FineTuneError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::model::BoxSide;
     use crate::train::finetune::procedural;
+    use std::sync::Arc;
+
+    const CROP: CropConvention = CropConvention { scale: 1.25, box_side: BoxSide::Longer };
 
     /// Faces of a few clips, three of each.
     fn faces(count: usize) -> Vec<Sample> {
@@ -162,10 +206,30 @@ mod tests {
     #[test]
     fn no_clip_is_on_both_sides_and_every_face_is_on_one() {
         for seed in 0..20 {
-            let Split { training, held_out, clips } = split(faces(30), seed).unwrap();
+            let Split { training, held_out, clips } = split(faces(30), &CROP, seed).unwrap();
             assert_eq!((training.len() + held_out.len(), clips), (30, 10));
             assert!((6..=9).contains(&held_out.len()), "{}", held_out.len());
             assert!(held_out.iter().all(|h| training.iter().all(|t| t.clip != h.clip)));
+        }
+    }
+
+    #[test]
+    fn two_recordings_of_the_same_moments_are_on_one_side() {
+        let first = procedural::faces(30, 3).unwrap();
+        let again = first.iter().cloned().map(|mut sample| {
+            // As another program would read the video, and another day's correction.
+            let frame = Arc::make_mut(sample.frame.as_mut().unwrap());
+            frame.rgb_mut().iter_mut().enumerate().for_each(|(i, v)| *v = v.saturating_add((i * 7 % 5) as u8));
+            sample.points.iter_mut().for_each(|p| *p = Point::new(p.x + 0.8, p.y - 0.8));
+            sample.image = format!("again {}", sample.image.display()).into();
+            sample
+        });
+        let mut samples: Vec<Sample> = first.iter().cloned().chain(again).collect();
+        samples.iter_mut().enumerate().for_each(|(i, s)| s.clip = Some(format!("{} of {}", i % 30 / 3, i / 30)));
+        for seed in 0..10 {
+            let Split { training, held_out, clips } = split(samples.clone(), &CROP, seed).unwrap();
+            assert_eq!((training.len() + held_out.len(), clips), (60, 10));
+            assert!(held_out.iter().all(|h| training.iter().all(|t| t.name != h.name)));
         }
     }
 
@@ -174,21 +238,21 @@ mod tests {
         let mut samples = faces(26);
         samples.iter_mut().enumerate().for_each(|(i, s)| s.clip = Some(i.saturating_sub(12).to_string()));
         for seed in 0..10 {
-            let Split { held_out, .. } = split(samples.clone(), seed).unwrap();
+            let Split { held_out, .. } = split(samples.clone(), &CROP, seed).unwrap();
             assert_eq!(held_out.len(), 5, "none of the thirteen faces of one clip");
         }
     }
 
     #[test]
     fn too_few_faces_or_clips_are_refused_and_the_message_says_how_many_are_missing() {
-        let message = split(faces(7), 1).unwrap_err().to_string();
+        let message = split(faces(7), &CROP, 1).unwrap_err().to_string();
         assert!(message.contains("7 accepted faces") && message.contains("at least 3 more"), "{message}");
         let mut one_clip = faces(20);
         one_clip.iter_mut().for_each(|sample| sample.clip = Some("all".into()));
-        assert!(matches!(split(one_clip, 1), Err(FineTuneError::TooFewClips { clips: 1, needed: 2 })));
+        assert!(matches!(split(one_clip, &CROP, 1), Err(FineTuneError::TooFewClips { clips: 1, needed: 2 })));
         let mut two_large = faces(20);
         two_large.iter_mut().enumerate().for_each(|(i, sample)| sample.clip = Some((i / 17).to_string()));
-        assert!(split(two_large, 1).is_err(), "one clip of three faces is too small to measure on");
+        assert!(split(two_large, &CROP, 1).is_err(), "one clip of three faces is too small to measure on");
     }
 
     #[test]
@@ -196,15 +260,18 @@ mod tests {
         for turn in [0.0_f32, 0.7, 2.5, 4.0] {
             let mut samples = faces(12);
             for sample in &mut samples {
+                // About the middle of the picture.
                 for p in &mut sample.points {
-                    *p = Point::new(p.x * turn.cos() - p.y * turn.sin(), p.x * turn.sin() + p.y * turn.cos());
+                    let (x, y) = (p.x - 144.0, p.y - 144.0);
+                    let (sin, cos) = turn.sin_cos();
+                    *p = Point::new(144.0 + x * cos - y * sin, 144.0 + x * sin + y * cos);
                 }
             }
-            split(samples.clone(), 1).unwrap();
+            split(samples.clone(), &CROP, 1).unwrap();
             let mirror = samples[5].scheme.mirror();
             let before = samples[5].points.clone();
             samples[5].points = mirror.iter().map(|&i| before[i]).collect();
-            let message = split(samples, 1).unwrap_err().to_string();
+            let message = split(samples, &CROP, 1).unwrap_err().to_string();
             assert!(message.contains("procedural face 5") && message.contains("exchanged"), "{message}");
         }
     }
@@ -214,10 +281,10 @@ mod tests {
         let mut samples = faces(12);
         let mut again = samples[3].clone();
         samples.push(again.clone());
-        split(samples.clone(), 1).unwrap();
+        split(samples.clone(), &CROP, 1).unwrap();
         again.points.iter_mut().for_each(|p| *p = Point::new(p.x + 20.0, p.y));
         samples.push(again);
-        let message = split(samples, 1).unwrap_err().to_string();
+        let message = split(samples, &CROP, 1).unwrap_err().to_string();
         assert!(message.contains("procedural face 3") && message.contains("differently"), "{message}");
     }
 }

@@ -148,11 +148,7 @@ impl FineTune {
         let scheme = scheme.ok_or(FineTuneError::Base)?;
         let recipe = options.recipe.clone();
         let fingerprint = fingerprint(&base, &samples);
-        let Split { mut training, held_out, clips } = split(samples, recipe.seed)?;
-        // Now, rather than in the middle of the training.
-        for sample in &training {
-            sample.open()?;
-        }
+        let Split { mut training, held_out, clips } = split(samples, &config.crop, recipe.seed)?;
         let trained_faces = training.len();
         let held_out = Faces::new(held_out, config)?;
         let mut guards = Vec::new();
