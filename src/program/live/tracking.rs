@@ -191,7 +191,9 @@ impl TrackingLoop {
         setup.options.faces = self.session.controls.faces.load(Ordering::Relaxed);
         match setup.tracker() {
             Ok(tracker) => {
-                (self.tracker, self.setup) = (tracker, setup);
+                let before = std::mem::replace(&mut self.tracker, tracker);
+                self.tracker.take_over(before);
+                self.setup = setup;
                 self.report_computing();
                 None
             }
