@@ -80,7 +80,7 @@ impl Editor {
         }
         match self.deck.next_pending(self.current) {
             Some(next) => self.load(next),
-            None => self.say(format!("all {} faces are done", self.deck.len())),
+            None => self.say(format!("all {} faces are done; N and B go through them again", self.deck.len())),
         }
     }
 
