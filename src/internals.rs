@@ -11,10 +11,11 @@ pub use crate::runtime::model::graph::{Graph, Node, Operation, Parameter, Role};
 pub use crate::runtime::model::{ModelConfig, WeightFormat, default_detector, default_landmarks};
 pub use crate::runtime::simd::Isa;
 pub use crate::train::data::{Batch, BatchShape, DataError, ItemMut, Task};
+pub use crate::train::detector::stage;
 pub use crate::train::gpu::candle::{CandleNetwork, Mode};
 pub use crate::train::loss::{AdaptiveWing, Objective};
 pub use crate::train::network::{CpuNetwork, Network, untrained};
-pub use crate::train::synth::Scene;
+pub use crate::train::synth::{Portrait, Scene};
 pub use crate::train::trainer::read_log;
 
 /// Kernels and candle operations of training.

@@ -4,12 +4,14 @@
 //! A frame is 8-bit RGB, row-major, three bytes per pixel. Crops are `f32` in 0..=1, RGB interleaved (height, width,
 //! 3): the layout that the networks read.
 
+mod contrast;
 mod crop;
 #[cfg(feature = "pictures")]
 mod picture_file;
 mod view;
 pub mod yuv;
 
+pub(crate) use contrast::stretch_dull;
 pub(crate) use crop::Cropper;
 pub use crop::{Border, crop_into};
 pub use view::{FrameView, PixelFormat};

@@ -4,16 +4,19 @@
 //! A box fits tightly around where the 98 landmarks would be: from the brows to the chin, from ear to ear.
 //!
 //! The detector is an hourglass of the same family as the landmark network. It runs on the frame, scaled so that its
-//! longer side is the model's input size. Its five maps, at a quarter of that resolution: the centres of faces;
+//! longer side is the model's input size; a dull picture is stretched first, see [`stretch_dull`]. Its five maps, at a quarter of that resolution: the centres of faces;
 //! logarithms of width and height; the offset of the exact centre from that of the cell, in x and y (see [`maps`]).
 
 pub mod maps;
+mod roll;
 mod scale;
+
+pub(crate) use roll::Roll;
 
 use crate::runtime::engine::{Engine, EngineError, EngineOptions};
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
 use crate::runtime::heatmap::HeatmapView;
-use crate::runtime::image::FrameView;
+use crate::runtime::image::{FrameView, stretch_dull};
 use crate::runtime::model::{Kind, Model};
 
 /// A face that the detector found.
@@ -35,14 +38,13 @@ const MOST_FACES: usize = 64;
 /// A detector model ready to run on frames of any size.
 pub struct Detector {
     model: Model,
-    /// Compiled for the size of the last frame.
-    compiled: Option<Compiled>,
+    /// For frames of the last one's size.
+    scaler: Option<scale::Scaler>,
+    /// Compiled for the canvas of upright heads, and of those that lie on a side; each with its height and width.
+    engines: [Option<((usize, usize), Engine)>; 2],
+    /// The canvas before it is turned.
+    upright: Vec<f32>,
     detections: Vec<Detection>,
-}
-
-struct Compiled {
-    engine: Engine,
-    scaler: scale::Scaler,
 }
 
 impl Detector {
@@ -54,7 +56,8 @@ impl Detector {
         if model.config().kind != Kind::Detector {
             return Err(EngineError::Kind { wanted: Kind::Detector });
         }
-        Ok(Self { model: model.clone(), compiled: None, detections: Vec::new() })
+        let (engines, upright, detections) = ([None, None], Vec::new(), Vec::new());
+        Ok(Self { model: model.clone(), scaler: None, engines, upright, detections })
     }
 
     /// Finds the faces in a frame. The first call, and the first after the frame's size has changed, takes longer: the
@@ -63,29 +66,52 @@ impl Detector {
     /// # Errors
     /// As [`Engine::compile`]. An empty frame has no faces; it is not an error.
     pub fn detect<'f>(&mut self, frame: impl Into<FrameView<'f>>) -> Result<&[Detection], EngineError> {
-        let frame = frame.into();
+        self.detect_rolled(&frame.into(), Roll::Upright)
+    }
+
+    /// As [`Self::detect`], for heads that lie in the frame as `roll` says. The boxes' sides are parallel to the frame's.
+    pub(crate) fn detect_rolled(&mut self, frame: &FrameView<'_>, roll: Roll) -> Result<&[Detection], EngineError> {
         self.detections.clear();
-        if frame.width() == 0 || frame.height() == 0 {
+        let size = (frame.width(), frame.height());
+        if size.0 == 0 || size.1 == 0 {
             return Ok(&self.detections);
         }
-        let fits = |c: &Compiled| c.scaler.is_for(frame.width(), frame.height());
-        if !self.compiled.as_ref().is_some_and(fits) {
-            let config = self.model.config();
-            let multiple = config.graph().coarsest_stride();
-            let scaler = scale::Scaler::new(frame.width(), frame.height(), config.input_size, multiple);
-            let (height, width) = scaler.canvas();
-            match &mut self.compiled {
-                Some(compiled) if compiled.scaler.canvas() == (height, width) => compiled.scaler = scaler,
-                _ => {
-                    let engine = Engine::compile(&self.model, &EngineOptions::new(height, width))?;
-                    self.compiled = Some(Compiled { engine, scaler });
-                }
+        let config = self.model.config();
+        let scaler = match &mut self.scaler {
+            Some(scaler) if scaler.is_for(size.0, size.1) => scaler,
+            scaler => {
+                let multiple = config.graph().coarsest_stride();
+                scaler.insert(scale::Scaler::new(size.0, size.1, config.input_size, multiple))
             }
+        };
+        let (height, width) = scaler.canvas();
+        let (height, width) = if roll.swaps_sides() { (width, height) } else { (height, width) };
+        let (_, engine) = match &mut self.engines[usize::from(roll.swaps_sides())] {
+            Some(compiled) if compiled.0 == (height, width) => compiled,
+            other => {
+                let engine = Engine::compile(&self.model, &EngineOptions::new(height, width))?;
+                other.insert(((height, width), engine))
+            }
+        };
+        let (inner_width, inner_height) = scaler.inner();
+        if roll == Roll::Upright {
+            let input = engine.input_mut();
+            scaler.scale(frame, input);
+            stretch_dull(&mut input[..inner_height * width * 3], width * 3, inner_width * 3);
+        } else {
+            let stride = scaler.canvas().1;
+            self.upright.resize(height * width * 3, 0.0);
+            scaler.scale(frame, &mut self.upright);
+            stretch_dull(&mut self.upright[..inner_height * stride * 3], stride * 3, inner_width * 3);
+            let input = engine.input_mut();
+            input.fill(0.0);
+            roll.turn((inner_width, inner_height), &self.upright, stride, input, width);
         }
-        let Some(Compiled { engine, scaler }) = &mut self.compiled else { return Ok(&self.detections) };
-        scaler.scale(&frame, engine.input_mut());
         engine.run();
         decode(&engine.output(), scaler.scale_factor(), &mut self.detections);
+        for detection in &mut self.detections {
+            detection.rect = roll.turn_back(&detection.rect, size);
+        }
         Ok(&self.detections)
     }
 }

@@ -63,6 +63,11 @@ impl Scaler {
         self.canvas
     }
 
+    /// Width and height of the picture on the canvas, in input pixels.
+    pub fn inner(&self) -> (usize, usize) {
+        (self.columns.len(), self.rows.len())
+    }
+
     /// Input pixels per frame pixel.
     pub fn scale_factor(&self) -> f32 {
         self.scale

@@ -17,6 +17,8 @@ mod tests;
 
 pub use eyes::Blink;
 pub use profile::Profile;
+#[cfg(feature = "internals")]
+pub(crate) use rotation::Rotation;
 
 use super::landmarks::{Scheme, WFLW_POINTS};
 use super::track::{Face, Tracker};
@@ -108,6 +110,7 @@ impl Signals {
         SHAPE_NAMES.iter().copied().zip(self.shapes)
     }
 
+    #[cfg(test)]
     pub(crate) fn detail(&self) -> Option<&Detail> {
         self.detail.as_ref()
     }

@@ -1,7 +1,7 @@
 //! Fakes of the detector and the landmark network: they need no model, since they know where the faces of a scene are.
 
 use super::head_box::HeadBox;
-use super::{Detection, FindFaces, FindLandmarks, Landmark, LandmarkTimes, TrackError};
+use super::{Detection, FindFaces, FindLandmarks, Landmark, LandmarkTimes, Roll, TrackError};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity};
 use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::WFLW_POINTS;
@@ -87,6 +87,7 @@ pub(crate) struct FakeScene(Arc<Mutex<SceneState>>);
 struct SceneState {
     faces: Vec<FakeFace>,
     detector_calls: usize,
+    turned_calls: usize,
     landmark_calls: usize,
 }
 
@@ -99,7 +100,12 @@ impl FakeScene {
         self.state().faces = faces.to_vec();
     }
 
-    /// How often the detector has run.
+    /// How often the detector has looked at a turned frame.
+    pub(crate) fn turned_calls(&self) -> usize {
+        self.state().turned_calls
+    }
+
+    /// How often the detector has run on upright frames.
     pub(crate) fn detector_calls(&self) -> usize {
         self.state().detector_calls
     }
@@ -122,11 +128,15 @@ impl FakeDetector {
 }
 
 impl FindFaces for FakeDetector {
-    fn find_faces(&mut self, _: &FrameView<'_>) -> Result<&[Detection], TrackError> {
+    /// Heads that are turned by less than an eighth from `roll`.
+    fn find_faces(&mut self, _: &FrameView<'_>, roll: Roll) -> Result<&[Detection], TrackError> {
         let mut state = self.scene.state();
-        state.detector_calls += 1;
+        match roll {
+            Roll::Upright => state.detector_calls += 1,
+            _ => state.turned_calls += 1,
+        }
         self.found.clear();
-        let seen = state.faces.iter().filter(|f| f.is_detectable);
+        let seen = state.faces.iter().filter(|f| f.is_detectable && (f.roll_rad - roll.angle_rad()).cos() > 0.7);
         self.found.extend(seen.map(|f| Detection { rect: f.rect(), score: f.detection_score }));
         Ok(&self.found)
     }

@@ -8,8 +8,8 @@ use super::head_box::HeadBox;
 use super::motion::Motion;
 use super::one_face::{Look, Track, TrackState, around};
 use super::smoothing::{Smoother, Smoothing};
-use super::thresholds::{CLEAR_DETECTION, FRAMES_LOOKED_FOR, START_SCORE, SURE_SCORE};
-use super::{Detection, Face, FindFaces, FindLandmarks, LandmarkTimes, StageTimes, TrackError};
+use super::thresholds::{CLEAR_DETECTION, FRAMES_LOOKED_FOR, START_SCORE, SURE_SCORE, VERY_SURE_SCORE};
+use super::{Detection, Face, FindFaces, FindLandmarks, LandmarkTimes, Roll, StageTimes, TrackError};
 use crate::runtime::engine::Workers;
 use crate::runtime::geometry::{FrameSpace, Rect};
 use crate::runtime::image::FrameView;
@@ -27,6 +27,8 @@ const LATE_FRAMES: u32 = 5;
 const REMEMBERED_S: f64 = 1.0;
 /// How often the detector looks for newcomers while other faces are followed, in seconds.
 const NEWCOMERS_EVERY_S: f64 = 1.0;
+/// While nobody is followed, each of [`Roll::TURNED`] is tried once in so many seconds.
+const TURNED_EVERY_S: f64 = 1.0;
 /// A detection that overlaps a followed face by more than this (intersection over union) is the same face.
 const SAME_FACE_IOU: f32 = 0.3;
 /// Two tracks that overlap by more than this are on one face. Faces side by side or behind one another overlap less.
@@ -72,6 +74,8 @@ pub(crate) struct Follower<D, L> {
     /// How many frames in a row had an earlier time stamp than the latest one.
     late_frames: u32,
     detected_s: Option<f64>,
+    /// When the detector last looked at a turned frame, and how.
+    turned: Option<(f64, Roll)>,
     times: StageTimes,
 }
 
@@ -94,6 +98,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             time_s: f64::NEG_INFINITY,
             late_frames: 0,
             detected_s: None,
+            turned: None,
             times: StageTimes::default(),
         }
     }
@@ -104,6 +109,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.faces.clear();
         self.unsmoothed.clear();
         self.detected_s = None;
+        self.turned = None;
         self.time_s = f64::NEG_INFINITY;
     }
 
@@ -115,6 +121,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.tracks = before.tracks;
         self.looks.resize_with(self.tracks.len(), || Mutex::new(Look::new()));
         (self.next_id, self.time_s, self.detected_s) = (before.next_id, before.time_s, before.detected_s);
+        self.turned = before.turned;
         self.late_frames = before.late_frames;
         for track in &mut self.tracks {
             track.smoother = Smoother::new(self.options.smoothing.unwrap_or_default());
@@ -173,6 +180,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             self.late_frames = 0;
             // The clock was set back, or a recording started over: earlier times no longer count.
             self.detected_s = None;
+            self.turned = self.turned.map(|(_, roll)| (time_s, roll));
             self.tracks.retain(Track::is_followed);
             self.tracks.iter_mut().for_each(|t| t.detected_s = time_s);
             time_s
@@ -188,7 +196,8 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.forget(time_s);
         if self.should_detect(time_s) {
             self.detected_s = Some(time_s);
-            self.detect(frame, time_s)?;
+            self.detect(frame, time_s, Roll::Upright)?;
+            self.detect_turned(frame, time_s)?;
         }
 
         let smoothing = Instant::now();
@@ -309,12 +318,32 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         is_one_missing || self.detected_s.is_none_or(|last| time_s - last >= NEWCOMERS_EVERY_S)
     }
 
-    /// Searches the whole frame for faces that are not followed.
-    fn detect(&mut self, frame: &FrameView<'_>, time_s: f64) -> Result<(), TrackError> {
+    /// If nobody is followed, searches the frame for heads that lie on a side or upside down. In the first frame, which may be
+    /// a photograph, all are tried; later one at a time.
+    fn detect_turned(&mut self, frame: &FrameView<'_>, time_s: f64) -> Result<(), TrackError> {
+        let step_s = TURNED_EVERY_S / Roll::TURNED.len() as f64;
+        let (first, tries) = match self.turned {
+            None => (0, Roll::TURNED.len()),
+            Some((last_s, _)) if time_s - last_s < step_s => return Ok(()),
+            Some((_, last)) => (Roll::TURNED.iter().position(|roll| *roll == last).map_or(0, |i| i + 1), 1),
+        };
+        for i in first..first + tries {
+            if self.followed() > 0 {
+                break;
+            }
+            let roll = Roll::TURNED[i % Roll::TURNED.len()];
+            self.turned = Some((time_s, roll));
+            self.detect(frame, time_s, roll)?;
+        }
+        Ok(())
+    }
+
+    /// Searches the whole frame for faces that are not followed and lie as `roll` says.
+    fn detect(&mut self, frame: &FrameView<'_>, time_s: f64, roll: Roll) -> Result<(), TrackError> {
         let start = Instant::now();
         self.detections.clear();
-        self.detections.extend_from_slice(self.detector.find_faces(frame)?);
-        self.times.detect_ms = milliseconds_since(start);
+        self.detections.extend_from_slice(self.detector.find_faces(frame, roll)?);
+        self.times.detect_ms += milliseconds_since(start);
         // Large, sure detections first: they are most likely the people in front of the camera.
         self.detections.sort_unstable_by(|a, b| (b.score * b.rect.side()).total_cmp(&(a.score * a.rect.side())));
 
@@ -333,11 +362,15 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
                 break;
             }
             let Detection { rect, score } = self.detections[i];
-            let required = if score < CLEAR_DETECTION { SURE_SCORE } else { START_SCORE };
+            let required = match (roll, score < CLEAR_DETECTION) {
+                (Roll::Upright, false) => START_SCORE,
+                (Roll::Upright, true) | (_, false) => SURE_SCORE,
+                (_, true) => VERY_SURE_SCORE,
+            };
             if self.is_followed_at(&rect, SAME_FACE_IOU) {
                 continue;
             }
-            self.look_closer(frame, &rect)?;
+            self.look_closer(frame, &rect, roll)?;
             if self.look.score < required || self.is_followed_at(&around(&self.look.landmarks), ONE_FACE_IOU) {
                 continue;
             }
@@ -354,12 +387,12 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.tracks.iter().any(|t| t.is_followed() && t.rect().iou(rect) > iou)
     }
 
-    /// Finds the landmarks of a detected face: first in an upright crop, to see how the head is turned, then in a crop
-    /// made for it.
-    fn look_closer(&mut self, frame: &FrameView<'_>, rect: &Rect<FrameSpace>) -> Result<(), TrackError> {
+    /// Finds the landmarks of a detected face: first in a crop as `roll` says, to see how exactly the head is turned, then
+    /// in a crop made for it.
+    fn look_closer(&mut self, frame: &FrameView<'_>, rect: &Rect<FrameSpace>, roll: Roll) -> Result<(), TrackError> {
         let network = self.networks[0].get_mut().unwrap_or_else(PoisonError::into_inner);
         let scheme = self.options.scheme;
-        self.look.at(frame, &HeadBox::upright(rect, network.box_side()), network, scheme)?;
+        self.look.at(frame, &HeadBox::in_rect(rect, network.box_side(), roll.angle_rad()), network, scheme)?;
         self.times.add(&self.look.times);
         if self.look.score > 0.0 {
             let searched = self.look.head;

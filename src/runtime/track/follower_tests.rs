@@ -406,3 +406,29 @@ fn a_follower_with_another_network_goes_on_with_the_faces_of_the_one_before() {
     other.take_over(rig.follower);
     assert_eq!(other.tracks.len(), 0, "points of another scheme are no start");
 }
+
+#[test]
+fn heads_on_their_side_and_upside_down_are_found_in_a_first_frame() {
+    for roll_deg in [90.0_f32, -90.0, 180.0] {
+        let mut rig = Rig::new(1);
+        let face = FakeFace { roll_rad: roll_deg.to_radians(), ..FakeFace::at(300.0, 200.0, 120.0) };
+        let faces = rig.show(&[face]);
+        assert_eq!(ids(&faces), [1], "{roll_deg} degrees");
+        let expected = super::super::fakes::landmarks_of(&face);
+        assert!(faces[0].landmarks.iter().zip(&expected).all(|(p, l)| p.point.distance(l.point) < 1e-3));
+    }
+}
+
+#[test]
+fn while_nobody_is_followed_every_turn_is_tried_once_a_second_and_never_beside_a_face() {
+    let mut rig = Rig::new(2);
+    rig.show_for(4.0, &[]);
+    let tried = rig.scene.turned_calls();
+    assert!((12..=15).contains(&tried), "{tried} times in 4 s, three of them in the first frame");
+    // Somebody who lies down where nobody was is found within a second.
+    let lying = FakeFace { roll_rad: -1.6, ..FakeFace::at(300.0, 200.0, 120.0) };
+    assert_eq!(rig.show_for(1.1, &[lying]).len(), 1);
+    let tried = rig.scene.turned_calls();
+    rig.show_for(3.0, &[lying]);
+    assert_eq!(rig.scene.turned_calls(), tried);
+}

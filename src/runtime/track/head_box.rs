@@ -25,9 +25,9 @@ const HALF_FOLLOWED_CHANGE: f32 = 0.03;
 const SMALLEST_SIDE: f32 = 2.0;
 
 impl HeadBox {
-    /// An upright head in `rect`.
-    pub(crate) fn upright(rect: &Rect<FrameSpace>, box_side: BoxSide) -> Self {
-        Self { center: rect.center(), side: box_side.of(rect), roll_rad: 0.0 }
+    /// A head in `rect`, turned by `roll_rad`.
+    pub(crate) fn in_rect(rect: &Rect<FrameSpace>, box_side: BoxSide, roll_rad: f32) -> Self {
+        Self { center: rect.center(), side: box_side.of(rect), roll_rad }
     }
 
     /// The box around landmarks; `None` if one is not finite or they nearly coincide. If the scheme is unknown
@@ -106,7 +106,7 @@ mod tests {
         let (longer, mean) = (side(BoxSide::Longer), side(BoxSide::Mean));
         assert!((longer - 80.0).abs() < 0.1 && (mean - 64.0).abs() < 1.0, "{longer} {mean}");
         let rect = Rect::new(0.0, 0.0, 60.0, 100.0);
-        assert_eq!(HeadBox::upright(&rect, BoxSide::Mean).side, 80.0);
+        assert_eq!(HeadBox::in_rect(&rect, BoxSide::Mean, 0.0).side, 80.0);
     }
 
     #[test]

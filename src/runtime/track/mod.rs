@@ -4,7 +4,9 @@
 //! visible face its landmarks, their confidences and its box, in pixels of the frame ([`FrameSpace`]).
 //!
 //! The detector searches the whole frame only while a face is missing or in doubt: when none is followed, when one was
-//! just lost, and once a second for newcomers while fewer than the maximum are followed. A followed face costs one run
+//! just lost, and once a second for newcomers while fewer than the maximum are followed. While none is followed, it also
+//! looks at the frame turned by a quarter, three quarters and a half: at once in the first frame, later by turns, each once
+//! a second. A followed face costs one run
 //! of the landmark network, since the landmarks of one frame give the crop of the next. The network's own confidence
 //! decides whether tracking continues: if the heatmaps stay flat, or no face can have that shape, nothing is reported
 //! and the face is searched for again.
@@ -28,7 +30,7 @@ pub(crate) use head_box::HeadBox;
 pub use smoothing::Smoothing;
 pub use tracker::{Models, Tracker, TrackerOptions};
 
-use crate::runtime::detect::Detection;
+use crate::runtime::detect::{Detection, Roll};
 use crate::runtime::engine::{EngineError, LandmarkTimes};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Rect, Similarity};
 use crate::runtime::image::FrameView;
@@ -100,8 +102,8 @@ pub struct StageTimes {
 
 /// Finds faces in a whole frame. A trait, so that the tracking loop can be tested without a model.
 pub(crate) trait FindFaces {
-    /// All faces in the frame.
-    fn find_faces(&mut self, frame: &FrameView<'_>) -> Result<&[Detection], TrackError>;
+    /// All faces in the frame whose heads lie as `roll` says.
+    fn find_faces(&mut self, frame: &FrameView<'_>, roll: Roll) -> Result<&[Detection], TrackError>;
 }
 
 /// Finds the landmarks of one face.

@@ -2,7 +2,7 @@
 
 use super::follower::{Follower, FollowerOptions};
 use super::{Face, FindFaces, FindLandmarks, Smoothing, StageTimes, TrackError};
-use crate::runtime::detect::{Detection, Detector};
+use crate::runtime::detect::{Detection, Detector, Roll};
 use crate::runtime::engine::{Backend, EngineError, LandmarkTimes, Landmarker, Outputs, Precision};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Similarity};
 use crate::runtime::image::FrameView;
@@ -145,7 +145,7 @@ impl Tracker {
         if width == 0 || height == 0 {
             return Err(TrackError::EmptyFrame { width, height });
         }
-        self.follower.detector_mut().find_faces(&frame)
+        self.follower.detector_mut().find_faces(&frame, Roll::Upright)
     }
 
     /// Forgets all faces. Call it between unrelated pictures.
@@ -178,8 +178,8 @@ impl Tracker {
 }
 
 impl FindFaces for Detector {
-    fn find_faces(&mut self, frame: &FrameView<'_>) -> Result<&[Detection], TrackError> {
-        Ok(self.detect(*frame)?)
+    fn find_faces(&mut self, frame: &FrameView<'_>, roll: Roll) -> Result<&[Detection], TrackError> {
+        Ok(self.detect_rolled(frame, roll)?)
     }
 }
 

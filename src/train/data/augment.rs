@@ -96,6 +96,8 @@ pub struct Augmentation {
     noise = 0.08, at most 1.0;
     /// Probability of brows raised or lowered, on faces of 98 points.
     brows = 0.35, at most 1.0;
+    /// Probability of eyes that look aside, on faces of 98 points.
+    gaze = 0.0, at most 1.0;
     /// Probability of eyes that are closed, one or both, all the way or in part, on faces of 98 points.
     eyelids = 0.0, at most 1.0;
 }

@@ -9,6 +9,7 @@
 
 use super::condition::EYES;
 use super::expression::resample;
+use super::eye::{Eye, PUPILS};
 use crate::runtime::geometry::{CropSpace, Point};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -27,28 +28,14 @@ const LOWER_LID: std::ops::Range<f32> = 0.0..0.3;
 const SKIN: (f32, f32) = (0.45, 0.35);
 /// The least skin between lid and brow that is stretched.
 const LEAST_SKIN: f32 = 0.1;
-/// An eye narrower than this, in pixels, has no lids to see.
-const LEAST_WIDTH: f32 = 7.0;
-/// An eye whose lids are nearer, in widths of the eye, is not open.
-const LEAST_OPENING: f32 = 0.12;
 /// The brow over each eye.
 const BROWS: [std::ops::Range<usize>; 2] = [33..42, 42..51];
-/// The pupil in each eye.
-const PUPILS: [usize; 2] = [96, 97];
 /// How far beside the corners skin moves along, in widths of the eye.
 const BESIDE: f32 = 0.08;
 
-/// One eye that closes, in coordinates about it: x from 0 at the left corner to 1 at the right, y up from the line
-/// between them, both in widths of the eye.
+/// One eye that closes.
 struct Closing {
-    corner: Point<CropSpace>,
-    /// From the left corner to the right one, and the same turned towards the brow.
-    along: (f32, f32),
-    up: (f32, f32),
-    width: f32,
-    /// Heights of the lids at the five points of each, and their x.
-    upper: [(f32, f32); 5],
-    lower: [(f32, f32); 5],
+    eye: Eye,
     /// Where the skin above and below stays.
     top: f32,
     bottom: f32,
@@ -65,58 +52,17 @@ impl Closing {
             rng.random_range(NARROWED_CLOSURE)
         };
         let rising = rng.random_range(LOWER_LID);
-        let eye = EYES[side];
-        if (eye..eye + 8).any(|i| weight[i] <= 0.0) {
-            return None;
-        }
-        let (left, right) = (points[eye], points[eye + 4]);
-        let width = left.distance(right);
-        if width < LEAST_WIDTH {
-            return None;
-        }
-        let along = ((right.x - left.x) / width, (right.y - left.y) / width);
-        let mut closing = Self {
-            corner: left,
-            along,
-            up: (along.1, -along.0),
-            width,
-            upper: [(0.0, 0.0); 5],
-            lower: [(0.0, 0.0); 5],
-            top: 0.0,
-            bottom: 0.0,
-            closure,
-            rising,
-        };
-        closing.upper = [0, 1, 2, 3, 4].map(|i| closing.local(points[eye + i]));
-        closing.lower = [0, 7, 6, 5, 4].map(|i| closing.local(points[eye + i]));
-        let rises = |lid: &[(f32, f32); 5]| lid.windows(2).all(|pair| pair[0].0 < pair[1].0);
-        if !rises(&closing.upper) || !rises(&closing.lower) {
-            return None;
-        }
-        let gaps = [1, 2, 3].map(|i| closing.upper[i].1 - closing.lower[i].1);
-        if gaps.iter().any(|gap| *gap <= 0.0) || gaps.iter().sum::<f32>() < 3.0 * LEAST_OPENING {
-            return None;
-        }
-        let highest = closing.upper.iter().map(|p| p.1).fold(f32::NEG_INFINITY, f32::max);
-        let lowest = closing.lower.iter().map(|p| p.1).fold(f32::INFINITY, f32::min);
-        let brow = BROWS[side].clone().filter(|&i| weight[i] > 0.0).map(|i| closing.local(points[i]).1);
-        closing.top = brow.fold(highest + SKIN.0, f32::min).max(highest + LEAST_SKIN);
-        closing.bottom = lowest - SKIN.1;
-        Some(closing)
-    }
-
-    fn local(&self, p: Point<CropSpace>) -> (f32, f32) {
-        let (dx, dy) = ((p.x - self.corner.x) / self.width, (p.y - self.corner.y) / self.width);
-        (dx * self.along.0 + dy * self.along.1, dx * self.up.0 + dy * self.up.1)
-    }
-
-    fn shifted(&self, p: Point<CropSpace>, up: f32) -> Point<CropSpace> {
-        Point::new(p.x + self.up.0 * up * self.width, p.y + self.up.1 * up * self.width)
+        let eye = Eye::open(points, weight, side)?;
+        let highest = eye.upper.iter().map(|p| p.1).fold(f32::NEG_INFINITY, f32::max);
+        let lowest = eye.lower.iter().map(|p| p.1).fold(f32::INFINITY, f32::min);
+        let brow = BROWS[side].clone().filter(|&i| weight[i] > 0.0).map(|i| eye.local(points[i]).1);
+        let top = brow.fold(highest + SKIN.0, f32::min).max(highest + LEAST_SKIN);
+        Some(Self { eye, top, bottom: lowest - SKIN.1, closure, rising })
     }
 
     /// Heights that the warp is made of at `x`, before and after: skin above, upper lid, lower lid, skin below.
     fn heights(&self, x: f32) -> ([f32; 4], [f32; 4]) {
-        let (upper, lower) = (on_curve(&self.upper, x), on_curve(&self.lower, x));
+        let (lower, upper) = self.eye.lids(x);
         let gap = (upper - lower).max(0.0);
         let upper = lower + gap;
         let (fall, rise) = (self.closure * gap * (1.0 - self.rising), self.closure * gap * self.rising);
@@ -125,27 +71,20 @@ impl Closing {
 
     /// Where a point of the picture moves; `None` if it stays.
     fn moved(&self, p: Point<CropSpace>) -> Option<Point<CropSpace>> {
-        let (x, y) = self.local(p);
+        let (x, y) = self.eye.local(p);
         let (before, after) = self.heights(x);
-        Some(self.shifted(p, between(y, &before, &after)? - y))
+        Some(self.eye.place(x, between(y, &before, &after)?))
     }
 
     /// Which point moved to `p`; `None` if it stayed.
     fn source(&self, p: Point<CropSpace>) -> Option<Point<CropSpace>> {
-        let (x, y) = self.local(p);
+        let (x, y) = self.eye.local(p);
         if !(-BESIDE..=1.0 + BESIDE).contains(&x) {
             return None;
         }
         let (before, after) = self.heights(x);
-        Some(self.shifted(p, between(y, &after, &before)? - y))
+        Some(self.eye.place(x, between(y, &after, &before)?))
     }
-}
-
-/// The height of a lid at `x`: straight between its points; beyond the corners it falls to the line between the lids.
-fn on_curve(lid: &[(f32, f32); 5], x: f32) -> f32 {
-    let next = lid.partition_point(|(at, _)| *at <= x).clamp(1, 4);
-    let ((x0, y0), (x1, y1)) = (lid[next - 1], lid[next]);
-    y0 + (y1 - y0) * ((x - x0) / (x1 - x0)).clamp(0.0, 1.0)
 }
 
 /// Takes `y` from between falling heights to the same place between others; `None` outside them.
@@ -191,6 +130,7 @@ pub fn close_eyes(
 
 #[cfg(test)]
 mod tests {
+    use super::super::eye::on_curve;
     use super::*;
     use rand::SeedableRng;
 

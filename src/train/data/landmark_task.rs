@@ -8,6 +8,7 @@
 use super::chance::{chance, rarely};
 use super::expression::move_brows;
 use super::eyelids::close_eyes;
+use super::gaze::look_aside;
 use super::{Augmentation, BatchShape, CACHE_BYTES, DataError, Donor, Emphasis, ItemMut, PictureCache, Sample, Task};
 use crate::runtime::geometry::{HeatmapSpace, Point, heatmap_from_crop};
 use crate::runtime::landmarks::{IbugFit, Scheme, Style};
@@ -154,6 +155,9 @@ impl Task for LandmarkTask {
         let (mut points, mut weight) = view.landmarks(self.targets.scheme, &sample.points, &sample.weight);
         if self.targets.scheme == Scheme::Wflw98 && chance(rng, self.augmentation.brows) {
             move_brows(rng, input_size, item.input, &mut points, &weight);
+        }
+        if self.targets.scheme == Scheme::Wflw98 && rarely(rng, self.augmentation.gaze) {
+            look_aside(rng, input_size, item.input, &mut points, &weight);
         }
         if self.targets.scheme == Scheme::Wflw98 && rarely(rng, self.augmentation.eyelids) {
             close_eyes(rng, input_size, item.input, &mut points, &weight);

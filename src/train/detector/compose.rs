@@ -72,7 +72,7 @@ impl View {
 
 /// A frame of `width` x `height` pixels that the background fills, with the face set in about `center`, so that its box's
 /// longer side is `pixels`. Also returns the face's box in the new frame.
-pub(crate) fn stage(
+pub fn stage(
     background: &Frame,
     (picture, face): (&Frame, &Rect<FrameSpace>),
     (width, height): (usize, usize),

@@ -7,7 +7,7 @@ mod targets;
 mod task;
 mod validator;
 
-pub(crate) use compose::stage;
+pub use compose::stage;
 pub use photographs::{Photograph, leave_out_faces_of, read_photographs};
 pub use task::DetectorTask;
 pub use validator::DetectorValidator;

@@ -12,7 +12,11 @@ pub(super) fn draw(
     head: &Head,
     expression: &Expression,
 ) -> [Point<FrameSpace>; WFLW_POINTS] {
-    let points = solid(identity, expression).map(|p| head.project(p));
+    let solid = solid(identity, expression);
+    let mut points = solid.map(|p| head.project(p));
+    for (point, &[x, y, _]) in points.iter_mut().zip(&solid).take(OUTLINE) {
+        *point = edge(head, x, y, OUTLINE_LIFT);
+    }
     let mut drawing = Drawing { painter, identity, head, expression, points };
     drawing.body_and_neck();
     drawing.hair_and_ears();
@@ -24,6 +28,23 @@ pub(super) fn draw(
     drawing.mouth();
     // The canvas puts pixel centres at half-integers.
     points.map(|(x, y)| Point::new(x - 0.5, y - 0.5))
+}
+
+/// Number of landmarks on the outline.
+const OUTLINE: usize = 33;
+/// The outline lies so much in front of the face's surface.
+const OUTLINE_LIFT: f32 = -0.01;
+
+/// Where the face seems to end at height `y` on the side of `x`: at `x`, or nearer to the middle if the cheek hides that.
+fn edge(head: &Head, x: f32, y: f32, lift: f32) -> (f32, f32) {
+    const STEPS: i32 = 24;
+    let (sin, cos) = head.roll_rad.sin_cos();
+    let outwards = |p: &(f32, f32)| (p.0 * cos + p.1 * sin) * x;
+    let row = (0..=STEPS).map(|i| {
+        let x = x * i as f32 / STEPS as f32;
+        head.project([x, y, surface(x, y) + lift])
+    });
+    row.max_by(|a, b| outwards(a).total_cmp(&outwards(b))).unwrap_or_default()
 }
 
 /// A face while it is painted, from the back to the front.
@@ -40,6 +61,17 @@ impl Drawing<'_> {
     /// A point of head space that lies `lift` in front of the face's surface, in pixels.
     fn at(&self, x: f32, y: f32, lift: f32) -> (f32, f32) {
         self.head.project([x, y, surface(x, y) + lift])
+    }
+
+    /// As [`Self::at`], but where the face seems to end if it hides the point.
+    fn edge(&self, x: f32, y: f32, lift: f32) -> (f32, f32) {
+        edge(self.head, x, y, lift)
+    }
+
+    /// How much of the surface at `x` is seen, 0..=1: the far cheek turns away.
+    fn seen(&self, x: f32) -> f32 {
+        const TURNS_AWAY: f32 = 2.4;
+        (1.0 - TURNS_AWAY * (x * self.head.yaw_rad.sin()).max(0.0)).max(0.0)
     }
 
     /// A point of the body, which stays still when the head turns.
@@ -73,6 +105,7 @@ impl Drawing<'_> {
     fn soft(&mut self, x: f32, y: f32, rx: f32, ry: f32, color: Rgb, alpha: f32) {
         let center = self.at(x, y, 0.0);
         let unit = self.head.scale;
+        let alpha = alpha * self.seen(x);
         let fill = Fill::Radial { center, radius: rx.max(ry) * unit, inner: (color, alpha), outer: (color, 0.0) };
         self.painter.ellipse(center, rx * unit, ry * unit, self.head.roll_rad, &fill);
     }
@@ -116,11 +149,11 @@ impl Drawing<'_> {
     fn hair_and_ears(&mut self) {
         let unit = self.head.scale;
         // The hair behind, the ears, then the skin from the jaw to the forehead.
-        let crown = self.head.project([0.0, -0.62, -0.25]);
+        let crown = self.head.project([0.0, -0.62, -0.35]);
         let dark = self.hair();
         self.painter.ellipse(crown, 1.16 * unit, 1.12 * unit, self.head.roll_rad, &dark);
         for side in [-1.0, 1.0] {
-            let ear = self.head.project([side * 1.05, 0.05, -0.15]);
+            let ear = self.head.project([side * 1.05, 0.05, -0.42]);
             self.painter.ellipse(
                 ear,
                 0.15 * unit,
@@ -144,7 +177,7 @@ impl Drawing<'_> {
         for (x, y) in
             [(0.97, -0.55), (0.82, -0.95), (0.45, -1.22), (0.0, -1.3), (-0.45, -1.22), (-0.82, -0.95), (-0.97, -0.55)]
         {
-            outline.push(self.head.project([x, y, surface(x, y) - 0.2]));
+            outline.push(self.edge(x, y, -0.02));
         }
         let light = self.at(-0.28, -0.25, 0.0);
         let flesh = Fill::Radial {
@@ -189,7 +222,7 @@ impl Drawing<'_> {
             (-1.08, -0.9),
         ]
         .into_iter()
-        .map(|(x, y)| self.head.project([x, y, surface(x, y) - 0.1]))
+        .map(|(x, y)| self.edge(x, y, 0.02))
         .collect();
         self.painter.blob(&fringe, &self.hair());
     }
@@ -197,7 +230,10 @@ impl Drawing<'_> {
     fn nose(&mut self) {
         let unit = self.head.scale;
         let shade = self.shade();
-        // The nose: the shadowed side, the wings, the highlights on the ridge and the tip.
+        // The nose may stand out beyond the far cheek. Then the shadowed side, the wings, the highlights on the ridge and the tip.
+        let mut nose = self.of(&[51, 52, 53, 54, 57]);
+        nose.push(self.at(0.0, -0.2, 0.0));
+        self.painter.polygon(&nose, &Fill::Plain(shaded(self.identity.skin, 0.95), 1.0));
         let turned = if self.head.yaw_rad > 0.0 { -1.0 } else { 1.0 };
         let flank = [
             self.points[51],

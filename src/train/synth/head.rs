@@ -5,6 +5,8 @@
 
 use super::paint::Rgb;
 use crate::runtime::landmarks::WFLW_POINTS;
+#[cfg(feature = "internals")]
+use crate::runtime::signals::Rotation;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -75,11 +77,11 @@ pub(super) struct Expression {
     /// 0 closed, 1 wide open.
     pub mouth: f32,
     /// 0 neutral, 1 a broad smile.
-    smile: f32,
+    pub smile: f32,
     /// How far the brows are raised.
-    brows: f32,
+    pub brows: f32,
     /// Horizontal direction of the gaze, -1..=1.
-    gaze: f32,
+    pub gaze: f32,
 }
 
 impl Expression {
@@ -101,23 +103,41 @@ impl Expression {
     }
 }
 
-/// The depth of the face's surface, without the nose.
+/// The depth of the face's surface, without the nose: fitted to the average face of `signals`, so that a turned head looks and
+/// measures like a person's.
 pub(super) fn surface(x: f32, y: f32) -> f32 {
-    0.75 * (1.0 - 0.75 * x * x - 0.12 * y * y)
+    let x2 = x * x;
+    0.828 - (0.847 + 0.281 * x2) * x2 + (0.061 - (0.170 - 0.016 * y) * y - 0.400 * x2) * y
 }
 
 impl Head {
-    /// Projects from head space to pixels.
-    pub fn project(&self, [x, y, z]: Solid) -> (f32, f32) {
+    /// Yaw, then pitch, then roll.
+    fn turn(&self, [x, y, z]: Solid) -> Solid {
         let (sy, cy) = self.yaw_rad.sin_cos();
         let (sp, cp) = self.pitch_rad.sin_cos();
         let (sr, cr) = self.roll_rad.sin_cos();
         let (x, z) = (cy * x + sy * z, cy * z - sy * x);
         let (y, z) = (cp * y + sp * z, cp * z - sp * y);
+        [cr * x - sr * y, sr * x + cr * y, z]
+    }
+
+    /// Pitch, yaw and roll in degrees as in AFLW2000.
+    #[cfg(feature = "internals")]
+    pub fn angles_deg(&self) -> [f32; 3] {
+        let axes = [[1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, 1.0]];
+        // Columns, with y up.
+        let [a, b, c] = axes.map(|axis| self.turn(axis)).map(|[x, y, z]| [x, -y, z].map(f64::from));
+        let rows = std::array::from_fn(|i| [a[i], b[i], c[i]]);
+        Rotation::from_rows(rows).angles().map(|angle| angle.to_degrees() as f32)
+    }
+
+    /// Projects from head space to pixels.
+    pub fn project(&self, solid: Solid) -> (f32, f32) {
+        let [x, y, z] = self.turn(solid);
         // A camera at eight face widths.
         const DISTANCE: f32 = 16.0;
         let near = self.scale * DISTANCE / (DISTANCE - z);
-        (self.center.0 + near * (cr * x - sr * y), self.center.1 + near * (sr * x + cr * y))
+        (self.center.0 + near * x, self.center.1 + near * y)
     }
 }
 
@@ -164,16 +184,22 @@ impl SolidLandmarks {
             let k = lengths.partition_point(|l| *l < wanted).clamp(1, 200);
             let f = (wanted - lengths[k - 1]) / (lengths[k] - lengths[k - 1]).max(1e-6);
             let mix = |a: f32, b: f32| a + f * (b - a);
-            self.put(i, mix(outline[k - 1].0, outline[k].0), mix(outline[k - 1].1, outline[k].1), -0.18);
+            self.put(i, mix(outline[k - 1].0, outline[k].0), mix(outline[k - 1].1, outline[k].1), -0.01);
         }
     }
 
     fn put_brows(&mut self, e: &Expression) {
         let raise = 0.09 * e.brows;
-        let upper = [(-0.86, -0.43), (-0.74, -0.575), (-0.56, -0.63), (-0.37, -0.61), (-0.19, -0.55)];
-        let lower = [(-0.20, -0.475), (-0.37, -0.525), (-0.55, -0.545), (-0.72, -0.50)];
-        for (i, (x, y)) in upper.into_iter().chain(lower).enumerate() {
-            self.put(33 + i, x, y - raise, 0.05);
+        let upper = [
+            (-0.86, -0.43, 0.19),
+            (-0.74, -0.575, 0.165),
+            (-0.56, -0.63, 0.10),
+            (-0.37, -0.61, 0.07),
+            (-0.19, -0.55, 0.04),
+        ];
+        let lower = [(-0.20, -0.475, 0.0), (-0.37, -0.525, 0.01), (-0.55, -0.545, 0.06), (-0.72, -0.50, 0.115)];
+        for (i, (x, y, lift)) in upper.into_iter().chain(lower).enumerate() {
+            self.put(33 + i, x, y - raise, lift);
             // The right brow starts at its inner end: 42..=46 above, 47..=49 below, 50 the inner end below.
             let j = if i < 5 {
                 46 - i
@@ -182,18 +208,23 @@ impl SolidLandmarks {
             } else {
                 55 - i
             };
-            self.put(j, -x, y - raise, 0.05);
+            self.put(j, -x, y - raise, lift);
         }
     }
 
     fn put_nose(&mut self, identity: &Identity) {
-        for (i, (y, lift)) in [(-0.20, 0.08), (-0.02, 0.17), (0.15, 0.27), (0.31, 0.38)].into_iter().enumerate() {
+        for (i, (y, lift)) in [(-0.20, 0.02), (-0.02, 0.11), (0.15, 0.215), (0.31, 0.30)].into_iter().enumerate() {
             self.put(51 + i, 0.0, y, lift * identity.nose);
         }
-        for (i, (x, y, lift)) in
-            [(-0.235, 0.40, 0.10), (-0.12, 0.455, 0.17), (0.0, 0.485, 0.22), (0.12, 0.455, 0.17), (0.235, 0.40, 0.10)]
-                .into_iter()
-                .enumerate()
+        for (i, (x, y, lift)) in [
+            (-0.235, 0.40, 0.065),
+            (-0.12, 0.455, 0.085),
+            (0.0, 0.485, 0.10),
+            (0.12, 0.455, 0.085),
+            (0.235, 0.40, 0.065),
+        ]
+        .into_iter()
+        .enumerate()
         {
             self.put(55 + i, x * identity.nose, y, lift);
         }
@@ -208,22 +239,23 @@ impl SolidLandmarks {
         };
         let (side, middle) = (lid(0.075, 0.05), lid(0.105, 0.075));
         let eye = [
-            (-0.66, -0.18),
-            (-0.565, side.0),
-            (-0.455, middle.0),
-            (-0.345, side.0),
-            (-0.25, -0.155),
-            (-0.345, side.1),
-            (-0.455, middle.1),
-            (-0.565, side.1),
+            (-0.66, -0.18, 0.01),
+            (-0.565, side.0, -0.03),
+            (-0.455, middle.0, -0.075),
+            (-0.345, side.0, -0.125),
+            (-0.25, -0.155, -0.185),
+            (-0.345, side.1, -0.125),
+            (-0.455, middle.1, -0.085),
+            (-0.565, side.1, -0.04),
         ];
-        for (i, (x, y)) in eye.into_iter().enumerate() {
-            self.put(60 + i, x, y, 0.0);
+        // The eyeball lies deeper towards the nose than the surface around it.
+        for (i, (x, y, lift)) in eye.into_iter().enumerate() {
+            self.put(60 + i, x, y, lift);
             // The right eye starts at its inner corner: 4, 3, 2, 1, 0, 7, 6, 5 mirrored.
-            self.put(68 + (12 - i) % 8, -x, y, 0.0);
+            self.put(68 + (12 - i) % 8, -x, y, lift);
         }
         for (i, x) in [(96, -0.455), (97, 0.455)] {
-            self.put(i, x + 0.06 * e.gaze, -0.185, 0.02);
+            self.put(i, x + 0.06 * e.gaze, -0.185, -0.085);
         }
     }
 
@@ -245,7 +277,7 @@ impl SolidLandmarks {
             (-0.6, 0.885 + 0.85 * drop),
         ];
         for (i, (x, y)) in outer.into_iter().enumerate() {
-            self.put(76 + i, x * wide, y, 0.06 * (1.0 - x * x));
+            self.put(76 + i, x * wide, y, 0.07 * (1.0 - x * x) - 0.01);
         }
         let inner = [
             (-0.88, corner + 0.002),
@@ -258,7 +290,7 @@ impl SolidLandmarks {
             (-0.42, 0.805 + 0.9 * drop),
         ];
         for (i, (x, y)) in inner.into_iter().enumerate() {
-            self.put(88 + i, x * wide, y, 0.05 * (1.0 - x * x));
+            self.put(88 + i, x * wide, y, 0.06 * (1.0 - x * x) - 0.04);
         }
     }
 }

@@ -73,6 +73,46 @@ impl Scene {
     }
 }
 
+/// A person in a chosen pose, for measurements of signals. Angles as in AFLW2000, see [`HeadPose`](crate::HeadPose).
+#[cfg(feature = "internals")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Portrait {
+    /// Decides over features and colours.
+    pub seed: u64,
+    /// Turn to the viewer's right, downwards and clockwise, in degrees, one after the other.
+    pub turns_deg: [f32; 3],
+    /// 0 shut, 1 open.
+    pub eyes: f32,
+    /// To the viewer's right, -1..=1: the pupils move by [`Portrait::PUPIL_TURN_DEG`] at most.
+    pub gaze: f32,
+}
+
+#[cfg(feature = "internals")]
+impl Portrait {
+    /// The turn of an eyeball of 1.2 cm radius that moves the pupil as far as a gaze of 1 does, in degrees.
+    pub const PUPIL_TURN_DEG: f32 = 19.7;
+
+    /// Draws the portrait to fit the frame's size. Returns the landmarks, and pitch, yaw and roll in degrees.
+    pub fn draw(&self, frame: &mut Frame) -> Option<([Point<FrameSpace>; WFLW_POINTS], [f32; 3])> {
+        let mut painter = Painter::new(frame.width(), frame.height())?;
+        painter.wall();
+        let (width, height) = (frame.width() as f32, frame.height() as f32);
+        let [yaw_rad, pitch_rad, roll_rad] = self.turns_deg.map(f32::to_radians);
+        let head = Head {
+            center: (0.5 * width, 0.46 * height),
+            scale: 0.215 * width.min(height),
+            yaw_rad,
+            pitch_rad,
+            roll_rad,
+        };
+        let identity = Identity::random(&mut ChaCha8Rng::seed_from_u64(self.seed));
+        let expression = Expression { eyes: self.eyes, gaze: self.gaze, ..Expression::CALM };
+        let landmarks = face::draw(&mut painter, &identity, &head, &expression);
+        painter.copy_to(frame);
+        Some((landmarks, head.angles_deg()))
+    }
+}
+
 /// The 98 landmarks of an average face that looks straight ahead, calm and with open eyes. The unit is half its width.
 pub fn frontal_face() -> [Point<FrameSpace>; WFLW_POINTS] {
     let head = Head { center: (0.0, 0.0), scale: 1.0, yaw_rad: 0.0, pitch_rad: 0.0, roll_rad: 0.0 };
