@@ -4,6 +4,7 @@
 
 #[cfg(all(feature = "window", target_os = "linux"))]
 mod display;
+mod inputs;
 
 use image::AnimationDecoder;
 use serde_json::Value;

@@ -1,23 +1,25 @@
 //! Sources of frames (camera, picture, video, standard input, the built-in demo), and the recorder of annotated ones.
 //!
-//! A [`Source`] delivers frames one after the other, each with its presentation time in seconds. [`open`] makes one from
-//! the argument of `--input`. A [`Recorder`] writes frames to a video or a picture. Errors are [`CaptureError`]s; where
+//! A [`Source`] delivers frames one after the other, each with its presentation time in seconds. [`open`] makes one from an
+//! [`Input`]. A [`Recorder`] writes frames to a video or a picture. Errors are [`CaptureError`]s; where
 //! the user can do something, they say what.
 
 #[cfg(feature = "camera")]
 pub mod camera;
 mod demo;
 mod ffmpeg;
+mod input;
 mod pictures;
 mod recorder;
 mod video;
 mod y4m;
 
+pub use input::Input;
 pub use recorder::Recorder;
 
 use crate::runtime::image::{Frame, ImageError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Why a source or a recorder fails.
@@ -35,6 +37,10 @@ pub enum CaptureError {
     Image(#[from] ImageError),
     #[error("{0} contains no picture (JPEG, PNG)")]
     EmptyFolder(PathBuf),
+    #[error(
+        "{0} is neither a picture (JPEG, PNG) nor a folder of pictures, and only those can be given several at once"
+    )]
+    SeveralInputs(PathBuf),
     #[error(
         "{path} is a video, and the program ffmpeg, which reads and writes videos, is not installed; install it \
          (Debian, Ubuntu: sudo apt install ffmpeg; macOS: brew install ffmpeg){otherwise}"
@@ -162,36 +168,29 @@ pub struct CaptureOptions {
     pub faces: Option<usize>,
 }
 
-/// Opens `camera`, `camera:N`, `demo`, `-` (YUV4MPEG on standard input), a picture, a folder of pictures, or a video.
+/// Opens an input: a camera, the demo, standard input (YUV4MPEG), pictures, folders of pictures, or a video.
 ///
 /// # Errors
 /// [`CaptureError`].
-pub fn open(input: &str, options: &CaptureOptions) -> Result<Box<dyn Source>, CaptureError> {
-    if input == "-" {
-        let stdin = io::BufReader::with_capacity(1 << 20, io::stdin());
-        return Ok(Box::new(y4m::Reader::new(stdin, "standard input")?));
-    }
-    if input == "demo" {
-        return Ok(Box::new(demo::Demo::new(options)));
-    }
-    let number = input.strip_prefix("camera:").map(str::parse::<u32>);
-    if input == "camera" || matches!(number, Some(Ok(_))) {
-        let index = number.and_then(Result::ok);
+pub fn open(input: &Input, options: &CaptureOptions) -> Result<Box<dyn Source>, CaptureError> {
+    match input {
+        Input::Stdin => {
+            let stdin = io::BufReader::with_capacity(1 << 20, io::stdin());
+            Ok(Box::new(y4m::Reader::new(stdin, "standard input")?))
+        }
+        Input::Demo => Ok(Box::new(demo::Demo::new(options))),
         #[cfg(feature = "camera")]
-        return Ok(Box::new(camera::Camera::open(index, options)?));
+        Input::Camera(index) => Ok(Box::new(camera::Camera::open(*index, options)?)),
         #[cfg(not(feature = "camera"))]
-        {
-            let _ = (index, options);
-            return Err(CaptureError::CameraLeftOut);
+        Input::Camera(_) => Err(CaptureError::CameraLeftOut),
+        Input::Files(paths) => {
+            for path in paths {
+                std::fs::metadata(path).map_err(|source| CaptureError::Read { path: path.clone(), source })?;
+            }
+            match paths.as_slice() {
+                [path] if !path.is_dir() && !pictures::is_picture(path) => Ok(Box::new(video::Video::open(path)?)),
+                paths => Ok(Box::new(pictures::Pictures::open(paths)?)),
+            }
         }
     }
-    let path = Path::new(input);
-    let kind = std::fs::metadata(path).map_err(|source| CaptureError::Read { path: path.to_owned(), source })?;
-    if kind.is_dir() {
-        return Ok(Box::new(pictures::Pictures::of_folder(path)?));
-    }
-    if pictures::is_picture(path) {
-        return Ok(Box::new(pictures::Pictures::of_file(path)));
-    }
-    Ok(Box::new(video::Video::open(path)?))
 }

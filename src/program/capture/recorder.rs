@@ -8,6 +8,7 @@ use super::CaptureError;
 use super::ffmpeg::{self, Complaints};
 use crate::runtime::image::Frame;
 use image::codecs::gif::{GifEncoder, Repeat};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -59,7 +60,7 @@ impl Recorder {
     /// [`CaptureError::UnknownEnding`], [`CaptureError::MissingFolder`], and [`CaptureError::NoFfmpeg`] for a video if
     /// ffmpeg is not installed.
     pub fn create(path: &Path) -> Result<Self, CaptureError> {
-        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
+        let ending = ending(path);
         let recorder = |sink| Self { path: path.to_owned(), frames_per_second: DEFAULT_RATE, sink };
         if path.is_dir() {
             return Ok(recorder(Sink::Folder(0)));
@@ -92,6 +93,13 @@ impl Recorder {
     /// The name of a video or GIF until it is complete.
     pub fn part(&self) -> Option<PathBuf> {
         matches!(self.sink, Sink::Pending(_) | Sink::Video(_) | Sink::Gif(_)).then(|| part_of(&self.path))
+    }
+
+    /// The same for a path of which no recorder was made yet.
+    pub fn part_of(path: &Path) -> Option<PathBuf> {
+        let ending = ending(path);
+        let is_video = ending == "gif" || VIDEO_ENDINGS.contains(&ending.as_str());
+        (is_video && !path.is_dir()).then(|| part_of(path))
     }
 
     /// Adds the frame with this number (from 0) and time in seconds. Numbers may be skipped.
@@ -150,6 +158,11 @@ impl Sink {
             Self::Picture(_) | Self::Folder(_) | Self::Pending(_) => Ok(()),
         }
     }
+}
+
+/// The ending of a name in lower case.
+fn ending(path: &Path) -> String {
+    path.extension().and_then(OsStr::to_str).unwrap_or("").to_lowercase()
 }
 
 /// `video.mp4` while it is written: `video.part.mp4`.

@@ -3,7 +3,7 @@
 //! Out: median and 95th percentile of every stage in milliseconds, frames per second, the time from the program's start to
 //! the first landmarks, and the peak of its memory. Reading frames is not counted.
 
-use crate::program::capture::{self, CaptureOptions};
+use crate::program::capture::{self, CaptureOptions, Input};
 use crate::program::cli::interrupt;
 use crate::program::cli::measure::{Spread, memory_mb};
 use crate::program::live::TrackerSetup;
@@ -44,7 +44,7 @@ struct Report {
 /// # Errors
 /// If the source or a model can't be opened, or there is no frame.
 pub(super) fn run(
-    input: &str,
+    input: &Input,
     capture: &CaptureOptions,
     setup: &TrackerSetup,
     limit: u64,
