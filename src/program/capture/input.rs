@@ -15,8 +15,51 @@ pub enum Input {
     Demo,
     /// YUV4MPEG on standard input.
     Stdin,
+    /// A stream of the network.
+    Address(Address),
     /// A video, a picture or a folder of pictures; several: pictures and folders of them.
     Files(Vec<PathBuf>),
+}
+
+/// The address of a stream: a scheme that awing knows, `://`, and the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    scheme: &'static str,
+    text: String,
+}
+
+/// Schemes of addresses.
+const SCHEMES: [&str; 9] = ["rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "tcp", "http", "https"];
+
+impl Address {
+    fn new(text: &str) -> Option<Self> {
+        let (scheme, _) = text.split_once("://")?;
+        let scheme = SCHEMES.into_iter().find(|known| known.eq_ignore_ascii_case(scheme))?;
+        let is_file = std::fs::symlink_metadata(text).is_ok();
+        (!is_file).then(|| Self { scheme, text: text.to_owned() })
+    }
+
+    /// In lower case.
+    pub fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether frames come at their own pace. What comes over HTTP may also be a file.
+    pub fn is_live(&self) -> bool {
+        !self.scheme.starts_with("http")
+    }
+
+    /// The address without a name and a password.
+    pub fn name(&self) -> String {
+        let (_, rest) = self.text.split_once("://").unwrap_or_default();
+        let host = rest.find('/').unwrap_or(rest.len());
+        let secret = rest[..host].rfind('@').map_or(0, |at| at + 1);
+        format!("{}://{}", self.scheme, &rest[secret..])
+    }
 }
 
 impl Input {
@@ -26,13 +69,18 @@ impl Input {
             [word] => word.as_ref().to_str().unwrap_or_default(),
             _ => "",
         };
-        let number = text.strip_prefix("camera:").map(str::parse);
-        match (text, number) {
-            ("-", _) => Self::Stdin,
-            ("demo", _) => Self::Demo,
-            ("camera", _) => Self::Camera(None),
-            (_, Some(Ok(number))) => Self::Camera(Some(number)),
-            _ => Self::Files(words.iter().map(|word| PathBuf::from(word.as_ref())).collect()),
+        match text {
+            "-" => return Self::Stdin,
+            "demo" => return Self::Demo,
+            "camera" => return Self::Camera(None),
+            _ => {}
+        }
+        if let Some(Ok(number)) = text.strip_prefix("camera:").map(str::parse) {
+            return Self::Camera(Some(number));
+        }
+        match Address::new(text) {
+            Some(address) => Self::Address(address),
+            None => Self::Files(words.iter().map(|word| PathBuf::from(word.as_ref())).collect()),
         }
     }
 
@@ -45,7 +93,7 @@ impl Input {
                 let inside = |path: &PathBuf| if path.is_dir() { pictures::of_folder(path).ok() } else { None };
                 paths.iter().flat_map(|path| [vec![path.clone()], inside(path).unwrap_or_default()].concat()).collect()
             }
-            Self::Camera(_) | Self::Demo | Self::Stdin => Vec::new(),
+            Self::Camera(_) | Self::Demo | Self::Stdin | Self::Address(_) => Vec::new(),
         }
     }
 
@@ -61,7 +109,7 @@ impl Input {
                 [path] => path.file_name().map(|name| Path::new(name).display().to_string()),
                 _ => None,
             },
-            Self::Camera(_) | Self::Demo | Self::Stdin => None,
+            Self::Camera(_) | Self::Demo | Self::Stdin | Self::Address(_) => None,
         }
     }
 }
@@ -75,6 +123,9 @@ mod tests {
         assert_eq!(Input::new(&["camera:3"]), Input::Camera(Some(3)));
         assert_eq!(Input::new(&["-"]), Input::Stdin);
         assert_eq!(Input::new(&["camera:front.mp4"]), Input::Files(vec!["camera:front.mp4".into()]));
+        let Input::Address(camera) = Input::new(&["RTSP://me:p@ss@cam.local/1"]) else { panic!("it is an address") };
+        assert_eq!((camera.name().as_str(), camera.is_live()), ("rtsp://cam.local/1", true));
+        assert!(matches!(Input::new(&["tel://1"]), Input::Files(_)));
         assert_eq!(Input::new(&["demo", "-"]), Input::Files(vec!["demo".into(), "-".into()]));
     }
 }

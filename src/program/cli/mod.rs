@@ -27,6 +27,7 @@ mod quantize;
 mod track;
 mod train;
 
+use super::capture::{CaptureError, end_decoders};
 use super::console::say;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -121,7 +122,12 @@ pub fn main() -> ExitCode {
         Command::Import(arguments) => import::run(&arguments),
         Command::Heatmaps(arguments) => heatmaps::run(&arguments),
     };
+    end_decoders();
     match result {
+        Err(error) if is_interrupted(&error) => {
+            say(&format!("awing: {error:#}"));
+            ExitCode::SUCCESS
+        }
         Err(error) if !is_closed_pipe(&error) => {
             // With its causes, each of which says only what it adds.
             say(&format!("awing: {error:#}"));
@@ -129,6 +135,11 @@ pub fn main() -> ExitCode {
         }
         _ => ExitCode::SUCCESS,
     }
+}
+
+/// Whether Ctrl-C ended it before there was anything to do.
+fn is_interrupted(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(CaptureError::Interrupted(_)))
 }
 
 /// Whether standard output was closed by its reader, who has what it wanted.

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct TrackArguments {
-    /// Where frames come from: `camera`, `camera:N`, `demo`, a video, a picture, a folder of pictures, or `-` for
-    /// YUV4MPEG on standard input [default: the first camera, or the demo where there is none]
+    /// Where frames come from: `camera`, `camera:N`, `demo`, a video, a picture, a folder of pictures, the address
+    /// of a stream (`rtsp://...`, `http://...`), or `-` for YUV4MPEG on standard input [default: the first camera, or the demo where there is none]
     #[arg(long, value_name = "INPUT")]
     pub input: Option<OsString>,
     /// The same as --input; pictures and folders of pictures may be several
@@ -65,7 +65,7 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
     let input = arguments.input();
     arguments.paths(input.as_ref()).check(arguments.overwrite)?;
     let source = match input {
-        Some(input) => SessionSource::open(input, capture)?,
+        Some(input) => SessionSource::open(input, capture, &|| lifecycle.is_running())?,
         None => SessionSource::open_camera_or_demo(capture)?,
     };
     let display = (!arguments.headless).then(|| arguments.display());

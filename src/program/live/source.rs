@@ -63,12 +63,16 @@ impl Source for Closed {
 }
 
 impl SessionSource {
-    /// Opens `input` (see [`capture::open`]).
+    /// Opens `input` (see [`capture::open`]); one that is silent is waited for as long as it `is_wanted`.
     ///
     /// # Errors
     /// [`CaptureError`].
-    pub(crate) fn open(input: Input, options: CaptureOptions) -> Result<Self, CaptureError> {
-        let source = capture::open(&input, &options)?;
+    pub(crate) fn open(
+        input: Input,
+        options: CaptureOptions,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Self, CaptureError> {
+        let source = capture::open(&input, &options, is_wanted)?;
         Ok(Self { input, options, source, offset_s: 0.0, last_s: 0.0, previous: None })
     }
 
@@ -77,11 +81,11 @@ impl SessionSource {
     /// # Errors
     /// [`CaptureError`].
     pub(crate) fn open_camera_or_demo(options: CaptureOptions) -> Result<Self, CaptureError> {
-        Self::open(Input::Camera(None), options).or_else(|error| {
+        Self::open(Input::Camera(None), options, &|| true).or_else(|error| {
             let reason = with_causes(&error);
             let reason = reason.lines().next().unwrap_or("no camera");
             say(&format!("awing: {reason}; playing the built-in demo instead"));
-            Self::open(Input::Demo, options)
+            Self::open(Input::Demo, options, &|| true)
         })
     }
 
@@ -140,7 +144,7 @@ impl SessionSource {
         // A camera that has not delivered a frame is not worth going back to.
         self.previous.get_or_insert(previous);
         let input = Input::Camera(Some(next));
-        match capture::open(&input, &self.options) {
+        match capture::open(&input, &self.options, &|| true) {
             Ok(source) => {
                 (self.input, self.source, self.offset_s) = (input, source, self.last_s + SWITCH_S);
                 Ok(Switch::Switched(self.source.describe()))
@@ -156,7 +160,7 @@ impl SessionSource {
     pub(super) fn go_back(&mut self, error: CaptureError) -> Result<String, CaptureError> {
         (self.input, self.source, self.offset_s) = match self.previous.take() {
             Some(Previous::Camera(input)) => {
-                let source = capture::open(&input, &CaptureOptions { keeps_trying: true, ..self.options })?;
+                let source = capture::open(&input, &CaptureOptions { keeps_trying: true, ..self.options }, &|| true)?;
                 (input, source, self.last_s + SWITCH_S)
             }
             Some(Previous::Other { input, source, offset_s }) => (input, source, offset_s),

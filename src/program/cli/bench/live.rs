@@ -244,7 +244,7 @@ pub(super) fn run(
     let lifecycle = Arc::new(Lifecycle::new(true));
     let interrupted = lifecycle.clone();
     interrupt::on_interrupt(move || interrupted.request_end())?;
-    let source = SessionSource::open(input, capture)?;
+    let source = SessionSource::open(input, capture, &|| lifecycle.is_running())?;
     if !source.get().is_live() {
         bail!(
             "{} is no camera, and this measures a camera's frames on their way to the screen",

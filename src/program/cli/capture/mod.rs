@@ -74,7 +74,8 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
     let interrupted = lifecycle.clone();
     interrupt::on_interrupt(move || interrupted.request_end())?;
     let input = arguments.input.as_ref().map_or(Input::Camera(None), |input| Input::new(&[input]));
-    let source = SessionSource::open(input, arguments.camera.options(arguments.tracker.faces))?;
+    let source =
+        SessionSource::open(input, arguments.camera.options(arguments.tracker.faces), &|| lifecycle.is_running())?;
     let origin = source.origin();
     let has_no_end = origin.is_live || source.get().is_endless();
     let seconds = arguments.seconds.or(has_no_end.then_some(USUAL_SECONDS));
