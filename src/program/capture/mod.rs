@@ -1,24 +1,31 @@
 //! Sources of frames (camera, picture, video, standard input, the built-in demo), and the recorder of annotated ones.
 //!
-//! A [`Source`] delivers frames one after the other, each with its presentation time in seconds. [`open`] makes one from
-//! the argument of `--input`. A [`Recorder`] writes frames to a video or a picture. Errors are [`CaptureError`]s; where
+//! A [`Source`] delivers frames one after the other, each with its presentation time in seconds. [`open`] makes one from an
+//! [`Input`]. A [`Recorder`] writes frames to a video or a picture. Errors are [`CaptureError`]s; where
 //! the user can do something, they say what.
 
 #[cfg(feature = "camera")]
 pub mod camera;
 mod demo;
+mod fetched;
 mod ffmpeg;
+mod input;
+mod nut;
 mod pictures;
 mod recorder;
 mod video;
 mod y4m;
 
+pub(crate) use ffmpeg::end_decoders;
+pub use input::Input;
 pub use recorder::Recorder;
 
 use crate::runtime::image::{Frame, ImageError};
+use fetched::{Fetched, Manner};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use video::{Origin, Video};
 
 /// Why a source or a recorder fails.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +43,20 @@ pub enum CaptureError {
     #[error("{0} contains no picture (JPEG, PNG)")]
     EmptyFolder(PathBuf),
     #[error(
+        "{0} is neither a picture (JPEG, PNG) nor a folder of pictures, and only those can be given several at once"
+    )]
+    SeveralInputs(PathBuf),
+    #[error(
         "{path} is a video, and the program ffmpeg, which reads and writes videos, is not installed; install it \
          (Debian, Ubuntu: sudo apt install ffmpeg; macOS: brew install ffmpeg){otherwise}"
     )]
     NoFfmpeg { path: PathBuf, otherwise: &'static str },
-    #[error("ffmpeg cannot read {path}: {message}")]
-    Ffmpeg { path: PathBuf, message: String },
+    #[error("cannot read {name}: {reason}")]
+    Undecodable { name: String, reason: String },
+    #[error("{name} ended early, after {frames} frames: {reason}")]
+    EndedEarly { name: String, frames: u64, reason: String },
+    #[error("interrupted before the first frame of {0}")]
+    Interrupted(String),
     #[error("{name} is not a valid YUV4MPEG video, in frame {frame}: {reason}")]
     Y4m { name: String, frame: u64, reason: String },
     #[cfg(feature = "camera")]
@@ -67,10 +82,6 @@ pub enum Waited {
     /// A frame with this presentation time, in seconds.
     Frame(f64),
     /// No frame within the timeout; [`Source::trouble`] may say why.
-    #[cfg_attr(
-        not(any(feature = "camera", feature = "internals")),
-        expect(dead_code, reason = "only cameras fall silent")
-    )]
     Nothing,
     End,
 }
@@ -162,36 +173,44 @@ pub struct CaptureOptions {
     pub faces: Option<usize>,
 }
 
-/// Opens `camera`, `camera:N`, `demo`, `-` (YUV4MPEG on standard input), a picture, a folder of pictures, or a video.
+/// Opens an input: a camera, the demo, standard input (YUV4MPEG), the address of a stream, pictures, folders of pictures,
+/// or a video. What may keep silent is waited for as long as `is_wanted`.
 ///
 /// # Errors
 /// [`CaptureError`].
-pub fn open(input: &str, options: &CaptureOptions) -> Result<Box<dyn Source>, CaptureError> {
-    if input == "-" {
-        let stdin = io::BufReader::with_capacity(1 << 20, io::stdin());
-        return Ok(Box::new(y4m::Reader::new(stdin, "standard input")?));
-    }
-    if input == "demo" {
-        return Ok(Box::new(demo::Demo::new(options)));
-    }
-    let number = input.strip_prefix("camera:").map(str::parse::<u32>);
-    if input == "camera" || matches!(number, Some(Ok(_))) {
-        let index = number.and_then(Result::ok);
+pub fn open(
+    input: &Input,
+    options: &CaptureOptions,
+    is_wanted: &dyn Fn() -> bool,
+) -> Result<Box<dyn Source>, CaptureError> {
+    let decode = |origin: Origin, name: String, is_live: bool, is_limited: bool| -> Result<Box<dyn Source>, _> {
+        let manner = Manner { name, is_live, is_limited };
+        Ok(Box::new(Fetched::open(manner, is_wanted, |leash| Video::open(origin, leash.clone()))?))
+    };
+    match input {
+        Input::Stdin => {
+            let manner = Manner { name: "standard input".into(), is_live: false, is_limited: false };
+            Ok(Box::new(Fetched::open(manner, is_wanted, |_| {
+                let stdin = io::BufReader::with_capacity(1 << 20, io::stdin());
+                y4m::Reader::new(stdin, "standard input")
+            })?))
+        }
+        Input::Address(address) => decode(Origin::Address(address.clone()), address.name(), address.is_live(), true),
+        Input::Demo => Ok(Box::new(demo::Demo::new(options))),
         #[cfg(feature = "camera")]
-        return Ok(Box::new(camera::Camera::open(index, options)?));
+        Input::Camera(index) => Ok(Box::new(camera::Camera::open(*index, options)?)),
         #[cfg(not(feature = "camera"))]
-        {
-            let _ = (index, options);
-            return Err(CaptureError::CameraLeftOut);
+        Input::Camera(_) => Err(CaptureError::CameraLeftOut),
+        Input::Files(paths) => {
+            for path in paths {
+                std::fs::metadata(path).map_err(|source| CaptureError::Read { path: path.clone(), source })?;
+            }
+            match paths.as_slice() {
+                [path] if !path.is_dir() && !pictures::is_picture(path) => {
+                    decode(Origin::File(path.clone()), path.display().to_string(), false, false)
+                }
+                paths => Ok(Box::new(pictures::Pictures::open(paths)?)),
+            }
         }
     }
-    let path = Path::new(input);
-    let kind = std::fs::metadata(path).map_err(|source| CaptureError::Read { path: path.to_owned(), source })?;
-    if kind.is_dir() {
-        return Ok(Box::new(pictures::Pictures::of_folder(path)?));
-    }
-    if pictures::is_picture(path) {
-        return Ok(Box::new(pictures::Pictures::of_file(path)));
-    }
-    Ok(Box::new(video::Video::open(path)?))
 }

@@ -1,4 +1,4 @@
-//! A picture, or the pictures of a folder in the order of their names.
+//! Pictures: files, and the files of folders in the order of their names.
 //!
 //! Out: one frame per JPEG or PNG file.
 
@@ -14,31 +14,45 @@ pub(super) fn is_picture(path: &Path) -> bool {
     extension.is_some_and(|e| matches!(e.as_str(), "jpg" | "jpeg" | "png"))
 }
 
+/// The pictures of a folder, in the order of their names.
+pub(super) fn of_folder(folder: &Path) -> Result<Vec<PathBuf>, CaptureError> {
+    let read = |source| CaptureError::Read { path: folder.to_owned(), source };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(read)? {
+        let path = entry.map_err(read)?.path();
+        if is_picture(&path) {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Err(CaptureError::EmptyFolder(folder.to_owned()));
+    }
+    paths.sort();
+    Ok(paths)
+}
+
 pub(super) struct Pictures {
-    name: PathBuf,
+    name: String,
     paths: std::vec::IntoIter<PathBuf>,
     count: u64,
 }
 
 impl Pictures {
-    pub fn of_file(path: &Path) -> Self {
-        Self { name: path.to_owned(), paths: vec![path.to_owned()].into_iter(), count: 0 }
-    }
-
-    pub fn of_folder(folder: &Path) -> Result<Self, CaptureError> {
-        let read = |source| CaptureError::Read { path: folder.to_owned(), source };
-        let mut paths = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(read)? {
-            let path = entry.map_err(read)?.path();
-            if is_picture(&path) {
-                paths.push(path);
+    /// Those of files, and of folders of files.
+    pub fn open(paths: &[PathBuf]) -> Result<Self, CaptureError> {
+        let mut files = Vec::new();
+        for path in paths {
+            match path.is_dir() {
+                true => files.extend(of_folder(path)?),
+                false if is_picture(path) => files.push(path.clone()),
+                false => return Err(CaptureError::SeveralInputs(path.clone())),
             }
         }
-        if paths.is_empty() {
-            return Err(CaptureError::EmptyFolder(folder.to_owned()));
-        }
-        paths.sort();
-        Ok(Self { name: folder.to_owned(), paths: paths.into_iter(), count: 0 })
+        let name = match paths {
+            [path] => path.display().to_string(),
+            _ => format!("{} pictures", files.len()),
+        };
+        Ok(Self { name, paths: files.into_iter(), count: 0 })
     }
 }
 
@@ -55,7 +69,7 @@ impl Source for Pictures {
     }
 
     fn describe(&self) -> String {
-        self.name.display().to_string()
+        self.name.clone()
     }
 
     fn is_slide_show(&self) -> bool {
@@ -70,12 +84,12 @@ mod tests {
     #[test]
     fn a_folder_is_read_in_the_order_of_names_and_an_empty_one_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(Pictures::of_folder(folder.path()), Err(CaptureError::EmptyFolder(_))));
+        assert!(matches!(of_folder(folder.path()), Err(CaptureError::EmptyFolder(_))));
         for (name, shade) in [("b.png", 2), ("a.PNG", 1), ("c.txt", 3)] {
             Frame::filled(2, 2, [shade; 3]).save(&folder.path().join(name.replace("txt", "jpg"))).unwrap();
         }
         std::fs::rename(folder.path().join("c.jpg"), folder.path().join("c.txt")).unwrap();
-        let mut pictures = Pictures::of_folder(folder.path()).unwrap();
+        let mut pictures = Pictures::open(&[folder.path().to_owned()]).unwrap();
         let mut frame = Frame::default();
         let mut shades = Vec::new();
         while pictures.next(&mut frame).unwrap().is_some() {

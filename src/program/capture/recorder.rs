@@ -1,13 +1,16 @@
 //! Recordings: annotated videos and pictures.
 //!
-//! In: frames with their numbers and times in seconds. Out: an `.mp4` (or another video, through the program `ffmpeg`),
-//! an animated `.gif` (without ffmpeg), a picture of the last frame, or a folder with a picture of each frame. A file gets
-//! its name when it is complete; until then, and after a crash, it is `NAME.part.mp4`.
+//! In: frames with their numbers and times in seconds. Out: an `.mp4` (or another video, through the program `ffmpeg`) that
+//! keeps these times (but for `.avi`, whose frames are evenly spaced) and says how its colours are meant, an animated `.gif`
+//! (without ffmpeg), a picture of the last frame, or a folder with a picture of each frame. A file gets its name when it is
+//! complete; until then, and after a crash, it is `NAME.part.mp4`.
 
-use super::CaptureError;
 use super::ffmpeg::{self, Complaints};
+use super::{CaptureError, nut};
+use crate::program::console::say;
 use crate::runtime::image::Frame;
 use image::codecs::gif::{GifEncoder, Repeat};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -23,6 +26,11 @@ const MAX_PAUSE_S: f64 = 5.0;
 const MAX_GAP_S: f64 = 60.0;
 /// Limit of the frames per second of an animated GIF; most viewers slow down faster ones.
 const MAX_GIF_RATE: f64 = 20.0;
+/// Frames of a recording are at least this far apart, in seconds: the unit of time of some containers.
+const SHORTEST_S: f64 = 0.001;
+/// Units of time of a video in a second: a multiple of the usual rates, and few enough for every encoder.
+const TIME_SCALE: &str = "60000";
+const TIME_BASE: &str = "1:60000";
 /// Trades the quality of a GIF's colours for speed, 1..=30 (fastest).
 const GIF_SPEED: i32 = 30;
 
@@ -59,7 +67,7 @@ impl Recorder {
     /// [`CaptureError::UnknownEnding`], [`CaptureError::MissingFolder`], and [`CaptureError::NoFfmpeg`] for a video if
     /// ffmpeg is not installed.
     pub fn create(path: &Path) -> Result<Self, CaptureError> {
-        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
+        let ending = ending(path);
         let recorder = |sink| Self { path: path.to_owned(), frames_per_second: DEFAULT_RATE, sink };
         if path.is_dir() {
             return Ok(recorder(Sink::Folder(0)));
@@ -92,6 +100,13 @@ impl Recorder {
     /// The name of a video or GIF until it is complete.
     pub fn part(&self) -> Option<PathBuf> {
         matches!(self.sink, Sink::Pending(_) | Sink::Video(_) | Sink::Gif(_)).then(|| part_of(&self.path))
+    }
+
+    /// The same for a path of which no recorder was made yet.
+    pub fn part_of(path: &Path) -> Option<PathBuf> {
+        let ending = ending(path);
+        let is_video = ending == "gif" || VIDEO_ENDINGS.contains(&ending.as_str());
+        (is_video && !path.is_dir()).then(|| part_of(path))
     }
 
     /// Adds the frame with this number (from 0) and time in seconds. Numbers may be skipped.
@@ -152,38 +167,63 @@ impl Sink {
     }
 }
 
+/// The ending of a name in lower case.
+fn ending(path: &Path) -> String {
+    path.extension().and_then(OsStr::to_str).unwrap_or("").to_lowercase()
+}
+
 /// `video.mp4` while it is written: `video.part.mp4`.
 fn part_of(path: &Path) -> PathBuf {
     let ending = path.extension().unwrap_or_default().to_string_lossy();
     path.with_extension(format!("part.{ending}"))
 }
 
+/// Maps the times of frames to those of a recording, which begins at 0 and has neither jumps nor long pauses.
+struct Timeline {
+    /// The time of the source at which the recording begins.
+    start_s: f64,
+    rate: f64,
+    /// Number and time of the last frame, and its time in the recording.
+    last: Option<(u64, f64, f64)>,
+}
+
+impl Timeline {
+    fn new(start_s: f64, rate: f64) -> Self {
+        Self { start_s, rate, last: None }
+    }
+
+    /// The time in the recording of the frame with this number and time.
+    fn time(&mut self, number: u64, time_s: f64) -> f64 {
+        let mut recorded_s = time_s - self.start_s;
+        if let Some((last_number, last_s, last_recorded_s)) = self.last {
+            let longest_s = if number == last_number + 1 { MAX_PAUSE_S } else { MAX_GAP_S };
+            if !(0.0..=longest_s).contains(&(time_s - last_s)) {
+                // The clock jumped: continue with the next frame of the recording.
+                recorded_s = last_recorded_s + 1.0 / self.rate;
+                self.start_s = time_s - recorded_s;
+            }
+            recorded_s = recorded_s.max(last_recorded_s + SHORTEST_S);
+        }
+        self.last = Some((number, time_s, recorded_s));
+        recorded_s
+    }
+}
+
 /// Maps the times of frames to the evenly spaced frames of a recording.
 struct Clock {
-    start_s: f64,
-    last_s: f64,
-    last_number: Option<u64>,
-    rate: f64,
+    timeline: Timeline,
     written: u64,
 }
 
 impl Clock {
     fn new(start_s: f64, rate: f64) -> Self {
-        Self { start_s, last_s: start_s, last_number: None, rate, written: 0 }
+        Self { timeline: Timeline::new(start_s, rate), written: 0 }
     }
 
     /// How often to write the frame with this number and time, so that the recording keeps time: 0 if frames come faster
     /// than the recording's rate, more than 1 after a pause or skipped frames.
     fn repeats(&mut self, number: u64, time_s: f64) -> u64 {
-        let pause_s = time_s - self.last_s;
-        let is_next = self.last_number.replace(number).is_none_or(|last| number == last + 1);
-        let longest_s = if is_next { MAX_PAUSE_S } else { MAX_GAP_S };
-        if !(0.0..=longest_s).contains(&pause_s) {
-            // The clock jumped: continue with the next frame of the recording.
-            self.start_s = time_s - self.written as f64 / self.rate;
-        }
-        self.last_s = time_s;
-        let due = ((time_s - self.start_s) * self.rate).round() as u64 + 1;
+        let due = (self.timeline.time(number, time_s) * self.timeline.rate).round() as u64 + 1;
         let repeats = due.saturating_sub(self.written);
         self.written += repeats;
         repeats
@@ -197,9 +237,7 @@ struct Video {
     pictures: Option<ChildStdin>,
     part: PathBuf,
     size: (usize, usize),
-    clock: Clock,
-    /// The last frame, which is repeated until the next.
-    shown: Frame,
+    timeline: Timeline,
 }
 
 impl Video {
@@ -208,18 +246,22 @@ impl Video {
         let size = (frame.width(), frame.height());
         let mut command = Command::new("ffmpeg");
         command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]);
-        command.args(["-f", "rawvideo", "-pixel_format", "rgb24"]);
-        command.args([
-            "-video_size",
-            &format!("{}x{}", size.0, size.1),
-            "-framerate",
-            &format!("{rate}"),
-            "-i",
-            "pipe:0",
-        ]);
+        command.args(["-f", "nut", "-i", "pipe:0"]);
         let is_one_of =
             |endings: &[&str]| endings.iter().any(|e| path.extension().is_some_and(|p| p.eq_ignore_ascii_case(e)));
+        let is_avi = is_one_of(&["avi"]);
+        if is_avi {
+            // The only one of these that knows no times of frames, and no marks of colours.
+            command.args([ffmpeg::frame_times_option(), "cfr", "-r", &format!("{rate}")]);
+        } else {
+            command.args([ffmpeg::frame_times_option(), "passthrough", "-enc_time_base", TIME_BASE]);
+            command.args(["-color_primaries", "bt709", "-color_trc", "bt709"]);
+            command.args(["-colorspace", "bt709", "-color_range", "tv"]);
+        }
+        let matrix = if is_avi { "bt601" } else { "bt709" };
         if is_one_of(&["mp4", "mov"]) {
+            // Frames that are stored in another order than they are shown would move the beginning.
+            command.args(["-video_track_timescale", TIME_SCALE, "-bf", "0"]);
             // In fragments of a second, so that the file can be played even if ffmpeg is killed.
             command.args(["-movflags", "+frag_keyframe+empty_moov", "-force_key_frames", "expr:gte(t,n_forced)"]);
         }
@@ -231,14 +273,16 @@ impl Video {
             command.args(["-deadline", "realtime", "-cpu-used", "8"]);
         }
         // Most players require chroma at half the resolution, which requires even sides.
-        command.args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-an"]);
-        command.arg("file:".to_owned() + &part.to_string_lossy());
+        let filters =
+            format!("pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p");
+        command.args(["-vf", &filters, "-an"]).arg(ffmpeg::file(&part));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         ffmpeg::shield_from_ctrl_c(&mut command);
         let mut ffmpeg = command.spawn()?;
         let (complaints, pictures) = (Complaints::of(&mut ffmpeg), ffmpeg.stdin.take());
-        let clock = Clock::new(time_s, rate);
-        Ok(Self { ffmpeg, complaints, pictures, part, size, clock, shown: frame.clone() })
+        let mut video = Self { ffmpeg, complaints, pictures, part, size, timeline: Timeline::new(time_s, rate) };
+        video.write(&nut::headers(size))?;
+        Ok(video)
     }
 
     fn add(&mut self, frame: &Frame, number: u64, time_s: f64) -> io::Result<()> {
@@ -249,19 +293,13 @@ impl Video {
             resized = fitted(frame, self.size)?;
             &resized
         };
-        let repeats = self.clock.repeats(number, time_s);
-        for _ in 1..repeats {
-            self.write_shown()?;
-        }
-        if repeats > 0 {
-            self.shown.clone_from(frame);
-            self.write_shown()?;
-        }
-        Ok(())
+        let start = nut::frame_start(self.timeline.time(number, time_s), frame.rgb().len());
+        self.write(&start)?;
+        self.write(frame.rgb())
     }
 
-    fn write_shown(&mut self) -> io::Result<()> {
-        match self.pictures.as_mut().map(|pictures| pictures.write_all(self.shown.rgb())) {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self.pictures.as_mut().map(|pictures| pictures.write_all(bytes)) {
             Some(Ok(())) => Ok(()),
             _ => Err(self.ffmpeg_error()),
         }
@@ -270,7 +308,7 @@ impl Video {
     /// Why ffmpeg ended.
     fn ffmpeg_error(&mut self) -> io::Error {
         self.pictures = None;
-        let said = self.complaints.last().unwrap_or_else(|| "it gave no reason".into());
+        let said = self.complaints.all().in_words();
         let part = self.part.display();
         io::Error::other(format!("ffmpeg failed: {said}; the part that was written, if any, is in {part}"))
     }
@@ -280,6 +318,10 @@ impl Video {
         let status = self.ffmpeg.wait()?;
         if !status.success() {
             return Err(self.ffmpeg_error());
+        }
+        let complaint = self.complaints.all();
+        if !complaint.is_empty() {
+            say(&format!("awing: {} may be damaged: {}", path.display(), complaint.in_words()));
         }
         fs::rename(&self.part, path)?;
         Ok(())
@@ -332,7 +374,7 @@ impl Gif {
 
     fn write_shown(&mut self) -> io::Result<()> {
         if let Some((picture, long)) = self.shown.take() {
-            let milliseconds = (1000.0 * long as f64 / self.clock.rate).round() as u32;
+            let milliseconds = (1000.0 * long as f64 / self.clock.timeline.rate).round() as u32;
             let delay = image::Delay::from_numer_denom_ms(milliseconds, 1);
             let shown = image::Frame::from_parts(picture, 0, 0, delay);
             self.encoder.encode_frame(shown).map_err(io::Error::other)?;

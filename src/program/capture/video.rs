@@ -1,76 +1,240 @@
-//! Videos, decoded by an `ffmpeg` process.
+//! Videos and streams, decoded by an `ffmpeg` process.
 //!
-//! In: a file in any format that ffmpeg reads. Out: its frames with times at its nominal rate. An error of ffmpeg is
-//! reported with its last message.
+//! In: a file in any format that ffmpeg reads, or the address of a stream. Out: its frames in RGB, converted by the
+//! matrix and range that the video says, each with its own time. The end of the process is waited for: where it fails,
+//! or where the input was cut off, the source ends with an error that says how many frames came; what it complained about
+//! besides is one warning. A live stream that breaks off or falls silent is opened again.
 
-use super::ffmpeg::Complaints;
-use super::y4m::Reader;
+use super::ffmpeg::{self, Complaint, Complaints, Leash};
+use super::input::Address;
+use super::nut::{NutError, Reader};
 use super::{CaptureError, Source};
+use crate::program::console::say;
 use crate::runtime::image::Frame;
-use std::io::BufReader;
+use std::ffi::OsString;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long the network may be silent, in microseconds, as ffmpeg is told.
+const NETWORK_TIMEOUT_US: &str = "10000000";
+/// Between two attempts to open a stream that has broken off.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Endings of names of pictures, which ffmpeg takes for patterns of names if there is a `%` in them.
+const PICTURE_ENDINGS: [&str; 11] = ["bmp", "webp", "tif", "tiff", "tga", "ppm", "pgm", "pbm", "jp2", "dds", "exr"];
+
+/// What is decoded.
+#[derive(Clone)]
+pub(super) enum Origin {
+    File(PathBuf),
+    Address(Address),
+}
 
 pub(super) struct Video {
-    path: PathBuf,
-    process: Child,
-    complaints: Complaints,
+    origin: Origin,
+    leash: Leash,
+    stream: Stream,
+    /// Frames that came so far.
+    count: u64,
+    /// Added to the times of the stream: it may not be the first.
+    offset_s: f64,
+    /// The time of the last frame, and when it came.
+    last: Option<(f64, Instant)>,
+}
+
+/// The output of a process.
+struct Stream {
     reader: Reader<BufReader<ChildStdout>>,
+    complaints: Complaints,
 }
 
 impl Video {
-    pub fn open(path: &Path) -> Result<Self, CaptureError> {
-        let mut process = Command::new("ffmpeg")
-            .args(["-nostdin", "-v", "error", "-i"])
-            .arg(path)
-            .args(["-map", "0:v:0", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|e| match e.kind() {
-                std::io::ErrorKind::NotFound => CaptureError::NoFfmpeg {
-                    path: path.to_owned(),
-                    otherwise: ". Pictures, folders of pictures and YUV4MPEG on standard input need no ffmpeg",
-                },
-                _ => CaptureError::Read { path: path.to_owned(), source: e },
-            })?;
-        let mut complaints = Complaints::of(&mut process);
-        let Some(output) = process.stdout.take() else {
-            let source = std::io::Error::other("ffmpeg has no output");
-            return Err(CaptureError::Read { path: path.to_owned(), source });
-        };
-        match Reader::new(BufReader::with_capacity(1 << 20, output), &path.display().to_string()) {
-            Ok(reader) => Ok(Self { path: path.to_owned(), process, complaints, reader }),
-            Err(error) => Err(error_of(path, &mut process, &mut complaints).unwrap_or(error)),
+    /// Starts to decode; `leash` holds the process.
+    pub fn open(origin: Origin, leash: Leash) -> Result<Self, CaptureError> {
+        let stream = open_stream(&origin, &leash)?;
+        Ok(Self { origin, leash, stream, count: 0, offset_s: 0.0, last: None })
+    }
+
+    fn is_live(&self) -> bool {
+        matches!(&self.origin, Origin::Address(address) if address.is_live())
+    }
+
+    /// The process has written all that it will, `broken` if that is not whole: what came of it.
+    fn ended(&mut self, broken: Option<NutError>) -> Result<(), CaptureError> {
+        let status = self.leash.wait();
+        let complaint = self.stream.complaints.all();
+        let (name, frames) = (self.origin.name(), self.count);
+        let has_failed = status.is_none_or(|status| !status.success()) || broken.is_some();
+        if has_failed || complaint.is_of_cut_input() {
+            let reason = match (complaint.is_empty(), status, broken) {
+                (true, Some(status), _) if !status.success() => format!("ffmpeg ended with {status}"),
+                (true, _, Some(broken)) => broken.to_string(),
+                _ => complaint.in_words(),
+            };
+            return Err(CaptureError::EndedEarly { name, frames, reason });
         }
+        if !complaint.is_empty() {
+            say(&format!("awing: {name}: some of it was damaged: {}", complaint.in_words()));
+        }
+        Ok(())
     }
 }
 
-/// Waits for the end of ffmpeg; the error holds its last message, if there was any.
-fn error_of(path: &Path, process: &mut Child, complaints: &mut Complaints) -> Option<CaptureError> {
-    let _ = process.wait();
-    complaints.last().map(|message| CaptureError::Ffmpeg { path: path.to_owned(), message })
+impl Origin {
+    fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Address(address) => address.name(),
+        }
+    }
+
+    /// The options of ffmpeg that open it.
+    fn options(&self) -> Vec<OsString> {
+        let mut options: Vec<&str> = Vec::new();
+        let name = match self {
+            Self::File(path) => {
+                // A playlist, too, stays on this computer.
+                options.extend(["-protocol_whitelist", "file,crypto,data"]);
+                if is_pattern(path) {
+                    options.extend(["-f", "image2", "-pattern_type", "none"]);
+                }
+                ffmpeg::file(path)
+            }
+            Self::Address(address) => {
+                options.extend(match address.scheme() {
+                    "rtsp" | "rtsps" => &["-rtsp_flags", "prefer_tcp"][..],
+                    "http" | "https" => {
+                        &["-rw_timeout", NETWORK_TIMEOUT_US, "-reconnect", "1", "-reconnect_streamed", "1"]
+                    }
+                    _ => &[],
+                });
+                address.text().into()
+            }
+        };
+        options.into_iter().map(OsString::from).chain(["-i".into(), name]).collect()
+    }
+}
+
+fn is_pattern(path: &Path) -> bool {
+    let is_picture = |ending: &str| PICTURE_ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known));
+    path.extension().is_some_and(|ending| is_picture(&ending.to_string_lossy())) && path.to_string_lossy().contains('%')
+}
+
+fn open_stream(origin: &Origin, leash: &Leash) -> Result<Stream, CaptureError> {
+    let opened = start(origin, leash, ffmpeg::FRAME_TIMES)?;
+    let (reason, complaint) = match opened {
+        Ok(stream) => return Ok(stream),
+        Err((_, complaint)) if complaint.mentions(ffmpeg::FRAME_TIMES) => {
+            match start(origin, leash, ffmpeg::OLD_FRAME_TIMES)? {
+                Ok(stream) => return Ok(stream),
+                Err(failure) => failure,
+            }
+        }
+        Err(failure) => failure,
+    };
+    let reason = if complaint.is_empty() { reason } else { complaint.in_words() };
+    Err(CaptureError::Undecodable { name: origin.name(), reason })
+}
+
+/// Starts a process and reads the headers of its output; or why there are none, and what it complained about.
+fn start(
+    origin: &Origin,
+    leash: &Leash,
+    frame_times: &str,
+) -> Result<Result<Stream, (String, Complaint)>, CaptureError> {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-v", "error"]).args(origin.options());
+    command.args(["-map", "0:v:0", frame_times, "passthrough", "-enc_time_base", "1:1000000"]);
+    command.args(["-c:v", "rawvideo", "-pix_fmt", "rgb24", "-f", "nut", "-"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    ffmpeg::shield_from_ctrl_c(&mut command);
+    let started = leash.start(&mut command, |process| (Complaints::of(process), process.stdout.take()));
+    let (mut complaints, output) = started.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => CaptureError::NoFfmpeg {
+            path: origin.name().into(),
+            otherwise: ". Pictures, folders of pictures and YUV4MPEG on standard input need no ffmpeg",
+        },
+        io::ErrorKind::Interrupted => CaptureError::Interrupted(origin.name()),
+        _ => CaptureError::Undecodable { name: origin.name(), reason: error.to_string() },
+    })?;
+    let opened =
+        output.ok_or(NutError::Ended).and_then(|output| Reader::new(BufReader::with_capacity(1 << 20, output)));
+    Ok(match opened {
+        Ok(reader) => Ok(Stream { reader, complaints }),
+        Err(error) => {
+            leash.end_process();
+            leash.wait();
+            Err((error.to_string(), complaints.all()))
+        }
+    })
 }
 
 impl Source for Video {
     fn next(&mut self, frame: &mut Frame) -> Result<Option<f64>, CaptureError> {
-        let Self { path, process, complaints, reader } = self;
-        reader.next(frame).map_err(|error| error_of(path, process, complaints).unwrap_or(error))
+        loop {
+            let broken = match self.stream.reader.next(frame) {
+                Ok(Some(time_s)) => {
+                    self.count += 1;
+                    let time_s = time_s + self.offset_s;
+                    self.last = Some((time_s, Instant::now()));
+                    return Ok(Some(time_s));
+                }
+                Ok(None) => None,
+                Err(error) => Some(error),
+            };
+            let ended = self.ended(broken);
+            if !self.is_live() {
+                return ended.map(|()| None);
+            }
+            self.open_again(ended)?;
+        }
     }
 
     fn frames_per_second(&self) -> Option<f64> {
-        self.reader.frames_per_second()
+        self.stream.reader.frames_per_second()
     }
 
     fn describe(&self) -> String {
-        self.path.display().to_string()
+        self.origin.name()
     }
 }
 
-impl Drop for Video {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+impl Video {
+    /// A live stream has ended: opens it again, as long as it takes.
+    fn open_again(&mut self, ended: Result<(), CaptureError>) -> Result<(), CaptureError> {
+        let reason = ended.err().map_or_else(|| "it was ended".into(), |error| error.to_string());
+        tracing::warn!("{}: no picture ({reason}); connecting again", self.origin.name());
+        loop {
+            thread::sleep(RETRY_INTERVAL);
+            match open_stream(&self.origin, &self.leash) {
+                Ok(stream) => {
+                    self.stream = stream;
+                    let since = |(time_s, at): (f64, Instant)| time_s + at.elapsed().as_secs_f64();
+                    self.offset_s = self.last.map_or(0.0, since);
+                    return Ok(());
+                }
+                Err(error @ CaptureError::Interrupted(_)) => return Err(error),
+                Err(error) => tracing::debug!("{error}"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_passed_as_a_file_and_never_as_a_pattern_or_an_address() {
+        let options = |path: &str| {
+            let options = Origin::File(path.into()).options();
+            options.iter().map(|option| option.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert!(options("2025-01-02T12:30:05.mp4").ends_with("-i file:2025-01-02T12:30:05.mp4"));
+        assert!(options("-version").ends_with("-i file:-version"));
+        assert!(options("x%d.webp").contains("-pattern_type none") && !options("x%d.mp4").contains("pattern"));
+        assert!(options("a.m3u8").contains("-protocol_whitelist file,crypto,data"));
     }
 }

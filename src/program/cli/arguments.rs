@@ -2,6 +2,7 @@
 
 use super::device::DeviceChoice;
 use super::parse::{named, positive, size};
+use super::paths::Paths;
 use crate::program::capture::CaptureOptions;
 use crate::program::console::say;
 use crate::program::live::{LandmarkModel, TrackerSetup};
@@ -57,6 +58,11 @@ pub(super) struct TrackerArguments {
 }
 
 impl TrackerArguments {
+    /// The files that it is made from.
+    pub(super) fn paths(&self) -> Paths {
+        Paths::default().reads("--model", self.model.as_ref()).reads("--detector", self.detector.as_ref())
+    }
+
     /// What the tracker is made from. If a tuned model was chosen, says so.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 use super::comparison::comparison_table;
 use super::parse::named;
+use super::paths::{Content, Overwrite, Paths};
 use crate::program::console::say;
 use crate::runtime::detect::Detector;
 use crate::runtime::engine::{Landmarker, Outputs, Precision};
@@ -80,9 +81,12 @@ pub(super) struct EvalArguments {
     /// A list of pictures without faces, for --calibrate
     #[arg(long, value_name = "FILE.txt", requires = "calibrate")]
     faceless: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
 
 pub(super) fn run(arguments: EvalArguments) -> Result<()> {
+    paths(&arguments).check(arguments.overwrite)?;
     if let Some(reports) = &arguments.compare {
         print(&compare_reports(reports, arguments.json)?)
     } else if arguments.detection {
@@ -94,6 +98,18 @@ pub(super) fn run(arguments: EvalArguments) -> Result<()> {
     } else {
         measure_landmarks(&arguments)
     }
+}
+
+fn paths(arguments: &EvalArguments) -> Paths {
+    let paths = Paths::default().reads("--model", arguments.model.as_ref());
+    let paths = paths.reads("--detector", arguments.detector.as_ref()).reads("--data", &arguments.data);
+    let paths = paths.reads("--compare", arguments.compare.iter().flatten());
+    let paths = paths.reads("--held-out-of", arguments.held_out_of.as_ref());
+    let paths = paths.reads("--faceless", arguments.faceless.as_ref());
+    let paths = paths.writes("--plot", arguments.plot.as_ref(), Content::Picture);
+    let paths = paths.writes("--predictions", arguments.predictions.as_ref(), Content::Json);
+    let paths = paths.writes("--calibrate", arguments.calibrate.as_ref(), Content::Model);
+    paths.writes("--fit-style", arguments.fit_style.as_ref(), Content::Model)
 }
 
 fn print(text: &str) -> Result<()> {
@@ -149,6 +165,7 @@ fn measure_landmarks(arguments: &EvalArguments) -> Result<()> {
     let mut detector = detector(arguments)?;
     let mut find = |frame: &Frame| Ok(detector.detect(frame)?.iter().map(|d| d.rect).collect());
     let samples = samples(arguments)?;
+    paths(arguments).reads("--data", samples.iter().flat_map(Sample::files)).keep_inputs()?;
     let bar = ProgressBar::new(samples.len() as u64);
     let options = EvalOptions {
         norm: arguments.norm,

@@ -2,6 +2,7 @@
 //!
 //! In: a model file. Out: an ONNX file, or the weights under PyTorch's names. Nothing is written if it fails.
 
+use super::paths::{Content, Overwrite, Paths};
 use crate::runtime::files::write_whole;
 use crate::runtime::model::Model;
 use crate::train::interchange::{to_onnx, to_pytorch_names};
@@ -17,18 +18,21 @@ pub(super) struct ExportArguments {
     /// the weights under PyTorch's names for `load_state_dict`
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
 
 pub(super) fn run(arguments: &ExportArguments) -> Result<()> {
-    let ExportArguments { model, out } = arguments;
+    let ExportArguments { model, out, overwrite } = arguments;
     let name = out.file_name().unwrap_or_default().to_string_lossy();
-    let convert: fn(&Model) -> Result<Vec<u8>> = if name.ends_with(".onnx") {
-        |model| Ok(to_onnx(model)?)
+    let (content, convert): (_, fn(&Model) -> Result<Vec<u8>>) = if name.ends_with(".onnx") {
+        (Content::Onnx, |model| Ok(to_onnx(model)?))
     } else if name.ends_with(".pth-names.safetensors") {
-        |model| Ok(to_pytorch_names(model)?)
+        (Content::Model, |model| Ok(to_pytorch_names(model)?))
     } else {
         bail!("cannot tell from {name:?} what to write: --out ends in .onnx or .pth-names.safetensors");
     };
+    Paths::default().reads("MODEL", [model]).writes("--out", [out], content).check(*overwrite)?;
     let bytes = convert(&Model::load(model)?)?;
     write_whole(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
     println!("wrote {} ({:.1} MB)", out.display(), bytes.len() as f64 / 1e6);

@@ -7,6 +7,7 @@
 use super::device::DeviceChoice;
 use super::interrupt;
 use super::parse::{minutes, positive};
+use super::paths::{Content, Overwrite, Paths};
 use super::progress::TrainingProgress;
 use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
 use crate::program::places;
@@ -54,6 +55,8 @@ pub(super) struct FineTuneArguments {
     /// Tune as this file says instead of the defaults (see docs/fine-tuning.md)
     #[arg(long, value_name = "FILE.toml")]
     recipe: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
 
 /// How often a line of progress is printed where there is no terminal to draw a bar in.
@@ -61,22 +64,24 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
     let FineTuneArguments { out, .. } = arguments;
-    let base = match &arguments.model {
-        None => default_landmarks()?,
-        Some(path) => {
-            if is_same_file(path, out) {
-                bail!("--out {} is the base model itself, which stays as it is: name another file", out.display());
-            }
-            Model::load(path)?
-        }
-    };
-    if out.exists() {
-        bail!("{} exists already: name another file for --out, or remove it", out.display());
-    }
     let data = match arguments.data.as_slice() {
         [] => vec![places::samples().context("there is no home folder to look for faces in; name them with --data")?],
         data => data.to_vec(),
     };
+    let paths = Paths::default().reads("--model", arguments.model.as_ref()).reads("--data", &data);
+    let paths = paths.reads("--guard", &arguments.guard).reads("--recipe", arguments.recipe.as_ref());
+    let mut paths = paths
+        .writes("--out", [out], Content::Model)
+        .writes("the report", [beside(out, "json")], Content::Json)
+        .writes("the report", [beside(out, "png")], Content::Picture);
+    paths.check(arguments.overwrite)?;
+    let base = match &arguments.model {
+        None => default_landmarks()?,
+        Some(path) => Model::load(path)?,
+    };
+    if out.exists() {
+        bail!("{} exists already: name another file for --out, or remove it", out.display());
+    }
     let mut samples = Vec::new();
     let mut undetected_faces = 0;
     for path in &data {
@@ -96,6 +101,8 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
         let faces: Vec<Sample> = read_faces(path, Split::Test)?;
         options.guards.push((format!("faces of {}", path.display()), faces));
     }
+    paths = paths.reads("--data", samples.iter().flat_map(Sample::files));
+    paths.keep_inputs()?;
     options.stop = interrupt::flag()?;
     let work = options.work.clone();
     let mut tuning = FineTune::new(base, samples, options).map_err(|error| explained(error, &work))?;
@@ -212,9 +219,4 @@ fn explained(error: FineTuneError, work: &Path) -> anyhow::Error {
 /// The path of a file or folder that belongs to `out`.
 fn beside(out: &Path, extension: &str) -> PathBuf {
     out.with_extension(extension)
-}
-
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    let canonical = |path: &Path| std::fs::canonicalize(path).ok();
-    canonical(a).is_some_and(|a| canonical(b) == Some(a))
 }

@@ -3,6 +3,7 @@
 //! In: a model and a picture, or the network's input as a tensor. Out: the raw maps of every stack.
 
 use super::device::DeviceChoice;
+use super::paths::{Content, Overwrite, Paths};
 use crate::program::console::say;
 use crate::program::view::sheet;
 use crate::runtime::detect::Detector;
@@ -42,6 +43,8 @@ pub(super) struct HeatmapsArguments {
     /// What computes the maps, in single precision
     #[arg(long, value_enum, default_value = "training")]
     engine: EngineChoice,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
@@ -61,6 +64,10 @@ struct Input {
 }
 
 pub(super) fn run(arguments: &HeatmapsArguments) -> Result<()> {
+    let paths = Paths::default().reads("--model", [&arguments.model]);
+    let paths = paths.reads("--image", arguments.image.as_ref()).reads("--tensor", arguments.tensor.as_ref());
+    let paths = paths.writes("--out", [&arguments.out], Content::Model);
+    paths.writes("--plot", arguments.plot.as_ref(), Content::Picture).check(arguments.overwrite)?;
     let model = Model::load(&arguments.model)?;
     let input = match (&arguments.image, &arguments.tensor) {
         (Some(image), _) => from_image(image, model.config())?,

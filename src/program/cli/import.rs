@@ -1,6 +1,7 @@
 //! `awing import`: a PyTorch checkpoint of the paper's network in, a model file out.
 
 use super::parse::named;
+use super::paths::{Content, Overwrite, Paths};
 use crate::runtime::model::WeightFormat;
 use crate::train::interchange::import_pytorch;
 use anyhow::Result;
@@ -17,10 +18,13 @@ pub(super) struct ImportArguments {
     /// Precision of the stored convolution weights
     #[arg(long, value_parser = named::<WeightFormat>(), default_value_t = WeightFormat::F16)]
     precision: WeightFormat,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
 
 pub(super) fn run(arguments: &ImportArguments) -> Result<()> {
-    let ImportArguments { checkpoint, out, precision } = arguments;
+    let ImportArguments { checkpoint, out, precision, overwrite } = arguments;
+    Paths::default().reads("CHECKPOINT", [checkpoint]).writes("--out", [out], Content::Model).check(*overwrite)?;
     let model = import_pytorch(checkpoint)?;
     model.save_as(out, *precision)?;
     let (stacks, points) = (model.config().graph().outputs.len(), model.config().points);

@@ -1,6 +1,7 @@
 //! Ctrl-C, and requests to terminate: the first asks for an orderly end, so that files are whole; the second ends the
 //! process at once.
 
+use crate::program::capture::end_decoders;
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,7 @@ pub(super) fn on_interrupt(request_end: impl Fn() + Send + 'static) -> Result<()
     let mut is_second = false;
     let handler = move || {
         if std::mem::replace(&mut is_second, true) {
+            end_decoders();
             std::process::exit(INTERRUPTED);
         }
         request_end();

@@ -3,7 +3,7 @@
 //! In: the program's arguments. Out: its exit status, 0 if it did what was asked. Errors end in one line on standard
 //! error that says what failed and what to do; a reader that closes standard output (`awing --json - | head`) is no
 //! error. A command owns its arguments and needs no other command; what several share is in `arguments`, `comparison`, `device`,
-//! `interrupt`, `measure`, `parse` and `progress`.
+//! `interrupt`, `measure`, `parse`, `paths` and `progress`.
 
 mod annotate;
 mod arguments;
@@ -21,13 +21,16 @@ mod interrupt;
 mod measure;
 mod models;
 mod parse;
+mod paths;
 mod progress;
 mod quantize;
 mod track;
 mod train;
 
+use super::capture::{CaptureError, end_decoders};
 use super::console::say;
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -100,6 +103,10 @@ pub fn main() -> ExitCode {
     let start = Instant::now();
     start_log();
     let Arguments { command, track } = Arguments::parse();
+    if let Some(word) = track.unknown_word() {
+        let message = format!("there is neither a command nor a file \"{}\"", word.display());
+        Arguments::command().error(ErrorKind::InvalidSubcommand, message).exit();
+    }
     let result = match command.unwrap_or(Command::Track(track)) {
         Command::Track(arguments) => track::run(arguments),
         Command::Capture(arguments) => capture::run(&arguments),
@@ -115,7 +122,12 @@ pub fn main() -> ExitCode {
         Command::Import(arguments) => import::run(&arguments),
         Command::Heatmaps(arguments) => heatmaps::run(&arguments),
     };
+    end_decoders();
     match result {
+        Err(error) if is_interrupted(&error) => {
+            say(&format!("awing: {error:#}"));
+            ExitCode::SUCCESS
+        }
         Err(error) if !is_closed_pipe(&error) => {
             // With its causes, each of which says only what it adds.
             say(&format!("awing: {error:#}"));
@@ -123,6 +135,11 @@ pub fn main() -> ExitCode {
         }
         _ => ExitCode::SUCCESS,
     }
+}
+
+/// Whether Ctrl-C ended it before there was anything to do.
+fn is_interrupted(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(CaptureError::Interrupted(_)))
 }
 
 /// Whether standard output was closed by its reader, who has what it wanted.
@@ -134,7 +151,6 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(arguments: &str) -> Result<Arguments, clap::Error> {
         Arguments::try_parse_from(std::iter::once("awing").chain(arguments.split_whitespace()))
@@ -149,6 +165,7 @@ mod tests {
     fn without_a_command_faces_are_tracked() {
         let cli = parse("").unwrap();
         assert!(cli.command.is_none() && cli.track.input.is_none());
+        assert!(parse("a.jpg b.jpg --headless").unwrap().command.is_none() && parse("a.jpg --input b.jpg").is_err());
         let cli = parse("--input demo --frames 3 --no-smooth").unwrap();
         assert_eq!((cli.track.input, cli.track.frames), (Some("demo".into()), Some(3)));
         assert!(cli.track.tracker.no_smooth);

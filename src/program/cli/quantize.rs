@@ -5,6 +5,7 @@
 
 use super::measure::Spread;
 use super::parse::named_if;
+use super::paths::{Content, Overwrite, Paths};
 use crate::runtime::engine::{Engine, EngineOptions, Landmarker, Outputs, Precision};
 use crate::runtime::model::{Kind, Model, WeightFormat};
 use crate::runtime::simd::Isa;
@@ -37,6 +38,8 @@ pub(super) struct QuantizeArguments {
     /// Where to write the model
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
 
 /// The models are timed in turn, this many times each ...
@@ -45,6 +48,9 @@ const ROUNDS: usize = 6;
 const RUNS_PER_ROUND: usize = 60;
 
 pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
+    let paths = Paths::default().reads("MODEL", [&arguments.model]).reads("--calibrate", [&arguments.calibrate]);
+    let paths = paths.reads("--validation", arguments.validation.as_ref());
+    paths.writes("--out", [&arguments.out], Content::Model).check(arguments.overwrite)?;
     let model = Model::load(&arguments.model)?;
     if model.config().kind != Kind::Landmarks {
         bail!("{} is a detector: only landmark models are quantized", arguments.model.display());

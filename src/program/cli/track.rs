@@ -6,19 +6,25 @@
 use super::arguments::{CameraArguments, TrackerArguments};
 use super::interrupt;
 use super::parse::scale;
+use super::paths::{Content, Overwrite, Paths};
+use crate::program::capture::{Input, Recorder};
 use crate::program::live::{
     self, DisplayOptions, Lifecycle, OutputOptions, ProgressLines, SessionOptions, SessionSource,
 };
 use anyhow::Result;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct TrackArguments {
-    /// Where frames come from: `camera`, `camera:N`, `demo`, a video, a picture, a folder of pictures, or `-` for
-    /// YUV4MPEG on standard input [default: the first camera, or the demo where there is none]
+    /// Where frames come from: `camera`, `camera:N`, `demo`, a video, a picture, a folder of pictures, the address
+    /// of a stream (`rtsp://...`, `http://...`), or `-` for YUV4MPEG on standard input [default: the first camera, or the demo where there is none]
     #[arg(long, value_name = "INPUT")]
-    pub input: Option<String>,
+    pub input: Option<OsString>,
+    /// The same as --input; pictures and folders of pictures may be several
+    #[arg(value_name = "INPUT", conflicts_with = "input")]
+    inputs: Vec<OsString>,
     /// Show no window
     #[arg(long)]
     pub headless: bool,
@@ -43,6 +49,8 @@ pub(super) struct TrackArguments {
     #[arg(long, value_name = "FACTOR", value_parser = scale)]
     scale: Option<f32>,
     #[command(flatten)]
+    overwrite: Overwrite,
+    #[command(flatten)]
     pub camera: CameraArguments,
     #[command(flatten)]
     pub tracker: TrackerArguments,
@@ -54,8 +62,10 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
     let interrupted = lifecycle.clone();
     interrupt::on_interrupt(move || interrupted.request_end())?;
     let capture = arguments.camera.options(arguments.tracker.faces);
-    let source = match &arguments.input {
-        Some(input) => SessionSource::open(input, capture)?,
+    let input = arguments.input();
+    arguments.paths(input.as_ref()).check(arguments.overwrite)?;
+    let source = match input {
+        Some(input) => SessionSource::open(input, capture, &|| lifecycle.is_running())?,
         None => SessionSource::open_camera_or_demo(capture)?,
     };
     let display = (!arguments.headless).then(|| arguments.display());
@@ -74,6 +84,31 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
 }
 
 impl TrackArguments {
+    /// The first input without an option that is no file.
+    pub(super) fn unknown_word(&self) -> Option<&OsStr> {
+        let mut words = self.inputs.iter().map(OsString::as_os_str);
+        words.find(|word| Input::new(&[word]).is_missing())
+    }
+
+    fn input(&self) -> Option<Input> {
+        match (&self.input, self.inputs.as_slice()) {
+            (Some(input), _) => Some(Input::new(&[input])),
+            (None, []) => None,
+            (None, inputs) => Some(Input::new(inputs)),
+        }
+    }
+
+    fn paths(&self, input: Option<&Input>) -> Paths {
+        let save = self.save.as_deref();
+        let mut paths = self.tracker.paths().reads("--input", input.map(Input::paths).unwrap_or_default());
+        paths = paths.writes("--json", self.json.as_ref(), Content::Json);
+        if let Some(save) = save {
+            paths = paths.writes("--save", [save], Content::of_recording(save));
+            paths = paths.writes("--save", Recorder::part_of(save), Content::of_recording(save));
+        }
+        paths
+    }
+
     fn display(&self) -> DisplayOptions {
         DisplayOptions {
             title: "awing",

@@ -6,6 +6,7 @@
 use super::device::DeviceChoice;
 use super::interrupt;
 use super::parse::{minutes, positive};
+use super::paths::{Content, Overwrite, Paths};
 use super::progress::TrainingProgress;
 use crate::program::console::say;
 use crate::runtime::model::{Kind, Model};
@@ -48,6 +49,8 @@ pub(super) struct TrainArguments {
     /// Stop after this many minutes, with a checkpoint
     #[arg(long, value_name = "M", value_parser = minutes)]
     minutes: Option<f64>,
+    #[command(flatten)]
+    overwrite: Overwrite,
 }
 
 /// How often a line of progress is printed where there is no terminal to draw a bar in.
@@ -107,6 +110,14 @@ fn detector_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndV
 }
 
 pub(super) fn run(arguments: TrainArguments) -> Result<()> {
+    let inputs = Paths::default().reads("--data", &arguments.data).reads("--validation", &arguments.validation);
+    let inputs = inputs.reads("--recipe", [&arguments.recipe]);
+    let inputs = inputs.reads("--start-from", arguments.start_from.as_ref().filter(|_| !arguments.resume));
+    let out = |name: &str| [arguments.out.join(name)];
+    let paths = inputs.writes("--out", out("model.safetensors"), Content::Model);
+    let paths = paths.writes("--out", out("checkpoint.safetensors"), Content::Model);
+    let paths = paths.writes("--out", out("log.csv"), Content::Text);
+    paths.writes("--out", out("curve.png"), Content::Picture).check(arguments.overwrite)?;
     let recipe = Recipe::load(&arguments.recipe)?;
     let (task, mut validator) = match recipe.model.kind {
         Kind::Landmarks => landmark_task(&arguments, &recipe)?,

@@ -1,7 +1,7 @@
 //! One line of JSON a frame, for other programs.
 //!
 //! In: the faces of a frame. Out: a line of the form
-//! `{"frame": 0, "time_s": 0.033, "faces": [{"id": 1, "score": 0.98, "box": [x, y, w, h], "landmarks": [[x, y], ...],
+//! `{"frame": 0, "time_s": 0.033333, "faces": [{"id": 1, "score": 0.98, "box": [x, y, w, h], "landmarks": [[x, y], ...],
 //! "confidence": [...]}], "ms": {"detect": 0.0, "landmarks": 0.9, "total": 1.1}}`; positions in pixels of the frame,
 //! (0, 0) the centre of its first pixel. Every line is written at once and as a whole, so that another program can read
 //! along, also through a named pipe.
@@ -63,7 +63,7 @@ struct JsonLine<'a> {
 impl Display for JsonLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { frame, time_s, faces, times } = self;
-        write!(f, "{{\"frame\": {frame}, \"time_s\": {}, \"faces\": ", Number(*time_s, 3))?;
+        write!(f, "{{\"frame\": {frame}, \"time_s\": {}, \"faces\": ", Number(*time_s, 6))?;
         list(f, faces.iter(), write_face)?;
         let ms = |value: f32| Number(f64::from(value), 3);
         write!(f, ", \"ms\": {{\"detect\": {}, ", ms(times.detect_ms))?;
@@ -133,7 +133,7 @@ mod tests {
         let line = JsonLine { frame: 0, time_s: 1.0 / 30.0, faces: &[face()], times: &times }.to_string();
         assert_eq!(
             line,
-            "{\"frame\": 0, \"time_s\": 0.033, \"faces\": [{\"id\": 3, \"score\": 0.980, \
+            "{\"frame\": 0, \"time_s\": 0.033333, \"faces\": [{\"id\": 3, \"score\": 0.980, \
              \"box\": [10.00, 20.50, 30.25, 40.00], \"landmarks\": [[10.00, 20.50], [-0.25, 33.33]], \
              \"confidence\": [0.500, 1.000]}], \"ms\": {\"detect\": 0.000, \"landmarks\": 0.900, \"total\": 1.100}}"
         );

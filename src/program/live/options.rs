@@ -22,7 +22,7 @@ pub(crate) struct OutputOptions {
     pub json: Option<PathBuf>,
     /// An annotated video or picture, or a folder for a picture of each frame.
     pub save: Option<PathBuf>,
-    /// Whether to write `awing.png` if no window opens.
+    /// Whether to write `awing.png`, or the next name that is free, if no window opens.
     pub default_picture: bool,
 }
 

@@ -12,12 +12,14 @@ use crate::program::console::say;
 use crate::program::view::Layers;
 use crate::runtime::image::Frame;
 use crate::runtime::track::Face;
-use anyhow::Result;
-use std::path::{Path, PathBuf};
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// The picture that a session without a window writes unless told otherwise.
-const DEFAULT_PICTURE: &str = "awing.png";
+/// The most pictures that sessions without a window leave in one folder.
+const MOST_PICTURES: u32 = 9999;
 /// How often a frame is kept for it.
 const PICTURE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -148,11 +150,29 @@ impl Outputs {
             result = result.and(take.finish(is_urgent).map(|finished| say(&finished)));
         }
         if let Some(BestFrame { frame, faces, kept: Some(_) }) = self.picture.take() {
-            let saved = Painter::default().paint_frame(&frame, &faces).save(Path::new(DEFAULT_PICTURE));
-            result = result.and(saved.map(|()| say(&format!("saved {DEFAULT_PICTURE}"))).map_err(Into::into));
+            let saved = free_name().and_then(|path| {
+                let saved = Painter::default().paint_frame(&frame, &faces).save(&path);
+                saved.inspect_err(|_| drop(fs::remove_file(&path)))?;
+                say(&format!("saved {}", path.display()));
+                Ok(())
+            });
+            result = result.and(saved);
         }
         result
     }
+}
+
+/// Creates an empty file under the first name that is free: `awing.png`, `awing-2.png` and so on.
+fn free_name() -> Result<PathBuf> {
+    for number in 1..=MOST_PICTURES {
+        let path = PathBuf::from(if number == 1 { "awing.png".into() } else { format!("awing-{number}.png") });
+        match File::create_new(&path) {
+            Ok(_) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot write {}", path.display())),
+        }
+    }
+    bail!("this folder already holds {MOST_PICTURES} pictures of awing: move some away, or name one with --save")
 }
 
 impl BestFrame {

@@ -16,6 +16,8 @@ use super::tracker_setup::LandmarkModel;
 use super::tracker_setup::TrackerSetup;
 #[cfg(feature = "window")]
 use super::tuning::Tuning;
+#[cfg(feature = "window")]
+use crate::program::capture::end_decoders;
 use anyhow::{Result, anyhow, bail};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -118,6 +120,7 @@ impl Session {
             Ok(()) => "everything that was written is whole".into(),
             Err(error) => format!("{error:#}"),
         };
+        end_decoders();
         crate::program::console::say(&format!("awing: {reason}; {files}"));
         1
     }

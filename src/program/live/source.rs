@@ -4,11 +4,10 @@
 //! to the next. One camera is closed before the next is opened: two at once are too much for many USB buses. If the next
 //! one fails before its first frame, the session goes back to the source before it. Errors: [`CaptureError`].
 
-use crate::program::capture::{self, CaptureError, CaptureOptions, Source, Waited};
+use crate::program::capture::{self, CaptureError, CaptureOptions, Input, Source, Waited};
 use crate::program::collect::Origin;
 use crate::program::console::{say, with_causes};
 use crate::runtime::image::Frame;
-use std::path::Path;
 use std::time::Duration;
 
 /// From the last frame of one source to the first of the next, in seconds.
@@ -17,7 +16,7 @@ const SWITCH_S: f64 = 1.0 / 30.0;
 /// An open source, and the way back to the one before it.
 pub(crate) struct SessionSource {
     /// What `source` was opened as.
-    input: String,
+    input: Input,
     options: CaptureOptions,
     source: Box<dyn Source>,
     /// Added to the times of the source.
@@ -31,9 +30,9 @@ pub(crate) struct SessionSource {
 /// A source to go back to.
 enum Previous {
     /// What to open it as: it was closed.
-    Camera(String),
+    Camera(Input),
     Other {
-        input: String,
+        input: Input,
         source: Box<dyn Source>,
         offset_s: f64,
     },
@@ -64,13 +63,17 @@ impl Source for Closed {
 }
 
 impl SessionSource {
-    /// Opens `input` (see [`capture::open`]).
+    /// Opens `input` (see [`capture::open`]); one that is silent is waited for as long as it `is_wanted`.
     ///
     /// # Errors
     /// [`CaptureError`].
-    pub(crate) fn open(input: &str, options: CaptureOptions) -> Result<Self, CaptureError> {
-        let source = capture::open(input, &options)?;
-        Ok(Self { input: input.to_owned(), options, source, offset_s: 0.0, last_s: 0.0, previous: None })
+    pub(crate) fn open(
+        input: Input,
+        options: CaptureOptions,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Self, CaptureError> {
+        let source = capture::open(&input, &options, is_wanted)?;
+        Ok(Self { input, options, source, offset_s: 0.0, last_s: 0.0, previous: None })
     }
 
     /// Opens the first camera; where there is none, says why and opens the demo.
@@ -78,11 +81,11 @@ impl SessionSource {
     /// # Errors
     /// [`CaptureError`].
     pub(crate) fn open_camera_or_demo(options: CaptureOptions) -> Result<Self, CaptureError> {
-        Self::open("camera", options).or_else(|error| {
+        Self::open(Input::Camera(None), options, &|| true).or_else(|error| {
             let reason = with_causes(&error);
             let reason = reason.lines().next().unwrap_or("no camera");
             say(&format!("awing: {reason}; playing the built-in demo instead"));
-            Self::open("demo", options)
+            Self::open(Input::Demo, options, &|| true)
         })
     }
 
@@ -101,9 +104,7 @@ impl SessionSource {
 
     /// What to call it where there is little room: a file without its folders.
     pub(super) fn short_name(&self) -> String {
-        let path = Path::new(&self.input);
-        let name = path.file_name().filter(|_| path.exists());
-        name.map_or_else(|| self.source.describe(), |name| name.to_string_lossy().into_owned())
+        self.input.short_name().unwrap_or_else(|| self.source.describe())
     }
 
     /// As [`Source::wait`].
@@ -136,14 +137,14 @@ impl SessionSource {
         let previous = match here {
             Some(number) => {
                 drop(source);
-                Previous::Camera(format!("camera:{number}"))
+                Previous::Camera(Input::Camera(Some(number)))
             }
             None => Previous::Other { input: self.input.clone(), source, offset_s: self.offset_s },
         };
         // A camera that has not delivered a frame is not worth going back to.
         self.previous.get_or_insert(previous);
-        let input = format!("camera:{next}");
-        match capture::open(&input, &self.options) {
+        let input = Input::Camera(Some(next));
+        match capture::open(&input, &self.options, &|| true) {
             Ok(source) => {
                 (self.input, self.source, self.offset_s) = (input, source, self.last_s + SWITCH_S);
                 Ok(Switch::Switched(self.source.describe()))
@@ -159,7 +160,7 @@ impl SessionSource {
     pub(super) fn go_back(&mut self, error: CaptureError) -> Result<String, CaptureError> {
         (self.input, self.source, self.offset_s) = match self.previous.take() {
             Some(Previous::Camera(input)) => {
-                let source = capture::open(&input, &CaptureOptions { keeps_trying: true, ..self.options })?;
+                let source = capture::open(&input, &CaptureOptions { keeps_trying: true, ..self.options }, &|| true)?;
                 (input, source, self.last_s + SWITCH_S)
             }
             Some(Previous::Other { input, source, offset_s }) => (input, source, offset_s),

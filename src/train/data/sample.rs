@@ -68,6 +68,11 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// The files that it was read from.
+    pub fn files(&self) -> [&Path; 2] {
+        [&self.image, &self.origin.file]
+    }
+
     /// The smallest box around the points of weight > 0; `None` if there are none or one is not finite.
     pub fn landmark_box(&self) -> Option<Rect<FrameSpace>> {
         Rect::around(self.points.iter().zip(&self.weight).filter(|&(_, &w)| w > 0.0).map(|(&p, _)| p))

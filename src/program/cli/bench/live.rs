@@ -9,7 +9,7 @@
 
 use super::cpu_time::{CpuTimes, waiting_ms};
 use super::live_report::{CameraFrames, Memory, Report, SlowestFrame};
-use crate::program::capture::{CaptureOptions, Source, Tally};
+use crate::program::capture::{CaptureOptions, Input, Source, Tally};
 use crate::program::cli::interrupt;
 use crate::program::cli::measure::{Spread, memory_mb};
 use crate::program::live::{
@@ -235,7 +235,7 @@ impl DisplayFigures {
 /// # Errors
 /// If the input is no camera, delivers no frame, or the session fails.
 pub(super) fn run(
-    input: &str,
+    input: Input,
     capture: CaptureOptions,
     tracker: TrackerSetup,
     length: Length,
@@ -244,7 +244,7 @@ pub(super) fn run(
     let lifecycle = Arc::new(Lifecycle::new(true));
     let interrupted = lifecycle.clone();
     interrupt::on_interrupt(move || interrupted.request_end())?;
-    let source = SessionSource::open(input, capture)?;
+    let source = SessionSource::open(input, capture, &|| lifecycle.is_running())?;
     if !source.get().is_live() {
         bail!(
             "{} is no camera, and this measures a camera's frames on their way to the screen",

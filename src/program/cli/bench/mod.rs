@@ -12,7 +12,9 @@ mod stages;
 
 use super::arguments::{CameraArguments, TrackerArguments};
 use super::parse::minutes;
+use crate::program::capture::Input;
 use anyhow::{Context, Result};
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -20,7 +22,7 @@ use std::time::{Duration, Instant};
 pub(super) struct BenchArguments {
     /// Where frames come from, as for `track` [default: the demo; for --live and --soak the first camera]
     #[arg(long, value_name = "INPUT")]
-    input: Option<String>,
+    input: Option<OsString>,
     /// Stop after N frames
     #[arg(long, value_name = "N", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     frames: u64,
@@ -49,6 +51,7 @@ pub(super) struct BenchArguments {
 pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
     let BenchArguments { input, frames, json, tracker, .. } = arguments;
     let setup = tracker.setup()?;
+    let input = input.as_ref().map(|input| Input::new(&[input]));
     // The demo shows as many faces as are asked for.
     let capture = arguments.camera.options(tracker.faces);
     let text = if arguments.profile {
@@ -58,9 +61,9 @@ pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
             true => live::Length::Time(Duration::from_secs_f64(arguments.minutes * 60.0)),
             false => live::Length::Frames(*frames),
         };
-        live::run(input.as_deref().unwrap_or("camera"), capture, setup, length, start)?.print(*json)?
+        live::run(input.unwrap_or(Input::Camera(None)), capture, setup, length, start)?.print(*json)?
     } else {
-        stages::run(input.as_deref().unwrap_or("demo"), &capture, &setup, *frames, *json, start)?
+        stages::run(&input.unwrap_or(Input::Demo), &capture, &setup, *frames, *json, start)?
     };
     io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }

@@ -3,7 +3,7 @@
 //! Out: median and 95th percentile of every stage in milliseconds, frames per second, the time from the program's start to
 //! the first landmarks, and the peak of its memory. Reading frames is not counted.
 
-use crate::program::capture::{self, CaptureOptions};
+use crate::program::capture::{self, CaptureOptions, Input, Waited};
 use crate::program::cli::interrupt;
 use crate::program::cli::measure::{Spread, memory_mb};
 use crate::program::live::TrackerSetup;
@@ -13,10 +13,12 @@ use crate::runtime::track::StageTimes;
 use anyhow::{Result, bail};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The detector is also timed on its own, once in this many frames; a tracker that has all its faces hardly runs it.
 const DETECTOR_INTERVAL: u64 = 10;
+/// How often Ctrl-C is looked for while no frame comes.
+const SOURCE_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// What was measured.
 #[derive(Serialize)]
@@ -44,7 +46,7 @@ struct Report {
 /// # Errors
 /// If the source or a model can't be opened, or there is no frame.
 pub(super) fn run(
-    input: &str,
+    input: &Input,
     capture: &CaptureOptions,
     setup: &TrackerSetup,
     limit: u64,
@@ -52,7 +54,7 @@ pub(super) fn run(
     start: Instant,
 ) -> Result<String> {
     let stop = interrupt::flag()?;
-    let mut source = capture::open(input, capture)?;
+    let mut source = capture::open(input, capture, &|| !stop.load(Ordering::Relaxed))?;
     let mut tracker = setup.tracker()?;
     let mut frame = Frame::default();
     let (mut frames, mut frames_with_faces, mut faces) = (0, 0, 0);
@@ -61,7 +63,11 @@ pub(super) fn run(
     let mut followed: Vec<StageTimes> = Vec::new();
     let mut detector = Vec::new();
     while frames < limit && !stop.load(Ordering::Relaxed) {
-        let Some(time_s) = source.next(&mut frame)? else { break };
+        let time_s = match source.wait(&mut frame, SOURCE_TIMEOUT)? {
+            Waited::Frame(time_s) => time_s,
+            Waited::Nothing => continue,
+            Waited::End => break,
+        };
         let found = tracker.track_at(&frame, time_s)?.len();
         let times = tracker.timings();
         faces += found;

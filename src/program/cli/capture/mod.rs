@@ -9,12 +9,13 @@ mod stored;
 use super::arguments::{CameraArguments, TrackerArguments};
 use super::interrupt;
 use super::parse::{positive, seconds};
-use crate::program::capture::Source;
+use crate::program::capture::{Input, Source};
 use crate::program::collect::{Collector, CollectorEvent, SelectionOptions};
 use crate::program::console::say;
 use crate::program::live::{self, Lifecycle, Observer, OutputOptions, SessionOptions, SessionSource, TrackedFrame};
 use crate::program::places;
 use anyhow::{Context, Result, bail};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,7 +31,7 @@ const HINT_AFTER_S: f64 = 10.0;
 pub(super) struct CaptureArguments {
     /// Where frames come from, as for `track` [default: the first camera]
     #[arg(long, value_name = "INPUT")]
-    input: Option<String>,
+    input: Option<OsString>,
     /// The folder for recordings; it is private, and each capture adds one [default: `samples` in awing's folder among the
     /// user's data]
     #[arg(long, value_name = "DIR")]
@@ -72,8 +73,9 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
     let lifecycle = Arc::new(Lifecycle::new(false));
     let interrupted = lifecycle.clone();
     interrupt::on_interrupt(move || interrupted.request_end())?;
-    let input = arguments.input.as_deref().unwrap_or("camera");
-    let source = SessionSource::open(input, arguments.camera.options(arguments.tracker.faces))?;
+    let input = arguments.input.as_ref().map_or(Input::Camera(None), |input| Input::new(&[input]));
+    let source =
+        SessionSource::open(input, arguments.camera.options(arguments.tracker.faces), &|| lifecycle.is_running())?;
     let origin = source.origin();
     let has_no_end = origin.is_live || source.get().is_endless();
     let seconds = arguments.seconds.or(has_no_end.then_some(USUAL_SECONDS));
