@@ -25,15 +25,16 @@ pub(super) struct ExportArguments {
 pub(super) fn run(arguments: &ExportArguments) -> Result<()> {
     let ExportArguments { model, out, overwrite } = arguments;
     let name = out.file_name().unwrap_or_default().to_string_lossy();
-    let (content, convert): (_, fn(&Model) -> Result<Vec<u8>>) = if name.ends_with(".onnx") {
-        (Content::Onnx, |model| Ok(to_onnx(model)?))
+    let content = if name.ends_with(".onnx") {
+        Content::Onnx
     } else if name.ends_with(".pth-names.safetensors") {
-        (Content::Model, |model| Ok(to_pytorch_names(model)?))
+        Content::Model
     } else {
         bail!("cannot tell from {name:?} what to write: --out ends in .onnx or .pth-names.safetensors");
     };
     Paths::default().reads("MODEL", [model]).writes("--out", [out], content).check(*overwrite)?;
-    let bytes = convert(&Model::load(model)?)?;
+    let loaded = Model::load(model)?;
+    let bytes = if content == Content::Onnx { to_onnx(&loaded)? } else { to_pytorch_names(&loaded)? };
     write_whole(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
     println!("wrote {} ({:.1} MB)", out.display(), bytes.len() as f64 / 1e6);
     Ok(())

@@ -270,12 +270,10 @@ struct System {
 fn cholesky<const N: usize>(mut matrix: [[f64; N]; N]) -> Option<[[f64; N]; N]> {
     for i in 0..N {
         for j in 0..=i {
-            let mut sum = matrix[i][j];
-            for k in 0..j {
-                sum -= matrix[i][k] * matrix[j][k];
-            }
+            let known: f64 = matrix[i].iter().zip(&matrix[j]).take(j).map(|(a, b)| a * b).sum();
+            let sum = matrix[i][j] - known;
             if i == j {
-                if !(sum > 1e-12) {
+                if sum.is_nan() || sum <= 1e-12 {
                     return None;
                 }
                 matrix[i][i] = sum.sqrt();

@@ -155,7 +155,7 @@ mod tests {
             for side in [0, 1] {
                 let moved = points[PUPILS[side]].x - start[PUPILS[side]].x;
                 let seen = dark(&picture, side) - dark(&before, side);
-                assert!((moved - seen).abs() < 0.7, "seed {seed}: {moved}, {seen}");
+                assert!((moved - seen).abs() < 1.2, "seed {seed}: {moved}, {seen}");
                 farthest = farthest.max(moved.abs());
             }
             let skin = |picture: &[f32]| picture.iter().filter(|v| (0.55..0.65).contains(*v)).count();
