@@ -11,7 +11,7 @@ mod display;
 mod rig;
 
 use awing::Frame;
-use awing::internals::capture::{self, CaptureOptions};
+use awing::internals::capture::{self, CaptureOptions, Input};
 use counting::allocations;
 use rig::{Awing, MODES, Rig};
 use serde_json::Value;
@@ -533,7 +533,7 @@ fn a_late_consumer_gets_the_newest_frame() {
     if runs_before_a_camera("a_late_consumer_gets_the_newest_frame", "mode YUYV 640 480 1 30") {
         return;
     }
-    let mut camera = capture::open("camera:0", &CaptureOptions::default()).unwrap();
+    let mut camera = capture::open(&Input::Camera(Some(0)), &CaptureOptions::default(), &|| true).unwrap();
     let mut frame = Frame::default();
     let before_s = camera.next(&mut frame).unwrap().unwrap();
     std::thread::sleep(Duration::from_secs(1));
@@ -550,7 +550,7 @@ fn a_frame_that_is_no_jpeg_is_read_without_allocation() {
         assert!(runs_before_a_camera(test, "mode NV12 640 480 1 60"));
         return;
     }
-    let mut camera = capture::open("camera:0", &CaptureOptions::default()).unwrap();
+    let mut camera = capture::open(&Input::Camera(Some(0)), &CaptureOptions::default(), &|| true).unwrap();
     let mut frame = Frame::default();
     let mut read = |count: usize| (0..count).for_each(|_| assert!(camera.next(&mut frame).unwrap().is_some()));
     read(20);
@@ -564,7 +564,7 @@ fn the_rate_is_the_one_that_the_driver_reports() {
     if runs_before_a_camera("the_rate_is_the_one_that_the_driver_reports", "mode YUYV 640 480 1001 30000") {
         return;
     }
-    let mut camera = capture::open("camera:0", &CaptureOptions::default()).unwrap();
+    let mut camera = capture::open(&Input::Camera(Some(0)), &CaptureOptions::default(), &|| true).unwrap();
     assert!(camera.next(&mut Frame::default()).unwrap().is_some());
     assert_eq!(camera.frames_per_second(), Some(30000.0 / 1001.0));
 }

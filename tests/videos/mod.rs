@@ -269,6 +269,16 @@ fn an_address_that_says_nothing_is_given_up() {
     let output = run(folder.path(), &["--headless", "--input", &address]);
     let text = said(&output);
     assert!(output.status.code() == Some(1) && text.contains("nothing came for 10 s"), "{text}");
+    // A half of a video, then silence: a file that comes over HTTP is not opened again.
+    let Some(folder) = uneven_video() else { return };
+    let (port, _questions) = serve(fs::read(folder.path().join("whole.mkv")).unwrap(), |bytes| {
+        [b"HTTP/1.0 200 OK\r\nContent-Length: 99999999\r\n\r\n", &bytes[..bytes.len() / 2]].concat()
+    });
+    let address = format!("http://127.0.0.1:{port}/half.mkv");
+    let output = run(folder.path(), &["--headless", "--json", "-", "--input", &address]);
+    let text = said(&output);
+    assert!(output.status.code() == Some(1) && !lines(&output.stdout).is_empty(), "{text}");
+    assert!(text.contains("ended early"), "{text}");
 }
 
 /// Whether a process has this text on its command line.

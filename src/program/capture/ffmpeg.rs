@@ -75,6 +75,8 @@ pub(super) struct Leash(Arc<Mutex<Held>>);
 #[derive(Default)]
 struct Held {
     process: Option<Child>,
+    /// Whether it was ended because it took too long.
+    is_too_slow: bool,
     /// Whether no further one may be started.
     is_cut: bool,
 }
@@ -104,6 +106,7 @@ impl Leash {
         let mut process = command.spawn()?;
         let pipes = set_up(&mut process);
         held.process = Some(process);
+        held.is_too_slow = false;
         Ok(pipes)
     }
 
@@ -127,6 +130,17 @@ impl Leash {
         if let Some(process) = &mut self.held().process {
             let _ = process.kill();
         }
+    }
+
+    /// Ends the process, since nothing comes from it.
+    pub(super) fn give_up_process(&self) {
+        self.held().is_too_slow = true;
+        self.end_process();
+    }
+
+    /// Whether the last process was given up.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.held().is_too_slow
     }
 
     /// Ends the process; no further one starts.

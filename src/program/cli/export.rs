@@ -22,10 +22,13 @@ pub(super) struct ExportArguments {
     overwrite: Overwrite,
 }
 
+/// Makes the bytes of a file of a model.
+type Convert = fn(&Model) -> Result<Vec<u8>>;
+
 pub(super) fn run(arguments: &ExportArguments) -> Result<()> {
     let ExportArguments { model, out, overwrite } = arguments;
     let name = out.file_name().unwrap_or_default().to_string_lossy();
-    let (content, convert): (_, fn(&Model) -> Result<Vec<u8>>) = if name.ends_with(".onnx") {
+    let (content, convert): (_, Convert) = if name.ends_with(".onnx") {
         (Content::Onnx, |model| Ok(to_onnx(model)?))
     } else if name.ends_with(".pth-names.safetensors") {
         (Content::Model, |model| Ok(to_pytorch_names(model)?))
