@@ -397,7 +397,8 @@ fn a_blocked_recording_delays_nothing() {
     assert!(awing.said().contains("saved seen.mp4 (without "), "{}", awing.said());
     let written = rig.path("seen.mp4").metadata().unwrap().len();
     let frame = 3 * (rig::SIZE.0 * rig::SIZE.1) as u64;
-    assert!(written.is_multiple_of(frame) && written / frame >= 60, "{written} bytes");
+    // The queue, and what came once ffmpeg had begun to read, each frame with a short header.
+    assert!(written / frame >= 16 && written % frame < 10_000, "{written} bytes");
 }
 
 #[test]
