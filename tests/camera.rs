@@ -11,7 +11,7 @@ mod display;
 mod rig;
 
 use awing::Frame;
-use awing::internals::capture::{self, CaptureOptions};
+use awing::internals::capture::{self, CaptureOptions, Input};
 use counting::allocations;
 use rig::{Awing, MODES, Rig};
 use serde_json::Value;
@@ -397,7 +397,8 @@ fn a_blocked_recording_delays_nothing() {
     assert!(awing.said().contains("saved seen.mp4 (without "), "{}", awing.said());
     let written = rig.path("seen.mp4").metadata().unwrap().len();
     let frame = 3 * (rig::SIZE.0 * rig::SIZE.1) as u64;
-    assert!(written.is_multiple_of(frame) && written / frame >= 60, "{written} bytes");
+    // The queue, and what came once ffmpeg had begun to read, each frame with a short header.
+    assert!(written / frame >= 16 && written % frame < 10_000, "{written} bytes");
 }
 
 #[test]
@@ -533,7 +534,7 @@ fn a_late_consumer_gets_the_newest_frame() {
     if runs_before_a_camera("a_late_consumer_gets_the_newest_frame", "mode YUYV 640 480 1 30") {
         return;
     }
-    let mut camera = capture::open("camera:0", &CaptureOptions::default()).unwrap();
+    let mut camera = capture::open(&Input::Camera(Some(0)), &CaptureOptions::default(), &|| true).unwrap();
     let mut frame = Frame::default();
     let before_s = camera.next(&mut frame).unwrap().unwrap();
     std::thread::sleep(Duration::from_secs(1));
@@ -550,7 +551,7 @@ fn a_frame_that_is_no_jpeg_is_read_without_allocation() {
         assert!(runs_before_a_camera(test, "mode NV12 640 480 1 60"));
         return;
     }
-    let mut camera = capture::open("camera:0", &CaptureOptions::default()).unwrap();
+    let mut camera = capture::open(&Input::Camera(Some(0)), &CaptureOptions::default(), &|| true).unwrap();
     let mut frame = Frame::default();
     let mut read = |count: usize| (0..count).for_each(|_| assert!(camera.next(&mut frame).unwrap().is_some()));
     read(20);
@@ -564,7 +565,7 @@ fn the_rate_is_the_one_that_the_driver_reports() {
     if runs_before_a_camera("the_rate_is_the_one_that_the_driver_reports", "mode YUYV 640 480 1001 30000") {
         return;
     }
-    let mut camera = capture::open("camera:0", &CaptureOptions::default()).unwrap();
+    let mut camera = capture::open(&Input::Camera(Some(0)), &CaptureOptions::default(), &|| true).unwrap();
     assert!(camera.next(&mut Frame::default()).unwrap().is_some());
     assert_eq!(camera.frames_per_second(), Some(30000.0 / 1001.0));
 }

@@ -242,6 +242,21 @@ fn a_damaged_checkpoint_is_named_and_left_alone() {
     assert!(fails(&place.train("out", &["--resume"])).contains("another recipe"));
 }
 
+#[test]
+fn a_training_is_not_continued_on_other_data() {
+    let place = Place::new(20, &[]);
+    succeeds(&place.train("out", &["--minutes", "0.0005"]));
+    let faces = std::fs::read_to_string(&place.data).unwrap();
+    let fewer: String = faces.lines().skip(1).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&place.data, fewer).unwrap();
+    let before = contents(&place.path("out"));
+    let message = fails(&place.train("out", &["--resume"]));
+    assert!(message.contains("other data") && message.contains("checkpoint.safetensors"), "{message}");
+    assert!(contents(&place.path("out")) == before);
+    std::fs::write(&place.data, faces).unwrap();
+    succeeds(&place.train("out", &["--resume"]));
+}
+
 /// A limit on file size stands in for a full disk: writing fails in the middle of a file.
 #[cfg(unix)]
 #[test]

@@ -4,14 +4,14 @@
 //! Run `cargo run --release --example demo_frames -- FRAMES [FACES]`; frames have 640x480 pixels.
 
 use awing::Frame;
-use awing::internals::capture::{CaptureOptions, open};
+use awing::internals::capture::{CaptureOptions, Input, open};
 use std::io::Write;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let frames: u64 = arguments.next().ok_or("how many frames?")?.parse()?;
     let faces = arguments.next().map(|faces| faces.parse()).transpose()?;
-    let mut demo = open("demo", &CaptureOptions { faces, ..CaptureOptions::default() })?;
+    let mut demo = open(&Input::Demo, &CaptureOptions { faces, ..CaptureOptions::default() }, &|| true)?;
     let mut frame = Frame::default();
     let mut output = std::io::stdout().lock();
     for _ in 0..frames {

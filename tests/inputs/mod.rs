@@ -85,3 +85,84 @@ fn the_picture_that_nobody_asked_for_takes_a_free_name() {
     assert_eq!(fs::read(folder.path().join("awing.png")).unwrap(), before);
     assert_eq!(names(folder.path()), ["awing-2.png", "awing-3.png", "awing.png"]);
 }
+
+/// A TIFF of 4 x 2 pixels, the left half red and the right half blue, with this orientation.
+fn tiff(orientation: u16) -> Vec<u8> {
+    let pixels: Vec<u8> = (0..8).flat_map(|i| if i % 4 < 2 { [250, 10, 10] } else { [10, 10, 250] }).collect();
+    let mut bytes = [&b"II*\0"[..], &(8 + pixels.len() as u32).to_le_bytes(), &pixels].concat();
+    let bits = bytes.len() as u32 + 2 + 10 * 12 + 4;
+    // Tag, type (3: 16 bits, 4: 32 bits), count, value.
+    let entries: [(u16, u16, u32, u32); 10] = [
+        (256, 3, 1, 4),
+        (257, 3, 1, 2),
+        (258, 3, 3, bits),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (273, 4, 1, 8),
+        (274, 3, 1, orientation.into()),
+        (277, 3, 1, 3),
+        (278, 3, 1, 2),
+        (279, 4, 1, pixels.len() as u32),
+    ];
+    bytes.extend((entries.len() as u16).to_le_bytes());
+    for (tag, kind, count, value) in entries {
+        bytes.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+        bytes.extend([count.to_le_bytes(), value.to_le_bytes()].concat());
+    }
+    bytes.extend([0; 4]);
+    bytes.extend([8, 0, 8, 0, 8, 0]);
+    bytes
+}
+
+/// The same as a WebP.
+fn webp(orientation: u8) -> Vec<u8> {
+    let pixels: Vec<u8> = (0..8).flat_map(|i| if i % 4 < 2 { [250, 10, 10] } else { [10, 10, 250] }).collect();
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::webp::WebPEncoder::new_lossless(&mut bytes);
+    let exif = [&b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..], &[orientation, 0, 0, 0], &[0; 4]].concat();
+    image::ImageEncoder::set_exif_metadata(&mut encoder, exif).unwrap();
+    image::ImageEncoder::write_image(encoder, &pixels, 4, 2, image::ExtendedColorType::Rgb8).unwrap();
+    bytes
+}
+
+#[test]
+fn pictures_of_every_format_are_turned_as_they_say() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, upright, turned) in [("a.tiff", tiff(1), tiff(6)), ("a.webp", webp(1), webp(6))] {
+        // 6: a quarter turn to the right, so that the left side is on top.
+        for (bytes, size) in [(upright, (4, 2)), (turned, (2, 4))] {
+            fs::write(folder.path().join(name), bytes).unwrap();
+            let output = run(folder.path(), &["--headless", "--save", "seen.png", name]);
+            assert!(output.status.success(), "{name}: {}", said(&output));
+            let seen = image::open(folder.path().join("seen.png")).unwrap().to_rgb8();
+            assert_eq!(seen.dimensions(), size, "{name}");
+            let (first, last) = (seen.get_pixel(0, 0).0, seen.get_pixel(size.0 - 1, size.1 - 1).0);
+            assert!(first[0] > 200 && last[2] > 200, "{name}: {first:?} {last:?}");
+        }
+    }
+}
+
+#[test]
+fn inputs_need_no_option_and_pictures_may_be_several() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("more")).unwrap();
+    let pictures = ["a.png", "b.jpg", "more/c.png", "more/d.png"];
+    pictures.iter().for_each(|name| image::RgbImage::new(64, 48).save(at(name)).unwrap());
+    let cases: [(&[&str], usize); 5] = [
+        (&["a.png"], 1),
+        (&["more/"], 2),
+        (&["a.png", "b.jpg", "more"], 4),
+        (&["track", "b.jpg", "a.png"], 2),
+        (&["--input", "more"], 2),
+    ];
+    for (inputs, frames) in cases {
+        let output = run(folder.path(), &[inputs, &["--headless", "--json", "-"]].concat());
+        assert!(output.status.success(), "{inputs:?}: {}", said(&output));
+        assert_eq!(lines(&output.stdout).len(), frames, "{inputs:?}");
+    }
+    fs::write(at("film.mp4"), "a video").unwrap();
+    let text = refused(folder.path(), &["a.png", "film.mp4"]);
+    assert!(text.contains("film.mp4"), "{text}");
+    assert_eq!(run(folder.path(), &["a.png", "--input", "b.jpg"]).status.code(), Some(2), "one or the other");
+}

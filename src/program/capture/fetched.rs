@@ -116,7 +116,8 @@ impl Fetched {
     }
 }
 
-fn silence() -> String {
+/// Why a source with a time limit was given up.
+pub(super) fn silence() -> String {
     format!("nothing came for {} s", TIME_LIMIT.as_secs())
 }
 
@@ -193,7 +194,7 @@ impl Source for Fetched {
             if self.is_too_late(&state) {
                 // It ends, and so does the reading from it; a live stream is then opened again.
                 state.waiting_since = Some(Instant::now());
-                self.leash.end_process();
+                self.leash.give_up_process();
             }
             let left = due.saturating_duration_since(Instant::now());
             if left.is_zero() {

@@ -1,6 +1,6 @@
 //! The program `ffmpeg`, which reads and writes videos for us.
 //!
-//! Whether it is installed and which options it knows, how it is started, held and ended, what it complained about, and
+//! Whether it is installed, how it is started, held and ended, what it complained about, and
 //! what that means in words for people.
 
 use std::env::{self, consts::EXE_SUFFIX};
@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -16,8 +16,6 @@ use std::time::Duration;
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Lines of complaints that are kept; of more, these first ones and the last.
 const MOST_LINES: usize = 40;
-/// The first version that calls it `-fps_mode`.
-const FPS_MODE_SINCE: (u32, u32) = (5, 1);
 
 /// Whether it is installed.
 pub(super) fn is_there() -> bool {
@@ -28,25 +26,6 @@ pub(super) fn is_there() -> bool {
 /// The option that says what becomes of the times of frames, and its name in versions before 5.1.
 pub(super) const FRAME_TIMES: &str = "-fps_mode";
 pub(super) const OLD_FRAME_TIMES: &str = "-vsync";
-
-/// The name of that option in this version. It takes a process to find out.
-pub(super) fn frame_times_option() -> &'static str {
-    static OPTION: OnceLock<&str> = OnceLock::new();
-    OPTION.get_or_init(|| {
-        let said = Command::new("ffmpeg").arg("-version").output().map(|output| output.stdout).unwrap_or_default();
-        match version(&String::from_utf8_lossy(&said)) {
-            Some(old) if old < FPS_MODE_SINCE => OLD_FRAME_TIMES,
-            _ => FRAME_TIMES,
-        }
-    })
-}
-
-/// The version in the first line of `ffmpeg -version`; `None` for what was built from a development tree.
-fn version(said: &str) -> Option<(u32, u32)> {
-    let words = said.strip_prefix("ffmpeg version ")?.trim_start_matches('n');
-    let mut numbers = words.split(|c: char| !c.is_ascii_digit()).map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
 
 /// A path as ffmpeg takes it for a file, whatever its name is: not for an address, an option or a device.
 pub(super) fn file(path: &Path) -> OsString {
@@ -75,6 +54,8 @@ pub(super) struct Leash(Arc<Mutex<Held>>);
 #[derive(Default)]
 struct Held {
     process: Option<Child>,
+    /// Whether it was ended because it took too long.
+    is_too_slow: bool,
     /// Whether no further one may be started.
     is_cut: bool,
 }
@@ -104,6 +85,7 @@ impl Leash {
         let mut process = command.spawn()?;
         let pipes = set_up(&mut process);
         held.process = Some(process);
+        held.is_too_slow = false;
         Ok(pipes)
     }
 
@@ -127,6 +109,17 @@ impl Leash {
         if let Some(process) = &mut self.held().process {
             let _ = process.kill();
         }
+    }
+
+    /// Ends the process, since nothing comes from it.
+    pub(super) fn give_up_process(&self) {
+        self.held().is_too_slow = true;
+        self.end_process();
+    }
+
+    /// Whether the last process was given up.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.held().is_too_slow
     }
 
     /// Ends the process; no further one starts.
@@ -225,13 +218,6 @@ impl Complaint {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_are_read_as_they_are_written() {
-        assert_eq!(version("ffmpeg version 4.4.2-0ubuntu0.22.04.1 Copyright"), Some((4, 4)));
-        assert_eq!(version("ffmpeg version n6.0 Copyright"), Some((6, 0)));
-        assert_eq!(version("ffmpeg version N-112233-gabc Copyright"), None);
-    }
 
     #[test]
     fn complaints_are_said_in_words() {

@@ -40,11 +40,9 @@ pub enum CaptureError {
     MissingFolder { path: PathBuf, folder: PathBuf },
     #[error(transparent)]
     Image(#[from] ImageError),
-    #[error("{0} contains no picture (JPEG, PNG)")]
+    #[error("{0} contains no picture (JPEG, PNG, WebP, BMP, TIFF, GIF)")]
     EmptyFolder(PathBuf),
-    #[error(
-        "{0} is neither a picture (JPEG, PNG) nor a folder of pictures, and only those can be given several at once"
-    )]
+    #[error("{0} is neither a picture nor a folder of pictures, and only those can be given several at once")]
     SeveralInputs(PathBuf),
     #[error(
         "{path} is a video, and the program ffmpeg, which reads and writes videos, is not installed; install it \

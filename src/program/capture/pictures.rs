@@ -11,7 +11,7 @@ const FRAMES_PER_SECOND: f64 = 25.0;
 
 pub(super) fn is_picture(path: &Path) -> bool {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    extension.is_some_and(|e| matches!(e.as_str(), "jpg" | "jpeg" | "png"))
+    extension.is_some_and(|e| matches!(e.as_str(), "jpg" | "jpeg" | "png" | "webp" | "bmp" | "tif" | "tiff"))
 }
 
 /// The pictures of a folder, in the order of their names.

@@ -5,7 +5,7 @@
 //! (without ffmpeg), a picture of the last frame, or a folder with a picture of each frame. A file gets its name when it is
 //! complete; until then, and after a crash, it is `NAME.part.mp4`.
 
-use super::ffmpeg::{self, Complaints};
+use super::ffmpeg::{self, Complaint, Complaints};
 use super::{CaptureError, nut};
 use crate::program::console::say;
 use crate::runtime::image::Frame;
@@ -31,6 +31,8 @@ const SHORTEST_S: f64 = 0.001;
 /// Units of time of a video in a second: a multiple of the usual rates, and few enough for every encoder.
 const TIME_SCALE: &str = "60000";
 const TIME_BASE: &str = "1:60000";
+/// Bytes that no pipe holds, so that some of as many were read.
+const LARGEST_PIPE: usize = 2 << 20;
 /// Trades the quality of a GIF's colours for speed, 1..=30 (fastest).
 const GIF_SPEED: i32 = 30;
 
@@ -146,7 +148,7 @@ impl Recorder {
             Sink::Picture(last) if last.width() > 0 => return Ok(last.save(&self.path).map(|()| true)?),
             Sink::Picture(_) | Sink::Pending(_) | Sink::Folder(0) => return Ok(false),
             Sink::Folder(_) => Ok(()),
-            Sink::Video(video) => video.finish(&self.path),
+            Sink::Video(video) => video.finish(),
             Sink::Gif(gif) => gif.finish(&self.path),
         };
         finished.map(|()| true).map_err(|error| self.failed(error))
@@ -232,18 +234,24 @@ impl Clock {
 
 /// A video that an `ffmpeg` process writes.
 struct Video {
-    ffmpeg: Child,
-    complaints: Complaints,
-    pictures: Option<ChildStdin>,
-    part: PathBuf,
+    path: PathBuf,
+    rate: f64,
+    encoder: Encoder,
+    /// All that was written so far, until ffmpeg has certainly read some of it, and so accepted its options.
+    beginning: Option<Vec<u8>>,
     size: (usize, usize),
     timeline: Timeline,
 }
 
-impl Video {
-    fn begin(path: &Path, frame: &Frame, rate: f64, time_s: f64) -> io::Result<Self> {
-        let part = part_of(path);
-        let size = (frame.width(), frame.height());
+/// The process.
+struct Encoder {
+    process: Child,
+    complaints: Complaints,
+    pictures: Option<ChildStdin>,
+}
+
+impl Encoder {
+    fn start(path: &Path, rate: f64, frame_times: &str) -> io::Result<Self> {
         let mut command = Command::new("ffmpeg");
         command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]);
         command.args(["-f", "nut", "-i", "pipe:0"]);
@@ -252,9 +260,9 @@ impl Video {
         let is_avi = is_one_of(&["avi"]);
         if is_avi {
             // The only one of these that knows no times of frames, and no marks of colours.
-            command.args([ffmpeg::frame_times_option(), "cfr", "-r", &format!("{rate}")]);
+            command.args([frame_times, "cfr", "-r", &format!("{rate}")]);
         } else {
-            command.args([ffmpeg::frame_times_option(), "passthrough", "-enc_time_base", TIME_BASE]);
+            command.args([frame_times, "passthrough", "-enc_time_base", TIME_BASE]);
             command.args(["-color_primaries", "bt709", "-color_trc", "bt709"]);
             command.args(["-colorspace", "bt709", "-color_range", "tv"]);
         }
@@ -275,12 +283,40 @@ impl Video {
         // Most players require chroma at half the resolution, which requires even sides.
         let filters =
             format!("pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p");
-        command.args(["-vf", &filters, "-an"]).arg(ffmpeg::file(&part));
+        command.args(["-vf", &filters, "-an"]).arg(ffmpeg::file(&part_of(path)));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         ffmpeg::shield_from_ctrl_c(&mut command);
-        let mut ffmpeg = command.spawn()?;
-        let (complaints, pictures) = (Complaints::of(&mut ffmpeg), ffmpeg.stdin.take());
-        let mut video = Self { ffmpeg, complaints, pictures, part, size, timeline: Timeline::new(time_s, rate) };
+        let mut process = command.spawn()?;
+        let (complaints, pictures) = (Complaints::of(&mut process), process.stdin.take());
+        Ok(Self { process, complaints, pictures })
+    }
+
+    /// False if it reads no more.
+    fn write(&mut self, bytes: &[u8]) -> bool {
+        self.pictures.as_mut().is_some_and(|pictures| pictures.write_all(bytes).is_ok())
+    }
+
+    /// Waits for its end: whether it succeeded, and what it complained about.
+    fn end(&mut self) -> (bool, Complaint) {
+        self.pictures = None;
+        let has_succeeded = self.process.wait().is_ok_and(|status| status.success());
+        (has_succeeded, self.complaints.all())
+    }
+}
+
+impl Drop for Encoder {
+    /// After an error, ffmpeg still completes the partial file.
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Video {
+    fn begin(path: &Path, frame: &Frame, rate: f64, time_s: f64) -> io::Result<Self> {
+        let size = (frame.width(), frame.height());
+        let encoder = Encoder::start(path, rate, ffmpeg::FRAME_TIMES)?;
+        let (path, beginning, timeline) = (path.to_owned(), Some(Vec::new()), Timeline::new(time_s, rate));
+        let mut video = Self { path, rate, encoder, beginning, size, timeline };
         video.write(&nut::headers(size))?;
         Ok(video)
     }
@@ -299,40 +335,49 @@ impl Video {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self.pictures.as_mut().map(|pictures| pictures.write_all(bytes)) {
-            Some(Ok(())) => Ok(()),
-            _ => Err(self.ffmpeg_error()),
+        if let Some(beginning) = &mut self.beginning {
+            beginning.extend_from_slice(bytes);
         }
-    }
-
-    /// Why ffmpeg ended.
-    fn ffmpeg_error(&mut self) -> io::Error {
-        self.pictures = None;
-        let said = self.complaints.all().in_words();
-        let part = self.part.display();
-        io::Error::other(format!("ffmpeg failed: {said}; the part that was written, if any, is in {part}"))
-    }
-
-    fn finish(mut self, path: &Path) -> io::Result<()> {
-        self.pictures = None;
-        let status = self.ffmpeg.wait()?;
-        if !status.success() {
-            return Err(self.ffmpeg_error());
+        if !self.encoder.write(bytes) {
+            let (_, complaint) = self.encoder.end();
+            self.start_again(&complaint)?;
         }
-        let complaint = self.complaints.all();
-        if !complaint.is_empty() {
-            say(&format!("awing: {} may be damaged: {}", path.display(), complaint.in_words()));
-        }
-        fs::rename(&self.part, path)?;
+        self.beginning = self.beginning.take().filter(|beginning| beginning.len() < LARGEST_PIPE);
         Ok(())
     }
-}
 
-impl Drop for Video {
-    /// After an error, ffmpeg still completes the partial file.
-    fn drop(&mut self) {
-        self.pictures = None;
-        let _ = self.ffmpeg.wait();
+    /// After a failure: starts an older version of ffmpeg with the name that it has for an option.
+    fn start_again(&mut self, complaint: &Complaint) -> io::Result<()> {
+        let beginning = self.beginning.take().filter(|_| complaint.mentions(ffmpeg::FRAME_TIMES));
+        let Some(beginning) = beginning else { return Err(self.failed(complaint)) };
+        self.encoder = Encoder::start(&self.path, self.rate, ffmpeg::OLD_FRAME_TIMES)?;
+        match self.encoder.write(&beginning) {
+            true => Ok(()),
+            false => {
+                let (_, complaint) = self.encoder.end();
+                Err(self.failed(&complaint))
+            }
+        }
+    }
+
+    fn failed(&self, complaint: &Complaint) -> io::Error {
+        let (said, part) = (complaint.in_words(), part_of(&self.path));
+        io::Error::other(format!("ffmpeg failed: {said}; the part that was written, if any, is in {}", part.display()))
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        let (mut has_succeeded, mut complaint) = self.encoder.end();
+        if !has_succeeded {
+            self.start_again(&complaint)?;
+            (has_succeeded, complaint) = self.encoder.end();
+        }
+        if !has_succeeded {
+            return Err(self.failed(&complaint));
+        }
+        if !complaint.is_empty() {
+            say(&format!("awing: {} may be damaged: {}", self.path.display(), complaint.in_words()));
+        }
+        fs::rename(part_of(&self.path), &self.path)
     }
 }
 

@@ -5,6 +5,7 @@
 //! or where the input was cut off, the source ends with an error that says how many frames came; what it complained about
 //! besides is one warning. A live stream that breaks off or falls silent is opened again.
 
+use super::fetched::silence;
 use super::ffmpeg::{self, Complaint, Complaints, Leash};
 use super::input::Address;
 use super::nut::{NutError, Reader};
@@ -69,6 +70,7 @@ impl Video {
         let has_failed = status.is_none_or(|status| !status.success()) || broken.is_some();
         if has_failed || complaint.is_of_cut_input() {
             let reason = match (complaint.is_empty(), status, broken) {
+                _ if self.leash.has_given_up() => silence(),
                 (true, Some(status), _) if !status.success() => format!("ffmpeg ended with {status}"),
                 (true, _, Some(broken)) => broken.to_string(),
                 _ => complaint.in_words(),

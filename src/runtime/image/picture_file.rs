@@ -1,4 +1,4 @@
-//! Reading and writing of picture files: JPEG, PNG, and the first picture of a GIF.
+//! Reading and writing of picture files: JPEG, PNG, WebP, BMP, TIFF, and the first picture of a GIF.
 
 use super::{Frame, ImageError, MOST_PIXELS};
 use crate::runtime::files::write_whole;
@@ -17,7 +17,7 @@ impl Frame {
         Self::decode(&bytes, path)
     }
 
-    /// Decodes a JPEG, a PNG or the first picture of a GIF, and applies its EXIF orientation: phones store upright
+    /// Decodes a JPEG, PNG, WebP, BMP, TIFF or the first picture of a GIF, and applies its orientation: phones store upright
     /// pictures rotated. `name` identifies the picture in errors.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use super::{Augmentation, BatchShape, CACHE_BYTES, DataError, Donor, Emphasis, I
 use crate::runtime::geometry::{HeatmapSpace, Point, heatmap_from_crop};
 use crate::runtime::landmarks::{IbugFit, Scheme, Style};
 use crate::runtime::model::CropConvention;
+use crate::train::fnv::Fnv1a;
 use crate::train::loss::{AdaptiveWing, Objective};
 use crate::train::targets::{LandmarkTargets, TargetStyle};
 use rand::Rng;
@@ -138,6 +139,16 @@ fn with_weight(samples: Vec<Sample>, weights: &BTreeMap<String, f64>) -> Result<
 }
 
 impl Task for LandmarkTask {
+    fn fingerprint(&self) -> String {
+        let mut hash = Fnv1a::new();
+        for sample in &self.samples {
+            hash.add(sample.name.as_bytes());
+            sample.points.iter().flat_map(|p| [p.x, p.y]).for_each(|value| hash.add(&value.to_le_bytes()));
+            sample.weight.iter().for_each(|value| hash.add(&value.to_le_bytes()));
+        }
+        hash.text()
+    }
+
     fn shape(&self) -> BatchShape {
         let (input, size) = (self.options.input_size, self.targets.size());
         BatchShape { input: (input, input), heatmap: (size.height, size.width), channels: size.channels }

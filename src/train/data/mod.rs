@@ -141,6 +141,12 @@ pub trait Task: Send + Sync {
 
     /// The loss that is minimised on the items.
     fn objective(&self) -> &dyn Objective;
+
+    /// Identifies what the items are drawn from, so that a training is not continued on other data by accident. The same
+    /// for data that is drawn.
+    fn fingerprint(&self) -> String {
+        String::new()
+    }
 }
 
 /// `len` items in a row: (item, row, column, channel).

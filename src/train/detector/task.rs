@@ -11,6 +11,7 @@ use crate::runtime::image::Frame;
 use crate::train::data::{
     Augmentation, BatchShape, CACHE_BYTES, Compositions, DataError, ItemMut, PictureCache, Task, rarely,
 };
+use crate::train::fnv::Fnv1a;
 use crate::train::loss::Objective;
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -296,6 +297,22 @@ fn stretch(picture: &mut [f32]) {
 }
 
 impl Task for DetectorTask {
+    fn fingerprint(&self) -> String {
+        let mut hash = Fnv1a::new();
+        for Picture { known, .. } in self.scenes.iter().chain(&self.faces).chain(&self.backgrounds) {
+            // Where the folder lies is of no importance.
+            hash.add(known.image().file_name().unwrap_or_default().as_encoded_bytes());
+            let rects = match known {
+                Photograph::Scene { faces, .. } => faces.as_slice(),
+                Photograph::Face { face, .. } => std::slice::from_ref(face),
+                Photograph::Background { .. } => &[],
+            };
+            let values = rects.iter().flat_map(|r| [r.x, r.y, r.width, r.height]);
+            values.for_each(|value| hash.add(&value.to_le_bytes()));
+        }
+        hash.text()
+    }
+
     fn shape(&self) -> BatchShape {
         let cells = self.size / maps::STRIDE;
         BatchShape { input: (self.size, self.size), heatmap: (cells, cells), channels: maps::CHANNELS }

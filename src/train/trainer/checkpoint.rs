@@ -24,6 +24,9 @@ pub(super) struct Position {
     pub step: u64,
     /// Time spent training, over all sessions.
     pub seconds: f64,
+    /// What [`Task::fingerprint`](crate::train::data::Task) says of the data; older checkpoints do not know.
+    #[serde(default)]
+    pub data: Option<String>,
 }
 
 /// The tensors of a training: for every parameter its value, its average and the optimizer's moments.
@@ -84,22 +87,24 @@ fn encode(
     Ok(safetensors::serialize(views, Some(metadata))?)
 }
 
-/// Reads the checkpoint of `folder`.
+/// Reads the checkpoint of `folder`, which has to be of this recipe and this data.
 pub(super) fn load(
     folder: &Path,
     recipe: &Recipe,
+    data: &str,
     parameters: &[Parameter],
 ) -> Result<(Position, TrainingState), TrainError> {
     let file = path(folder);
     let whole = std::fs::read(&file).map_err(CheckpointError::Read);
     whole
-        .and_then(|whole| decode(&whole, recipe, parameters))
+        .and_then(|whole| decode(&whole, recipe, data, parameters))
         .map_err(|source| TrainError::Checkpoint { path: file, source })
 }
 
 fn decode(
     whole: &[u8],
     recipe: &Recipe,
+    data: &str,
     parameters: &[Parameter],
 ) -> Result<(Position, TrainingState), CheckpointError> {
     let (_, metadata) = SafeTensors::read_metadata(whole)?;
@@ -108,6 +113,9 @@ fn decode(
     let (position, old): (Position, Recipe) = serde_json::from_str(text)?;
     if old != *recipe {
         return Err(CheckpointError::OtherRecipe);
+    }
+    if position.data.as_deref().is_some_and(|old| old != data) {
+        return Err(CheckpointError::OtherData);
     }
     let tensors = SafeTensors::deserialize(whole)?;
     let mut checksum = Fnv1a::new();

@@ -126,6 +126,8 @@ pub enum CheckpointError {
     Description(#[from] serde_json::Error),
     #[error("it belongs to another recipe; give --out another folder or train with the old recipe")]
     OtherRecipe,
+    #[error("it was trained on other data; give --out another folder or train on the old data")]
+    OtherData,
     #[error("{name} has {actual} values, the network needs {expected:?}")]
     Misshapen { name: String, actual: usize, expected: Vec<usize> },
     #[error("it was written by another version of awing")]

@@ -147,8 +147,9 @@ impl Trainer {
         if !there && options.resume {
             tracing::warn!("there is no training in {} to go on with: a new one begins", options.out.display());
         }
-        let (position, state, rows) = if there {
-            let (position, state) = checkpoint::load(&options.out, &recipe, &parameters)?;
+        let data = task.fingerprint();
+        let (mut position, state, rows) = if there {
+            let (position, state) = checkpoint::load(&options.out, &recipe, &data, &parameters)?;
             let mut rows = log::read_log(&log::path(&options.out))?;
             rows.retain(|r| r.step <= position.step);
             (position, state, rows)
@@ -156,8 +157,9 @@ impl Trainer {
             let values = initial_values(&graph, recipe.seed);
             let moments = values.iter().map(|v| Moments::zero(v.len())).collect();
             let state = TrainingState { averages: values.clone(), values, moments };
-            (Position { step: 0, seconds: 0.0 }, state, Vec::new())
+            (Position { step: 0, seconds: 0.0, data: None }, state, Vec::new())
         };
+        position.data = Some(data);
         let compute = Compute::new(&recipe.model, &state.values, &recipe.adaptation, options.gpu.as_ref())?;
         Ok(Self { recipe, options, task, compute, parameters, position, state, start: None, rows })
     }
