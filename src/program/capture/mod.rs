@@ -40,8 +40,12 @@ pub enum CaptureError {
     MissingFolder { path: PathBuf, folder: PathBuf },
     #[error(transparent)]
     Image(#[from] ImageError),
-    #[error("{0} contains no picture (JPEG, PNG)")]
+    #[error("{0} contains no picture (JPEG, PNG, WebP, BMP, TIFF, GIF)")]
     EmptyFolder(PathBuf),
+    #[error("cannot read the picture {path}: {format} is a format that awing does not read; convert it to JPEG or PNG")]
+    UnreadableFormat { path: PathBuf, format: String },
+    #[error("{name}: {bad} of {of} pictures could not be read and were left out; they are named above")]
+    LeftOut { name: String, bad: u64, of: u64 },
     #[error(
         "{0} is neither a picture (JPEG, PNG) nor a folder of pictures, and only those can be given several at once"
     )]
@@ -157,6 +161,16 @@ pub trait Source: Send {
     /// Whether its frames are unrelated, as the pictures of a folder.
     fn is_slide_show(&self) -> bool {
         false
+    }
+
+    /// The picture that the last frame is, if frames are pictures of their own.
+    fn picture(&self) -> Option<&Path> {
+        None
+    }
+
+    /// What could not be read so far and was left out, to be told at the end.
+    fn left_out(&self) -> Option<CaptureError> {
+        None
     }
 }
 
