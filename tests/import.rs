@@ -7,10 +7,11 @@ use awing::internals::ModelConfig;
 use awing::internals::Role;
 use awing::train::{ImportError, import_pytorch_bytes};
 use awing::{Model, ModelError};
-use checkpoint::{Pickle, Saved, Wrapping, old, zip, zip_of};
+use checkpoint::{Pickle, Saved, Wrapping, old, zip, zip_of, zip64};
 use formula::paper;
 
 type Writer = fn(&[Saved], Wrapping) -> Vec<u8>;
+const STATE_DICT: Wrapping = Wrapping::Under("state_dict");
 const WRITERS: [Writer; 2] = [zip, old];
 
 fn config(stacks: usize, points: usize) -> ModelConfig {
@@ -51,7 +52,7 @@ fn refused(tensors: &[Saved]) -> ImportError {
 fn weights_come_out_of_both_formats_as_they_went_in() {
     let model = paper(1);
     let parameters = model.config().graph().parameters();
-    for (write, wrapping, prefix) in [(WRITERS[0], Wrapping::StateDict, "module."), (WRITERS[1], Wrapping::Bare, "")] {
+    for (write, wrapping, prefix) in [(WRITERS[0], STATE_DICT, "module."), (WRITERS[1], Wrapping::Bare, "")] {
         let saved =
             |name: &str, shape: &[usize]| Saved::whole(&format!("{prefix}{name}"), shape, model.tensor(name).unwrap());
         let tensors: Vec<Saved> = parameters.iter().map(|p| saved(&p.name, &p.shape)).collect();
@@ -68,7 +69,7 @@ fn stacks_and_points_are_read_off_the_tensors() {
     for (stacks, points) in [(1, 68), (2, 29), (3, 19), (4, 98)] {
         let tensors = repeated(stacks, points, "FloatStorage", &0.5_f32.to_le_bytes());
         for write in WRITERS {
-            let model = import_pytorch_bytes(&write(&tensors, Wrapping::StateDict)).unwrap();
+            let model = import_pytorch_bytes(&write(&tensors, STATE_DICT)).unwrap();
             assert_eq!(model.config(), &config(stacks, points));
         }
     }
@@ -111,7 +112,33 @@ fn the_first_missing_extra_or_misshapen_tensor_is_named() {
     let error = refused(&repeated(1, 50, "FloatStorage", &[0; 4])).to_string();
     assert!(error.contains("l0.weight makes 51 maps"), "{error}");
     let error = refused(&[Saved::whole("layer1.0.weight", &[2], &[0.0; 2])]).to_string();
-    assert!(error.contains("conv1.conv.weight is missing"), "{error}");
+    assert!(error.contains("conv1.conv.weight is missing, its tensors are layer1.0.weight"), "{error}");
+}
+
+#[test]
+fn an_archive_with_a_zip64_record_is_read_whatever_its_file_is_called() {
+    let tensors = small();
+    // The directory's first entry is as long as the record where the stem has 21 letters.
+    for letters in 1..=40 {
+        let bytes = zip64(&"m".repeat(letters), &tensors, Wrapping::Bare);
+        assert!(import_pytorch_bytes(&bytes).is_ok(), "{letters} letters: {:?}", import_pytorch_bytes(&bytes).err());
+    }
+}
+
+#[test]
+fn the_wrappers_and_prefixes_of_training_programs_are_looked_through() {
+    for wrapper in ["state_dict", "model_state_dict", "model", "net", "ema"] {
+        for write in WRITERS {
+            import_pytorch_bytes(&write(&small(), Wrapping::Under(wrapper))).unwrap();
+        }
+    }
+    for prefix in ["module.", "module.module.", "model.", "model.module.", "_orig_mod."] {
+        let named = |saved: Saved| Saved { name: format!("{prefix}{}", saved.name), ..saved };
+        let tensors: Vec<Saved> = small().into_iter().map(named).collect();
+        import_pytorch_bytes(&zip(&tensors, Wrapping::Under("model"))).unwrap();
+    }
+    let error = import_pytorch_bytes(&zip(&small(), Wrapping::Under("generator"))).unwrap_err().to_string();
+    assert!(error.contains("its keys are epoch, generator"), "{error}");
 }
 
 #[test]
@@ -161,14 +188,14 @@ fn files_that_are_no_checkpoints_are_refused() {
 #[test]
 fn a_file_cut_off_anywhere_is_refused() {
     for write in WRITERS {
-        let bytes = write(&small(), Wrapping::StateDict);
+        let bytes = write(&small(), STATE_DICT);
         import_pytorch_bytes(&bytes).unwrap();
         let last = bytes.len() - 300;
         for end in (0..last).step_by(last / 1000 + 1).chain(last..bytes.len()) {
             import_pytorch_bytes(&bytes[..end]).unwrap_err();
         }
         // And at every byte of a short one.
-        let bytes = write(&small()[..7], Wrapping::StateDict);
+        let bytes = write(&small()[..7], STATE_DICT);
         for end in 0..bytes.len() {
             import_pytorch_bytes(&bytes[..end]).unwrap_err();
         }
@@ -179,7 +206,7 @@ fn a_file_cut_off_anywhere_is_refused() {
 fn no_damaged_byte_causes_a_panic() {
     for write in WRITERS {
         // Small, so that every byte can be damaged.
-        let mut bytes = write(&small()[..7], Wrapping::StateDict);
+        let mut bytes = write(&small()[..7], STATE_DICT);
         for place in 0..bytes.len() {
             let right = bytes[place];
             for wrong in [0, 0xff, right ^ 1, right ^ 0x80, right.wrapping_add(1), b'.', b'(', b'u', b'R', b'0', b'r'] {

@@ -7,6 +7,8 @@
 mod contrast;
 mod crop;
 #[cfg(feature = "pictures")]
+mod jpeg;
+#[cfg(feature = "pictures")]
 mod picture_file;
 mod view;
 pub mod yuv;
@@ -14,6 +16,8 @@ pub mod yuv;
 pub(crate) use contrast::stretch_dull;
 pub(crate) use crop::Cropper;
 pub use crop::{Border, crop_into};
+#[cfg(feature = "camera")]
+pub(crate) use jpeg::Jpeg;
 pub use view::{FrameView, PixelFormat};
 
 use std::path::PathBuf;

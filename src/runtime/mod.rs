@@ -7,7 +7,8 @@
 //! |---|---|
 //! | [`geometry`] | points, boxes and similarity transforms, each tagged with its space |
 //! | [`simd`] | the vector operations that kernels are written in |
-//! | [`files`] | atomic file writes |
+//! | [`files`] | reading of whole files, atomic file writes, claims on outputs |
+//! | [`file_kind`] | what a file is that was taken for another |
 //! | [`named`] | enums whose variants have names |
 //! | [`foreign`] | errors of other crates |
 //! | [`landmarks`] | the landmark schemes |
@@ -21,6 +22,7 @@
 
 pub(crate) mod detect;
 pub(crate) mod engine;
+pub(crate) mod file_kind;
 pub(crate) mod files;
 pub(crate) mod foreign;
 pub(crate) mod geometry;

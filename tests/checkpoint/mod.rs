@@ -36,8 +36,8 @@ impl Saved {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Wrapping {
     Bare,
-    /// `{"epoch": 7, "state_dict": ...}`
-    StateDict,
+    /// `{"epoch": 7, KEY: ...}`
+    Under(&'static str),
 }
 
 /// A pickle of protocol 2, under construction.
@@ -86,8 +86,8 @@ impl Pickle {
     }
 
     fn tensors(&mut self, tensors: &[Saved], wrapping: Wrapping, old: bool) -> &mut Self {
-        if wrapping == Wrapping::StateDict {
-            self.code(b"}(").text("epoch").integer(7).text("state_dict");
+        if let Wrapping::Under(key) = wrapping {
+            self.code(b"}(").text("epoch").integer(7).text(key);
         }
         self.ordered_dictionary().code(b"(");
         for (key, tensor) in tensors.iter().enumerate() {
@@ -96,7 +96,7 @@ impl Pickle {
         self.code(b"u");
         // The versions of the modules, as an attribute of the dictionary.
         self.code(b"}").text("_metadata").ordered_dictionary().code(b"sb");
-        if wrapping == Wrapping::StateDict {
+        if wrapping != Wrapping::Bare {
             self.code(b"u");
         }
         self.code(b".")
@@ -105,19 +105,45 @@ impl Pickle {
 
 /// A zip file with a pickle and the storages of tensors.
 pub fn zip_of(pickle: &[u8], tensors: &[Saved]) -> Vec<u8> {
+    zip_in("archive", pickle, tensors)
+}
+
+/// The same in a folder of another name: PyTorch takes the stem of the file.
+pub fn zip_in(folder: &str, pickle: &[u8], tensors: &[Saved]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let mut entry = |name: String, bytes: &[u8]| {
         zip.start_file(name, options).unwrap();
         zip.write_all(bytes).unwrap();
     };
-    entry("archive/data.pkl".into(), pickle);
-    entry("archive/byteorder".into(), b"little");
+    entry(format!("{folder}/data.pkl"), pickle);
+    entry(format!("{folder}/byteorder"), b"little");
     for (key, tensor) in tensors.iter().enumerate() {
-        entry(format!("archive/data/{key}"), &tensor.storage);
+        entry(format!("{folder}/data/{key}"), &tensor.storage);
     }
-    entry("archive/version".into(), b"3\n");
+    entry(format!("{folder}/version"), b"3\n");
     zip.finish().unwrap().into_inner()
+}
+
+/// A checkpoint as PyTorch writes it: in a folder named after the file, and with a zip64 record and its locator between the
+/// directory and the end of the archive.
+pub fn zip64(folder: &str, tensors: &[Saved], wrapping: Wrapping) -> Vec<u8> {
+    let mut bytes = zip_in(folder, &Pickle::new().tensors(tensors, wrapping, false).0, tensors);
+    let end = bytes.split_off(bytes.len() - 22);
+    assert!(end.starts_with(b"PK\x05\x06"));
+    let number = |at: usize, width: usize| end[at..at + width].iter().rev().fold(0_u64, |n, &b| n << 8 | u64::from(b));
+    let (entries, size, place) = (number(10, 2), number(12, 4), number(16, 4));
+    let record = bytes.len() as u64;
+    bytes.extend(b"PK\x06\x06");
+    bytes.extend(44_u64.to_le_bytes());
+    // Made by and needed version, then the two numbers of disks.
+    bytes.extend([30, 3, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    [entries, entries, size, place].iter().for_each(|n| bytes.extend(n.to_le_bytes()));
+    bytes.extend(b"PK\x06\x07\0\0\0\0");
+    bytes.extend(record.to_le_bytes());
+    bytes.extend(1_u32.to_le_bytes());
+    bytes.extend(end);
+    bytes
 }
 
 /// A checkpoint in the zip format.

@@ -1,8 +1,8 @@
-"""Checks that exported ONNX files give awing's heatmaps in ONNX Runtime, for one picture and for a batch of three.
+"""Checks that exported ONNX files give awing's heatmaps in ONNX Runtime, for one picture and for a batch of three, and in OpenCV.
 
     python tests/reference/onnx_heatmaps.py target/release/awing models/edge-98.safetensors models/detector.safetensors
 
-Needs numpy, onnx, onnxruntime and safetensors from PyPI. Exits with 1 if a heatmap differs by more than 1e-4.
+Needs numpy, onnx, onnxruntime, opencv-python-headless and safetensors from PyPI. Exits with 1 if a heatmap differs by more than 1e-4.
 """
 import json
 import pathlib
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -37,6 +38,14 @@ def check(awing, model, folder):
             for actual in (one, batch[i : i + 1]):
                 assert actual.shape == expected[output.name].shape, (actual.shape, expected[output.name].shape)
                 worst = max(worst, float(np.abs(actual - expected[output.name]).max()))
+    for batch in (None, 1):
+        fixed = [] if batch is None else ["--batch", str(batch)]
+        subprocess.run([awing, "export", model, "--out", exported, *fixed], check=True)
+        network = cv2.dnn.readNetFromONNX(str(exported))
+        network.setInput(pictures[:1])
+        names = [output.name for output in session.get_outputs()]
+        for actual, expected in zip(network.forward(names), together):
+            worst = max(worst, float(np.abs(actual - expected[:1]).max()))
     print(f"{model}: {len(together)} stacks of {together[0].shape[1:]}, largest difference {worst:.2e}")
     return worst <= TOLERANCE
 

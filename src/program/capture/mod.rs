@@ -23,7 +23,7 @@ pub use recorder::Recorder;
 use crate::runtime::image::{Frame, ImageError};
 use fetched::{Fetched, Manner};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use video::{Origin, Video};
 
@@ -42,6 +42,10 @@ pub enum CaptureError {
     Image(#[from] ImageError),
     #[error("{0} contains no picture (JPEG, PNG, WebP, BMP, TIFF, GIF)")]
     EmptyFolder(PathBuf),
+    #[error("cannot read the picture {path}: {format} is a format that awing does not read; convert it to JPEG or PNG")]
+    UnreadableFormat { path: PathBuf, format: String },
+    #[error("{name}: {bad} of {of} pictures could not be read and were left out; they are named above")]
+    LeftOut { name: String, bad: u64, of: u64 },
     #[error("{0} is neither a picture nor a folder of pictures, and only those can be given several at once")]
     SeveralInputs(PathBuf),
     #[error(
@@ -155,6 +159,16 @@ pub trait Source: Send {
     /// Whether its frames are unrelated, as the pictures of a folder.
     fn is_slide_show(&self) -> bool {
         false
+    }
+
+    /// The picture that the last frame is, if frames are pictures of their own.
+    fn picture(&self) -> Option<&Path> {
+        None
+    }
+
+    /// What could not be read so far and was left out, to be told at the end.
+    fn left_out(&self) -> Option<CaptureError> {
+        None
     }
 }
 

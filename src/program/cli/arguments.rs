@@ -1,7 +1,7 @@
 //! Arguments that several commands share.
 
 use super::device::DeviceChoice;
-use super::parse::{named, positive, size};
+use super::parse::{faces, named, size, threads};
 use super::paths::Paths;
 use crate::program::capture::CaptureOptions;
 use crate::program::console::say;
@@ -35,7 +35,7 @@ impl CameraArguments {
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct TrackerArguments {
     /// Maximum number of faces to follow [default: 4]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = faces)]
     pub faces: Option<usize>,
     /// The landmark model: a file, or `bundled` [default: the one that `awing models use` chose, or else the bundled one]
     #[arg(long, value_name = "PATH")]
@@ -47,7 +47,7 @@ pub(super) struct TrackerArguments {
     #[arg(long, value_enum, default_value = "auto")]
     pub device: DeviceChoice,
     /// Number of threads [default: 1]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
     /// Precision of the landmark network
     #[arg(long, value_parser = named::<Precision>(), default_value_t = Precision::F16)]
@@ -170,6 +170,10 @@ mod tests {
             "--faces 0",
             "--threads 0",
             "--threads x",
+            "--threads 100000",
+            "--threads 99999999999999999999",
+            "--faces 1000000000",
+            "--size 32768x32768",
             "--device abacus",
             "--precision f64",
         ] {

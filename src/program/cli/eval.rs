@@ -10,8 +10,9 @@ use super::paths::{Content, Overwrite, Paths};
 use crate::program::console::say;
 use crate::runtime::detect::Detector;
 use crate::runtime::engine::{Landmarker, Outputs, Precision};
+use crate::runtime::files::read_text;
 use crate::runtime::image::Frame;
-use crate::runtime::model::{Model, WeightFormat};
+use crate::runtime::model::{Kind, Model, WeightFormat, default_detector, default_landmarks};
 use crate::train::data::{self, Format, Sample, Split};
 use crate::train::detector::{Photograph, read_photographs};
 use crate::train::eval::metrics::{Counted, Norm};
@@ -128,11 +129,12 @@ fn check_target(path: Option<&Path>) -> Result<()> {
 }
 
 fn landmark_model(arguments: &EvalArguments) -> Result<Model> {
-    Ok(arguments.model.as_deref().map_or_else(crate::runtime::model::default_landmarks, Model::load)?)
+    Ok(arguments.model.as_deref().map_or_else(default_landmarks, |path| Model::load_as(Kind::Landmarks, path))?)
 }
 
 fn detector(arguments: &EvalArguments) -> Result<Detector> {
-    let model = arguments.detector.as_deref().map_or_else(crate::runtime::model::default_detector, Model::load)?;
+    let model =
+        arguments.detector.as_deref().map_or_else(default_detector, |path| Model::load_as(Kind::Detector, path))?;
     Ok(Detector::new(&model)?)
 }
 
@@ -241,7 +243,7 @@ fn save_alike(model: &Model, out: &Path) -> Result<()> {
 
 fn compare_reports(reports: &[PathBuf], as_json: bool) -> Result<String> {
     let read = |path: &PathBuf| -> Result<Evaluation> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is no report of `awing eval --json`", path.display()))
     };
     let [first, second] = reports else { bail!("--compare needs two reports") };
@@ -295,6 +297,10 @@ fn landmark_table(evaluation: &Evaluation) -> String {
     if unmeasured > 0 {
         text +=
             &format!("\n{unmeasured} faces are counted but not measured: points that the norm needs are not known.\n");
+    }
+    if evaluation.not_numbers > 0 {
+        let count = evaluation.not_numbers;
+        text += &format!("\nfor {count} faces the model's landmarks are no numbers: they count as missed.\n");
     }
     if let Some(eyes) = &evaluation.eyes {
         text += &format!(

@@ -14,16 +14,19 @@ pub(super) struct ExportArguments {
     /// The model: of landmarks or a detector, edge or paper
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// What to write: `FILE.onnx` for ONNX Runtime and TensorRT (opset 17, any batch), or `FILE.pth-names.safetensors`,
+    /// What to write: `FILE.onnx` for ONNX Runtime, OpenCV and TensorRT (opset 17), or `FILE.pth-names.safetensors`,
     /// the weights under PyTorch's names for `load_state_dict`
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// How many pictures the ONNX network takes at once; some programs need to know [default: any number]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    batch: Option<u16>,
     #[command(flatten)]
     overwrite: Overwrite,
 }
 
 pub(super) fn run(arguments: &ExportArguments) -> Result<()> {
-    let ExportArguments { model, out, overwrite } = arguments;
+    let ExportArguments { model, out, batch, overwrite } = arguments;
     let name = out.file_name().unwrap_or_default().to_string_lossy();
     let content = if name.ends_with(".onnx") {
         Content::Onnx
@@ -32,9 +35,13 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<()> {
     } else {
         bail!("cannot tell from {name:?} what to write: --out ends in .onnx or .pth-names.safetensors");
     };
+    let is_onnx = content == Content::Onnx;
+    if !is_onnx && batch.is_some() {
+        bail!("--batch is for ONNX files: --out {} is none", out.display());
+    }
     Paths::default().reads("MODEL", [model]).writes("--out", [out], content).check(*overwrite)?;
-    let loaded = Model::load(model)?;
-    let bytes = if content == Content::Onnx { to_onnx(&loaded)? } else { to_pytorch_names(&loaded)? };
+    let model = Model::load(model)?;
+    let bytes = if is_onnx { to_onnx(&model, batch.map(usize::from))? } else { to_pytorch_names(&model)? };
     write_whole(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
     println!("wrote {} ({:.1} MB)", out.display(), bytes.len() as f64 / 1e6);
     Ok(())

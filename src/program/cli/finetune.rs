@@ -6,13 +6,13 @@
 
 use super::device::DeviceChoice;
 use super::interrupt;
-use super::parse::{minutes, positive};
+use super::parse::{minutes, threads};
 use super::paths::{Content, Overwrite, Paths};
 use super::progress::TrainingProgress;
 use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
 use crate::program::places;
-use crate::runtime::files::write_whole;
-use crate::runtime::model::{Model, WeightFormat, default_landmarks};
+use crate::runtime::files::{Claim, read_text, write_whole};
+use crate::runtime::model::{Kind, Model, WeightFormat, default_landmarks};
 use crate::train::collection;
 use crate::train::data::{Sample, Split, read_faces};
 use crate::train::finetune::{
@@ -41,7 +41,7 @@ pub(super) struct FineTuneArguments {
     #[arg(long, value_name = "M", value_parser = minutes)]
     minutes: Option<f64>,
     /// Number of threads for the network [default: one per core]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
     /// Where to compute
     #[arg(long, value_enum, default_value = "cpu")]
@@ -77,8 +77,9 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
     paths.check(arguments.overwrite)?;
     let base = match &arguments.model {
         None => default_landmarks()?,
-        Some(path) => Model::load(path)?,
+        Some(path) => Model::load_as(Kind::Landmarks, path)?,
     };
+    let _claim = Claim::of(out)?;
     if out.exists() {
         bail!("{} exists already: name another file for --out, or remove it", out.display());
     }
@@ -94,7 +95,7 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
     options.threads = arguments.threads.unwrap_or(options.threads);
     options.limit = arguments.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
     if let Some(path) = &arguments.recipe {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
         options.recipe = TuningRecipe::parse(&text).with_context(|| format!("cannot use {}", path.display()))?;
     }
     for path in &arguments.guard {

@@ -8,7 +8,7 @@ use crate::program::console::say;
 use crate::program::view::sheet;
 use crate::runtime::detect::Detector;
 use crate::runtime::engine::{Engine, EngineOptions, Outputs, Precision};
-use crate::runtime::files::write_whole;
+use crate::runtime::files::{read_whole, write_whole};
 use crate::runtime::geometry::{Point, crop_from_frame};
 use crate::runtime::heatmap::HeatmapView;
 use crate::runtime::image::{Border, Frame, crop_into};
@@ -84,9 +84,12 @@ pub(super) fn run(arguments: &HeatmapsArguments) -> Result<()> {
         EngineChoice::Training => trained(&model, &input, arguments.device.open()?)?,
     };
     save(&stacks, &arguments.out)?;
+    let maps = stacks.first().map_or(0, |maps| maps.channels);
+    println!("wrote {}: {} x {maps} heatmaps, as stack0 and so on", arguments.out.display(), stacks.len());
     if let Some(path) = &arguments.plot {
         let views: Vec<_> = stacks.iter().flat_map(Maps::views).collect();
         sheet(&input.values, input.height, input.width, &views, model.config().points).save(path)?;
+        println!("wrote {}", path.display());
     }
     Ok(())
 }
@@ -117,7 +120,7 @@ fn from_image(path: &Path, config: &ModelConfig) -> Result<Input> {
 }
 
 fn from_tensor(path: &Path) -> Result<Input> {
-    let bytes = std::fs::read(path)?;
+    let bytes = read_whole(path)?;
     let file = SafeTensors::deserialize(&bytes)?;
     let tensor = file.tensor("input")?;
     let &[1, 3, height, width] = tensor.shape() else {

@@ -6,7 +6,7 @@
 use super::comparison::comparison_table;
 use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
 use crate::runtime::engine::{Landmarker, Outputs, Precision};
-use crate::runtime::model::{Model, default_landmarks};
+use crate::runtime::model::{Kind, Model, default_landmarks};
 use crate::train::data::{Sample, Split, read_faces};
 use crate::train::eval::metrics::Norm;
 use crate::train::eval::{BoxSource, EvalOptions, Evaluation, compare, evaluate};
@@ -150,9 +150,9 @@ fn model(library: &ModelLibrary, name: &str) -> Result<Model> {
         return Ok(default_landmarks()?);
     }
     match library.file(name) {
-        Ok(file) => Ok(Model::load(&file)?),
+        Ok(file) => Ok(Model::load_as(Kind::Landmarks, &file)?),
         // A file elsewhere.
-        Err(_) if Path::new(name).exists() => Ok(Model::load(Path::new(name))?),
+        Err(_) if Path::new(name).exists() => Ok(Model::load_as(Kind::Landmarks, Path::new(name))?),
         Err(unknown) => Err(unknown),
     }
 }

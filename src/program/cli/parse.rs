@@ -3,8 +3,14 @@
 //! In: what the person typed. Out: the value. Errors: a sentence that says what it has to be; clap adds the option and the
 //! way to help.
 
+use crate::runtime::engine::MOST_THREADS;
 use crate::runtime::named::{Named, by_name};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
+/// The detector sees no more in any picture.
+const MOST_FACES: usize = 1000;
+/// A frame of this size takes 192 MiB.
+const MOST_PIXELS_A_SIDE: u32 = 1 << 13;
 
 /// Any variant of a library enum, by its name; help lists the names with their meanings.
 pub(super) fn named<T: Named + Send + Sync>() -> impl TypedValueParser<Value = T> {
@@ -23,6 +29,22 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err("it has to be a whole number above 0".into()),
+    }
+}
+
+/// A number of threads.
+pub(super) fn threads(text: &str) -> Result<usize, String> {
+    match positive(text)? {
+        number if number <= MOST_THREADS => Ok(number),
+        _ => Err(format!("at most {MOST_THREADS} can be used: more threads than cores make nothing faster")),
+    }
+}
+
+/// A number of faces to follow at once.
+pub(super) fn faces(text: &str) -> Result<usize, String> {
+    match positive(text)? {
+        number if number <= MOST_FACES => Ok(number),
+        _ => Err(format!("at most {MOST_FACES} can be followed: no picture has room for more")),
     }
 }
 
@@ -54,8 +76,11 @@ pub(super) fn scale(text: &str) -> Result<f32, String> {
 pub(super) fn size(text: &str) -> Result<(u32, u32), String> {
     let parsed = text.split_once(['x', 'X']).and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     match parsed {
-        Some((width, height)) if (1..=1 << 15).contains(&width) && (1..=1 << 15).contains(&height) => {
+        Some((width, height)) if [width, height].iter().all(|side| (1..=MOST_PIXELS_A_SIDE).contains(side)) => {
             Ok((width, height))
+        }
+        Some((width, height)) if width.max(height) > MOST_PIXELS_A_SIDE => {
+            Err(format!("at most {MOST_PIXELS_A_SIDE} pixels a side are possible: no camera has more"))
         }
         _ => Err("it has to be width and height in pixels, as in 640x480".into()),
     }

@@ -13,7 +13,7 @@ use crate::train::data::{self, Format, Sample, Split, crop_for_eval};
 use crate::train::eval::metrics::Norm;
 use crate::train::eval::{BoxSource, EvalOptions, evaluate};
 use crate::train::quantize::quantize;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -51,10 +51,7 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
     let paths = Paths::default().reads("MODEL", [&arguments.model]).reads("--calibrate", [&arguments.calibrate]);
     let paths = paths.reads("--validation", arguments.validation.as_ref());
     paths.writes("--out", [&arguments.out], Content::Model).check(arguments.overwrite)?;
-    let model = Model::load(&arguments.model)?;
-    if model.config().kind != Kind::Landmarks {
-        bail!("{} is a detector: only landmark models are quantized", arguments.model.display());
-    }
+    let model = Model::load_as(Kind::Landmarks, &arguments.model)?;
     let faces = data::open(&arguments.calibrate, Format::Auto, Split::Test)?;
     let precision = arguments.to;
     let quantized = match precision {

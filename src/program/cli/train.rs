@@ -5,7 +5,7 @@
 
 use super::device::DeviceChoice;
 use super::interrupt;
-use super::parse::{minutes, positive};
+use super::parse::{minutes, threads};
 use super::paths::{Content, Overwrite, Paths};
 use super::progress::TrainingProgress;
 use crate::program::console::say;
@@ -44,7 +44,7 @@ pub(super) struct TrainArguments {
     #[arg(long, value_enum, default_value = "auto")]
     device: DeviceChoice,
     /// Number of threads for the network; the loader has one of its own [default: one per core]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
     /// Stop after this many minutes, with a checkpoint
     #[arg(long, value_name = "M", value_parser = minutes)]
@@ -134,9 +134,11 @@ pub(super) fn run(arguments: TrainArguments) -> Result<()> {
     options.gpu = arguments.device.open()?;
     options.threads = arguments.threads.unwrap_or(options.threads);
     options.limit = limit;
+    let kind = recipe.model.kind;
     let mut trainer = Trainer::new(recipe, task, options)?;
     if let Some(path) = &arguments.start_from {
-        trainer.start_from(&Model::load(path)?)?;
+        let start = Model::load_as(kind, path)?;
+        trainer.start_from(&start).with_context(|| format!("cannot start from {}", path.display()))?;
     }
     let mut progress = TrainingProgress::new(LINE_INTERVAL)?;
     let ending = trainer.run(validator.as_deref_mut().map(|v| v as &mut dyn Validator), |p| {

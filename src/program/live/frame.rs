@@ -18,6 +18,8 @@ pub(crate) struct TrackedFrame {
     pub time_s: f64,
     /// The rate of its source, where there is one.
     pub frames_per_second: Option<f64>,
+    /// The name of its file, where frames are pictures of their own.
+    pub picture: Option<String>,
     /// When the camera took it, or it was read.
     pub captured: Option<Instant>,
     pub faces: Vec<Face>,

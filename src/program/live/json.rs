@@ -3,10 +3,12 @@
 //! In: the faces of a frame. Out: a line of the form
 //! `{"frame": 0, "time_s": 0.033333, "faces": [{"id": 1, "score": 0.98, "box": [x, y, w, h], "landmarks": [[x, y], ...],
 //! "confidence": [...]}], "ms": {"detect": 0.0, "landmarks": 0.9, "total": 1.1}}`; positions in pixels of the frame,
-//! (0, 0) the centre of its first pixel. Every line is written at once and as a whole, so that another program can read
+//! (0, 0) the centre of its first pixel. Where frames are pictures, `"image"` behind `"frame"` is the name of the picture's
+//! file. Every line is written at once and as a whole, so that another program can read
 //! along, also through a named pipe.
 
-use crate::runtime::track::{Face, StageTimes};
+use super::frame::TrackedFrame;
+use crate::runtime::track::Face;
 use anyhow::{Context, Result};
 use std::fmt::{self, Display, Write as _};
 use std::fs::File;
@@ -41,10 +43,10 @@ impl JsonLines {
     ///
     /// # Errors
     /// If it can't be written.
-    pub(super) fn write(&mut self, time_s: f64, faces: &[Face], times: &StageTimes) -> Result<()> {
+    pub(super) fn write(&mut self, tracked: &TrackedFrame) -> Result<()> {
         self.line.clear();
         let Self { line, frame, .. } = self;
-        writeln!(line, "{}", JsonLine { frame: *frame, time_s, faces, times }).expect("text can be written to memory");
+        writeln!(line, "{}", JsonLine { frame: *frame, tracked }).expect("text can be written to memory");
         self.frame += 1;
         self.out
             .write_all(self.line.as_bytes())
@@ -55,15 +57,17 @@ impl JsonLines {
 
 struct JsonLine<'a> {
     frame: u64,
-    time_s: f64,
-    faces: &'a [Face],
-    times: &'a StageTimes,
+    tracked: &'a TrackedFrame,
 }
 
 impl Display for JsonLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { frame, time_s, faces, times } = self;
-        write!(f, "{{\"frame\": {frame}, \"time_s\": {}, \"faces\": ", Number(*time_s, 6))?;
+        let Self { frame, tracked: TrackedFrame { picture, time_s, faces, times, .. } } = self;
+        write!(f, "{{\"frame\": {frame}, ")?;
+        if let Some(picture) = picture {
+            write!(f, "\"image\": {}, ", serde_json::Value::from(picture.as_str()))?;
+        }
+        write!(f, "\"time_s\": {}, \"faces\": ", Number(*time_s, 6))?;
         list(f, faces.iter(), write_face)?;
         let ms = |value: f32| Number(f64::from(value), 3);
         write!(f, ", \"ms\": {{\"detect\": {}, ", ms(times.detect_ms))?;
@@ -114,6 +118,7 @@ mod tests {
     use super::*;
     use crate::runtime::geometry::{Point, Rect};
     use crate::runtime::landmarks::Landmark;
+    use crate::runtime::track::StageTimes;
 
     fn face() -> Face {
         Face {
@@ -130,7 +135,11 @@ mod tests {
     #[test]
     fn a_line_reads_as_documented() {
         let times = StageTimes { landmarks_ms: 0.9, total_ms: 1.1, ..StageTimes::default() };
-        let line = JsonLine { frame: 0, time_s: 1.0 / 30.0, faces: &[face()], times: &times }.to_string();
+        let tracked = TrackedFrame { time_s: 1.0 / 30.0, faces: vec![face()], times, ..TrackedFrame::default() };
+        let line = JsonLine { frame: 0, tracked: &tracked }.to_string();
+        let picture = Some("a \"b\".jpg".to_owned());
+        let of_picture = JsonLine { frame: 0, tracked: &TrackedFrame { picture, ..tracked } }.to_string();
+        assert_eq!(of_picture, line.replacen("0, ", "0, \"image\": \"a \\\"b\\\".jpg\", ", 1));
         assert_eq!(
             line,
             "{\"frame\": 0, \"time_s\": 0.033333, \"faces\": [{\"id\": 3, \"score\": 0.980, \
@@ -145,8 +154,10 @@ mod tests {
         let path = folder.path().join("faces.jsonl");
         let mut lines = JsonLines::create(&path).unwrap();
         let times = StageTimes { total_ms: f32::NAN, ..StageTimes::default() };
-        lines.write(0.0, &[], &times).unwrap();
-        lines.write(0.1, &[face(), face()], &times).unwrap();
+        let mut tracked = TrackedFrame { times, ..TrackedFrame::default() };
+        lines.write(&tracked).unwrap();
+        tracked.faces = vec![face(), face()];
+        lines.write(&tracked).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let parsed: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!((parsed[0]["faces"].as_array().unwrap().len(), &parsed[0]["frame"]), (0, &0.into()));

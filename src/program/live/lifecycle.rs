@@ -72,6 +72,11 @@ impl Lifecycle {
         });
     }
 
+    /// Something has failed that does not end the session: it is told at its end.
+    pub(super) fn failed_in_part(&self, error: anyhow::Error) {
+        self.change(|situation| situation.add(Err(error)));
+    }
+
     /// The main thread shows nothing, or nothing any more.
     pub(super) fn display_closed(&self) {
         self.change(|situation| situation.is_displaying = false);

@@ -10,12 +10,13 @@ use super::takes::Take;
 use crate::program::capture::Recorder;
 use crate::program::console::say;
 use crate::program::view::Layers;
+use crate::runtime::files::Claim;
 use crate::runtime::image::Frame;
 use crate::runtime::track::Face;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The most pictures that sessions without a window leave in one folder.
@@ -34,6 +35,8 @@ pub(super) struct Outputs {
     /// Why a take ended, until it is reported.
     failure: Option<String>,
     picture: Option<BestFrame>,
+    /// Of the files that are written all along.
+    claims: Vec<Claim>,
 }
 
 /// The last good frame.
@@ -50,6 +53,8 @@ impl Outputs {
     /// # Errors
     /// If a file can't be written.
     pub(super) fn create(options: &OutputOptions) -> Result<Self> {
+        let files = options.json.iter().filter(|path| path.as_path() != Path::new("-")).chain(&options.save);
+        let claims = files.map(|path| Claim::of(path)).filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let recording = match &options.save {
             Some(path) => {
                 let recorder = Recorder::create(path)?;
@@ -60,7 +65,7 @@ impl Outputs {
         // Last: it empties its file.
         let json = options.json.as_deref().map(JsonLines::create).transpose()?;
         let picture = options.default_picture.then(BestFrame::default);
-        Ok(Self { json, recording, take: None, finishing: Vec::new(), failure: None, picture })
+        Ok(Self { json, recording, take: None, finishing: Vec::new(), failure: None, picture, claims })
     }
 
     /// A person watches: no picture has to show them what happened.
@@ -96,7 +101,7 @@ impl Outputs {
     /// If something can't be written. A take that can't be written just ends, and [`Self::news`] says why.
     pub(super) fn add(&mut self, frame: &TrackedFrame, may_wait: impl Fn() -> bool) -> Result<()> {
         if let Some(json) = &mut self.json {
-            json.write(frame.time_s, &frame.faces, &frame.times)?;
+            json.write(frame)?;
         }
         if let Some((_, recording)) = &mut self.recording
             && let Err(error) = recording.add(frame, &may_wait)
@@ -158,6 +163,7 @@ impl Outputs {
             });
             result = result.and(saved);
         }
+        self.claims.clear();
         result
     }
 }

@@ -27,14 +27,14 @@ const ENDINGS: [&str; 5] = ["png", "json", "mp4", "part.mp4", "jsonl"];
 /// If the folder can't be written to.
 #[cfg(feature = "window")]
 pub(super) fn take_picture(tracked: &TrackedFrame, layers: Layers) -> Result<PathBuf> {
-    let TrackedFrame { frame, faces, time_s, times, .. } = tracked;
+    let TrackedFrame { frame, faces, .. } = tracked;
     if frame.width() == 0 {
         bail!("there is no picture to save yet");
     }
     let landmarks = claim(Path::new(""), "json")?;
     let picture = landmarks.with_extension("png");
     let saved = painter(layers).paint_frame(frame, faces).save(&picture).map_err(Into::into);
-    saved.and_then(|()| JsonLines::create(&landmarks)?.write(*time_s, faces, times)).inspect_err(|_| {
+    saved.and_then(|()| JsonLines::create(&landmarks)?.write(tracked)).inspect_err(|_| {
         // One file without the other is of no use.
         let _ = fs::remove_file(&landmarks);
         let _ = fs::remove_file(&picture);
@@ -78,7 +78,7 @@ impl Take {
     /// # Errors
     /// If it can't be written.
     pub(super) fn add(&mut self, frame: &TrackedFrame, may_wait: impl Fn() -> bool) -> Result<()> {
-        self.lines.write(frame.time_s, &frame.faces, &frame.times)?;
+        self.lines.write(frame)?;
         self.recording.add(frame, may_wait)
     }
 

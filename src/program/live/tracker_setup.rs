@@ -1,6 +1,7 @@
 //! What a tracker is made from: its options, the model files, and the GPU that runs the landmark network.
 
-use crate::runtime::model::{Model, ModelError, default_detector, default_landmarks};
+use crate::runtime::files::read_whole;
+use crate::runtime::model::{Kind, Model, ModelError, default_detector, default_landmarks};
 use crate::runtime::track::{Models, Tracker, TrackerOptions};
 use crate::train::gpu::{Gpu, GpuKind};
 use anyhow::Result;
@@ -25,7 +26,7 @@ impl LandmarkModel {
     /// # Errors
     /// [`ModelError::Read`]; what is in it is checked by [`Self::model`].
     pub(crate) fn open(path: &Path) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
+        let bytes = read_whole(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
         Ok(Self::File { path: path.to_owned(), bytes: bytes.into() })
     }
 
@@ -68,8 +69,13 @@ impl TrackerSetup {
     /// # Errors
     /// If a model can't be loaded or the GPU not used.
     pub fn tracker(&self) -> Result<Tracker> {
-        let detector = self.detector.as_deref().map_or_else(default_detector, Model::load);
-        let models = Models { landmarks: self.model.model()?, detector: detector? };
+        let detector =
+            self.detector.as_deref().map_or_else(default_detector, |path| Model::load_as(Kind::Detector, path));
+        let landmarks = match &self.model {
+            LandmarkModel::Bundled => self.model.model(),
+            LandmarkModel::File { path, .. } => self.model.model().and_then(|m| m.of_kind(Kind::Landmarks, path)),
+        };
+        let models = Models { landmarks: landmarks?, detector: detector? };
         let options = self.options.clone();
         Ok(match self.gpu {
             Some(kind) => Tracker::on_backend(options, &models, &Gpu::open(kind)?)?,

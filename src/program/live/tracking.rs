@@ -15,6 +15,7 @@ use crate::runtime::named::Named;
 use crate::runtime::track::{Smoothing, Tracker};
 use crate::train::gpu::GpuKind;
 use anyhow::Result;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -96,7 +97,11 @@ impl TrackingLoop {
             self.track(time_s)?;
             self.hand_on()?;
         }
-        self.session.observer.tracking_ended(self.source.get());
+        let source = self.source.get();
+        self.session.observer.tracking_ended(source);
+        if let Some(error) = source.left_out() {
+            self.session.lifecycle.failed_in_part(error.into());
+        }
         Ok(())
     }
 
@@ -113,6 +118,7 @@ impl TrackingLoop {
         frame.captured = Some(source.arrived().unwrap_or_else(Instant::now));
         frame.time_s = time_s;
         frame.frames_per_second = source.frames_per_second();
+        frame.picture = source.picture().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
         if source.is_slide_show() {
             tracker.reset();
         }

@@ -2,7 +2,7 @@
 
 use super::record::{BUNDLED, TuningRecord, plain_name};
 use crate::program::places;
-use crate::runtime::files::{Staged, private_folder, write_whole};
+use crate::runtime::files::{Staged, private_folder, read_text, read_whole, write_whole};
 use crate::runtime::model::{Kind, Model};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -130,7 +130,7 @@ impl ModelLibrary {
     pub(crate) fn choose(&self, name: Option<&str>) -> Result<()> {
         if let Some(name) = name {
             let file = self.file(name)?;
-            let bytes = fs::read(&file).with_context(|| cannot_read(&file))?;
+            let bytes = read_whole(&file).with_context(|| cannot_read(&file))?;
             check(&bytes).with_context(|| format!("{} can't be used", file.display()))?;
         }
         let _lock = self.lock()?;
@@ -201,7 +201,7 @@ impl ModelLibrary {
             bail!(self.unknown(name));
         }
         let path = self.json(name);
-        let text = fs::read_to_string(&path).with_context(|| cannot_read(&path))?;
+        let text = read_text(&path).with_context(|| cannot_read(&path))?;
         serde_json::from_str(&text).with_context(|| format!("{} is no record of a tuned model", path.display()))
     }
 
@@ -211,7 +211,7 @@ impl ModelLibrary {
 
     fn choice(&self) -> Result<Choice> {
         let path = self.folder.join(CHOICE_FILE);
-        match fs::read_to_string(&path) {
+        match read_text(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Choice::default()),
             text => serde_json::from_str(&text.with_context(|| cannot_read(&path))?)
                 .with_context(|| format!("{} is damaged; delete it to choose again", path.display())),

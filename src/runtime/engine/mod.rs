@@ -35,7 +35,7 @@ use kernels::{RunProduct, RunWhole};
 use memory::Memory;
 use plan::{Action, PlacedMap, Plan, StepPrecision};
 use std::ops::Range;
-pub(crate) use workers::Workers;
+pub(crate) use workers::{MOST_THREADS, Workers};
 
 /// What can go wrong when a model is compiled or run.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub enum EngineError {
     #[error("the network cannot take {width}x{height} pixels: both sides must be positive multiples of {multiple}")]
     Size { width: usize, height: usize, multiple: usize },
     /// A landmark model where a detector is needed, or the other way round.
-    #[error("wrong kind of model: a {} is needed", match wanted { Kind::Landmarks => "landmark model", Kind::Detector => "detector" })]
+    #[error("wrong kind of model: a {} is needed", .wanted.described())]
     Kind { wanted: Kind },
     #[error("the frame is empty: it has {width}x{height} pixels")]
     EmptyFrame { width: usize, height: usize },

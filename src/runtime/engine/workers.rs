@@ -14,6 +14,10 @@ thread_local! {
     static AT_WORK: Cell<bool> = const { Cell::new(false) };
 }
 
+/// More than any computer has cores for. Far more threads than cores take memory and minutes to start, and then stand in each
+/// other's way.
+pub const MOST_THREADS: usize = 512;
+
 /// What all threads work on: called with the number of the thread and a range of items.
 type Job = *const (dyn Fn(usize, Range<usize>) + Sync);
 
@@ -53,7 +57,7 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// `threads` in all, at least one: the caller's.
+    /// `threads` in all, at least one, the caller's, and at most [`MOST_THREADS`].
     pub fn new(threads: usize) -> Self {
         let board = Board { number: 0, job: None, busy: 0, has_panicked: false, stop: false };
         let shared = Arc::new(Shared {
@@ -67,7 +71,7 @@ impl Workers {
             std::thread::Builder::new().name(format!("engine {worker}")).spawn(move || work(&shared, worker)).ok()
         };
         // If the system refuses a thread, the others do its work.
-        let threads = (1..threads.max(1)).map_while(spawn).collect();
+        let threads = (1..threads.min(MOST_THREADS)).map_while(spawn).collect();
         Self { shared, threads }
     }
 

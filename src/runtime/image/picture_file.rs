@@ -1,9 +1,10 @@
-//! Reading and writing of picture files: JPEG, PNG, WebP, BMP, TIFF, and the first picture of a GIF.
+//! Reading of picture files: JPEG, PNG, WebP, BMP, TIFF, and the first picture of a GIF. Writing of JPEG and PNG.
 
+use super::jpeg::{Jpeg, with_guarded_end};
 use super::{Frame, ImageError, MOST_PIXELS};
-use crate::runtime::files::write_whole;
+use crate::runtime::files::{read_whole, write_whole};
 use crate::runtime::foreign::without_causes;
-use image::{DynamicImage, ImageDecoder, ImageReader, metadata::Orientation};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage, metadata::Orientation};
 use std::io::Cursor;
 use std::path::Path;
 
@@ -13,7 +14,7 @@ impl Frame {
     /// # Errors
     /// As [`Self::decode`], naming the file.
     pub fn open(path: &Path) -> Result<Self, ImageError> {
-        let bytes = std::fs::read(path).map_err(|e| ImageError::Decode { path: path.to_owned(), source: e.into() })?;
+        let bytes = read_whole(path).map_err(|e| ImageError::Decode { path: path.to_owned(), source: e.into() })?;
         Self::decode(&bytes, path)
     }
 
@@ -23,8 +24,10 @@ impl Frame {
     /// # Errors
     /// [`ImageError::Decode`]; [`ImageError::TooLarge`] for more than 2^27 pixels.
     pub fn decode(bytes: &[u8], name: &Path) -> Result<Self, ImageError> {
-        let failed = |source: image::ImageError| ImageError::Decode { path: name.to_owned(), source: cause(source) };
+        let failed_with = |source| ImageError::Decode { path: name.to_owned(), source };
+        let failed = |source| failed_with(cause(source));
         let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| failed(e.into()))?;
+        let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
         let mut decoder = reader.into_decoder().map_err(failed)?;
         let (width, height) = decoder.dimensions();
         if u64::from(width) * u64::from(height) > MOST_PIXELS {
@@ -32,7 +35,12 @@ impl Frame {
         }
         // Damaged metadata is no reason to reject a picture.
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
+        let mut picture = if is_jpeg {
+            drop(decoder);
+            DynamicImage::ImageRgb8(jpeg(bytes).map_err(|reason| failed_with(reason.into()))?)
+        } else {
+            DynamicImage::from_decoder(decoder).map_err(failed)?
+        };
         picture.apply_orientation(orientation);
         let picture = picture.into_rgb8();
         let (width, height) = (picture.width() as usize, picture.height() as usize);
@@ -45,7 +53,7 @@ impl Frame {
     /// [`ImageError::Encode`] naming the file.
     pub fn save(&self, path: &Path) -> Result<(), ImageError> {
         let encode = |source: image::ImageError| ImageError::Encode { path: path.to_owned(), source: cause(source) };
-        let format = image::ImageFormat::from_path(path).map_err(encode)?;
+        let format = ImageFormat::from_path(path).map_err(encode)?;
         let mut bytes = Cursor::new(Vec::new());
         image::write_buffer_with_format(
             &mut bytes,
@@ -58,6 +66,14 @@ impl Frame {
         .map_err(encode)?;
         write_whole(path, bytes.get_ref()).map_err(|e| encode(e.into()))
     }
+}
+
+/// The pixels of a JPEG that is whole.
+fn jpeg(bytes: &[u8]) -> Result<RgbImage, String> {
+    let bytes = with_guarded_end(bytes).ok_or("it is cut off: the end of the JPEG is missing")?;
+    let mut frame = Frame::default();
+    Jpeg::open(&bytes)?.decode(&mut frame).map_err(|reason| format!("it is cut off or damaged: {reason}"))?;
+    RgbImage::from_raw(frame.width as u32, frame.height as u32, frame.rgb).ok_or_else(|| "it has no pixels".into())
 }
 
 fn cause(error: image::ImageError) -> Box<dyn std::error::Error + Send + Sync> {
@@ -94,6 +110,35 @@ mod tests {
         assert_eq!((turned.width(), turned.height()), (16, 32));
         let (top, bottom) = (&turned.rgb()[..3], &turned.rgb()[turned.rgb().len() - 3..]);
         assert!(top[0] > 200 && top[2] < 60 && bottom[2] > 200 && bottom[0] < 60, "{top:?} {bottom:?}");
+    }
+
+    #[test]
+    fn a_jpeg_that_was_cut_off_or_mended_with_an_end_is_refused_by_name() {
+        let whole = jpeg();
+        let refused = |bytes: &[u8]| match Frame::decode(bytes, Path::new("half.jpg")) {
+            Err(error) => assert!(error.to_string().contains("half.jpg"), "{error}"),
+            Ok(_) => panic!("{} of {} bytes pass for a picture", bytes.len(), whole.len()),
+        };
+        (0..whole.len()).for_each(|end| refused(&whole[..end]));
+        // Programs that mend downloads put an end behind what they have.
+        let picture = whole.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap() + 14;
+        (0..whole.len() - 4).for_each(|end| refused(&[&whole[..end], &[0xff, 0xd9]].concat()));
+        // Nor does the end of the preview in its headers count, or what stands behind the picture of another one.
+        let segment = [&[0xff, 0xe1, 0, 6][..], &[0xff, 0xd8, 0xff, 0xd9]].concat();
+        let with_preview = |end: usize| [&whole[..2], &segment, &whole[2..end]].concat();
+        refused(&with_preview(picture + 4));
+        Frame::decode(&with_preview(whole.len()), Path::new("a.jpg")).unwrap();
+        Frame::decode(&[&whole[..], b"a gain map, a video, anything"].concat(), Path::new("a.jpg")).unwrap();
+    }
+
+    #[test]
+    fn a_jpeg_in_grey_becomes_rgb() {
+        let mut bytes = Vec::new();
+        let encoder = image::codecs::jpeg::JpegEncoder::new(&mut bytes);
+        image::ImageEncoder::write_image(encoder, &[77; 20 * 10], 20, 10, image::ExtendedColorType::L8).unwrap();
+        let frame = Frame::decode(&bytes, Path::new("grey.jpg")).unwrap();
+        assert_eq!((frame.width(), frame.height()), (20, 10));
+        assert!(frame.rgb().iter().all(|value| value.abs_diff(77) < 2), "{:?}", &frame.rgb()[..6]);
     }
 
     #[test]

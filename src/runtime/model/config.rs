@@ -18,6 +18,16 @@ pub enum Kind {
     Detector,
 }
 
+impl Kind {
+    /// What a person calls a model of this kind.
+    pub(crate) fn described(self) -> &'static str {
+        match self {
+            Self::Landmarks => "landmark model",
+            Self::Detector => "detector",
+        }
+    }
+}
+
 /// The network family, with its sizes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,5 +1,6 @@
 //! What can be wrong with a model file.
 
+use super::config::Kind;
 use super::config_error::ConfigError;
 use crate::runtime::foreign::without_causes;
 use safetensors::tensor::{Dtype, SafeTensorError};
@@ -19,6 +20,12 @@ pub enum ModelError {
     /// The source says what is wrong with the file's contents.
     #[error("cannot use the model {path}")]
     InFile { path: PathBuf, source: Box<ModelError> },
+    /// Not a model, but something else that is known.
+    #[error("it is {0}")]
+    OtherFile(&'static str),
+    /// A detector where a landmark model is needed, or the other way round.
+    #[error("it is a {}, and a {} is needed", .actual.described(), .needed.described())]
+    WrongKind { actual: Kind, needed: Kind },
     #[error("not a safetensors file")]
     NotSafetensors(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("a safetensors file without awing's description; an official PyTorch checkpoint has to be imported first")]

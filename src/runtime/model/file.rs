@@ -3,11 +3,13 @@
 //! Loading checks everything that the file claims: a [`Model`] has every parameter of its network, in the right shape and
 //! finite. Writing gives the same bytes for the same model.
 
-use super::config::ModelConfig;
+use super::config::{Kind, ModelConfig};
 use super::error::{FORMAT_VERSION, ModelError};
 use super::graph::{Parameter, Role};
 use super::quantization::{Quantization, quantize_weights};
 use super::weight_format::WeightFormat;
+use crate::runtime::file_kind::{is_safetensors, recognized};
+use crate::runtime::files::read_whole;
 use crate::runtime::heatmap::Calibration;
 use crate::runtime::landmarks::IbugFit;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -104,9 +106,31 @@ impl Model {
     /// # Errors
     /// [`ModelError::Read`], or [`ModelError::InFile`] with what is wrong as its source.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
+        let bytes = read_whole(path).map_err(|source| ModelError::Read { path: path.to_owned(), source })?;
         Self::from_bytes(&bytes)
             .map_err(|source| ModelError::InFile { path: path.to_owned(), source: Box::new(source) })
+    }
+
+    /// Reads a model file that has to hold a model of this kind.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; [`ModelError::WrongKind`] as the source of [`ModelError::InFile`].
+    pub(crate) fn load_as(kind: Kind, path: &Path) -> Result<Self, ModelError> {
+        Self::load(path)?.of_kind(kind, path)
+    }
+
+    /// The model, if it is of this kind; `path` is its file.
+    ///
+    /// # Errors
+    /// [`ModelError::WrongKind`] as the source of [`ModelError::InFile`].
+    pub(crate) fn of_kind(self, needed: Kind, path: &Path) -> Result<Self, ModelError> {
+        match self.config.kind {
+            actual if actual == needed => Ok(self),
+            actual => {
+                let source = Box::new(ModelError::WrongKind { actual, needed });
+                Err(ModelError::InFile { path: path.to_owned(), source })
+            }
+        }
     }
 
     /// Reads a model file that is already in memory.
@@ -114,7 +138,10 @@ impl Model {
     /// # Errors
     /// [`ModelError`] for what is wrong with it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
-        let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| {
+            let other = recognized(bytes).filter(|_| !is_safetensors(bytes));
+            other.map_or_else(|| error.into(), ModelError::OtherFile)
+        })?;
         let metadata = metadata.metadata().clone().unwrap_or_default();
         let text = metadata.get(KEY).ok_or(ModelError::NoDescription)?;
         let Description { format, config } = serde_json::from_str::<Description<serde_json::Value>>(text)?;

@@ -39,8 +39,8 @@ impl Truth {
 
     fn moved(mut self, points: &[usize], by: [f32; 3]) -> Self {
         for &point in points {
-            for axis in 0..3 {
-                self.solid[point][axis] += by[axis];
+            for (value, by) in self.solid[point].iter_mut().zip(by) {
+                *value += by;
             }
         }
         self

@@ -31,7 +31,7 @@ pub use smoothing::Smoothing;
 pub use tracker::{Models, Tracker, TrackerOptions};
 
 use crate::runtime::detect::{Detection, Roll};
-use crate::runtime::engine::{EngineError, LandmarkTimes};
+use crate::runtime::engine::{EngineError, LandmarkTimes, MOST_THREADS};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Rect, Similarity};
 use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::{Landmark, Part, Scheme};
@@ -45,7 +45,7 @@ pub enum TrackError {
     EmptyFrame { width: usize, height: usize },
     #[error("{time_s} s is not a valid frame time")]
     Time { time_s: f64 },
-    #[error("at least one face and one thread are needed, not {faces} and {threads}")]
+    #[error("at least one face and one to {MOST_THREADS} threads are needed, not {faces} and {threads}")]
     Options { faces: usize, threads: usize },
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -3,7 +3,7 @@
 use super::follower::{Follower, FollowerOptions};
 use super::{Face, FindFaces, FindLandmarks, Smoothing, StageTimes, TrackError};
 use crate::runtime::detect::{Detection, Detector, Roll};
-use crate::runtime::engine::{Backend, EngineError, LandmarkTimes, Landmarker, Outputs, Precision};
+use crate::runtime::engine::{Backend, EngineError, LandmarkTimes, Landmarker, MOST_THREADS, Outputs, Precision};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Similarity};
 use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::{Landmark, Scheme};
@@ -68,7 +68,7 @@ impl Tracker {
     /// A tracker with your own models.
     ///
     /// # Errors
-    /// [`TrackError::Options`] if the options ask for no face or no thread; [`TrackError::Engine`] if a model is not of
+    /// [`TrackError::Options`] if the options ask for no face, no thread or far too many; [`TrackError::Engine`] if a model is not of
     /// the kind that its place needs.
     pub fn with_models(options: TrackerOptions, models: &Models) -> Result<Self, TrackError> {
         let (threads, precision) = (options.threads, options.precision);
@@ -94,7 +94,7 @@ impl Tracker {
         network: impl Fn(usize) -> Result<Landmarker, EngineError>,
     ) -> Result<Self, TrackError> {
         let TrackerOptions { faces, smoothing, threads, .. } = options;
-        if faces == 0 || threads == 0 {
+        if faces == 0 || !(1..=MOST_THREADS).contains(&threads) {
             return Err(TrackError::Options { faces, threads });
         }
         let detector = Detector::new(&models.detector)?;
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn options_without_faces_or_threads_are_refused() {
-        for (faces, threads) in [(0, 1), (1, 0)] {
+        for (faces, threads) in [(0, 1), (1, 0), (1, 100_000), (usize::MAX, usize::MAX)] {
             let options = TrackerOptions { faces, threads, ..TrackerOptions::default() };
             assert!(matches!(Tracker::new(options), Err(TrackError::Options { .. })));
         }

@@ -1,7 +1,7 @@
 //! A recording on disk, and the list of all recordings of a collection.
 
 use super::{CollectedFace, CollectionError, Review};
-use crate::runtime::files::{private_folder, write_whole};
+use crate::runtime::files::{private_folder, read_text, write_whole};
 use crate::runtime::image::Frame;
 use crate::runtime::landmarks::WFLW_POINTS;
 use std::fs::{self, File, TryLockError};
@@ -67,7 +67,7 @@ impl Recording {
     /// [`CollectionError::Read`]; [`CollectionError::Row`] or [`CollectionError::Content`] with the line.
     pub fn read(folder: &Path) -> Result<Vec<CollectedFace>, CollectionError> {
         let path = folder.join(FACES_FILE);
-        let text = fs::read_to_string(&path).map_err(|source| CollectionError::Read { path: path.clone(), source })?;
+        let text = read_text(&path).map_err(|source| CollectionError::Read { path: path.clone(), source })?;
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         lines
             .map(|(index, line)| {

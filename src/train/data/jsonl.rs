@@ -12,10 +12,10 @@
 
 use super::folders::PictureFolders;
 use super::{DataError, Origin, Sample};
+use crate::runtime::files::read_text;
 use crate::runtime::geometry::{Point, Rect};
 use crate::runtime::landmarks::{Scheme, Style};
 use crate::train::collection::Review;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ fn accepted() -> Review {
 /// [`DataError::Read`] if the file can't be read, [`DataError::Row`] with the line for a row that is broken,
 /// [`DataError::Empty`] if there is no row.
 pub fn read_jsonl(path: &Path) -> Result<Vec<Sample>, DataError> {
-    let text = fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    let text = read_text(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
     let file: Arc<Path> = path.into();
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let mut folders = PictureFolders::above(path, None);
@@ -113,6 +113,7 @@ mod tests {
     use super::*;
     use crate::runtime::image::Frame;
     use crate::train::data::tests::chain;
+    use std::fs;
 
     fn row(image: &str, points: usize, extra: &str) -> String {
         let points: Vec<String> = (0..points).map(|i| format!("[{}, {}.5]", i % 10, i / 10)).collect();
@@ -182,6 +183,46 @@ mod tests {
     fn numbers_that_are_too_large_are_refused() {
         let text = row("a.png", 98, "").replacen("[0, 0.5]", "[1e39, 0.5]", 1);
         assert!(message(&text).contains("faces.jsonl:1: not a face: number out of range"), "{}", message(&text));
+    }
+
+    #[test]
+    fn points_far_outside_any_picture_are_refused_with_file_and_line() {
+        let good = row("a.png", 98, "");
+        let bad = row("a.png", 98, "").replacen("[0, 0.5]", "[1e30, 0.5]", 1);
+        let said = message(&(good + &bad));
+        assert!(
+            said.contains("faces.jsonl:2: point 0 lies at (1") && said.contains("no picture is that large"),
+            "{said}"
+        );
+        let said = message(&row("a.png", 98, ", \"box\": [0, 0, 3e20, 9]"));
+        assert!(said.contains("faces.jsonl:1: the face box"), "{said}");
+        // Where a point is not known its place means nothing.
+        let unknown = format!(", \"weight\": [0{}]", ",1".repeat(97));
+        assert!(read(&row("a.png", 98, &unknown).replacen("[0, 0.5]", "[1e30, 0.5]", 1)).is_ok());
+    }
+
+    #[test]
+    fn points_several_picture_sizes_outside_are_refused_before_anything_is_learned_from_them() {
+        let folder = tempfile::tempdir().unwrap();
+        Frame::filled(20, 20, [9, 9, 9]).save(&folder.path().join("a.png")).unwrap();
+        let file = folder.path().join("faces.jsonl");
+        let size = ", \"width\": 20, \"height\": 20";
+        for (x, is_meant) in [("-59", true), ("79", true), ("-61", false), ("81", false)] {
+            let text = |extra: &str| row("a.png", 98, extra).replacen("[0, 0.5]", &format!("[{x}, 0.5]"), 1);
+            fs::write(&file, text("")).unwrap();
+            let opened = read_jsonl(&file).unwrap()[0].open().map_err(|e| e.to_string());
+            fs::write(&file, text(size)).unwrap();
+            let read = read_jsonl(&file).map_err(|e| e.to_string());
+            assert_eq!((opened.is_ok(), read.is_ok()), (is_meant, is_meant), "{x}");
+            for message in [opened.err(), read.err()].into_iter().flatten() {
+                assert!(message.contains("faces.jsonl:1: point 0") && message.contains("20x20"), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_first_row_is_no_part_of_it() {
+        assert_eq!(read(&format!("\u{feff}{}", row("a.png", 98, ""))).unwrap().len(), 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! 1-based, so 1 is subtracted. The 68 points become 98 with [`wflw98_from_ibug68`].
 
 use super::{DataError, Origin, Sample};
+use crate::runtime::files::read_text;
 use crate::runtime::geometry::{FrameSpace, Point};
 use crate::runtime::landmarks::{IBUG_POINTS, Scheme, Style, wflw98_from_ibug68};
 use std::fs;
@@ -81,7 +82,7 @@ pub fn picture_beside(file: &Path) -> Option<PathBuf> {
 /// # Errors
 /// [`DataError::Read`] if it can't be read; [`DataError::Row`] with the line that breaks the format.
 pub fn read_pts(file: &Path) -> Result<Vec<Point<FrameSpace>>, DataError> {
-    let text = fs::read_to_string(file).map_err(|source| DataError::Read { path: file.to_owned(), source })?;
+    let text = read_text(file).map_err(|source| DataError::Read { path: file.to_owned(), source })?;
     let at = |line: usize| Origin { file: file.into(), line };
     let mut lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim())).filter(|(_, line)| !line.is_empty());
     let end = text.lines().count();

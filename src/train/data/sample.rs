@@ -9,6 +9,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// So many widths or heights of its picture a face may reach beyond it. What lies further out is no label but a wrong number,
+/// and a single one spoils a whole training.
+const MOST_SIZES_OUTSIDE: f32 = 3.0;
+/// The same in pixels, where the picture's size is not known yet.
+const FARTHEST: f32 = 1e6;
+
 /// Where in a data set something was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -134,6 +140,9 @@ impl Sample {
                 self.image.display()
             )));
         }
+        if let Some(message) = self.far_outside(width, height) {
+            return Err(self.origin.error(format!("{message} {}", self.image.display())));
+        }
         let shown = self.landmark_box().is_some_and(|b| {
             b.x < width as f32 && b.y < height as f32 && b.x + b.width > -1.0 && b.y + b.height > -1.0
         });
@@ -144,6 +153,28 @@ impl Sample {
             )));
         }
         Ok(frame)
+    }
+
+    /// What lies too far outside a picture of this size to be meant.
+    fn far_outside(&self, width: usize, height: usize) -> Option<String> {
+        let (w, h, sizes) = (width as f32, height as f32, MOST_SIZES_OUTSIDE);
+        let about = Rect::new(-sizes * w, -sizes * h, (1.0 + 2.0 * sizes) * w, (1.0 + 2.0 * sizes) * h);
+        let what = self.outside(&about)?;
+        Some(format!("{what}, more than {sizes} picture sizes outside the picture of {width}x{height} pixels"))
+    }
+
+    /// The first known point, or the face box, that does not lie in `bounds`.
+    fn outside(&self, bounds: &Rect<FrameSpace>) -> Option<String> {
+        let is_inside = |p: Point<FrameSpace>| {
+            (bounds.x..=bounds.x + bounds.width).contains(&p.x) && (bounds.y..=bounds.y + bounds.height).contains(&p.y)
+        };
+        let mut known = self.points.iter().zip(&self.weight).enumerate().filter(|(_, (_, w))| **w > 0.0);
+        if let Some((i, (p, _))) = known.find(|(_, (p, _))| !is_inside(**p)) {
+            return Some(format!("point {i} lies at ({}, {})", p.x, p.y));
+        }
+        let ends = |r: Rect<FrameSpace>| [Point::new(r.x, r.y), Point::new(r.x + r.width, r.y + r.height)];
+        let rect = self.rect.filter(|r| !ends(*r).into_iter().all(is_inside))?;
+        Some(format!("the face box begins at ({}, {}) and has {} x {} pixels", rect.x, rect.y, rect.width, rect.height))
     }
 
     /// Refuses what no reader may let through.
@@ -165,6 +196,15 @@ impl Sample {
         }
         if let Some(i) = self.weight.iter().position(|w| !(0.0..=1.0).contains(w)) {
             return error(format!("weight {i} is {}: weights lie in 0..=1", self.weight[i]));
+        }
+        let far = match self.size {
+            Some((width, height)) => self.far_outside(width, height),
+            None => self
+                .outside(&Rect::new(-FARTHEST, -FARTHEST, 2.0 * FARTHEST, 2.0 * FARTHEST))
+                .map(|what| format!("{what}: no picture is that large")),
+        };
+        if let Some(message) = far {
+            return error(message);
         }
         match self.landmark_box() {
             None => error("no point has a weight above 0".into()),

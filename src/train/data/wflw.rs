@@ -6,9 +6,9 @@
 
 use super::folders::PictureFolders;
 use super::{DataError, Origin, Sample};
+use crate::runtime::files::read_text;
 use crate::runtime::geometry::{Point, Rect};
 use crate::runtime::landmarks::{Scheme, Style, WFLW_POINTS};
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ const NUMBERS: usize = COORDINATES + RECT + WFLW_SUBSETS.len();
 /// [`DataError::Read`] if the list can't be read; [`DataError::Row`] with the line of a malformed row;
 /// [`DataError::Empty`] if there is no row.
 pub fn read_wflw(list: &Path) -> Result<Vec<Sample>, DataError> {
-    let text = fs::read_to_string(list).map_err(|source| DataError::Read { path: list.to_owned(), source })?;
+    let text = read_text(list).map_err(|source| DataError::Read { path: list.to_owned(), source })?;
     let file: Arc<Path> = list.into();
     let mut folders = PictureFolders::above(list, Some(PICTURES));
     let mut samples = Vec::new();
@@ -89,6 +89,7 @@ fn read_row(line: &str, origin: Origin, folders: &mut PictureFolders) -> Result<
 mod tests {
     use super::*;
     use crate::runtime::image::Frame;
+    use std::fs;
 
     fn row(attributes: &str, path: &str) -> String {
         let coordinates: String = (0..98).map(|i| format!("{}.25 {} ", i, 2 * i)).collect();

@@ -1,6 +1,7 @@
 //! Photographs that a detector learns from: whole pictures with face boxes, single faces with five points, faces with
 //! landmarks, and pictures without a face.
 
+use crate::runtime::files::read_text;
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
 use crate::train::data::{DataError, Format, Origin, Sample, Split};
 use serde::Deserialize;
@@ -9,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 /// Of pictures without faces, one in so many is never trained on.
 pub const HELD_OUT_EVERY: usize = 6;
+
+/// Pixels: no box or point of a picture lies further out.
+const FARTHEST: f32 = 1e6;
 
 /// A picture and what is known about its faces.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +73,7 @@ struct Row {
 /// # Errors
 /// [`DataError`] with the file and the line.
 pub fn read_photographs(path: &Path, split: Split) -> Result<Vec<Photograph>, DataError> {
-    let text = std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    let text = read_text(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
     let broken = |line: usize, message: String| {
         let origin = Origin { file: path.into(), line: line + 1 };
         DataError::Row { origin, message }
@@ -105,6 +109,10 @@ pub fn read_photographs(path: &Path, split: Split) -> Result<Vec<Photograph>, Da
     lines()
         .map(|(i, l)| {
             let row = parse(i, l)?;
+            let numbers = row.boxes.iter().flatten().flatten().chain(row.points5.iter().flatten().flatten());
+            if let Some(number) = numbers.copied().find(|n| n.abs() > FARTHEST) {
+                return Err(broken(i, format!("{number} is no place in a picture: no picture is that large")));
+            }
             let image = find(i, &row.image)?;
             match (row.boxes, row.points5) {
                 (Some(boxes), _) => {
@@ -170,6 +178,9 @@ mod tests {
         .unwrap();
         let error = train("c.jsonl").unwrap_err().to_string();
         assert!(error.contains("c.jsonl:2: ") && error.contains("x.png"), "{error}");
+        std::fs::write(at("c.jsonl"), "{\"image\":\"a.png\",\"boxes\":[[0,0,4,1e30]]}\n").unwrap();
+        let error = train("c.jsonl").unwrap_err().to_string();
+        assert!(error.contains("c.jsonl:1: 1") && error.contains("no picture is that large"), "{error}");
         std::fs::write(at("c.jsonl"), "{\"image\":\"a.png\",\"boxes\":[[0,0,4,8]]}\n").unwrap();
         let Photograph::Scene { faces, .. } = &train("c.jsonl").unwrap()[0] else { panic!("a scene") };
         assert!((faces[0].y - 1.42).abs() < 1e-5 && (faces[0].height - 6.08).abs() < 1e-5);

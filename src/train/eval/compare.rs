@@ -157,6 +157,7 @@ mod tests {
             summaries: vec![summary],
             subsets: Vec::new(),
             eyes: None,
+            not_numbers: 0,
             faces: errors.iter().enumerate().map(face).collect(),
         }
     }

@@ -107,9 +107,9 @@ pub fn normalized_mean_error<S: Space>(
     (count > 0).then(|| sum / count as f64 / f64::from(length))
 }
 
-/// Share of errors above `threshold`; missed faces count as failures.
+/// Share of errors above `threshold`; missed faces count as failures, and so does an error that is not a number.
 pub fn failure_rate(errors: &[f64], missed: usize, threshold: f64) -> f64 {
-    let failed = errors.iter().filter(|e| **e > threshold).count() + missed;
+    let failed = errors.iter().filter(|e| e.is_nan() || **e > threshold).count() + missed;
     failed as f64 / (errors.len() + missed).max(1) as f64
 }
 
@@ -117,7 +117,8 @@ pub fn failure_rate(errors: &[f64], missed: usize, threshold: f64) -> f64 {
 /// count as errors above it.
 pub fn area_under_curve(errors: &[f64], missed: usize, threshold: f64) -> f64 {
     let sum: f64 = errors.iter().map(|e| (1.0 - e / threshold).max(0.0)).sum();
-    sum / (errors.len() + missed).max(1) as f64
+    // The sum of no numbers is -0.0.
+    (sum + 0.0) / (errors.len() + missed).max(1) as f64
 }
 
 /// The cumulative error curve: the share of faces with at most each error, for `0 ..= threshold` in `steps` steps.
@@ -251,5 +252,18 @@ mod tests {
     fn a_missed_face_is_a_failure() {
         assert_eq!(failure_rate(&[0.05, 0.2], 2, 0.1), 0.75);
         assert_eq!(area_under_curve(&[0.0, 0.0], 2, 0.1), 0.5);
+    }
+
+    #[test]
+    fn an_error_that_is_not_a_number_is_a_failure() {
+        assert_eq!(failure_rate(&[0.05, f64::NAN], 0, 0.1), 0.5);
+        assert_eq!(area_under_curve(&[0.0, f64::NAN], 0, 0.1), 0.5);
+    }
+
+    #[test]
+    fn an_area_of_nothing_is_printed_without_a_sign() {
+        for errors in [&[][..], &[0.3]] {
+            assert_eq!(format!("{:.4}", area_under_curve(errors, 1, 0.1)), "0.0000");
+        }
     }
 }

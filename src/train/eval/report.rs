@@ -77,7 +77,7 @@ pub struct FaceResult {
     pub dataset: String,
     /// The subsets of the data set that it belongs to.
     pub subsets: Vec<String>,
-    /// Predicted landmarks in the picture's pixels; empty if the detector missed the face.
+    /// Predicted landmarks in the picture's pixels; empty if the detector missed the face or they are no numbers.
     pub landmarks: Vec<[f32; 2]>,
     /// The 68 points of iBUG converted to the data's annotation style, if the model's is another: these are the ones
     /// that are measured.
@@ -148,6 +148,9 @@ pub struct Evaluation {
     /// How well eye closure is measured; `None` if the model or the data have no lids.
     #[serde(default)]
     pub eyes: Option<Eyes>,
+    /// Faces for which the model's answer is not made of finite numbers. They count as missed.
+    #[serde(default)]
+    pub not_numbers: usize,
     pub faces: Vec<FaceResult>,
 }
 
@@ -171,6 +174,7 @@ pub fn evaluate(
     let mut faces = Vec::with_capacity(samples.len());
     let mut all_known = true;
     let mut openings = Vec::new();
+    let mut not_numbers = 0;
     let scheme = landmarker.scheme().ok_or_else(|| EvalError::Scheme { points: landmarker.points() })?;
     for sample in samples {
         let sample = &sample.clone().in_scheme(scheme)?;
@@ -196,15 +200,20 @@ pub fn evaluate(
             let crop_from_frame = landmarker.crop_about(&around, 0.0);
             let landmarks = landmarker.predict(&frame, &crop_from_frame)?;
             let points: Vec<Point<FrameSpace>> = landmarks.iter().map(|l| l.point).collect();
-            face.landmarks = points.iter().map(|p| [p.x, p.y]).collect();
-            face.score = landmarks.iter().map(|l| l.confidence).sum::<f32>() / landmarks.len() as f32;
-            if scheme == Scheme::Wflw98 {
-                let of = |points: &[Point<FrameSpace>], eye| openness(points, &sample.weight, eye);
-                openings.extend(EYES.iter().filter_map(|&eye| of(&sample.points, eye).zip(of(&points, eye))));
-            }
+            let score = landmarks.iter().map(|l| l.confidence).sum::<f32>() / landmarks.len() as f32;
             let expressed = landmarker.in_style(sample.style, &points);
-            face.landmarks68 = expressed.as_ref().map(|all| WFLW98_OF_IBUG68.map(|i| [all[i].x, all[i].y]).to_vec());
-            (face.error, face.error68) = errors(expressed.as_ref().unwrap_or(&points), sample, options.norm);
+            let (error, error68) = errors(expressed.as_ref().unwrap_or(&points), sample, options.norm);
+            if points.iter().all(|p| p.is_finite()) && error.is_none_or(f64::is_finite) {
+                face.landmarks = points.iter().map(|p| [p.x, p.y]).collect();
+                face.landmarks68 = expressed.map(|all| WFLW98_OF_IBUG68.map(|i| [all[i].x, all[i].y]).to_vec());
+                (face.score, face.error, face.error68) = (score, error, error68);
+                if scheme == Scheme::Wflw98 {
+                    let of = |points: &[Point<FrameSpace>], eye| openness(points, &sample.weight, eye);
+                    openings.extend(EYES.iter().filter_map(|&eye| of(&sample.points, eye).zip(of(&points, eye))));
+                }
+            } else {
+                not_numbers += 1;
+            }
         }
         faces.push(face);
         on_face();
@@ -230,6 +239,7 @@ pub fn evaluate(
         summaries,
         subsets,
         eyes: Eyes::of(&openings),
+        not_numbers,
         faces,
     })
 }

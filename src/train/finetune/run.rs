@@ -214,7 +214,10 @@ impl FineTune {
     /// # Errors
     /// [`TrainError::Write`].
     pub fn discard(self) -> Result<(), FineTuneError> {
-        let path = self.options.work;
+        let Self { options, trainer, .. } = self;
+        // It holds the folder.
+        drop(trainer);
+        let path = options.work;
         Ok(std::fs::remove_dir_all(&path).map_err(|source| TrainError::Write { path, source })?)
     }
 

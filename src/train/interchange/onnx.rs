@@ -2,8 +2,8 @@
 //!
 //! In: a model. Out: the bytes of a file of opset 17 that has one input, `input` (`[batch, 3, height, width]`, RGB in
 //! 0..=1), and one output per stack, `stack0`, `stack1` ... (`[batch, maps, height / 4, width / 4]`, the same numbers as from
-//! [`crate::train::network::Network`]). The batch is dynamic; height and width are dynamic too unless the
-//! network has coordinate channels, whose planes are constants of the model's input size. Weights are in single precision.
+//! [`crate::train::network::Network`]). The batch is dynamic unless it is asked for; height and width are dynamic unless
+//! the network has coordinate channels, whose planes are constants of the model's input size. No shape is computed at run time. Weights are in single precision.
 //! The model's description is in the file's metadata under `awing`.
 //!
 //! Field numbers are those of `onnx.proto` of the ONNX project, IR version 8.
@@ -104,6 +104,8 @@ fn value(name: &str, shape: &[Side<'_>]) -> Message {
 /// A `GraphProto` being written, field by field.
 #[derive(Default)]
 struct Writer {
+    /// Pictures that constants are written for: one, which is added to any number, or as many as the network takes.
+    batch: usize,
     nodes: Vec<Message>,
     initializers: Vec<Message>,
     constants: BTreeSet<String>,
@@ -141,28 +143,30 @@ impl Writer {
         }
     }
 
-    /// The coordinate planes of a map of `size` x `size` cells for every picture of the batch, and their name.
-    fn planes(&mut self, size: usize) -> String {
-        let name = format!("planes{size}");
-        let of_batch = format!("{name}.batch");
-        if !self.constants.contains(&name) {
+    /// The first `channels` of the coordinate planes of a map of `size` x `size` cells, for every picture of the batch, and their
+    /// name. `like` is a map of that size, and its channels.
+    ///
+    /// A convolution of zeros gives as many maps of zeros as there are pictures, to which the planes are added. An `Expand`
+    /// would say it in fewer words, but then shapes are computed at run time, which OpenCV 4 refuses; and constants beside maps
+    /// in a `Concat` it reads wrongly for a batch of one.
+    fn planes(&mut self, size: usize, channels: usize, like: (&str, usize)) -> String {
+        let name = format!("planes{size}.{channels}");
+        if self.constants.insert(name.clone()) {
+            let (source, source_channels) = like;
             let planes = coordinate_planes(size, size);
-            let by_channel: Vec<f32> = (0..3).flat_map(|c| planes.iter().skip(c).step_by(3).copied()).collect();
-            self.floats(&name, &[1, 3, size, size], &by_channel);
-            if self.constants.insert("batch".into()) {
-                self.node("Shape", &["input"], "batch", &[integer("start", 0), integer("end", 1)]);
-            }
-            let (one, shape) = (format!("{name}.one"), format!("{name}.shape"));
-            self.numbers(&one, &[3, size as i64, size as i64]);
-            self.node("Concat", &["batch", &one], &shape, &[integer("axis", 0)]);
-            self.node("Expand", &[&name, &shape], &of_batch, &[]);
+            let by_channel: Vec<f32> = (0..channels).flat_map(|c| planes.iter().skip(c).step_by(3).copied()).collect();
+            let [one, weight, zeros] = ["one", "weight", "zeros"].map(|part| format!("{name}.{part}"));
+            self.floats(&one, &[self.batch, channels, size, size], &by_channel.repeat(self.batch));
+            self.floats(&weight, &[channels, source_channels, 1, 1], &vec![0.0; channels * source_channels]);
+            self.node("Conv", &[source, &weight], &zeros, &[integers("kernel_shape", &[1; 2])]);
+            self.node("Add", &[&zeros, &one], &name, &[]);
         }
-        of_batch
+        name
     }
 
-    fn coordinates(&mut self, inputs: &[String], channels: Option<usize>, size: usize, output: &str) {
-        let planes = self.planes(size);
-        let Some(maps) = channels else {
+    fn coordinates(&mut self, inputs: &[String], like: usize, heatmaps: Option<usize>, size: usize, output: &str) {
+        let planes = self.planes(size, 3, (&inputs[0], like));
+        let Some(maps) = heatmaps else {
             self.node("Concat", &[&inputs[0], &planes], output, &[integer("axis", 1)]);
             return;
         };
@@ -175,12 +179,7 @@ impl Writer {
         self.floats("boundary.gate", &[1], &[BOUNDARY_GATE]);
         self.node("Greater", &[&boundary, "boundary.gate"], &open, &[]);
         self.node("Cast", &[&open], &gate, &[integer("to", FLOAT)]);
-        let (both, start, end) = (format!("planes{size}.both"), "planes.start", "planes.end");
-        if self.constants.insert(both.clone()) {
-            self.numbers(start, &[0]);
-            self.numbers(end, &[2]);
-            self.node("Slice", &[&planes, start, end, "axis"], &both, &[]);
-        }
+        let both = self.planes(size, 2, (&inputs[0], like));
         self.node("Mul", &[&both, &gate], &gated, &[]);
         self.node("Concat", &[&inputs[0], &planes, &gated], output, &[integer("axis", 1)]);
     }
@@ -232,7 +231,8 @@ impl Writer {
             }
             Operation::Coordinates => {
                 let maps = sources.get(1).map(|&heatmaps| graph.nodes[heatmaps].channels);
-                self.coordinates(&inputs, maps, input_size / stride, &output);
+                let like = graph.nodes[sources[0]].channels;
+                self.coordinates(&inputs, like, maps, input_size / stride, &output);
             }
         }
     }
@@ -247,7 +247,8 @@ fn value_name(graph: &Graph, id: NodeId) -> String {
     }
 }
 
-/// A model as the bytes of an ONNX file (opset 17), for ONNX Runtime, TensorRT and others.
+/// A model as the bytes of an ONNX file (opset 17), for ONNX Runtime, OpenCV, TensorRT and others. `batch`: how many pictures it
+/// takes at once; `None`: any number.
 ///
 /// Input `input`: `[batch, 3, height, width]`, RGB in 0..=1. Outputs `stack0`, `stack1` ...: the heatmaps of each stack,
 /// `[batch, maps, height / 4, width / 4]`. Weights are in single precision.
@@ -255,10 +256,10 @@ fn value_name(graph: &Graph, id: NodeId) -> String {
 /// # Errors
 /// [`ModelError::Missing`] for a model that lacks a parameter, [`ModelError::BadDescription`] if its description can't be
 /// written as JSON. Neither happens to a model that was read from a file or made by [`Model::new`].
-pub fn to_onnx(model: &Model) -> Result<Vec<u8>, ModelError> {
+pub fn to_onnx(model: &Model, batch: Option<usize>) -> Result<Vec<u8>, ModelError> {
     let config = model.config();
     let graph = config.graph();
-    let mut writer = Writer::default();
+    let mut writer = Writer { batch: batch.unwrap_or(1), ..Writer::default() };
     for parameter in graph.parameters() {
         let missing = || ModelError::Missing { name: parameter.name.clone() };
         let values = model.tensor(&parameter.name).ok_or_else(missing)?;
@@ -270,7 +271,8 @@ pub fn to_onnx(model: &Model) -> Result<Vec<u8>, ModelError> {
     let fixed = graph.nodes.iter().any(|node| node.operation == Operation::Coordinates);
     let shape = |channels: usize, size: usize, height, width| {
         let side = |name| if fixed { Side::Known(size) } else { Side::Free(name) };
-        [Side::Free("batch"), Side::Known(channels), side(height), side(width)]
+        let batch = batch.map_or(Side::Free("batch"), Side::Known);
+        [batch, Side::Known(channels), side(height), side(width)]
     };
     let mut message = Message::default();
     for node in &writer.nodes {
@@ -294,4 +296,41 @@ pub fn to_onnx(model: &Model) -> Result<Vec<u8>, ModelError> {
         .message(8, &Message::default().text(1, "").integer(2, OPSET))
         .message(14, &Message::default().text(1, "awing").text(2, &description));
     Ok(file.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::model::default_landmarks;
+
+    fn holds(bytes: &[u8], part: &[u8]) -> bool {
+        bytes.windows(part.len()).any(|window| window == part)
+    }
+
+    #[test]
+    fn no_shape_is_computed_at_run_time() {
+        // OpenCV 4 refuses a file that does.
+        let model = default_landmarks().unwrap();
+        assert!(model.config().graph().nodes.iter().any(|node| node.operation == Operation::Coordinates));
+        for batch in [None, Some(1)] {
+            let bytes = to_onnx(&model, batch).unwrap();
+            for operator in ["Shape", "Expand", "Reshape", "ConstantOfShape", "Tile"] {
+                let named = Message::default().text(4, operator);
+                assert!(!holds(&bytes, &named.0), "{operator}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_batch_is_free_unless_it_is_asked_for() {
+        let model = default_landmarks().unwrap();
+        let (free, one) = (Message::default().text(2, "batch"), Message::default().integer(1, 1));
+        let begins =
+            |side: &Message| Message::default().message(1, side).message(1, &Message::default().integer(1, 3)).0;
+        let of = |batch| {
+            let bytes = to_onnx(&model, batch).unwrap();
+            (holds(&bytes, &begins(&free)), holds(&bytes, &begins(&one)))
+        };
+        assert_eq!([of(None), of(Some(1))], [(true, false), (false, true)]);
+    }
 }

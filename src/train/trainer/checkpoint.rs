@@ -6,7 +6,7 @@
 use super::error::{CheckpointError, TrainError};
 use super::optimizer::Moments;
 use super::recipe::Recipe;
-use crate::runtime::files::Staged;
+use crate::runtime::files::{Staged, read_whole};
 use crate::runtime::model::graph::Parameter;
 use crate::train::fnv::Fnv1a;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -95,7 +95,7 @@ pub(super) fn load(
     parameters: &[Parameter],
 ) -> Result<(Position, TrainingState), TrainError> {
     let file = path(folder);
-    let whole = std::fs::read(&file).map_err(CheckpointError::Read);
+    let whole = read_whole(&file).map_err(CheckpointError::Read);
     whole
         .and_then(|whole| decode(&whole, recipe, data, parameters))
         .map_err(|source| TrainError::Checkpoint { path: file, source })

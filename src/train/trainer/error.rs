@@ -31,7 +31,10 @@ pub enum TrainError {
     /// A file that can't be written, because the disk is full, for example. The old file is whole.
     #[error("cannot write {path}")]
     Write { path: PathBuf, source: io::Error },
-    /// The output folder is in use, and resuming was not asked for.
+    /// Another training is at work in the output folder.
+    #[error("{path} is being written by {holder}: wait until that has ended, or give --out another folder")]
+    InUse { path: PathBuf, holder: String },
+    /// The output folder holds a training, and resuming was not asked for.
     #[error("{0} holds a training already; add --resume to go on with it, or give --out another folder")]
     Occupied(PathBuf),
     /// The output folder holds a model that a training would overwrite.
@@ -89,6 +92,11 @@ pub enum RecipeError {
     Compositions(String),
     #[error("{field} is 0, it must be at least 1")]
     Zero { field: &'static str },
+    #[error(
+        "batch_size is {batch_size}, at most {most} pictures of {side} pixels a side are possible: more do not fit into \
+         the memory of a computer"
+    )]
+    BatchTooLarge { batch_size: usize, side: usize, most: usize },
     #[error("{field} is {value}, it must be above 0")]
     NotPositive { field: &'static str, value: f64 },
     #[error("{field} is {value}, it must not be below 0")]

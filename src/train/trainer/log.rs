@@ -3,7 +3,7 @@
 //! In and out: [`LogRow`]s. Fails with [`TrainError`], naming the file and the line.
 
 use super::error::{LogError, TrainError};
-use crate::runtime::files::write_whole;
+use crate::runtime::files::{read_text, write_whole};
 use crate::train::plot::{Chart, Series};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ pub(super) fn write(folder: &Path, rows: &[LogRow]) -> Result<(), TrainError> {
 /// # Errors
 /// [`TrainError::Read`] for a file that can't be read, [`TrainError::Log`] with the line that is damaged.
 pub fn read_log(file: &Path) -> Result<Vec<LogRow>, TrainError> {
-    let text = std::fs::read_to_string(file).map_err(|source| TrainError::Read { path: file.to_owned(), source })?;
+    let text = read_text(file).map_err(|source| TrainError::Read { path: file.to_owned(), source })?;
     let row =
         |(i, line)| read_row(line).map_err(|source| TrainError::Log { path: file.to_owned(), line: i + 1, source });
     text.lines().enumerate().skip(1).map(row).collect()

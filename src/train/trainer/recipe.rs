@@ -4,6 +4,7 @@
 
 use super::error::{RecipeError, TrainError};
 use super::optimizer::OptimizerConfig;
+use crate::runtime::files::read_text;
 use crate::runtime::landmarks::Scheme;
 use crate::runtime::model::{Kind, ModelConfig};
 use crate::train::data::{Augmentation, Compositions, Emphasis, HoldOut, LandmarkTaskOptions};
@@ -11,6 +12,9 @@ use crate::train::targets::TargetStyle;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// Memory for the pictures of one batch. Several batches are prepared at once, and the maps of a network take ten times as much.
+const MOST_BATCH_BYTES: usize = 1 << 30;
 
 /// Everything but the data that decides the result of a training: network, targets, augmentation, optimizer, schedule, seed.
 /// See `recipes/` for examples.
@@ -148,7 +152,7 @@ impl Recipe {
     }
 
     fn read(path: &Path) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path).map_err(RecipeError::Read)?;
+        let text = read_text(path).map_err(RecipeError::Read)?;
         let recipe: Self = toml::from_str(&text).map_err(RecipeError::Syntax)?;
         recipe.check()?;
         Ok(recipe)
@@ -164,6 +168,12 @@ impl Recipe {
         ];
         if let Some(&(field, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(RecipeError::Zero { field });
+        }
+        let side = self.model.input_size;
+        let bytes = self.batch_size.saturating_mul(side * side * 3 * size_of::<f32>());
+        if bytes > MOST_BATCH_BYTES {
+            let most = MOST_BATCH_BYTES / (side * side * 3 * size_of::<f32>());
+            return Err(RecipeError::BatchTooLarge { batch_size: self.batch_size, side, most });
         }
         if !(0.0..1.0).contains(&self.average_decay) {
             return Err(RecipeError::NotADecay { field: "average_decay", value: self.average_decay });
@@ -249,6 +259,10 @@ mod tests {
             }
         };
         assert!(matches!(refused("batch_size", "0"), RecipeError::Zero { field: "batch_size" }));
+        assert!(matches!(
+            refused("batch_size", "100000000"),
+            RecipeError::BatchTooLarge { batch_size: 100_000_000, .. }
+        ));
         assert!(matches!(refused("validate_every", "0"), RecipeError::Zero { field: "validate_every" }));
         assert!(matches!(refused("average_decay", "1.0"), RecipeError::NotADecay { field: "average_decay", .. }));
         assert!(matches!(refused("sigma_cells", "nan"), RecipeError::NotPositive { field: "sigma_cells", .. }));

@@ -10,7 +10,8 @@ use super::error::TrainError;
 use super::log::{self, LogRow};
 use super::optimizer::{Moments, global_norm, update};
 use super::recipe::Recipe;
-use crate::runtime::files::Staged;
+use crate::runtime::engine::MOST_THREADS;
+use crate::runtime::files::{Claim, Claimed, Staged};
 use crate::runtime::model::graph::Parameter;
 use crate::runtime::model::{Model, ModelError, WeightFormat};
 use crate::train::data::{Batch, Loader, Task};
@@ -120,6 +121,8 @@ pub struct Trainer {
     /// The weights that the training started from, if they are those of a model.
     start: Option<Vec<Vec<f32>>>,
     rows: Vec<LogRow>,
+    /// Nobody else trains into the same folder.
+    _claim: Option<Claim>,
 }
 
 /// The trained model, in the output folder.
@@ -129,11 +132,12 @@ impl Trainer {
     /// Prepares a training: a new one with random weights, or the one in the output folder where it stopped.
     ///
     /// # Errors
-    /// [`TrainError::Occupied`] if `out` holds a training and `resume` is off, [`TrainError::Checkpoint`] if its
+    /// [`TrainError::InUse`] if another training is at work in `out`, [`TrainError::Occupied`] if `out` holds a training and `resume` is off, [`TrainError::Checkpoint`] if its
     /// checkpoint is of another recipe or damaged; what the device and the file system report.
     pub fn new(recipe: Recipe, task: Arc<dyn Task>, options: TrainOptions) -> Result<Self, TrainError> {
         std::fs::create_dir_all(&options.out)
             .map_err(|source| TrainError::Write { path: options.out.clone(), source })?;
+        let claim = Claim::of(&options.out).map_err(|Claimed { path, holder }| TrainError::InUse { path, holder })?;
         let graph = recipe.model.graph();
         let parameters = graph.parameters();
         let there = checkpoint::path(&options.out).exists();
@@ -161,7 +165,7 @@ impl Trainer {
         };
         position.data = Some(data);
         let compute = Compute::new(&recipe.model, &state.values, &recipe.adaptation, options.gpu.as_ref())?;
-        Ok(Self { recipe, options, task, compute, parameters, position, state, start: None, rows })
+        Ok(Self { recipe, options, task, compute, parameters, position, state, start: None, rows, _claim: claim })
     }
 
     /// Steps done.
@@ -209,7 +213,7 @@ impl Trainer {
         validator: Option<&mut dyn Validator>,
         mut on_progress: impl FnMut(&Progress) + Send,
     ) -> Result<Ending, TrainError> {
-        let threads = self.options.threads.max(1);
+        let threads = self.options.threads.clamp(1, MOST_THREADS);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
@@ -337,7 +341,12 @@ impl Trainer {
             None => Box::new(CpuNetwork::new(&average)),
             Some(gpu) => gpu.network(&average).map_err(|error| TrainError::Device(error.into()))?,
         };
-        validator.measure(&average, &mut *network).map_err(TrainError::Validation)
+        let measure = validator.measure(&average, &mut *network).map_err(TrainError::Validation)?;
+        if measure.is_finite() {
+            Ok(measure)
+        } else {
+            Err(TrainError::Diverged { step: self.position.step, out: self.options.out.clone() })
+        }
     }
 
     /// The average of the weights so far as a model. Its training record has the steps, pictures and seconds, and the last

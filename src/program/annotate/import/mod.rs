@@ -18,6 +18,7 @@ mod numbered;
 
 use super::IMPORTED;
 use crate::program::console::with_causes;
+use crate::runtime::files::read_text;
 use crate::runtime::geometry::{FrameSpace, Point};
 use crate::runtime::image::Frame;
 use crate::train::collection::{CollectedFace, CollectionError, Recording, Review};
@@ -184,7 +185,7 @@ fn read_file(file: &Path) -> Result<Foreign, Box<dyn Error + Send + Sync>> {
             Ok(Foreign { faces: vec![face], left_out: Vec::new() })
         }
         "json" => {
-            let value: serde_json::Value = serde_json::from_str(&fs::read_to_string(file)?)?;
+            let value: serde_json::Value = serde_json::from_str(&read_text(file)?)?;
             if value.get("shapes").is_some() {
                 Ok(labelme::read(file, serde_json::from_value(value)?))
             } else if value.get("annotations").is_some() {
@@ -193,7 +194,7 @@ fn read_file(file: &Path) -> Result<Foreign, Box<dyn Error + Send + Sync>> {
                 Err("neither COCO keypoints (\"annotations\") nor LabelMe (\"shapes\")".into())
             }
         }
-        "xml" => cvat::read(file, &fs::read_to_string(file)?),
+        "xml" => cvat::read(file, &read_text(file)?),
         _ => Err("labels are .pts, .json (COCO, LabelMe) or .xml (CVAT) files".into()),
     }
 }

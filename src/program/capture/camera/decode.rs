@@ -5,14 +5,10 @@
 //! allocating; the JPEG decoder allocates its tables for each picture.
 
 use super::mode::PixelFormat;
-use crate::runtime::image::Frame;
 use crate::runtime::image::yuv::{Range, Yuv};
+use crate::runtime::image::{Frame, Jpeg};
 use crate::runtime::simd::Isa;
 use std::fmt;
-use zune_core::bytestream::ZCursor;
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
 
 /// The markers at the start and the end of a JPEG picture.
 const START: [u8; 2] = [0xff, 0xd8];
@@ -86,20 +82,12 @@ impl Decoder {
             self.completed.extend_from_slice(&picture[START.len()..]);
             &self.completed
         };
-        // Cameras insert nonstandard segments between the headers, but an error in the picture itself means damage.
-        let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB);
-        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(picture), options.set_strict_mode(false));
-        decoder.decode_headers().map_err(|_| Damage::Jpeg)?;
-        let (width, height) = decoder.dimensions().ok_or(Damage::Jpeg)?;
+        let jpeg = Jpeg::open(picture).map_err(|_| Damage::Jpeg)?;
+        let (width, height) = jpeg.size();
         if (width, height) != (layout.width, layout.height) {
             return Err(Damage::Size { width, height });
         }
-        frame.resize(width, height);
-        if decoder.output_buffer_size() != Some(frame.rgb().len()) {
-            return Err(Damage::Jpeg);
-        }
-        decoder.set_options(options.set_strict_mode(true));
-        decoder.decode_into(frame.rgb_mut()).map_err(|_| Damage::Jpeg)
+        jpeg.decode(frame).map_err(|_| Damage::Jpeg)
     }
 }
 

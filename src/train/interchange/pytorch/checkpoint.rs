@@ -6,7 +6,7 @@
 //! Fails with [`ImportError`].
 
 use super::error::ImportError;
-use super::pickle::{Pickle, Storage, Tensor, Value};
+use super::pickle::{Id, Pickle, Storage, Tensor, Value};
 use super::unpickler::unpickle;
 use crate::runtime::model::ModelError;
 use half::{bf16, f16};
@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::io::{self, Cursor};
 use std::ops::Range;
 use std::rc::Rc;
+use zip::read::{ArchiveOffset, Config};
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
@@ -26,15 +27,22 @@ const OLD_VERSION: i128 = 1001;
 const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
 /// Why a checkpoint of a big-endian machine is refused.
 const BIG_ENDIAN: &str = "its numbers are big-endian";
-/// Prefix of all names in a checkpoint of a network that was trained on several devices.
-const PARALLEL_PREFIX: &str = "module.";
+/// What training programs put before the names: those of several devices, of trainers that hold the network in an attribute,
+/// and of compiled networks. They come one behind the other, too.
+const PREFIXES: [&str; 3] = ["module.", "model.", "_orig_mod."];
+/// The keys that training programs put the network under, the likeliest first.
+const WRAPPERS: [&str; 5] = ["state_dict", "model_state_dict", "model", "net", "ema"];
+/// Wrappers within wrappers that are looked into; a pickle can hold a dictionary that contains itself.
+const MOST_WRAPPERS: usize = 2;
+/// Names that a message lists.
+const MOST_LISTED: usize = 8;
 
 /// The tensors of a checkpoint.
 pub(super) struct Checkpoint<'a> {
     bytes: &'a [u8],
     /// Where the numbers of each storage lie.
     storages: HashMap<Rc<str>, Range<usize>>,
-    /// By name, without the prefix of parallel training.
+    /// By name, without the prefixes of training programs.
     pub tensors: Vec<(String, Tensor)>,
 }
 
@@ -48,8 +56,10 @@ impl<'a> Checkpoint<'a> {
     }
 
     fn read_zip(bytes: &'a [u8]) -> Result<Self, ImportError> {
-        // The directory stands at the end of an archive.
-        let mut archive = ZipArchive::new(Cursor::new(bytes))
+        // The directory stands at the end of an archive. Without an offset the reader looks for it where it lies in an
+        // archive that begins later in the file, and takes the second entry for it if a zip64 record is as long as the first.
+        let config = Config { archive_offset: ArchiveOffset::Known(0) };
+        let mut archive = ZipArchive::with_config(config, Cursor::new(bytes))
             .map_err(|source| ImportError::bad_archive("its zip archive is damaged or cut off", source))?;
         let pickle = archive
             .file_names()
@@ -197,21 +207,55 @@ fn whole_entry(
     Ok(Some(range))
 }
 
-/// The tensors of the dictionary, or of the `state_dict` in it.
+/// The tensors of the dictionary, or of the one that a training program has wrapped.
 fn tensors(pickle: &Pickle) -> Result<Vec<(String, Tensor)>, ImportError> {
     let Value::Dictionary(root) = pickle.root() else {
         return Err(ImportError::not_a_checkpoint("it holds no dictionary"));
     };
-    let wrapped = pickle.entries(root).find_map(|(key, value)| match value {
-        Value::Dictionary(pairs) if key == "state_dict" => Some(pairs),
+    let tensors = wrapped(pickle, root, MOST_WRAPPERS).unwrap_or_else(|| tensors_in(pickle, root));
+    if tensors.is_empty() {
+        let keys = listed(pickle.entries(root).map(|(key, _)| key));
+        let wrappers = WRAPPERS.join(", ");
+        return Err(ImportError::not_a_checkpoint(format!(
+            "its dictionary holds no tensors, neither by itself nor under {wrappers}; its keys are {keys}"
+        )));
+    }
+    Ok(tensors)
+}
+
+/// The tensors under the first wrapper that holds any.
+fn wrapped(pickle: &Pickle, pairs: &[(Id, Id)], levels: usize) -> Option<Vec<(String, Tensor)>> {
+    let levels = levels.checked_sub(1)?;
+    WRAPPERS.iter().find_map(|wrapper| {
+        let (_, value) = pickle.entries(pairs).find(|(key, _)| key == wrapper)?;
+        let Value::Dictionary(inner) = value else { return None };
+        let tensors = wrapped(pickle, inner, levels).unwrap_or_else(|| tensors_in(pickle, inner));
+        (!tensors.is_empty()).then_some(tensors)
+    })
+}
+
+/// The tensors that are values of a dictionary, without the prefixes of their names.
+fn tensors_in(pickle: &Pickle, pairs: &[(Id, Id)]) -> Vec<(String, Tensor)> {
+    let tensors = pickle.entries(pairs).filter_map(|(name, value)| match value {
+        Value::Tensor(tensor) => Some((bare(name).to_owned(), (**tensor).clone())),
         _ => None,
     });
-    let mut tensors = Vec::new();
-    for (name, value) in pickle.entries(wrapped.unwrap_or(root)) {
-        if let Value::Tensor(tensor) = value {
-            let name = name.strip_prefix(PARALLEL_PREFIX).unwrap_or(name);
-            tensors.push((name.to_owned(), (**tensor).clone()));
-        }
+    tensors.collect()
+}
+
+fn bare(mut name: &str) -> &str {
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
+        name = rest;
     }
-    if tensors.is_empty() { Err(ImportError::not_a_checkpoint("its dictionary holds no tensors")) } else { Ok(tensors) }
+    name
+}
+
+/// The first of some names, for a message.
+pub(super) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let names: Vec<&str> = names.collect();
+    match names.len() {
+        0 => "none".into(),
+        count if count <= MOST_LISTED => names.join(", "),
+        count => format!("{} and {} more", names[..MOST_LISTED].join(", "), count - MOST_LISTED),
+    }
 }

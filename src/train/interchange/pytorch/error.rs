@@ -19,6 +19,9 @@ pub enum ImportError {
     /// Another kind of file, or a damaged zip archive.
     #[error("not a PyTorch checkpoint: {reason}")]
     NotACheckpoint { reason: String, source: Option<Box<dyn std::error::Error + Send + Sync>> },
+    /// A checkpoint that has no tensor of the paper's network. `names` lists some of those that it has.
+    #[error("a checkpoint of another network than the paper's: {missing} is missing, its tensors are {names}")]
+    OtherNetwork { missing: String, names: String },
     #[error("the checkpoint ends too early: it is not the whole file")]
     Truncated,
     /// A pickle that breaks its format. `at` counts the bytes of the pickle.

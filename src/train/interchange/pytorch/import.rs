@@ -3,10 +3,11 @@
 //! In: a checkpoint. Out: a model of the same names and weights, with the official crop and decoding. The tensors tell how
 //! many stacks and points there are. Fails with [`ImportError`].
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, listed};
 use super::error::ImportError;
 use super::names::COUNTER;
 use super::pickle::Tensor;
+use crate::runtime::files::read_whole;
 use crate::runtime::heatmap::{Calibration, Decoding};
 use crate::runtime::landmarks::Scheme;
 use crate::runtime::model::graph::Parameter;
@@ -31,7 +32,7 @@ const STACK_LAYERS: [&str; 5] = ["m", "top_m_", "conv_last", "bn_end", "l"];
 /// # Errors
 /// [`ImportError`], naming the file, and the first tensor that is missing, superfluous or misshapen.
 pub fn import_pytorch(path: &Path) -> Result<Model, ImportError> {
-    let bytes = std::fs::read(path).map_err(|source| ImportError::Read { path: path.to_owned(), source })?;
+    let bytes = read_whole(path).map_err(|source| ImportError::Read { path: path.to_owned(), source })?;
     import_pytorch_bytes(&bytes)
         .map_err(|source| ImportError::InFile { path: path.to_owned(), source: Box::new(source) })
 }
@@ -60,6 +61,12 @@ pub fn import_pytorch_bytes(bytes: &[u8]) -> Result<Model, ImportError> {
     };
     config.check().map_err(ModelError::from)?;
     let parameters = config.graph().parameters();
+    if let Some(first) = parameters.first()
+        && !parameters.iter().any(|p| by_name.contains_key(p.name.as_str()))
+    {
+        let names = listed(checkpoint.tensors.iter().map(|(name, _)| name.as_str()));
+        return Err(ImportError::OtherNetwork { missing: first.name.clone(), names });
+    }
     for Parameter { name, shape, .. } in &parameters {
         let tensor = by_name.get(name.as_str()).ok_or_else(|| ModelError::Missing { name: name.clone() })?;
         if tensor.shape != *shape {
