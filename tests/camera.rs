@@ -205,7 +205,9 @@ fn damaged_frames_are_dropped_and_the_others_tracked() {
         assert!(awing.said().contains("dropped a damaged frame, 3 so far"), "{format}, {damage}: {}", awing.said());
         let frames = awing.frames();
         assert_eq!(frames.len(), 20, "{format}, {damage}");
-        assert!(frames.iter().all(|frame| frame["faces"].as_array().unwrap().len() == 1), "{format}, {damage}");
+        let whole = frames.iter().filter(|frame| frame["faces"].as_array().unwrap().len() == 1).count();
+        // Codes that were exchanged for others can happen to be those of a picture.
+        assert!(whole >= if damage == "scrambled" { 19 } else { 20 }, "{format}, {damage}: {whole}");
     }
 }
 

@@ -50,7 +50,8 @@ fn kept_of(seconds: f64, mut video: impl FnMut(f64) -> (Frame, Vec<Face>)) -> Ve
 
 #[test]
 fn a_face_that_does_not_change_is_kept_once() {
-    let (frame, face) = seen(1.0);
+    // Looks straight ahead.
+    let (frame, face) = seen(0.0);
     let kept = kept_of(12.0, |_| (frame.clone(), vec![face.clone()]));
     assert_eq!(kept.len(), 1);
     assert_eq!(kept[0].reason, Reason::First);
