@@ -12,6 +12,8 @@ use std::process::Command;
 const LARGEST_SHIFT: f64 = 1.0;
 /// The largest accepted change of scores and confidences.
 const LARGEST_CHANGE: f64 = 0.06;
+/// The largest accepted change of angles in degrees and of lengths in centimetres.
+const LARGEST_TURN: f64 = 1.5;
 
 /// The faces of every line; times are not compared.
 fn faces(text: &str) -> Vec<Value> {
@@ -30,7 +32,11 @@ fn difference(path: &str, actual: &Value, expected: &Value, bound: f64) -> Optio
             pairs.find_map(|(i, (a, e))| difference(&format!("{path}[{i}]"), a, e, bound))
         }
         (Value::Object(a), Value::Object(e)) if a.len() == e.len() => e.iter().find_map(|(key, e)| {
-            let bound = if key == "box" || key == "landmarks" { LARGEST_SHIFT } else { LARGEST_CHANGE };
+            let bound = match key.as_str() {
+                "box" | "landmarks" => LARGEST_SHIFT,
+                key if key.ends_with("_deg") || key.ends_with("_cm") => LARGEST_TURN,
+                _ => LARGEST_CHANGE,
+            };
             difference(&format!("{path}.{key}"), a.get(key).unwrap_or(&Value::Null), e, bound)
         }),
         _ => (actual != expected).then(|| format!("{path}: {actual} instead of {expected}")),

@@ -72,6 +72,14 @@ pub(super) fn scale(text: &str) -> Result<f32, String> {
     }
 }
 
+/// A camera's field of view in degrees.
+pub(super) fn fov(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(degrees) if (10.0..=150.0).contains(&degrees) => Ok(degrees),
+        _ => Err("it has to be an angle from 10 to 150 degrees".into()),
+    }
+}
+
 /// Width and height in pixels.
 pub(super) fn size(text: &str) -> Result<(u32, u32), String> {
     let parsed = text.split_once(['x', 'X']).and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));

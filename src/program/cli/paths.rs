@@ -29,6 +29,8 @@ pub(super) struct Overwrite {
 pub(super) enum Content {
     /// JSON, or lines of it.
     Json,
+    /// Rows of comma-separated values under a header.
+    Csv,
     Picture,
     /// A video or a moving GIF.
     Video,
@@ -169,6 +171,7 @@ impl Content {
     fn in_words(self) -> &'static str {
         match self {
             Self::Json => "JSON",
+            Self::Csv => "rows of faces",
             Self::Picture | Self::Frames => "a picture",
             Self::Video => "a video",
             Self::Model => "a model",
@@ -180,6 +183,7 @@ impl Content {
     fn may_begin_with(self, start: &[u8]) -> bool {
         match self {
             Self::Json => start.trim_ascii_start().first().is_some_and(|byte| matches!(byte, b'{' | b'[')),
+            Self::Csv => start.starts_with(b"frame,"),
             Self::Picture | Self::Frames => {
                 [&b"\x89PNG"[..], b"\xff\xd8"].iter().any(|signature| start.starts_with(signature))
             }
@@ -323,8 +327,9 @@ mod tests {
     fn a_file_that_holds_something_else_is_replaced_only_when_told_to() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
-        let samples: [(&[u8], Content); 6] = [
+        let samples: [(&[u8], Content); 7] = [
             (b" {\"frame\": 0}", Content::Json),
+            (b"frame,face_id,timestamp", Content::Csv),
             (b"\x89PNG\r\n\x1a\n", Content::Picture),
             (b"\0\0\0\x20ftypisom", Content::Video),
             (b"\x40\0\0\0\0\0\0\0{\"__m", Content::Model),

@@ -5,13 +5,14 @@
 
 use super::arguments::{CameraArguments, TrackerArguments};
 use super::interrupt;
-use super::parse::scale;
+use super::parse::{fov, scale};
 use super::paths::{Content, Overwrite, Paths};
 use crate::program::capture::{Input, Recorder};
 use crate::program::live::{
-    self, DisplayOptions, Lifecycle, OutputOptions, ProgressLines, SessionOptions, SessionSource,
+    self, DisplayOptions, Lifecycle, OutputOptions, ProgressLines, SessionOptions, SessionSource, SignalOptions,
 };
-use anyhow::Result;
+use crate::runtime::signals::DEFAULT_FOV_DEG;
+use anyhow::{Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +32,15 @@ pub(super) struct TrackArguments {
     /// Write one line of JSON per frame to this file (`-`: standard output)
     #[arg(long, value_name = "PATH")]
     pub json: Option<PathBuf>,
+    /// Write one row of comma-separated values per face and frame to this file (`-`: standard output)
+    #[arg(long, value_name = "PATH")]
+    csv: Option<PathBuf>,
+    /// The camera's field of view along the longer side of its picture, in degrees: for distances in centimetres
+    #[arg(long, value_name = "DEGREES", default_value_t = DEFAULT_FOV_DEG, value_parser = fov)]
+    fov: f32,
+    /// Take the pose and expression of the first face, a second after it comes, as neutral: straight ahead and at rest
+    #[arg(long)]
+    neutral: bool,
     /// Save an annotated copy: a video (.mp4 through ffmpeg, or .gif), a picture (.png, .jpg) of the last frame, or a
     /// folder for a picture of each frame
     #[arg(long, value_name = "PATH")]
@@ -64,6 +74,9 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
     let capture = arguments.camera.options(arguments.tracker.faces);
     let input = arguments.input();
     arguments.paths(input.as_ref()).check(arguments.overwrite)?;
+    if let Some(path) = arguments.json.as_ref().filter(|path| path.extension().is_some_and(|ending| ending == "csv")) {
+        bail!("--json {}: this writes lines of JSON; --csv writes a table", path.display());
+    }
     let source = match input {
         Some(input) => SessionSource::open(input, capture, &|| lifecycle.is_running())?,
         None => SessionSource::open_camera_or_demo(capture)?,
@@ -74,9 +87,11 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
         tracker: arguments.tracker.setup()?,
         display,
         frames: arguments.frames,
+        signals: SignalOptions { fov_deg: arguments.fov, starts_neutral: arguments.neutral },
         outputs: OutputOptions {
-            default_picture: arguments.json.is_none() && arguments.save.is_none(),
+            default_picture: [&arguments.json, &arguments.csv, &arguments.save].iter().all(|path| path.is_none()),
             json: arguments.json,
+            csv: arguments.csv,
             save: arguments.save,
         },
     };
@@ -102,6 +117,7 @@ impl TrackArguments {
         let save = self.save.as_deref();
         let mut paths = self.tracker.paths().reads("--input", input.map(Input::paths).unwrap_or_default());
         paths = paths.writes("--json", self.json.as_ref(), Content::Json);
+        paths = paths.writes("--csv", self.csv.as_ref(), Content::Csv);
         if let Some(save) = save {
             paths = paths.writes("--save", [save], Content::of_recording(save));
             paths = paths.writes("--save", Recorder::part_of(save), Content::of_recording(save));

@@ -28,6 +28,8 @@ pub(super) enum Request {
     NextPrecision,
     /// Goes on with another landmark model.
     UseModel(LandmarkModel),
+    /// Takes the faces in sight as being at rest.
+    SetNeutral,
     /// Starts a recording with these layers drawn in, or stops the one that is running.
     ToggleRecording(Layers),
 }

@@ -4,6 +4,7 @@
 //! their frames, so that no memory is allocated for new ones.
 
 use crate::runtime::image::Frame;
+use crate::runtime::signals::Signals;
 use crate::runtime::track::{Face, StageTimes};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ pub(crate) struct TrackedFrame {
     pub time_s: f64,
     /// The rate of its source, where there is one.
     pub frames_per_second: Option<f64>,
+    /// The name of the source.
+    pub input: String,
     /// The name of its file, where frames are pictures of their own.
     pub picture: Option<String>,
     /// When the camera took it, or it was read.
@@ -25,6 +28,8 @@ pub(crate) struct TrackedFrame {
     pub faces: Vec<Face>,
     /// The same faces as the network placed them, without smoothing.
     pub predicted: Vec<Face>,
+    /// What each of the faces does, in the same order.
+    pub signals: Vec<Signals>,
     pub times: StageTimes,
 }
 

@@ -1,25 +1,23 @@
 //! One line of JSON a frame, for other programs.
 //!
-//! In: the faces of a frame. Out: a line of the form
-//! `{"frame": 0, "time_s": 0.033333, "faces": [{"id": 1, "score": 0.98, "box": [x, y, w, h], "landmarks": [[x, y], ...],
-//! "confidence": [...]}], "ms": {"detect": 0.0, "landmarks": 0.9, "total": 1.1}}`; positions in pixels of the frame,
-//! (0, 0) the centre of its first pixel. Where frames are pictures, `"image"` behind `"frame"` is the name of the picture's
-//! file. Every line is written at once and as a whole, so that another program can read
-//! along, also through a named pipe.
+//! In: the faces of a frame and their signals. Out: a line as `docs/json.md` describes it and `docs/json.schema.json`
+//! defines it. Every line is written at once and as a whole, so that another program can read along, also through a named
+//! pipe.
 
 use super::frame::TrackedFrame;
+use super::lines::Lines;
+use crate::runtime::signals::{Blink, Signals};
 use crate::runtime::track::Face;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::fmt::{self, Display, Write as _};
-use std::fs::File;
-use std::io::{self, Write};
 use std::path::Path;
+
+/// The version of the format. It rises when a field changes its meaning or goes; new fields may come without.
+const VERSION: u32 = 2;
 
 /// Where the lines go.
 pub(super) struct JsonLines {
-    out: Box<dyn Write + Send>,
-    name: String,
-    line: String,
+    lines: Lines,
     frame: u64,
 }
 
@@ -29,14 +27,7 @@ impl JsonLines {
     /// # Errors
     /// If the file can't be written.
     pub(super) fn create(path: &Path) -> Result<Self> {
-        let (out, name): (Box<dyn Write + Send>, _) = if path == Path::new("-") {
-            (Box::new(io::stdout()), "standard output".to_owned())
-        } else {
-            let file = File::create(path)
-                .with_context(|| format!("cannot write {}: is its folder there and writable?", path.display()))?;
-            (Box::new(file), path.display().to_string())
-        };
-        Ok(Self { out, name, line: String::new(), frame: 0 })
+        Ok(Self { lines: Lines::create(path)?, frame: 0 })
     }
 
     /// Writes the line of the next frame.
@@ -44,14 +35,9 @@ impl JsonLines {
     /// # Errors
     /// If it can't be written.
     pub(super) fn write(&mut self, tracked: &TrackedFrame) -> Result<()> {
-        self.line.clear();
-        let Self { line, frame, .. } = self;
-        writeln!(line, "{}", JsonLine { frame: *frame, tracked }).expect("text can be written to memory");
+        let frame = self.frame;
         self.frame += 1;
-        self.out
-            .write_all(self.line.as_bytes())
-            .and_then(|()| self.out.flush())
-            .with_context(|| format!("cannot write to {}", self.name))
+        self.lines.write(|line| writeln!(line, "{}", JsonLine { frame, tracked }))
     }
 }
 
@@ -62,20 +48,30 @@ struct JsonLine<'a> {
 
 impl Display for JsonLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { frame, tracked: TrackedFrame { picture, time_s, faces, times, .. } } = self;
-        write!(f, "{{\"frame\": {frame}, ")?;
+        let Self { frame, tracked } = self;
+        let TrackedFrame { input, picture, time_s, faces, signals, times, .. } = tracked;
+        write!(f, "{{\"version\": {VERSION}, \"frame\": {frame}, \"input\": {}, ", text(input))?;
         if let Some(picture) = picture {
-            write!(f, "\"image\": {}, ", serde_json::Value::from(picture.as_str()))?;
+            write!(f, "\"image\": {}, ", text(picture))?;
         }
-        write!(f, "\"time_s\": {}, \"faces\": ", Number(*time_s, 6))?;
-        list(f, faces.iter(), write_face)?;
+        write!(f, "\"time_s\": {}, ", Number(*time_s, 6))?;
+        write!(f, "\"width\": {}, \"height\": {}, ", tracked.frame.width(), tracked.frame.height())?;
+        if let Some(scheme) = faces.first().and_then(Face::scheme) {
+            write!(f, "\"scheme\": {}, ", serde_json::json!(scheme))?;
+        }
+        f.write_str("\"faces\": ")?;
+        list(f, faces.iter(), |f, face| write_face(f, face, signals.iter().find(|signals| signals.id == face.id)))?;
         let ms = |value: f32| Number(f64::from(value), 3);
         write!(f, ", \"ms\": {{\"detect\": {}, ", ms(times.detect_ms))?;
         write!(f, "\"landmarks\": {}, \"total\": {}}}}}", ms(times.landmarks_ms), ms(times.total_ms))
     }
 }
 
-fn write_face(f: &mut fmt::Formatter<'_>, face: &Face) -> fmt::Result {
+fn text(text: &str) -> serde_json::Value {
+    serde_json::Value::from(text)
+}
+
+fn write_face(f: &mut fmt::Formatter<'_>, face: &Face, signals: Option<&Signals>) -> fmt::Result {
     let Face { id, score, rect, landmarks } = face;
     let pixels = |value: f32| Number(f64::from(value), 2);
     let share = |value: f32| Number(f64::from(value), 3);
@@ -85,7 +81,66 @@ fn write_face(f: &mut fmt::Formatter<'_>, face: &Face) -> fmt::Result {
     list(f, landmarks, |f, l| write!(f, "[{}, {}]", pixels(l.point.x), pixels(l.point.y)))?;
     f.write_str(", \"confidence\": ")?;
     list(f, landmarks, |f, l| share(l.confidence).fmt(f))?;
+    if let Some(signals) = signals {
+        f.write_str(", \"signals\": ")?;
+        write_signals(f, signals)?;
+    }
     f.write_char('}')
+}
+
+fn write_signals(f: &mut fmt::Formatter<'_>, signals: &Signals) -> fmt::Result {
+    let number = |value: Option<f32>, decimals| Number(value.map_or(f64::NAN, f64::from), decimals);
+    let degrees = |value: Option<f32>| number(value, 2);
+    let share = |value: Option<f32>| number(value, 3);
+    let head = signals.head.as_ref();
+    write!(f, "{{\"yaw_deg\": {}, ", degrees(head.map(|head| head.yaw_deg)))?;
+    write!(f, "\"pitch_deg\": {}, ", degrees(head.map(|head| head.pitch_deg)))?;
+    write!(f, "\"roll_deg\": {}, ", degrees(head.map(|head| head.roll_deg)))?;
+    write!(f, "\"pose_deviation_deg\": {}, \"rotation\": ", degrees(head.map(|head| head.deviation_deg)))?;
+    match head {
+        Some(head) => list(f, head.rotation, |f, v| Number(f64::from(v), 5).fmt(f))?,
+        None => f.write_str("null")?,
+    }
+    f.write_str(", \"translation_cm\": ")?;
+    match head {
+        Some(head) => list(f, head.translation_cm, |f, v| Number(f64::from(v), 2).fmt(f))?,
+        None => f.write_str("null")?,
+    }
+    for (name, value) in [
+        ("eye_open_left", share(signals.eye_open_left)),
+        ("eye_open_right", share(signals.eye_open_right)),
+        ("gaze_yaw_deg", degrees(signals.gaze_yaw_deg)),
+        ("gaze_pitch_deg", degrees(signals.gaze_pitch_deg)),
+        ("mouth_open", share(signals.mouth_open)),
+        ("mouth_wide", share(signals.mouth_wide)),
+    ] {
+        write!(f, ", \"{name}\": {value}")?;
+    }
+    for (name, blink) in [("blink_left", signals.blink_left), ("blink_right", signals.blink_right)] {
+        match blink {
+            Some(blink) => write!(f, ", \"{name}\": {blink}")?,
+            None => write!(f, ", \"{name}\": null")?,
+        }
+    }
+    for (name, blink) in
+        [("blink_ended_left", signals.blink_ended_left), ("blink_ended_right", signals.blink_ended_right)]
+    {
+        if let Some(Blink { start_s, duration_s }) = blink {
+            let (start_s, duration_s) = (Number(start_s, 6), Number(duration_s, 6));
+            write!(f, ", \"{name}\": {{\"start_s\": {start_s}, \"duration_s\": {duration_s}}}")?;
+        }
+    }
+    f.write_str(", \"visemes\": {")?;
+    for (i, vowel) in ["A", "I", "U", "E", "O"].into_iter().enumerate() {
+        let comma = if i > 0 { ", " } else { "" };
+        write!(f, "{comma}\"{vowel}\": {}", share(signals.visemes.map(|vowels| vowels[i])))?;
+    }
+    f.write_str("}, \"shapes\": {")?;
+    for (i, (name, value)) in signals.shapes().enumerate() {
+        let comma = if i > 0 { ", " } else { "" };
+        write!(f, "{comma}\"{name}\": {}", share(value))?;
+    }
+    f.write_str("}}")
 }
 
 fn list<T>(
@@ -117,6 +172,7 @@ impl Display for Number {
 mod tests {
     use super::*;
     use crate::runtime::geometry::{Point, Rect};
+    use crate::runtime::image::Frame;
     use crate::runtime::landmarks::Landmark;
     use crate::runtime::track::StageTimes;
 
@@ -135,14 +191,17 @@ mod tests {
     #[test]
     fn a_line_reads_as_documented() {
         let times = StageTimes { landmarks_ms: 0.9, total_ms: 1.1, ..StageTimes::default() };
-        let tracked = TrackedFrame { time_s: 1.0 / 30.0, faces: vec![face()], times, ..TrackedFrame::default() };
+        let frame = Frame::filled(4, 3, [0; 3]);
+        let input = "demo".to_owned();
+        let tracked =
+            TrackedFrame { frame, input, time_s: 1.0 / 30.0, faces: vec![face()], times, ..TrackedFrame::default() };
         let line = JsonLine { frame: 0, tracked: &tracked }.to_string();
         let picture = Some("a \"b\".jpg".to_owned());
         let of_picture = JsonLine { frame: 0, tracked: &TrackedFrame { picture, ..tracked } }.to_string();
-        assert_eq!(of_picture, line.replacen("0, ", "0, \"image\": \"a \\\"b\\\".jpg\", ", 1));
+        assert_eq!(of_picture, line.replacen("\"time_s\"", "\"image\": \"a \\\"b\\\".jpg\", \"time_s\"", 1));
         assert_eq!(
             line,
-            "{\"frame\": 0, \"time_s\": 0.033333, \"faces\": [{\"id\": 3, \"score\": 0.980, \
+            "{\"version\": 2, \"frame\": 0, \"input\": \"demo\", \"time_s\": 0.033333, \"width\": 4, \"height\": 3, \"faces\": [{\"id\": 3, \"score\": 0.980, \
              \"box\": [10.00, 20.50, 30.25, 40.00], \"landmarks\": [[10.00, 20.50], [-0.25, 33.33]], \
              \"confidence\": [0.500, 1.000]}], \"ms\": {\"detect\": 0.000, \"landmarks\": 0.900, \"total\": 1.100}}"
         );

@@ -14,7 +14,7 @@
 //! | `tracking` | the loop of the tracking thread |
 //! | `frame` | a tracked frame, and the handing over of the latest |
 //! | `controls` | what the window asks of the tracking thread, and what that reports |
-//! | `outputs` | everything that is written: `json`, `recording`, and `takes`, which a key asks for |
+//! | `outputs` | everything that is written: `json`, `csv` (both of `lines`), `recording`, and `takes`, which a key asks for |
 //! | `collecting` | faces that the person collects |
 //! | `display` | the main thread: the window, or painting without one |
 //! | `window` | the session in a window: keys, `figures`, `inspector`, and the drawing of `painter` |
@@ -29,6 +29,7 @@
 #[cfg(feature = "window")]
 mod collecting;
 mod controls;
+mod csv;
 mod display;
 #[cfg(feature = "window")]
 mod figures;
@@ -37,6 +38,7 @@ mod frame;
 mod inspector;
 mod json;
 mod lifecycle;
+mod lines;
 mod observer;
 mod options;
 mod outputs;
@@ -57,7 +59,7 @@ mod window;
 pub(crate) use frame::TrackedFrame;
 pub(crate) use lifecycle::Lifecycle;
 pub(crate) use observer::Observer;
-pub(crate) use options::{DisplayOptions, OutputOptions, SessionOptions};
+pub(crate) use options::{DisplayOptions, OutputOptions, SessionOptions, SignalOptions};
 pub(crate) use progress::ProgressLines;
 pub(crate) use run::run;
 pub(crate) use source::SessionSource;

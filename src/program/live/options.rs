@@ -2,12 +2,14 @@
 
 use super::source::SessionSource;
 use super::tracker_setup::TrackerSetup;
+use crate::runtime::signals::DEFAULT_FOV_DEG;
 use std::path::PathBuf;
 
 /// What a session is made from.
 pub(crate) struct SessionOptions {
     pub source: SessionSource,
     pub tracker: TrackerSetup,
+    pub signals: SignalOptions,
     pub outputs: OutputOptions,
     /// How frames are shown; `None`: not at all.
     pub display: Option<DisplayOptions>,
@@ -15,11 +17,28 @@ pub(crate) struct SessionOptions {
     pub frames: Option<u64>,
 }
 
+/// How signals are measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct SignalOptions {
+    /// The field of view along the longer side of the frame, in degrees.
+    pub fov_deg: f32,
+    /// Whether the first face is taken as being at rest.
+    pub starts_neutral: bool,
+}
+
+impl Default for SignalOptions {
+    fn default() -> Self {
+        Self { fov_deg: DEFAULT_FOV_DEG, starts_neutral: false }
+    }
+}
+
 /// What a session is to write.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OutputOptions {
     /// A line of JSON for each frame; `-`: to standard output.
     pub json: Option<PathBuf>,
+    /// A row of comma-separated values for each face of each frame; `-`: to standard output.
+    pub csv: Option<PathBuf>,
     /// An annotated video or picture, or a folder for a picture of each frame.
     pub save: Option<PathBuf>,
     /// Whether to write `awing.png`, or the next name that is free, if no window opens.

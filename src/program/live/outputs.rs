@@ -1,6 +1,7 @@
-//! What a session writes: lines of JSON, a recording, recordings that a key asks for, and, where no other output was
+//! What a session writes: lines of JSON, rows of CSV, a recording, recordings that a key asks for, and, where no other output was
 //! asked for and nobody watches, one picture.
 
+use super::csv::CsvRows;
 use super::frame::TrackedFrame;
 use super::json::JsonLines;
 use super::options::OutputOptions;
@@ -27,6 +28,7 @@ const PICTURE_INTERVAL: Duration = Duration::from_secs(1);
 /// Everything that frames and faces are written to.
 pub(super) struct Outputs {
     json: Option<JsonLines>,
+    csv: Option<CsvRows>,
     recording: Option<(PathBuf, Recording)>,
     /// The recording that a key started.
     take: Option<Take>,
@@ -53,7 +55,8 @@ impl Outputs {
     /// # Errors
     /// If a file can't be written.
     pub(super) fn create(options: &OutputOptions) -> Result<Self> {
-        let files = options.json.iter().filter(|path| path.as_path() != Path::new("-")).chain(&options.save);
+        let lines = options.json.iter().chain(&options.csv).filter(|path| path.as_path() != Path::new("-"));
+        let files = lines.chain(&options.save);
         let claims = files.map(|path| Claim::of(path)).filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let recording = match &options.save {
             Some(path) => {
@@ -62,10 +65,11 @@ impl Outputs {
             }
             None => None,
         };
-        // Last: it empties its file.
+        // Last: they empty their files.
         let json = options.json.as_deref().map(JsonLines::create).transpose()?;
+        let csv = options.csv.as_deref().map(CsvRows::create).transpose()?;
         let picture = options.default_picture.then(BestFrame::default);
-        Ok(Self { json, recording, take: None, finishing: Vec::new(), failure: None, picture, claims })
+        Ok(Self { json, csv, recording, take: None, finishing: Vec::new(), failure: None, picture, claims })
     }
 
     /// A person watches: no picture has to show them what happened.
@@ -102,6 +106,9 @@ impl Outputs {
     pub(super) fn add(&mut self, frame: &TrackedFrame, may_wait: impl Fn() -> bool) -> Result<()> {
         if let Some(json) = &mut self.json {
             json.write(frame)?;
+        }
+        if let Some(csv) = &mut self.csv {
+            csv.write(frame)?;
         }
         if let Some((_, recording)) = &mut self.recording
             && let Err(error) = recording.add(frame, &may_wait)
@@ -141,7 +148,7 @@ impl Outputs {
     /// # Errors
     /// The first, if some can't be finished; all others are.
     pub(super) fn finish(&mut self, is_urgent: &dyn Fn() -> bool) -> Result<()> {
-        self.json = None;
+        (self.json, self.csv) = (None, None);
         let mut result = Ok(());
         if let Some((path, recording)) = self.recording.take() {
             result = recording.finish(is_urgent).map(|recorded| {

@@ -18,13 +18,13 @@ use std::thread;
 /// # Errors
 /// The first failure: of a model, an output, the source, a network or the display.
 pub(crate) fn run(options: SessionOptions, lifecycle: &Arc<Lifecycle>, observer: Arc<dyn Observer>) -> Result<()> {
-    let SessionOptions { source, tracker: setup, outputs, display, frames } = options;
+    let SessionOptions { source, tracker: setup, signals, outputs, display, frames } = options;
     let tracker = setup.tracker()?;
     // After the models: this empties files.
     let outputs = Outputs::create(&outputs)?;
     let session = Arc::new(Session::new(lifecycle.clone(), observer, &setup, outputs));
     let is_slide_show = source.get().is_slide_show();
-    let mut tracking = TrackingLoop::new(session.clone(), source, setup, tracker, frames);
+    let mut tracking = TrackingLoop::new(session.clone(), source, setup, tracker, signals, frames);
     let tracked = session.clone();
     spawn("tracking", move || {
         let result = catch_unwind(AssertUnwindSafe(|| tracking.run()));

@@ -6,12 +6,15 @@
 
 use super::controls::Request;
 use super::frame::TrackedFrame;
+use super::options::SignalOptions;
 use super::session::Session;
 use super::source::{SessionSource, Switch};
 use super::tracker_setup::TrackerSetup;
 use crate::program::capture::Waited;
+use crate::program::console::say;
 use crate::runtime::engine::Precision;
 use crate::runtime::named::Named;
+use crate::runtime::signals::SignalMeter;
 use crate::runtime::track::{Smoothing, Tracker};
 use crate::train::gpu::GpuKind;
 use anyhow::Result;
@@ -22,6 +25,8 @@ use std::time::{Duration, Instant};
 
 /// Frames after which a source that is endless and no camera ends without a window: ten seconds of the demo.
 const FRAMES_OF_AN_ENDLESS_SOURCE: u64 = 300;
+/// How long a face is in sight before it is taken as being at rest, in seconds.
+const NEUTRAL_AFTER_S: f64 = 1.0;
 /// How often requests and the end are looked for while no frame comes.
 const SOURCE_TIMEOUT: Duration = Duration::from_millis(50);
 /// How long a picture of a folder is shown in a window.
@@ -35,11 +40,18 @@ pub(super) struct TrackingLoop {
     source: SessionSource,
     setup: TrackerSetup,
     tracker: Tracker,
+    meter: SignalMeter,
+    /// Whether the first face that has been seen for a moment is to be taken as being at rest.
+    awaits_neutral: bool,
+    /// The face that is waited for, and since when it has been in sight, in seconds.
+    in_sight: Option<(u64, f64)>,
     /// The number of frames after which to end.
     limit: Option<u64>,
     /// The frame that is filled next.
     frame: TrackedFrame,
     pace: Pace,
+    /// The name of the source.
+    input: String,
     /// Whether the window knows that frames come from this source. Its name may change while it is silent.
     is_source_reported: bool,
 }
@@ -50,11 +62,25 @@ impl TrackingLoop {
         source: SessionSource,
         setup: TrackerSetup,
         tracker: Tracker,
+        signals: SignalOptions,
         limit: Option<u64>,
     ) -> Self {
-        let frame = TrackedFrame::default();
-        let tracking =
-            Self { session, source, setup, tracker, limit, frame, pace: Pace::default(), is_source_reported: false };
+        let mut meter = SignalMeter::new();
+        meter.set_fov(signals.fov_deg);
+        let mut tracking = Self {
+            session,
+            source,
+            setup,
+            tracker,
+            meter,
+            awaits_neutral: signals.starts_neutral,
+            in_sight: None,
+            limit,
+            frame: TrackedFrame::default(),
+            pace: Pace::default(),
+            input: String::new(),
+            is_source_reported: false,
+        };
         tracking.report_source();
         tracking.report_computing();
         tracking
@@ -113,14 +139,16 @@ impl TrackingLoop {
     }
 
     fn track(&mut self, time_s: f64) -> Result<()> {
-        let Self { session, source, tracker, frame, .. } = self;
+        let Self { session, source, tracker, meter, input, frame, .. } = self;
         let source = source.get();
         frame.captured = Some(source.arrived().unwrap_or_else(Instant::now));
         frame.time_s = time_s;
+        frame.input.clone_from(input);
         frame.frames_per_second = source.frames_per_second();
         frame.picture = source.picture().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
         if source.is_slide_show() {
             tracker.reset();
+            meter.reset();
         }
         tracker.set_faces(session.controls.faces.load(Ordering::Relaxed));
         tracker.set_smoothing(session.controls.is_smooth.load(Ordering::Relaxed).then(Smoothing::default));
@@ -128,9 +156,30 @@ impl TrackingLoop {
         let faces = tracker.track_at(&frame.frame, frame.time_s)?;
         frame.set_faces(faces);
         frame.set_predicted(tracker.unsmoothed());
+        let signals = meter.measure(tracker, frame.frame.width(), frame.frame.height(), frame.time_s);
+        frame.signals.clear();
+        frame.signals.extend_from_slice(signals);
         frame.times = tracker.timings();
         session.observer.after_tracking(frame, session.lifecycle.is_displaying());
+        self.set_neutral_when_due();
         Ok(())
+    }
+
+    /// Takes the first face that has been in sight for a moment as being at rest, if that was asked for.
+    fn set_neutral_when_due(&mut self) {
+        if !self.awaits_neutral {
+            return;
+        }
+        let Some(face) = self.frame.faces.first() else {
+            self.in_sight = None;
+            return;
+        };
+        let (id, since_s) = self.in_sight.unwrap_or((face.id, self.frame.time_s));
+        self.in_sight = Some(if id == face.id { (id, since_s) } else { (face.id, self.frame.time_s) });
+        if id == face.id && self.frame.time_s - since_s >= NEUTRAL_AFTER_S && self.meter.set_neutral(id) {
+            self.awaits_neutral = false;
+            say("the present pose and expression count as neutral");
+        }
     }
 
     /// Writes and shows the frame, in exchange for one to be filled next.
@@ -169,6 +218,7 @@ impl TrackingLoop {
                     Some(trouble) => trouble,
                     None => continue,
                 },
+                Request::SetNeutral => self.set_neutral(),
                 Request::ToggleRecording(layers) => self.session.outputs().toggle_recording(layers),
             });
         }
@@ -184,11 +234,22 @@ impl TrackingLoop {
         Ok(())
     }
 
+    /// Takes everybody in sight as being at rest.
+    fn set_neutral(&mut self) -> String {
+        let Self { meter, frame, .. } = self;
+        let count = frame.faces.iter().filter(|face| meter.set_neutral(face.id)).count();
+        match count {
+            0 => "no face to take as neutral".into(),
+            _ => "this pose and expression count as neutral".into(),
+        }
+    }
+
     /// Frames come from another source.
     fn begin_again(&mut self) {
         self.pace = Pace::default();
         self.is_source_reported = false;
         self.tracker.reset();
+        self.meter.reset();
         self.report_source();
     }
 
@@ -207,9 +268,10 @@ impl TrackingLoop {
         }
     }
 
-    fn report_source(&self) {
+    fn report_source(&mut self) {
+        self.input = self.source.short_name();
         let mut status = self.session.controls.status();
-        status.source = self.source.short_name();
+        status.source.clone_from(&self.input);
         status.is_live = self.source.get().is_live();
         status.trouble = None;
         drop(status);

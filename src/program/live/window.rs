@@ -243,7 +243,11 @@ impl SessionWindow {
             WindowCommand::Precision => {
                 return self.status.computing.split(' ').next().unwrap_or_default().to_owned();
             }
-            WindowCommand::Quit | WindowCommand::Help | WindowCommand::Snapshot | WindowCommand::NextCamera => {
+            WindowCommand::Quit
+            | WindowCommand::Help
+            | WindowCommand::Snapshot
+            | WindowCommand::Neutral
+            | WindowCommand::NextCamera => {
                 return String::new();
             }
         };
@@ -293,6 +297,7 @@ impl SessionWindow {
                 self.say(if faces == 1 { "at most 1 face".into() } else { format!("at most {faces} faces") });
             }
             WindowCommand::NextCamera => self.request(Request::NextCamera),
+            WindowCommand::Neutral => self.request(Request::SetNeutral),
             WindowCommand::Precision => self.request(Request::NextPrecision),
         }
         let is_without_map = self.inspector.views().iter().any(|view| view.map_size > 0 && view.boundary.is_empty());

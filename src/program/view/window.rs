@@ -48,6 +48,8 @@ pub enum WindowCommand {
     Freeze,
     /// Save the picture and its landmarks.
     Snapshot,
+    /// Take the faces in sight as being at rest.
+    Neutral,
     /// Keep the face, to be corrected and learned from.
     KeepFace,
     /// Tune the model on the accepted faces, or stop.
@@ -79,7 +81,7 @@ const fn bind(key: Key, command: WindowCommand, name: &'static str, action: &'st
 }
 
 /// All keys but the digits, in the order in which help lists them.
-pub const KEYS: [KeyBinding; 21] = [
+pub const KEYS: [KeyBinding; 22] = [
     bind(Key::H, WindowCommand::Help, "H", "this help"),
     bind(Key::I, WindowCommand::Figures, "I", "frame rate and times"),
     bind(Key::L, WindowCommand::Points, "L", "landmarks"),
@@ -93,6 +95,7 @@ pub const KEYS: [KeyBinding; 21] = [
     bind(Key::F, WindowCommand::Freeze, "F", "pause the picture"),
     bind(Key::P, WindowCommand::Snapshot, "P", "save picture and landmarks"),
     bind(Key::R, WindowCommand::Record, "R", "record video and landmarks"),
+    bind(Key::Space, WindowCommand::Neutral, "Space", "this pose is straight ahead, at rest"),
     bind(Key::K, WindowCommand::KeepFace, "K", "keep this face for fine-tuning"),
     bind(Key::G, WindowCommand::Collect, "G", "gather faces for fine-tuning"),
     bind(Key::U, WindowCommand::Tune, "U", "fine-tune on accepted faces"),

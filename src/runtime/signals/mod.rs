@@ -115,7 +115,7 @@ impl Signals {
         self.detail.as_ref()
     }
 
-    fn unknown(id: u64) -> Self {
+    pub(crate) fn unknown(id: u64) -> Self {
         Self {
             id,
             head: None,
@@ -137,7 +137,7 @@ impl Signals {
 }
 
 /// The field of view of a common webcam, in degrees along the longer side.
-pub const DEFAULT_FOV_DEG: f32 = 64.0;
+pub(crate) const DEFAULT_FOV_DEG: f32 = 64.0;
 
 /// Measures the signals of followed faces, and learns how each person looks at rest.
 ///

@@ -13,7 +13,8 @@ use crate::program::capture::{CaptureOptions, Input, Source, Tally};
 use crate::program::cli::interrupt;
 use crate::program::cli::measure::{Spread, memory_mb};
 use crate::program::live::{
-    self, DisplayOptions, Lifecycle, Observer, OutputOptions, SessionOptions, SessionSource, TrackedFrame, TrackerSetup,
+    self, DisplayOptions, Lifecycle, Observer, OutputOptions, SessionOptions, SessionSource, SignalOptions,
+    TrackedFrame, TrackerSetup,
 };
 use anyhow::{Result, bail};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -258,8 +259,14 @@ pub(super) fn run(
         shows_figures: false,
         paints_without_display: true,
     };
-    let options =
-        SessionOptions { source, tracker, outputs: OutputOptions::default(), display: Some(display), frames: None };
+    let options = SessionOptions {
+        source,
+        tracker,
+        signals: SignalOptions::default(),
+        outputs: OutputOptions::default(),
+        display: Some(display),
+        frames: None,
+    };
     let measurement = Arc::new(Measurement::new(length));
     live::run(options, &lifecycle, measurement.clone())?;
     let report = measurement.report(start);

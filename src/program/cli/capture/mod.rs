@@ -12,7 +12,9 @@ use super::parse::{positive, seconds};
 use crate::program::capture::{Input, Source};
 use crate::program::collect::{Collector, CollectorEvent, SelectionOptions};
 use crate::program::console::say;
-use crate::program::live::{self, Lifecycle, Observer, OutputOptions, SessionOptions, SessionSource, TrackedFrame};
+use crate::program::live::{
+    self, Lifecycle, Observer, OutputOptions, SessionOptions, SessionSource, SignalOptions, TrackedFrame,
+};
 use crate::program::places;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
@@ -87,7 +89,14 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
     let rate = source.get().frames_per_second().filter(|_| source.get().is_endless());
     let frames = rate.zip(seconds).map(|(rate, seconds)| (rate * seconds).ceil() as u64 + 1);
     let tracker = arguments.tracker.setup()?;
-    let options = SessionOptions { source, tracker, outputs: OutputOptions::default(), display: None, frames };
+    let options = SessionOptions {
+        source,
+        tracker,
+        signals: SignalOptions::default(),
+        outputs: OutputOptions::default(),
+        display: None,
+        frames,
+    };
     let capturing = Arc::new(Capturing {
         lifecycle: lifecycle.clone(),
         seconds,
