@@ -4,4 +4,6 @@
 use awing::train::import_pytorch_bytes;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| _ = import_pytorch_bytes(bytes));
+fuzz_target!(|bytes: &[u8]| {
+    let _ = import_pytorch_bytes(bytes);
+});

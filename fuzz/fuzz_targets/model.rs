@@ -4,4 +4,6 @@
 use awing::Model;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| _ = Model::from_bytes(bytes));
+fuzz_target!(|bytes: &[u8]| {
+    let _ = Model::from_bytes(bytes);
+});

@@ -5,4 +5,6 @@ use awing::Frame;
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;
 
-fuzz_target!(|bytes: &[u8]| _ = Frame::decode(bytes, Path::new("fuzzed")));
+fuzz_target!(|bytes: &[u8]| {
+    let _ = Frame::decode(bytes, Path::new("fuzzed"));
+});
