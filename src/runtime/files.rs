@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 const MOST_BYTES: u64 = 2 << 30;
 /// The same for what has no length, such as a pipe or a device: it may never end.
 const MOST_BYTES_OF_A_STREAM: u64 = 256 << 20;
+/// On a file system whose files do not keep their numbers, a lock that is still there can't be told from another.
+const MOST_ATTEMPTS: usize = 100;
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// Reads all of a file.
@@ -91,7 +93,7 @@ impl Claim {
     /// [`Claimed`], with what is known of the one who writes.
     pub fn of(path: &Path) -> Result<Option<Self>, Claimed> {
         let Some(lock) = lock_of(path) else { return Ok(None) };
-        loop {
+        for _ in 0..MOST_ATTEMPTS {
             let opened = File::options().read(true).write(true).create(true).truncate(false).open(&lock);
             let Ok(mut file) = opened else { return Ok(None) };
             match file.try_lock() {
@@ -113,6 +115,7 @@ impl Claim {
                 Err(TryLockError::Error(_)) => return Ok(None),
             }
         }
+        Ok(None)
     }
 }
 

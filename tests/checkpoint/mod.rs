@@ -1,6 +1,8 @@
 //! Writes checkpoints as PyTorch does, in its zip format and in the legacy one, so that tests need neither PyTorch nor
 //! files of many megabytes.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::io::{Cursor, Write};
 use zip::write::{SimpleFileOptions, ZipWriter};
 

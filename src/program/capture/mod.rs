@@ -226,3 +226,18 @@ pub fn open(
         }
     }
 }
+
+/// Reads a YUV4MPEG video to its end and counts its frames, for tests of the reader.
+///
+/// # Errors
+/// [`CaptureError::Y4m`], naming the frame.
+#[cfg(feature = "internals")]
+pub fn count_y4m_frames(video: impl io::Read + Send, name: &str) -> Result<u64, CaptureError> {
+    let mut reader = y4m::Reader::new(video, name)?;
+    let mut frame = Frame::default();
+    let mut count = 0;
+    while reader.next(&mut frame)?.is_some() {
+        count += 1;
+    }
+    Ok(count)
+}

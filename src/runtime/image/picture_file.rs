@@ -132,6 +132,23 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_of_any_format_that_was_cut_off_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let rgb = (0..64 * 48).flat_map(|i| [(i % 64 * 3) as u8, (i / 64 * 5) as u8, (i % 7 * 30) as u8]);
+        let frame = Frame::from_rgb(64, 48, rgb.collect()).unwrap();
+        for name in ["a.jpg", "a.png", "a.webp", "a.bmp", "a.tiff", "a.gif"] {
+            let path = folder.path().join(name);
+            frame.save(&path).unwrap();
+            let whole = std::fs::read(&path).unwrap();
+            Frame::decode(&whole, &path).unwrap();
+            for percent in 1..95 {
+                let part = &whole[..whole.len() * percent / 100];
+                assert!(Frame::decode(part, &path).is_err(), "{percent} % of {name} pass for a picture");
+            }
+        }
+    }
+
+    #[test]
     fn a_jpeg_in_grey_becomes_rgb() {
         let mut bytes = Vec::new();
         let encoder = image::codecs::jpeg::JpegEncoder::new(&mut bytes);

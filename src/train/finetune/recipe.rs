@@ -4,7 +4,9 @@
 
 use crate::runtime::model::ModelConfig;
 use crate::train::data::Augmentation;
-use crate::train::trainer::{Adaptation, OptimizerConfig, OptimizerKind, Recipe, RecipeError, Schedule, ScheduleShape};
+use crate::train::trainer::{
+    Adaptation, OptimizerConfig, OptimizerKind, Recipe, RecipeError, Schedule, ScheduleShape, parse,
+};
 use serde::{Deserialize, Serialize};
 
 /// What decides the result of a fine-tuning, besides the base and the faces. [`Self::default`] is what measurements chose.
@@ -56,7 +58,7 @@ impl TuningRecipe {
     /// # Errors
     /// [`RecipeError::Syntax`], or the field that is out of range.
     pub fn parse(text: &str) -> Result<Self, RecipeError> {
-        let recipe: Self = toml::from_str(text).map_err(RecipeError::Syntax)?;
+        let recipe: Self = parse(text)?;
         let Self { procedural, .. } = recipe;
         if procedural.is_nan() || procedural < 0.0 {
             return Err(RecipeError::Negative { field: "procedural", value: procedural });

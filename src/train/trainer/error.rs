@@ -90,6 +90,8 @@ pub enum RecipeError {
     DetectorOnly { field: &'static str },
     #[error("impossible compositions: {0}")]
     Compositions(String),
+    #[error("{field} is not a finite number")]
+    NotFinite { field: String },
     #[error("{field} is 0, it must be at least 1")]
     Zero { field: &'static str },
     #[error(

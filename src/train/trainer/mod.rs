@@ -27,5 +27,6 @@ pub use error::{CheckpointError, LogError, RecipeError, TrainError};
 #[cfg(feature = "internals")]
 pub use log::read_log;
 pub use optimizer::{OptimizerConfig, OptimizerKind};
+pub(in crate::train) use recipe::parse;
 pub use recipe::{Adaptation, Recipe, Schedule, ScheduleShape};
 pub use run::{Ending, Progress, TrainOptions, Trainer, Validator};

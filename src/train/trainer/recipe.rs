@@ -153,7 +153,7 @@ impl Recipe {
 
     fn read(path: &Path) -> Result<Self, RecipeError> {
         let text = read_text(path).map_err(RecipeError::Read)?;
-        let recipe: Self = toml::from_str(&text).map_err(RecipeError::Syntax)?;
+        let recipe: Self = parse(&text)?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -206,6 +206,32 @@ impl Recipe {
             return Err(RecipeError::Negative { field: "adaptation.anchor", value: anchor });
         }
         self.optimizer.check()
+    }
+}
+
+/// What a recipe's text holds.
+///
+/// # Errors
+/// [`RecipeError::Syntax`]; [`RecipeError::NotFinite`] for the first number that is not finite, which TOML can hold and nothing here
+/// can use.
+pub(in crate::train) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, RecipeError> {
+    let table: toml::Table = toml::from_str(text).map_err(RecipeError::Syntax)?;
+    match table.iter().find_map(|(name, value)| not_finite(name, value)) {
+        Some(field) => Err(RecipeError::NotFinite { field }),
+        // From the text again, so that an error names the line.
+        None => toml::from_str(text).map_err(RecipeError::Syntax),
+    }
+}
+
+/// The path of the first number in `value` that is not finite.
+fn not_finite(path: &str, value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::Float(number) => (!number.is_finite()).then(|| path.to_owned()),
+        toml::Value::Array(items) => items.iter().find_map(|item| not_finite(path, item)),
+        toml::Value::Table(table) => {
+            table.iter().find_map(|(name, value)| not_finite(&format!("{path}.{name}"), value))
+        }
+        _ => None,
     }
 }
 
@@ -265,7 +291,11 @@ mod tests {
         ));
         assert!(matches!(refused("validate_every", "0"), RecipeError::Zero { field: "validate_every" }));
         assert!(matches!(refused("average_decay", "1.0"), RecipeError::NotADecay { field: "average_decay", .. }));
-        assert!(matches!(refused("sigma_cells", "nan"), RecipeError::NotPositive { field: "sigma_cells", .. }));
+        assert!(matches!(refused("sigma_cells", "-1.0"), RecipeError::NotPositive { field: "sigma_cells", .. }));
+        for number in ["nan", "inf", "-inf"] {
+            let refused = refused("learning_rate", number).to_string();
+            assert_eq!(refused, "optimizer.learning_rate is not a finite number");
+        }
         assert!(matches!(refused("learning_rate", "0.0"), RecipeError::NotPositive { field: "learning_rate", .. }));
         assert!(matches!(refused("weight_decay", "-1.0"), RecipeError::Negative { field: "weight_decay", .. }));
         assert!(matches!(refused("outputs", "98"), RecipeError::Untrainable { points: 98, outputs: 98 }));

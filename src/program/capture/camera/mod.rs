@@ -18,6 +18,13 @@ mod thread;
 #[cfg(target_os = "linux")]
 mod v4l2;
 
+/// Whether the bytes that a camera sent for a frame of this size are a whole JPEG picture, for tests of the reader.
+#[cfg(feature = "internals")]
+pub fn is_whole_jpeg(width: usize, height: usize, bytes: &[u8]) -> bool {
+    let layout = decode::Layout { format: mode::PixelFormat::Mjpeg, width, height, stride: 0 };
+    decode::Decoder::default().decode(&layout, bytes, &mut Frame::default()).is_ok()
+}
+
 #[cfg(test)]
 pub use mode::PixelFormat;
 pub use mode::{Mode, Rate};
