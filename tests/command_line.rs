@@ -246,7 +246,7 @@ fn a_reader_that_closes_the_pipe_ends_it_without_an_error() {
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    assert!(line.starts_with("{\"frame\": 0") && !said(&output).contains("panicked"));
+    assert!(line.starts_with("{\"version\": 2, \"frame\": 0") && !said(&output).contains("panicked"));
 }
 
 #[cfg(all(feature = "window", target_os = "linux"))]

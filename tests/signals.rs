@@ -51,6 +51,29 @@ fn heads_are_where_they_turn_up_to_45_degrees() {
 }
 
 #[test]
+fn the_gaze_moves_with_the_pupils_of_procedural_faces() {
+    let mut tracker = Tracker::new(TrackerOptions::default()).unwrap();
+    let mut errors = Vec::new();
+    for seed in 0..4 {
+        for yaw in [-15.0, 0.0, 15.0] {
+            let mut last_deg = f32::INFINITY;
+            for gaze in [-1.0, 0.0, 1.0] {
+                let portrait = Portrait { seed, turns_deg: [yaw, 0.0, 0.0], eyes: 1.0, gaze };
+                let (signals, _) = measure(&portrait, &mut tracker, &mut SignalMeter::new()).unwrap();
+                let seen_deg = signals.gaze_yaw_deg.unwrap();
+                assert!(
+                    seen_deg < last_deg - 1.0,
+                    "person {seed}, yaw {yaw}, gaze {gaze}: {seen_deg} after {last_deg}"
+                );
+                last_deg = seen_deg;
+                errors.push((seen_deg + gaze * Portrait::PUPIL_TURN_DEG).abs());
+            }
+        }
+    }
+    println!("gaze, mean absolute error of yaw: {:.2} degrees", mean(&errors));
+}
+
+#[test]
 fn the_blinks_of_the_demo_are_found_and_none_is_invented() {
     let scene = Scene::demo(1, 1);
     let mut frame = Frame::filled(640, 480, [0; 3]);
