@@ -237,6 +237,26 @@ fn ctrl_c_ends_cleanly_and_leaves_complete_files() {
 }
 
 #[test]
+fn a_log_that_no_terminal_shows_has_neither_colours_nor_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = awing(folder.path())
+        .env("AWING_LOG", "awing=loudest")
+        .args(["track", "--input", "demo", "--frames", "2", "--headless"])
+        .output()
+        .unwrap();
+    let said = said(&output);
+    let year = this_year();
+    assert!(said.contains("AWING_LOG=awing=loudest"), "{said}");
+    assert!(!said.contains('\u{1b}') && !said.contains(&format!("{year}-")), "{said}");
+}
+
+/// The year of today, roughly: enough to recognize a time stamp.
+fn this_year() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    1970 + since.as_secs() / (365 * 24 * 3600 + 6 * 3600)
+}
+
+#[test]
 fn a_reader_that_closes_the_pipe_ends_it_without_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = awing(folder.path());
