@@ -1,7 +1,11 @@
-//! A soak of the program itself: it is started and ended a thousand times at random moments, by signals, by a reader that goes away
-//! and by a kill, and each time every output is whole or absent and nothing is left behind but what a kill leaves.
+//! A soak of the program itself: it is started and ended a thousand times at random moments, by signals, by a reader that goes
+//! away, by a kill and by closing its window, and each time every output is whole or absent and nothing is left behind but what a
+//! kill leaves.
 
 #![cfg(unix)]
+
+#[cfg(all(feature = "window", target_os = "linux"))]
+mod display;
 
 use image::AnimationDecoder;
 use rand::{Rng, SeedableRng};
@@ -115,4 +119,32 @@ fn whatever_ends_it_every_output_is_whole_or_absent() {
 #[ignore = "takes minutes"]
 fn a_thousand_starts_and_ends_leave_every_output_whole_or_absent() {
     soak(1000);
+}
+
+#[cfg(all(feature = "window", target_os = "linux"))]
+#[test]
+#[ignore = "needs Xvfb, takes minutes"]
+fn two_hundred_windows_closed_at_random_moments_leave_every_output_whole() {
+    let display = display::Display::start();
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    for run in 0..200 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
+        command.current_dir(folder.path()).env("DISPLAY", &display.name).env_remove("WAYLAND_DISPLAY");
+        command.env("XDG_DATA_HOME", folder.path()).args([
+            "--input",
+            "demo",
+            "--save",
+            "film.gif",
+            "--json",
+            "lines.jsonl",
+        ]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Waits for the window.
+        display.close_window_after(Duration::from_millis(rng.random_range(0..400)));
+        let (said, is_success) = finish(child, End::OfItself, Duration::ZERO);
+        assert!(is_success && !said.contains("panicked"), "run {run}: {said}");
+        check_lines(&folder.path().join("lines.jsonl"));
+        check_film(&folder.path().join("film.gif"));
+    }
 }

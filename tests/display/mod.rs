@@ -31,7 +31,13 @@ impl Display {
 
     /// Asks the window to close, as the button in its corner does.
     pub fn close_window(&self) {
+        self.close_window_after(Duration::ZERO);
+    }
+
+    /// As [`Self::close_window`], this long after the window is there.
+    pub fn close_window_after(&self, wait: Duration) {
         let user = User::connect(&self.name);
+        thread::sleep(wait);
         let (protocols, close) = (user.atom("WM_PROTOCOLS"), user.atom("WM_DELETE_WINDOW"));
         let mut message = xlib::XClientMessageEvent {
             type_: xlib::ClientMessage,
