@@ -403,3 +403,19 @@ mod in_a_window {
         assert!(said(&output).contains(told), "{}", said(&output));
     }
 }
+
+#[test]
+fn commands_about_a_model_take_the_built_in_one_when_none_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["export", "--out", "model.onnx"][..],
+        &["track", "--input", "demo", "--frames", "1", "--headless", "--save", "face.png"],
+        &["heatmaps", "--image", "face.png", "--plot", "maps.png"],
+    ] {
+        let output = run(folder.path(), arguments);
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    assert_eq!(names(folder.path()), ["face.png", "maps.png", "model.onnx"]);
+    let output = run(folder.path(), &["heatmaps", "--image", "face.png"]);
+    assert!(!output.status.success() && said(&output).contains("--out"), "{}", said(&output));
+}

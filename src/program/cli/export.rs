@@ -4,16 +4,16 @@
 
 use super::paths::{Content, Overwrite, Paths};
 use crate::runtime::files::write_whole;
-use crate::runtime::model::Model;
+use crate::runtime::model::{Model, default_landmarks};
 use crate::train::interchange::{to_onnx, to_pytorch_names};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct ExportArguments {
-    /// The model: of landmarks or a detector, edge or paper
+    /// The model: of landmarks or a detector, edge or paper [default: the built-in one for landmarks]
     #[arg(value_name = "MODEL")]
-    model: PathBuf,
+    model: Option<PathBuf>,
     /// What to write: `FILE.onnx` for ONNX Runtime, OpenCV and TensorRT (opset 17), or `FILE.pth-names.safetensors`,
     /// the weights under PyTorch's names for `load_state_dict`
     #[arg(long, value_name = "FILE")]
@@ -39,8 +39,8 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<()> {
     if !is_onnx && batch.is_some() {
         bail!("--batch is for ONNX files: --out {} is none", out.display());
     }
-    Paths::default().reads("MODEL", [model]).writes("--out", [out], content).check(*overwrite)?;
-    let model = Model::load(model)?;
+    Paths::default().reads("MODEL", model.as_ref()).writes("--out", [out], content).check(*overwrite)?;
+    let model = model.as_deref().map_or_else(default_landmarks, Model::load)?;
     let bytes = if is_onnx { to_onnx(&model, batch.map(usize::from))? } else { to_pytorch_names(&model)? };
     write_whole(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
     println!("wrote {} ({:.1} MB)", out.display(), bytes.len() as f64 / 1e6);

@@ -12,7 +12,7 @@ use crate::runtime::files::{read_whole, write_whole};
 use crate::runtime::geometry::{Point, crop_from_frame};
 use crate::runtime::heatmap::HeatmapView;
 use crate::runtime::image::{Border, Frame, crop_into};
-use crate::runtime::model::{Kind, Model, ModelConfig, default_detector};
+use crate::runtime::model::{Kind, Model, ModelConfig, default_detector, default_landmarks};
 use crate::train::gpu::Gpu;
 use crate::train::network::{CpuNetwork, Maps, Network};
 use anyhow::{Context, Result, bail};
@@ -21,9 +21,9 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(super) struct HeatmapsArguments {
-    /// The model
+    /// The model [default: the built-in one for landmarks]
     #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    model: Option<PathBuf>,
     /// A picture: its most confident face, cropped as for tracking. Without a face, and for a detector, the largest square
     /// about its middle
     #[arg(long, value_name = "FILE", required_unless_present = "tensor", conflicts_with = "tensor")]
@@ -32,9 +32,9 @@ pub(super) struct HeatmapsArguments {
     #[arg(long, value_name = "FILE.safetensors")]
     tensor: Option<PathBuf>,
     /// The file to write: `stack0`, `stack1`, ... of 1 x maps x height x width single-precision numbers
-    #[arg(long, value_name = "FILE.safetensors")]
-    out: PathBuf,
-    /// Draw the maps as well
+    #[arg(long, value_name = "FILE.safetensors", required_unless_present = "plot")]
+    out: Option<PathBuf>,
+    /// A picture of the maps to write
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
     /// Where the training's network runs; the compiled engine runs on the CPU
@@ -64,11 +64,11 @@ struct Input {
 }
 
 pub(super) fn run(arguments: &HeatmapsArguments) -> Result<()> {
-    let paths = Paths::default().reads("--model", [&arguments.model]);
+    let paths = Paths::default().reads("--model", arguments.model.as_ref());
     let paths = paths.reads("--image", arguments.image.as_ref()).reads("--tensor", arguments.tensor.as_ref());
-    let paths = paths.writes("--out", [&arguments.out], Content::Model);
+    let paths = paths.writes("--out", arguments.out.as_ref(), Content::Model);
     paths.writes("--plot", arguments.plot.as_ref(), Content::Picture).check(arguments.overwrite)?;
-    let model = Model::load(&arguments.model)?;
+    let model = arguments.model.as_deref().map_or_else(default_landmarks, Model::load)?;
     let input = match (&arguments.image, &arguments.tensor) {
         (Some(image), _) => from_image(image, model.config())?,
         (None, Some(tensor)) => from_tensor(tensor).with_context(|| format!("{}", tensor.display()))?,
@@ -83,9 +83,11 @@ pub(super) fn run(arguments: &HeatmapsArguments) -> Result<()> {
         }
         EngineChoice::Training => trained(&model, &input, arguments.device.open()?)?,
     };
-    save(&stacks, &arguments.out)?;
-    let maps = stacks.first().map_or(0, |maps| maps.channels);
-    println!("wrote {}: {} x {maps} heatmaps, as stack0 and so on", arguments.out.display(), stacks.len());
+    if let Some(path) = &arguments.out {
+        save(&stacks, path)?;
+        let maps = stacks.first().map_or(0, |maps| maps.channels);
+        println!("wrote {}: {} x {maps} heatmaps, as stack0 and so on", path.display(), stacks.len());
+    }
     if let Some(path) = &arguments.plot {
         let views: Vec<_> = stacks.iter().flat_map(Maps::views).collect();
         sheet(&input.values, input.height, input.width, &views, model.config().points).save(path)?;

@@ -7,7 +7,7 @@ use super::measure::Spread;
 use super::parse::named_if;
 use super::paths::{Content, Overwrite, Paths};
 use crate::runtime::engine::{Engine, EngineOptions, Landmarker, Outputs, Precision};
-use crate::runtime::model::{Kind, Model, WeightFormat};
+use crate::runtime::model::{Kind, Model, WeightFormat, default_landmarks};
 use crate::runtime::simd::Isa;
 use crate::train::data::{self, Format, Sample, Split, crop_for_eval};
 use crate::train::eval::metrics::Norm;
@@ -20,9 +20,9 @@ use std::time::Instant;
 
 #[derive(clap::Args)]
 pub(super) struct QuantizeArguments {
-    /// The landmark model
+    /// The landmark model [default: the built-in one]
     #[arg(value_name = "MODEL")]
-    model: PathBuf,
+    model: Option<PathBuf>,
     /// The new precision
     #[arg(long, value_parser = named_if::<Precision>(|precision| precision != Precision::F32))]
     to: Precision,
@@ -48,10 +48,13 @@ const ROUNDS: usize = 6;
 const RUNS_PER_ROUND: usize = 60;
 
 pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
-    let paths = Paths::default().reads("MODEL", [&arguments.model]).reads("--calibrate", [&arguments.calibrate]);
+    let paths = Paths::default().reads("MODEL", arguments.model.as_ref()).reads("--calibrate", [&arguments.calibrate]);
     let paths = paths.reads("--validation", arguments.validation.as_ref());
     paths.writes("--out", [&arguments.out], Content::Model).check(arguments.overwrite)?;
-    let model = Model::load_as(Kind::Landmarks, &arguments.model)?;
+    let model = match &arguments.model {
+        Some(path) => Model::load_as(Kind::Landmarks, path)?,
+        None => default_landmarks()?,
+    };
     let faces = data::open(&arguments.calibrate, Format::Auto, Split::Test)?;
     let precision = arguments.to;
     let quantized = match precision {
@@ -68,7 +71,10 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
     let before = error_percent(&model, Precision::F16, &faces)?;
     let after = error_percent(&quantized, precision, &faces)?;
     let [single, half, now] = times_ms(&[(&model, Precision::F32), (&model, Precision::F16), (&quantized, precision)])?;
-    let old = std::fs::metadata(&arguments.model).map_or(0, |file| file.len());
+    let old = match &arguments.model {
+        Some(path) => std::fs::metadata(path).map_or(0, |file| file.len()),
+        None => model.to_bytes(WeightFormat::F16)?.len() as u64,
+    };
     crate::runtime::files::write_whole(&arguments.out, &bytes)
         .with_context(|| format!("cannot write {}", arguments.out.display()))?;
 
