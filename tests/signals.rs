@@ -2,6 +2,7 @@
 
 use awing::internals::{Portrait, Scene};
 use awing::{Frame, SignalMeter, Signals, Tracker, TrackerOptions};
+use std::time::Instant;
 
 /// What a meter says of a portrait that is shown for some frames, and the pose.
 fn measure(portrait: &Portrait, tracker: &mut Tracker, meter: &mut SignalMeter) -> Option<(Signals, [f32; 3])> {
@@ -92,4 +93,25 @@ fn the_blinks_of_the_demo_are_found_and_none_is_invented() {
     // One every 3.5 s.
     println!("blinks: {right} right, {left} left of 10");
     assert!((9..=11).contains(&right) && (9..=11).contains(&left), "{right} right, {left} left");
+}
+
+/// Prints what signals cost with `--nocapture`.
+#[test]
+fn signals_of_a_moving_face_are_measured_in_every_frame() {
+    let scene = Scene::demo(1, 1);
+    let mut frame = Frame::filled(640, 480, [0; 3]);
+    let mut tracker = Tracker::new(TrackerOptions::default()).unwrap();
+    let mut meter = SignalMeter::new();
+    let mut times_ms = Vec::new();
+    for i in 0..300 {
+        let time_s = f64::from(i) / 30.0;
+        scene.draw(time_s, &mut frame);
+        tracker.track_at(&frame, time_s).unwrap();
+        let start = Instant::now();
+        let signals = meter.measure(&tracker, 640, 480, time_s);
+        times_ms.push(start.elapsed().as_secs_f32() * 1000.0);
+        assert!(signals.len() == 1 && signals[0].head.is_some() && signals[0].mouth_open.is_some(), "frame {i}");
+    }
+    times_ms.sort_by(f32::total_cmp);
+    println!("signals of a face: {:.3} ms, median of 300 frames", times_ms[150]);
 }
