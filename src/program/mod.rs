@@ -7,6 +7,7 @@
 //! | [`collect`] | the choice of frames that are worth correcting, and their way to the disk |
 //! | [`models`] | the tuned models of this computer, and the one that awing starts with |
 //! | [`annotate`] | collected faces corrected in a window, and labels of other programs |
+//! | [`output`] | the signals of faces on their way to other programs, over the network |
 //! | [`live`] | the running session: one source tracked, shown and written |
 //! | [`cli`] | the commands |
 
@@ -15,7 +16,9 @@ pub mod capture;
 pub mod cli;
 mod collect;
 mod console;
+mod latest;
 pub(crate) mod live;
 mod models;
+mod output;
 mod places;
 pub(crate) mod view;

@@ -1,7 +1,7 @@
 //! `awing track`, and `awing` without a command: faces followed live.
 //!
-//! In: a source and what to do with its frames. Out: a session ([`live`]): a window, lines of JSON, an annotated video or
-//! picture, and about once a second a line on standard error.
+//! In: a source and what to do with its frames. Out: a session ([`live`]): a window, lines of JSON, packets to other programs,
+//! an annotated video or picture, and about once a second a line on standard error.
 
 use super::arguments::{CameraArguments, TrackerArguments};
 use super::interrupt;
@@ -11,6 +11,7 @@ use crate::program::capture::{Input, Recorder};
 use crate::program::live::{
     self, DisplayOptions, Lifecycle, OutputOptions, ProgressLines, SessionOptions, SessionSource, SignalOptions,
 };
+use crate::program::output::{Protocol, Receiver};
 use crate::runtime::signals::DEFAULT_FOV_DEG;
 use anyhow::{Result, bail};
 use std::ffi::{OsStr, OsString};
@@ -35,6 +36,9 @@ pub(super) struct TrackArguments {
     /// Write one row of comma-separated values per face and frame to this file (`-`: standard output)
     #[arg(long, value_name = "PATH")]
     csv: Option<PathBuf>,
+    /// Send the faces of each frame to this program as OpenSeeFace does, over UDP [default port: 11573]
+    #[arg(long, value_name = "HOST:PORT")]
+    osf: Option<String>,
     /// The camera's field of view along the longer side of its picture, in degrees: for distances in centimetres
     #[arg(long, value_name = "DEGREES", default_value_t = DEFAULT_FOV_DEG, value_parser = fov)]
     fov: f32,
@@ -77,6 +81,7 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
     if let Some(path) = arguments.json.as_ref().filter(|path| path.extension().is_some_and(|ending| ending == "csv")) {
         bail!("--json {}: this writes lines of JSON; --csv writes a table", path.display());
     }
+    let receivers = arguments.receivers()?;
     let source = match input {
         Some(input) => SessionSource::open(input, capture, &|| lifecycle.is_running())?,
         None => SessionSource::open_camera_or_demo(capture)?,
@@ -89,7 +94,9 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
         frames: arguments.frames,
         signals: SignalOptions { fov_deg: arguments.fov, starts_neutral: arguments.neutral },
         outputs: OutputOptions {
-            default_picture: [&arguments.json, &arguments.csv, &arguments.save].iter().all(|path| path.is_none()),
+            default_picture: receivers.is_empty()
+                && [&arguments.json, &arguments.csv, &arguments.save].iter().all(|path| path.is_none()),
+            receivers,
             json: arguments.json,
             csv: arguments.csv,
             save: arguments.save,
@@ -123,6 +130,13 @@ impl TrackArguments {
             paths = paths.writes("--save", Recorder::part_of(save), Content::of_recording(save));
         }
         paths
+    }
+
+    /// Finds the programs that signals are sent to.
+    fn receivers(&self) -> Result<Vec<Receiver>> {
+        let named = [(Protocol::OpenSeeFace, &self.osf)];
+        let named = named.into_iter().filter_map(|(protocol, name)| Some((protocol, name.as_ref()?)));
+        named.map(|(protocol, name)| Receiver::find(protocol, name)).collect()
     }
 
     fn display(&self) -> DisplayOptions {

@@ -1,13 +1,9 @@
-//! A tracked frame, and the handing over of the latest from the tracking thread to the one that shows.
-//!
-//! The latest replaces the one before it, taken or not: nothing queues, and nothing is copied. The two threads exchange
-//! their frames, so that no memory is allocated for new ones.
+//! A tracked frame: what the tracking thread hands on to whoever shows or writes it.
 
 use crate::runtime::image::Frame;
 use crate::runtime::signals::Signals;
 use crate::runtime::track::{Face, StageTimes};
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A frame and the faces in it.
 #[derive(Default)]
@@ -55,61 +51,5 @@ fn take_over(to: &mut Vec<Face>, faces: &[Face]) {
             }
             None => to.push(face.clone()),
         }
-    }
-}
-
-/// The frame that was tracked last.
-#[derive(Default)]
-pub(super) struct LatestFrame {
-    slot: Mutex<Slot>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Slot {
-    frame: TrackedFrame,
-    is_fresh: bool,
-}
-
-impl LatestFrame {
-    /// Puts `frame` there in exchange for the one before it, taken or not.
-    pub(super) fn put(&self, frame: &mut TrackedFrame) {
-        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(&mut slot.frame, frame);
-        slot.is_fresh = true;
-        self.changed.notify_one();
-    }
-
-    /// Exchanges `frame` for a newer one, if there is one or comes within `timeout`; false if not.
-    pub(super) fn take(&self, frame: &mut TrackedFrame, timeout: Duration) -> bool {
-        let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(slot, timeout, |slot| !slot.is_fresh);
-        let (mut slot, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if slot.is_fresh {
-            std::mem::swap(&mut slot.frame, frame);
-        }
-        std::mem::take(&mut slot.is_fresh)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_latest_wins_and_is_taken_once() {
-        let latest = LatestFrame::default();
-        let mut own = TrackedFrame::default();
-        assert!(!latest.take(&mut own, Duration::ZERO));
-        for time_s in [1.0, 2.0, 3.0] {
-            own.time_s = time_s;
-            latest.put(&mut own);
-        }
-        assert_eq!(own.time_s, 2.0, "a frame that nobody took comes back to be filled again");
-        let mut taken = TrackedFrame::default();
-        assert!(latest.take(&mut taken, Duration::ZERO));
-        assert_eq!(taken.time_s, 3.0);
-        assert!(!latest.take(&mut taken, Duration::from_millis(1)));
-        assert_eq!(taken.time_s, 3.0, "a frame that was taken stays");
     }
 }

@@ -12,9 +12,9 @@
 //! | `lifecycle` | running, ending, ended |
 //! | `source` | the source and the change to another camera |
 //! | `tracking` | the loop of the tracking thread |
-//! | `frame` | a tracked frame, and the handing over of the latest |
+//! | `frame` | a tracked frame |
 //! | `controls` | what the window asks of the tracking thread, and what that reports |
-//! | `outputs` | everything that is written: `json`, `csv` (both of `lines`), `recording`, and `takes`, which a key asks for |
+//! | `outputs` | everything that is written or sent: `json`, `csv` (both of `lines`), `recording`, and `takes`, which a key asks for; the senders are in [`output`](super::output) |
 //! | `collecting` | faces that the person collects |
 //! | `display` | the main thread: the window, or painting without one |
 //! | `window` | the session in a window: keys, `figures`, `inspector`, and the drawing of `painter` |
@@ -22,7 +22,7 @@
 //! | `tuning` | fine-tuning beside the session |
 //! | `tracker_setup` | what a tracker is made from |
 //!
-//! Threads: the main thread shows, one tracks, one ends the session, and every recording has its own; a camera brings
+//! Threads: the main thread shows, one tracks, one ends the session, and every recording and every receiver has its own; a camera brings
 //! another. Between capture, tracking and display the latest frame replaces older ones, so a slow thread delays none of
 //! the others.
 

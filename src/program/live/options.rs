@@ -2,6 +2,7 @@
 
 use super::source::SessionSource;
 use super::tracker_setup::TrackerSetup;
+use crate::program::output::Receiver;
 use crate::runtime::signals::DEFAULT_FOV_DEG;
 use std::path::PathBuf;
 
@@ -41,6 +42,8 @@ pub(crate) struct OutputOptions {
     pub csv: Option<PathBuf>,
     /// An annotated video or picture, or a folder for a picture of each frame.
     pub save: Option<PathBuf>,
+    /// Programs that signals are sent to.
+    pub receivers: Vec<Receiver>,
     /// Whether to write `awing.png`, or the next name that is free, if no window opens.
     pub default_picture: bool,
 }

@@ -1,5 +1,5 @@
-//! What a session writes: lines of JSON, rows of CSV, a recording, recordings that a key asks for, and, where no other output was
-//! asked for and nobody watches, one picture.
+//! What a session writes: lines of JSON, rows of CSV, packets to other programs, a recording, recordings that a key asks for,
+//! and, where no other output was asked for and nobody watches, one picture.
 
 use super::csv::CsvRows;
 use super::frame::TrackedFrame;
@@ -10,6 +10,7 @@ use super::recording::Recording;
 use super::takes::Take;
 use crate::program::capture::Recorder;
 use crate::program::console::say;
+use crate::program::output::Senders;
 use crate::program::view::Layers;
 use crate::runtime::files::Claim;
 use crate::runtime::image::Frame;
@@ -27,6 +28,8 @@ const PICTURE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Everything that frames and faces are written to.
 pub(super) struct Outputs {
+    /// `None` once they have ended.
+    senders: Option<Senders>,
     json: Option<JsonLines>,
     csv: Option<CsvRows>,
     recording: Option<(PathBuf, Recording)>,
@@ -58,6 +61,7 @@ impl Outputs {
         let lines = options.json.iter().chain(&options.csv).filter(|path| path.as_path() != Path::new("-"));
         let files = lines.chain(&options.save);
         let claims = files.map(|path| Claim::of(path)).filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        let senders = Some(Senders::start(&options.receivers)?);
         let recording = match &options.save {
             Some(path) => {
                 let recorder = Recorder::create(path)?;
@@ -69,7 +73,7 @@ impl Outputs {
         let json = options.json.as_deref().map(JsonLines::create).transpose()?;
         let csv = options.csv.as_deref().map(CsvRows::create).transpose()?;
         let picture = options.default_picture.then(BestFrame::default);
-        Ok(Self { json, csv, recording, take: None, finishing: Vec::new(), failure: None, picture, claims })
+        Ok(Self { senders, json, csv, recording, take: None, finishing: Vec::new(), failure: None, picture, claims })
     }
 
     /// A person watches: no picture has to show them what happened.
@@ -104,6 +108,10 @@ impl Outputs {
     /// # Errors
     /// If something can't be written. A take that can't be written just ends, and [`Self::news`] says why.
     pub(super) fn add(&mut self, frame: &TrackedFrame, may_wait: impl Fn() -> bool) -> Result<()> {
+        if let Some(senders) = &mut self.senders {
+            let TrackedFrame { time_s, captured, frame, faces, signals, .. } = frame;
+            senders.send(*time_s, *captured, [frame.width(), frame.height()], faces, signals);
+        }
         if let Some(json) = &mut self.json {
             json.write(frame)?;
         }
@@ -148,7 +156,7 @@ impl Outputs {
     /// # Errors
     /// The first, if some can't be finished; all others are.
     pub(super) fn finish(&mut self, is_urgent: &dyn Fn() -> bool) -> Result<()> {
-        (self.json, self.csv) = (None, None);
+        (self.senders, self.json, self.csv) = (None, None, None);
         let mut result = Ok(());
         if let Some((path, recording)) = self.recording.take() {
             result = recording.finish(is_urgent).map(|recorded| {

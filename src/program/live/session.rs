@@ -7,7 +7,7 @@
 #[cfg(feature = "window")]
 use super::collecting::Collecting;
 use super::controls::Controls;
-use super::frame::LatestFrame;
+use super::frame::TrackedFrame;
 use super::lifecycle::Lifecycle;
 use super::observer::Observer;
 use super::outputs::Outputs;
@@ -18,6 +18,7 @@ use super::tracker_setup::TrackerSetup;
 use super::tuning::Tuning;
 #[cfg(feature = "window")]
 use crate::program::capture::end_decoders;
+use crate::program::latest::Latest;
 use anyhow::{Result, anyhow, bail};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -37,7 +38,7 @@ const DISPLAY_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Session {
     pub lifecycle: Arc<Lifecycle>,
     pub controls: Controls,
-    pub latest: LatestFrame,
+    pub latest: Latest<TrackedFrame>,
     pub observer: Arc<dyn Observer>,
     #[cfg(feature = "window")]
     pub model: LandmarkModel,
@@ -58,7 +59,7 @@ impl Session {
         Self {
             lifecycle,
             controls: Controls::new(&setup.options),
-            latest: LatestFrame::default(),
+            latest: Latest::default(),
             observer,
             #[cfg(feature = "window")]
             model: setup.model.clone(),

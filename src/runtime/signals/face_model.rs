@@ -24,7 +24,7 @@ pub(super) const fn pose_weight(point: usize) -> f32 {
 }
 
 #[rustfmt::skip]
-pub(super) const AVERAGE_FACE: [[f32; 3]; WFLW_POINTS] = [
+pub(crate) const AVERAGE_FACE: [[f32; 3]; WFLW_POINTS] = [
     [-7.237, 2.222, -1.901],
     [-7.208, 1.530, -2.095],
     [-7.147, 0.464, -2.322],

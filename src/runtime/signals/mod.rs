@@ -16,8 +16,10 @@ mod shapes;
 mod tests;
 
 pub use eyes::Blink;
+#[cfg(feature = "program")]
+pub(crate) use face_model::AVERAGE_FACE;
 pub use profile::Profile;
-#[cfg(feature = "internals")]
+#[cfg(feature = "program")]
 pub(crate) use rotation::Rotation;
 
 use super::landmarks::{Scheme, WFLW_POINTS};
@@ -110,7 +112,7 @@ impl Signals {
         SHAPE_NAMES.iter().copied().zip(self.shapes)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "program"))]
     pub(crate) fn detail(&self) -> Option<&Detail> {
         self.detail.as_ref()
     }

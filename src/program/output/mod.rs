@@ -1,0 +1,23 @@
+//! The signals of faces on their way to other programs, over the network.
+//!
+//! In: the faces of each tracked frame and their [`Signals`](crate::runtime::signals::Signals). Out: UDP packets in the formats
+//! of other trackers, so that programs which understand those understand awing (`docs/outputs.md`).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `receiver` | who is sent to, found by name and port before a session starts |
+//! | `senders` | a thread for each receiver |
+//! | `snapshot` | what is copied of a frame for them |
+//! | `osf` | OpenSeeFace's packets |
+//!
+//! Tracking never waits: of the frames that come while a packet is being sent, the newest wins. Errors: an address that can't
+//! be used, before the session starts. A packet that can't be sent later is lost, and the first of each receiver is
+//! reported as a warning.
+
+mod osf;
+mod receiver;
+mod senders;
+mod snapshot;
+
+pub(super) use receiver::{Protocol, Receiver};
+pub(super) use senders::Senders;

@@ -1,0 +1,111 @@
+//! A thread for each receiver.
+//!
+//! In: the faces of each frame. Out: packets, one frame after the other. Of the frames that come while a thread is busy, the
+//! newest wins, so nobody who hands one over ever waits. A packet that can't be sent is lost; the first of each receiver is
+//! reported.
+
+use super::osf;
+use super::receiver::{Protocol, Receiver};
+use super::snapshot::Snapshot;
+use crate::program::latest::Latest;
+use crate::runtime::signals::Signals;
+use crate::runtime::track::Face;
+use anyhow::{Context, Result};
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+/// What turns frames into packets.
+pub(super) trait Encoder: Send {
+    /// Gives the packets of a frame to `send`.
+    ///
+    /// # Errors
+    /// Those of `send`; the remaining packets of the frame are then left out.
+    fn send(&mut self, snapshot: &Snapshot, send: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>;
+}
+
+/// All threads that send. They send the last frame and end when this is dropped.
+pub(crate) struct Senders {
+    senders: Vec<Sender>,
+    /// Whether faces that carry no signals were reported.
+    has_warned: bool,
+}
+
+struct Sender {
+    latest: Arc<Latest<Snapshot>>,
+    /// The snapshot that is filled next.
+    next: Snapshot,
+    /// `None` once it was joined.
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Senders {
+    /// Starts a thread for each of `receivers`.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub(crate) fn start(receivers: &[Receiver]) -> Result<Self> {
+        let senders = receivers.iter().map(|receiver| Sender::start(receiver.clone())).collect::<Result<_>>()?;
+        Ok(Self { senders, has_warned: false })
+    }
+
+    /// Hands a frame of this size (width and height) over to all of them.
+    pub(crate) fn send(
+        &mut self,
+        time_s: f64,
+        captured: Option<Instant>,
+        size: [usize; 2],
+        faces: &[Face],
+        signals: &[Signals],
+    ) {
+        for Sender { latest, next, .. } in &mut self.senders {
+            next.fill(time_s, captured, size, faces, signals);
+            if next.faces.is_empty()
+                && let Some(face) = faces.first()
+                && !std::mem::replace(&mut self.has_warned, true)
+            {
+                let points = face.landmarks.len();
+                tracing::warn!("nothing is sent: signals need a model of 98 landmarks, and this one has {points}");
+            }
+            latest.put(next);
+        }
+    }
+}
+
+impl Sender {
+    fn start(receiver: Receiver) -> Result<Self> {
+        let latest = Arc::new(Latest::default());
+        let from_tracking = latest.clone();
+        let thread = thread::Builder::new().name("sending".into()).spawn(move || send_all(&receiver, &from_tracking));
+        Ok(Self { latest, next: Snapshot::default(), thread: Some(thread.context("cannot start a thread")?) })
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.latest.close();
+        // It never blocks, so it ends at once; a panic of its own was reported by it.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn send_all(receiver: &Receiver, latest: &Latest<Snapshot>) {
+    let mut encoder: Box<dyn Encoder> = match receiver.protocol {
+        Protocol::OpenSeeFace => Box::new(osf::Packets::default()),
+    };
+    let mut snapshot = Snapshot::default();
+    let mut has_warned = false;
+    while latest.wait(&mut snapshot) {
+        let sent = encoder.send(&snapshot, &mut |packet| receiver.socket.send(packet).map(drop));
+        if let Err(error) = sent
+            && !std::mem::replace(&mut has_warned, true)
+        {
+            let remedy = match error.kind() {
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => " (does a receiver run there?)",
+                _ => "",
+            };
+            tracing::warn!("{receiver}: a packet could not be sent{remedy}: {error}; tracking goes on");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! What `--osf` sends, decoded by its published layout and compared with the line of JSON of the same frame, and what happens
+//! where nobody listens.
+
+use serde_json::Value;
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+/// A receiver, and its address.
+fn receiver() -> (UdpSocket, String) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    (socket, address)
+}
+
+/// What has arrived.
+fn packets(socket: &UdpSocket) -> Vec<Vec<u8>> {
+    let mut packet = [0; 65536];
+    std::iter::from_fn(|| socket.recv(&mut packet).ok().map(|size| packet[..size].to_vec())).collect()
+}
+
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
+    command.args(["track", "--input", "demo", "--headless", "--model", "bundled"]).args(arguments).output().unwrap()
+}
+
+/// The lines of JSON of a run that succeeds, and what it says beside.
+fn track(arguments: &[&str]) -> (Vec<Value>, String) {
+    let output = run(&[arguments, &["--json", "-"]].concat());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    (text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), said)
+}
+
+#[track_caller]
+fn close(seen: f64, wanted: f64, tolerance: f64) {
+    assert!((seen - wanted).abs() <= tolerance, "{seen} for {wanted}");
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+fn numbers<const N: usize>(value: &Value) -> [f64; N] {
+    std::array::from_fn(|i| number(&value[i]))
+}
+
+type Matrix = [[f64; 3]; 3];
+
+fn product(a: Matrix, b: Matrix) -> Matrix {
+    std::array::from_fn(|i| std::array::from_fn(|j| (0..3).map(|k| a[i][k] * b[k][j]).sum()))
+}
+
+fn times(a: Matrix, v: [f64; 3]) -> [f64; 3] {
+    a.map(|row| (0..3).map(|k| row[k] * v[k]).sum())
+}
+
+/// A rotation as AFLW2000 writes it: in a frame with x to the right in the picture, y up, z towards the viewer.
+fn rotation(signals: &Value) -> Matrix {
+    let [pitch, yaw, roll] = ["pitch_deg", "yaw_deg", "roll_deg"].map(|angle| number(&signals[angle]).to_radians());
+    let ((sp, cp), (sy, cy), (sr, cr)) = (pitch.sin_cos(), yaw.sin_cos(), roll.sin_cos());
+    let x = [[1.0, 0.0, 0.0], [0.0, cp, sp], [0.0, -sp, cp]];
+    let y = [[cy, 0.0, -sy], [0.0, 1.0, 0.0], [sy, 0.0, cy]];
+    let z = [[cr, sr, 0.0], [-sr, cr, 0.0], [0.0, 0.0, 1.0]];
+    product(product(x, y), z)
+}
+
+fn of_quaternion([x, y, z, w]: [f64; 4]) -> Matrix {
+    [
+        [1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - z * w), 2.0 * (x * z + y * w)],
+        [2.0 * (x * y + z * w), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - x * w)],
+        [2.0 * (x * z - y * w), 2.0 * (y * z + x * w), 1.0 - 2.0 * (x * x + y * y)],
+    ]
+}
+
+/// Reads little-endian values one after the other.
+struct Record<'a>(&'a [u8]);
+
+impl Record<'_> {
+    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let (bytes, rest) = self.0.split_first_chunk().unwrap();
+        self.0 = rest;
+        *bytes
+    }
+
+    fn floats<const N: usize>(&mut self) -> [f64; N] {
+        std::array::from_fn(|_| f32::from_le_bytes(self.bytes()).into())
+    }
+
+    fn points<const N: usize, const AXES: usize>(&mut self) -> [[f64; AXES]; N] {
+        std::array::from_fn(|_| self.floats())
+    }
+}
+
+/// A face as a receiver of OpenSeeFace reads it.
+struct OsfFace {
+    unix_s: f64,
+    number: i32,
+    size: [f64; 2],
+    eyes: [f64; 2],
+    success: u8,
+    error: f64,
+    quaternion: [f64; 4],
+    euler_deg: [f64; 3],
+    translation: [f64; 3],
+    confidences: [f64; 68],
+    points: [[f64; 2]; 68],
+    points_3d: [[f64; 3]; 70],
+    features: [f64; 14],
+}
+
+fn osf_face(record: &[u8]) -> OsfFace {
+    let mut record = Record(record);
+    let face = OsfFace {
+        unix_s: f64::from_le_bytes(record.bytes()),
+        number: i32::from_le_bytes(record.bytes()),
+        size: record.floats(),
+        eyes: record.floats(),
+        success: record.bytes::<1>()[0],
+        error: record.floats::<1>()[0],
+        quaternion: record.floats(),
+        euler_deg: record.floats(),
+        translation: record.floats(),
+        confidences: record.floats(),
+        points: record.points(),
+        points_3d: record.points(),
+        features: record.floats(),
+    };
+    assert!(record.0.is_empty());
+    face
+}
+
+/// The landmarks of some of OpenSeeFace's points: jaw, brows, nose, lids, lips, pupils.
+const LANDMARKS: [(usize, usize); 18] = [
+    (0, 0),
+    (8, 16),
+    (16, 32),
+    (17, 33),
+    (26, 46),
+    (27, 51),
+    (30, 54),
+    (36, 60),
+    (38, 63),
+    (41, 67),
+    (45, 72),
+    (46, 73),
+    (50, 79),
+    (55, 85),
+    (58, 76),
+    (62, 82),
+    (66, 96),
+    (67, 97),
+];
+
+fn matches(face: &OsfFace, json: &Value) -> bool {
+    LANDMARKS.iter().all(|&(point, landmark)| {
+        let wanted: [f64; 2] = numbers(&json["landmarks"][landmark]);
+        (0..2).all(|axis| (face.points[point][axis] - wanted[axis]).abs() < 0.0051)
+    })
+}
+
+#[test]
+fn openseeface_packets_say_what_lines_of_json_say() {
+    let (socket, address) = receiver();
+    let (lines, said) = track(&["--frames", "40", "--faces", "2", "--osf", &address]);
+    assert!(!said.contains("--osf"), "{said}");
+    let packets = packets(&socket);
+    let last_faces = lines.last().unwrap()["faces"].as_array().unwrap();
+    let last = packets.last().unwrap();
+    assert_eq!(last.len(), 1785 * last_faces.len(), "all faces of the last frame in one packet");
+    let (mut before_s, mut compared) = (0.0_f64, 0);
+    for packet in &packets {
+        assert!(!packet.is_empty() && packet.len() % 1785 == 0, "{}", packet.len());
+        let faces: Vec<OsfFace> = packet.chunks(1785).map(osf_face).collect();
+        let of_frame = |line: &&Value| {
+            let json = line["faces"].as_array().unwrap();
+            json.len() == faces.len() && faces.iter().zip(json).all(|(face, json)| matches(face, json))
+        };
+        let line = lines.iter().find(of_frame).expect("every packet is of a tracked frame");
+        assert!(faces[0].unix_s > before_s.max(1.7e9), "{} after {before_s}", faces[0].unix_s);
+        before_s = faces[0].unix_s;
+        for (place, face) in faces.iter().enumerate() {
+            assert_eq!(usize::try_from(face.number).unwrap(), place);
+            assert_eq!(face.size, [number(&line["width"]), number(&line["height"])]);
+            compare_with_json(face, &line["faces"][place], face.size);
+            compared += 1;
+        }
+    }
+    println!("{} packets for {} frames, {compared} faces", packets.len(), lines.len());
+    assert!(compared > 0);
+}
+
+fn compare_with_json(face: &OsfFace, json: &Value, size: [f64; 2]) {
+    let signals = &json["signals"];
+    assert_eq!(face.success, 1);
+    assert!((0.1..100.0).contains(&face.error), "{}", face.error);
+    for (seen, name) in face.eyes.into_iter().zip(["eye_open_right", "eye_open_left"]) {
+        close(seen, number(&signals[name]).min(1.0), 0.001);
+    }
+    // Rows and columns of the picture are swapped, and x of the face runs to the left.
+    let q = rotation(signals);
+    let swapped = [[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -1.0]];
+    let m = product(product(swapped, q), [[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]);
+    let euler = [m[2][1].atan2(m[2][2]), (-m[2][0]).asin(), m[1][0].atan2(m[0][0])];
+    for (seen, wanted) in face.euler_deg.into_iter().zip(euler.map(f64::to_degrees)) {
+        close((seen - wanted + 540.0).rem_euclid(360.0), 180.0, 0.03);
+    }
+    let [x, y, z, w] = face.quaternion;
+    for (seen, wanted) in of_quaternion([x, y, z, -w]).as_flattened().iter().zip(m.as_flattened()) {
+        close(*seen, *wanted, 0.001);
+    }
+    let translation_cm: [f64; 3] = numbers(&signals["translation_cm"]);
+    let [right, up, away] = translation_cm;
+    for (seen, wanted) in face.translation.into_iter().zip([up, -right, -away]) {
+        close(14.07 * seen, wanted, 0.006);
+    }
+    for (point, landmark) in LANDMARKS {
+        close(face.confidences[point], number(&json["confidence"][landmark]), 0.00051);
+    }
+    let shape = |name: &str| number(&signals["shapes"][name]);
+    for (feature, wanted) in [
+        (3, 0.5 * (shape("browInnerUp") + shape("browOuterUpLeft")) - shape("browDownLeft")),
+        (8, shape("mouthFrownLeft") - shape("mouthSmileLeft")),
+        (10, shape("mouthFrownRight") - shape("mouthSmileRight")),
+        (12, number(&signals["mouth_open"])),
+        (13, number(&signals["mouth_wide"])),
+    ] {
+        close(face.features[feature], wanted.clamp(-1.0, 1.0), 0.002);
+    }
+    // The face in three dimensions, turned and moved by the pose of the JSON, lies on the landmarks but for a common shift:
+    // where the tip of the nose lies in the head is the person's own.
+    let focal_px = 0.5 * size[0] / 32.0_f64.to_radians().tan();
+    let shifts: Vec<[f64; 2]> = (0..66)
+        .map(|i| {
+            let [left, down, far] = face.points_3d[i].map(|length| 14.07 * length);
+            let [x, y, z] = times(q, [-left, -0.846 - down, 7.541 - far]);
+            let (x, y, z) = (x + right, y + up, away - z);
+            let seen = [size[0] / 2.0 + focal_px * x / z, size[1] / 2.0 - focal_px * y / z];
+            std::array::from_fn(|axis| face.points[i][axis] - seen[axis])
+        })
+        .collect();
+    let mean: [f64; 2] = std::array::from_fn(|axis| shifts.iter().map(|shift| shift[axis]).sum::<f64>() / 66.0);
+    for shift in &shifts {
+        (0..2).for_each(|axis| close(shift[axis], mean[axis], 0.7));
+    }
+    (0..2).for_each(|axis| close(mean[axis], 0.0, 4.0));
+    assert_eq!(face.points_3d[30], [0.0; 3], "the tip of the nose is the origin");
+    // Receivers take the gaze from an eyeball's centre to its pupil; the gaze of the JSON is a mean of both eyes.
+    let gazes = [(66, 68), (67, 69)].map(|(pupil, centre)| {
+        let d: [f64; 3] = std::array::from_fn(|axis| face.points_3d[pupil][axis] - face.points_3d[centre][axis]);
+        [d[0].atan2(-d[2]).to_degrees(), -d[1].atan2(d[0].hypot(d[2])).to_degrees()]
+    });
+    for (i, name) in ["gaze_yaw_deg", "gaze_pitch_deg"].into_iter().enumerate() {
+        let (low, high) = (gazes[0][i].min(gazes[1][i]), gazes[0][i].max(gazes[1][i]));
+        let wanted = number(&signals[name]);
+        assert!((low - 0.01..=high + 0.01).contains(&wanted), "{name} {wanted} of {low}..{high}");
+    }
+}
+
+#[test]
+fn receivers_that_do_not_read_and_ports_without_one_do_not_stop_tracking() {
+    let (_never_read, deaf) = receiver();
+    let (lines, said) = track(&["--frames", "300", "--osf", &deaf]);
+    assert_eq!(lines.len(), 300, "{said}");
+    let (socket, unused) = receiver();
+    drop(socket);
+    let (lines, said) = track(&["--frames", "60", "--osf", &unused]);
+    assert_eq!(lines.len(), 60);
+    let warning = format!("--osf {unused}: a packet could not be sent");
+    assert_eq!(said.matches(&warning).count(), usize::from(cfg!(target_os = "linux")), "{said}");
+}
+
+#[test]
+fn an_address_that_cannot_be_used_is_refused_by_name_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("faces.jsonl");
+    for option in ["--osf"] {
+        for address in ["nowhere.invalid:1", "127.0.0.1:0", "127.0.0.1:face", ":1", "255.255.255.255:1"] {
+            let output = run(&["--frames", "1", option, address, "--json", path.to_str().unwrap()]);
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{option} {address}: {said}");
+            assert!(said.contains(&format!("{option} {address}: ")) && said.lines().count() == 1, "{said}");
+            assert!(!Path::new(&path).exists());
+        }
+    }
+}
