@@ -70,7 +70,7 @@ impl Drawing<'_> {
 
     /// How much of the surface at `x` is seen, 0..=1: the far cheek turns away.
     fn seen(&self, x: f32) -> f32 {
-        const TURNS_AWAY: f32 = 2.4;
+        const TURNS_AWAY: f32 = 5.0;
         (1.0 - TURNS_AWAY * (x * self.head.yaw_rad.sin()).max(0.0)).max(0.0)
     }
 
