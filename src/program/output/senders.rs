@@ -7,6 +7,7 @@
 use super::osf;
 use super::receiver::{Protocol, Receiver};
 use super::snapshot::Snapshot;
+use super::vmc;
 use crate::program::latest::Latest;
 use crate::runtime::signals::Signals;
 use crate::runtime::track::Face;
@@ -93,6 +94,7 @@ impl Drop for Sender {
 fn send_all(receiver: &Receiver, latest: &Latest<Snapshot>) {
     let mut encoder: Box<dyn Encoder> = match receiver.protocol {
         Protocol::OpenSeeFace => Box::new(osf::Packets::default()),
+        Protocol::Vmc(shapes) => Box::new(vmc::Bundles::new(shapes)),
     };
     let mut snapshot = Snapshot::default();
     let mut has_warned = false;
