@@ -1,5 +1,5 @@
-//! What `--osf` and `--vmc` send, decoded by the published layouts and compared with the line of JSON of the same frame, and
-//! what happens where nobody listens.
+//! What `--osf`, `--vmc` and `--ifacialmocap` send, decoded by the published layouts and compared with the line of JSON of the
+//! same frame, and what happens where nobody listens.
 
 use serde_json::Value;
 use std::net::UdpSocket;
@@ -422,15 +422,82 @@ fn vmc_sends_the_shapes_of_arkit_in_as_few_bundles_as_fit_if_asked_to() {
 }
 
 #[test]
+fn ifacialmocap_texts_say_what_lines_of_json_say() {
+    let (socket, address) = receiver();
+    let (lines, said) = track(&["--frames", "40", "--faces", "2", "--ifacialmocap", &address]);
+    assert!(!said.contains("--ifacialmocap"), "{said}");
+    let packets = packets(&socket);
+    println!("{} texts for {} frames", packets.len(), lines.len());
+    assert!(!packets.is_empty());
+    for packet in packets {
+        assert!(packet.len() <= 1472, "{}", packet.len());
+        let text = String::from_utf8(packet).unwrap();
+        let (shapes, turns) = text.split_once("|=").unwrap();
+        let shapes: Vec<(&str, u8)> = shapes
+            .split('|')
+            .map(|shape| shape.split_once('-').unwrap())
+            .map(|(name, value)| (name, value.parse().unwrap_or_else(|_| panic!("{name} is {value}"))))
+            .collect();
+        assert!(shapes.len() == 52 && shapes.iter().all(|(_, value)| *value <= 100), "{text}");
+        let turns: Vec<(&str, Vec<f64>)> = turns
+            .strip_suffix('|')
+            .unwrap()
+            .split('|')
+            .map(|turn| turn.split_once('#').unwrap())
+            .map(|(name, numbers)| (name, numbers.split(',').map(|number| number.parse().unwrap()).collect()))
+            .collect();
+        let names: Vec<&str> = turns.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["head", "rightEye", "leftEye"]);
+        let [head, right_eye, left_eye] = [0, 1, 2].map(|i| &turns[i].1);
+        let first = |line: &'static str| move |signals: &Value| number(&signals[line]);
+        let (pitch, yaw, roll) = (first("pitch_deg"), first("yaw_deg"), first("roll_deg"));
+        let of_frame = |signals: &&Value| {
+            let wanted = [-pitch(signals), -yaw(signals), -roll(signals)];
+            head.iter().zip(wanted).all(|(seen, wanted)| (seen - wanted).abs() < 0.0052)
+        };
+        let faces = lines.iter().filter_map(|line| line["faces"].as_array().unwrap().first());
+        let mut signals = faces.map(|face| &face["signals"]);
+        let signals =
+            signals.find(of_frame).expect("every text is of a tracked frame, with the turns of the head negated");
+        let [right, up, away] = numbers(&signals["translation_cm"]);
+        for (seen, wanted) in head[3..].iter().zip([right, up, -away]) {
+            close(100.0 * seen, wanted, 0.011);
+        }
+        for eye in [right_eye, left_eye] {
+            close(eye[0], -number(&signals["gaze_pitch_deg"]), 0.0052);
+            close(eye[1], -number(&signals["gaze_yaw_deg"]), 0.0052);
+            assert_eq!(eye[2], 0.0);
+        }
+        let value = |name: &str| shapes.iter().find(|(other, _)| *other == name).unwrap_or_else(|| panic!("{name}")).1;
+        for (name, shape) in [
+            ("browInnerUp", "browInnerUp"),
+            ("eyeBlink_L", "eyeBlinkLeft"),
+            ("eyeBlink_R", "eyeBlinkRight"),
+            ("eyeLookOut_L", "eyeLookOutLeft"),
+            ("jawOpen", "jawOpen"),
+            ("jawLeft", "jawLeft"),
+            ("mouthRight", "mouthRight"),
+            ("mouthSmile_L", "mouthSmileLeft"),
+            ("mouthSmile_R", "mouthSmileRight"),
+        ] {
+            close(value(name).into(), 100.0 * number(&signals["shapes"][shape]), 0.56);
+        }
+        for name in ["cheekPuff", "jawForward", "mouthDimple_L", "noseSneer_R", "tongueOut"] {
+            assert_eq!(value(name), 0, "landmarks don't carry {name}");
+        }
+    }
+}
+
+#[test]
 fn receivers_that_do_not_read_and_ports_without_one_do_not_stop_tracking() {
     let (_never_read, deaf) = receiver();
-    let (lines, said) = track(&["--frames", "300", "--osf", &deaf, "--vmc", &deaf]);
+    let (lines, said) = track(&["--frames", "300", "--osf", &deaf, "--vmc", &deaf, "--ifacialmocap", &deaf]);
     assert_eq!(lines.len(), 300, "{said}");
     let (socket, unused) = receiver();
     drop(socket);
-    let (lines, said) = track(&["--frames", "60", "--osf", &unused, "--vmc", &unused]);
+    let (lines, said) = track(&["--frames", "60", "--osf", &unused, "--vmc", &unused, "--ifacialmocap", &unused]);
     assert_eq!(lines.len(), 60);
-    for option in ["--osf", "--vmc"] {
+    for option in ["--osf", "--vmc", "--ifacialmocap"] {
         let warning = format!("{option} {unused}: a packet could not be sent");
         assert_eq!(said.matches(&warning).count(), usize::from(cfg!(target_os = "linux")), "{said}");
     }
@@ -440,8 +507,11 @@ fn receivers_that_do_not_read_and_ports_without_one_do_not_stop_tracking() {
 fn an_address_that_cannot_be_used_is_refused_by_name_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("faces.jsonl");
-    for option in ["--osf", "--vmc"] {
-        for address in ["nowhere.invalid:1", "127.0.0.1:0", "127.0.0.1:face", ":1", "255.255.255.255:1"] {
+    for option in ["--osf", "--vmc", "--ifacialmocap"] {
+        let mut addresses = vec!["nowhere.invalid:1", "127.0.0.1:0", "127.0.0.1:face", ":1"];
+        // Other systems refuse it only when a packet is sent.
+        addresses.extend(cfg!(target_os = "linux").then_some("255.255.255.255:1"));
+        for address in addresses {
             let output = run(&["--frames", "1", option, address, "--json", path.to_str().unwrap()]);
             let said = String::from_utf8(output.stderr).unwrap();
             assert_eq!(output.status.code(), Some(1), "{option} {address}: {said}");

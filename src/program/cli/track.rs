@@ -43,8 +43,11 @@ pub(super) struct TrackArguments {
     #[arg(long, value_name = "HOST:PORT")]
     vmc: Option<String>,
     /// The blend shapes that --vmc sends
-    #[arg(long, value_name = "SET", default_value_t = VmcShapes::Vrm, value_parser = named::<VmcShapes>())]
+    #[arg(long, value_name = "SET", default_value_t = VmcShapes::Vrm, value_parser = named::<VmcShapes>(), requires = "vmc")]
     vmc_shapes: VmcShapes,
+    /// Send the first face of each frame to this program as iFacialMocap does, over UDP [default port: 49983]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    ifacialmocap: Option<String>,
     /// The camera's field of view along the longer side of its picture, in degrees: for distances in centimetres
     #[arg(long, value_name = "DEGREES", default_value_t = DEFAULT_FOV_DEG, value_parser = fov)]
     fov: f32,
@@ -140,7 +143,11 @@ impl TrackArguments {
 
     /// Finds the programs that signals are sent to.
     fn receivers(&self) -> Result<Vec<Receiver>> {
-        let named = [(Protocol::OpenSeeFace, &self.osf), (Protocol::Vmc(self.vmc_shapes), &self.vmc)];
+        let named = [
+            (Protocol::OpenSeeFace, &self.osf),
+            (Protocol::Vmc(self.vmc_shapes), &self.vmc),
+            (Protocol::IFacialMocap, &self.ifacialmocap),
+        ];
         let named = named.into_iter().filter_map(|(protocol, name)| Some((protocol, name.as_ref()?)));
         named.map(|(protocol, name)| Receiver::find(protocol, name)).collect()
     }

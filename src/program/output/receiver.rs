@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub(crate) enum Protocol {
     OpenSeeFace,
     Vmc(VmcShapes),
+    IFacialMocap,
 }
 
 impl Protocol {
@@ -23,6 +24,7 @@ impl Protocol {
         match self {
             Self::OpenSeeFace => "--osf",
             Self::Vmc(_) => "--vmc",
+            Self::IFacialMocap => "--ifacialmocap",
         }
     }
 
@@ -31,6 +33,7 @@ impl Protocol {
         match self {
             Self::OpenSeeFace => 11573,
             Self::Vmc(_) => 39539,
+            Self::IFacialMocap => 49983,
         }
     }
 }
