@@ -1,5 +1,5 @@
-//! What `--osf` sends, decoded by its published layout and compared with the line of JSON of the same frame, and what happens
-//! where nobody listens.
+//! What `--osf`, `--vmc` and `--ifacialmocap` send, decoded by the published layouts and compared with the line of JSON of the
+//! same frame, and what happens where nobody listens.
 
 use serde_json::Value;
 use std::net::UdpSocket;
@@ -260,25 +260,258 @@ fn compare_with_json(face: &OsfFace, json: &Value, size: [f64; 2]) {
     }
 }
 
+/// An argument of a message of OSC.
+#[derive(Clone, Debug, PartialEq)]
+enum Argument {
+    Int(i32),
+    Float(f64),
+    Text(String),
+}
+
+type Message = (String, Vec<Argument>);
+
+/// A text of OSC, which fills words of four bytes, and what follows it.
+fn osc_text(bytes: &[u8]) -> (String, &[u8]) {
+    let length = bytes.iter().position(|&byte| byte == 0).unwrap();
+    let (text, rest) = bytes.split_at(length.next_multiple_of(4) + if length % 4 == 0 { 4 } else { 0 });
+    assert!(text[length..].iter().all(|&byte| byte == 0));
+    (String::from_utf8(text[..length].to_vec()).unwrap(), rest)
+}
+
+/// The messages of a bundle.
+fn osc_messages(packet: &[u8]) -> Vec<Message> {
+    let mut rest = packet.strip_prefix(b"#bundle\0\0\0\0\0\0\0\0\x01").expect("a bundle for at once");
+    let mut messages = Vec::new();
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let (message, after) = after.split_at(u32::from_be_bytes(*length) as usize);
+        let (address, message) = osc_text(message);
+        let (types, mut message) = osc_text(message);
+        let arguments = types.strip_prefix(',').unwrap().chars().map(|kind| {
+            if kind == 's' {
+                let (text, after) = osc_text(message);
+                message = after;
+                return Argument::Text(text);
+            }
+            let (word, after) = message.split_first_chunk().unwrap();
+            message = after;
+            match kind {
+                'i' => Argument::Int(i32::from_be_bytes(*word)),
+                'f' => Argument::Float(f32::from_be_bytes(*word).into()),
+                other => panic!("receivers ignore arguments of type {other}"),
+            }
+        });
+        messages.push((address, arguments.collect()));
+        assert!(message.is_empty());
+        rest = after;
+    }
+    messages
+}
+
+/// The numbers of a message.
+fn floats(arguments: &[Argument]) -> Vec<f64> {
+    let number = |argument: &Argument| match argument {
+        Argument::Float(number) => *number,
+        other => panic!("{other:?} is no float"),
+    };
+    arguments.iter().map(number).collect()
+}
+
+/// The messages of each frame, and how many packets they came in.
+fn vmc_frames(packets: &[Vec<u8>]) -> Vec<(Vec<Message>, usize)> {
+    let mut frames: Vec<(Vec<Message>, usize)> = Vec::new();
+    for packet in packets {
+        assert!(packet.len() <= 1472, "{}", packet.len());
+        let messages = osc_messages(packet);
+        match frames.last_mut() {
+            Some((frame, packets)) if messages[0].0 != "/VMC/Ext/OK" => {
+                frame.extend(messages);
+                *packets += 1;
+            }
+            _ => frames.push((messages, 1)),
+        }
+    }
+    frames
+}
+
+/// Compares the messages of a frame with a line of JSON, and returns the blend shapes.
+fn compare_vmc(messages: &[Message], line: &Value) -> Vec<(String, f64)> {
+    let addresses: Vec<&str> = messages.iter().map(|(address, _)| address.as_str()).collect();
+    assert_eq!(addresses[..2], ["/VMC/Ext/OK", "/VMC/Ext/T"]);
+    assert_eq!(messages[0].1, [1, 3, 0].map(Argument::Int));
+    let Some(face) = line["faces"].as_array().unwrap().iter().min_by_key(|face| face["id"].as_u64()) else {
+        assert_eq!(addresses.len(), 2, "a frame without a face says nothing of one");
+        return Vec::new();
+    };
+    assert_eq!(*addresses.last().unwrap(), "/VMC/Ext/Blend/Apply");
+    let signals = &face["signals"];
+    let named = |address: &str| -> Vec<(String, Vec<f64>)> {
+        let messages = messages.iter().filter(|(other, _)| other == address);
+        let named = messages.map(|(_, arguments)| match &arguments[0] {
+            Argument::Text(name) => (name.clone(), floats(&arguments[1..])),
+            other => panic!("{other:?} is no name"),
+        });
+        named.collect()
+    };
+    let bones = named("/VMC/Ext/Bone/Pos");
+    let turn = |bone: &str| {
+        let (_, numbers) = bones.iter().find(|(name, _)| name == bone).unwrap_or_else(|| panic!("no {bone}"));
+        assert_eq!(numbers.len(), 7);
+        of_quaternion(std::array::from_fn(|i| numbers[3 + i]))
+    };
+    // In Unity, x runs to the left in the picture and z to the viewer, so a turn is mirrored at x.
+    let q = rotation(signals);
+    let mirror = [[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+    let wanted = product(product(mirror, q), mirror);
+    for (seen, wanted) in product(turn("Neck"), turn("Head")).as_flattened().iter().zip(wanted.as_flattened()) {
+        close(*seen, *wanted, 0.001);
+    }
+    for eye in ["LeftEye", "RightEye"] {
+        let [x, y, z] = times(turn(eye), [0.0, 0.0, 1.0]);
+        close(x.atan2(z).to_degrees(), number(&signals["gaze_yaw_deg"]), 0.02);
+        close(y.asin().to_degrees(), number(&signals["gaze_pitch_deg"]), 0.02);
+    }
+    named("/VMC/Ext/Blend/Val").into_iter().map(|(name, value)| (name, value[0])).collect()
+}
+
+/// The line of JSON of a frame that VMC tells the time of.
+fn line_at<'a>(messages: &[Message], lines: &'a [Value]) -> &'a Value {
+    let time_s = floats(&messages[1].1)[0];
+    lines.iter().find(|line| (number(&line["time_s"]) - time_s).abs() < 1e-4).expect("packets are of tracked frames")
+}
+
+#[test]
+fn vmc_bundles_say_what_lines_of_json_say() {
+    let (socket, address) = receiver();
+    let (lines, said) = track(&["--frames", "40", "--faces", "2", "--vmc", &address]);
+    assert!(!said.contains("--vmc"), "{said}");
+    let frames = vmc_frames(&packets(&socket));
+    println!("{} frames of {}", frames.len(), lines.len());
+    assert_eq!(line_at(&frames.last().unwrap().0, &lines)["frame"], 39);
+    for (messages, packets) in &frames {
+        assert_eq!(*packets, 1);
+        let line = line_at(messages, &lines);
+        let values = compare_vmc(messages, line);
+        let signals = &line["faces"][0]["signals"];
+        let names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["Blink_L", "Blink_R", "A", "I", "U", "E", "O"]);
+        close(values[0].1, (1.0 - number(&signals["eye_open_left"])).clamp(0.0, 1.0), 0.001);
+        close(values[1].1, (1.0 - number(&signals["eye_open_right"])).clamp(0.0, 1.0), 0.001);
+        for (name, value) in &values[2..] {
+            close(*value, number(&signals["visemes"][name]), 0.001);
+        }
+    }
+}
+
+#[test]
+fn vmc_sends_the_shapes_of_arkit_in_as_few_bundles_as_fit_if_asked_to() {
+    let (socket, address) = receiver();
+    let (lines, _) = track(&["--frames", "30", "--vmc", &address, "--vmc-shapes", "perfect-sync"]);
+    for (messages, packets) in vmc_frames(&packets(&socket)) {
+        let line = line_at(&messages, &lines);
+        let values = compare_vmc(&messages, line);
+        let Some(shapes) = line["faces"][0]["signals"]["shapes"].as_object() else { continue };
+        assert_eq!(packets, 2);
+        let known: Vec<(&String, &Value)> = shapes.iter().filter(|(_, value)| !value.is_null()).collect();
+        assert_eq!(values.len(), known.len());
+        for (name, value) in values {
+            assert!(name.starts_with(|first: char| first.is_ascii_uppercase()), "{name}");
+            let (_, wanted) = known.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name)).unwrap();
+            close(value, number(wanted), 0.001);
+        }
+    }
+}
+
+#[test]
+fn ifacialmocap_texts_say_what_lines_of_json_say() {
+    let (socket, address) = receiver();
+    let (lines, said) = track(&["--frames", "40", "--faces", "2", "--ifacialmocap", &address]);
+    assert!(!said.contains("--ifacialmocap"), "{said}");
+    let packets = packets(&socket);
+    println!("{} texts for {} frames", packets.len(), lines.len());
+    assert!(!packets.is_empty());
+    for packet in packets {
+        assert!(packet.len() <= 1472, "{}", packet.len());
+        let text = String::from_utf8(packet).unwrap();
+        let (shapes, turns) = text.split_once("|=").unwrap();
+        let shapes: Vec<(&str, u8)> = shapes
+            .split('|')
+            .map(|shape| shape.split_once('-').unwrap())
+            .map(|(name, value)| (name, value.parse().unwrap_or_else(|_| panic!("{name} is {value}"))))
+            .collect();
+        assert!(shapes.len() == 52 && shapes.iter().all(|(_, value)| *value <= 100), "{text}");
+        let turns: Vec<(&str, Vec<f64>)> = turns
+            .strip_suffix('|')
+            .unwrap()
+            .split('|')
+            .map(|turn| turn.split_once('#').unwrap())
+            .map(|(name, numbers)| (name, numbers.split(',').map(|number| number.parse().unwrap()).collect()))
+            .collect();
+        let names: Vec<&str> = turns.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["head", "rightEye", "leftEye"]);
+        let [head, right_eye, left_eye] = [0, 1, 2].map(|i| &turns[i].1);
+        let first = |line: &'static str| move |signals: &Value| number(&signals[line]);
+        let (pitch, yaw, roll) = (first("pitch_deg"), first("yaw_deg"), first("roll_deg"));
+        let of_frame = |signals: &&Value| {
+            let wanted = [-pitch(signals), -yaw(signals), -roll(signals)];
+            head.iter().zip(wanted).all(|(seen, wanted)| (seen - wanted).abs() < 0.0052)
+        };
+        let faces = lines.iter().filter_map(|line| line["faces"].as_array().unwrap().first());
+        let mut signals = faces.map(|face| &face["signals"]);
+        let signals =
+            signals.find(of_frame).expect("every text is of a tracked frame, with the turns of the head negated");
+        let [right, up, away] = numbers(&signals["translation_cm"]);
+        for (seen, wanted) in head[3..].iter().zip([right, up, -away]) {
+            close(100.0 * seen, wanted, 0.011);
+        }
+        for eye in [right_eye, left_eye] {
+            close(eye[0], -number(&signals["gaze_pitch_deg"]), 0.0052);
+            close(eye[1], -number(&signals["gaze_yaw_deg"]), 0.0052);
+            assert_eq!(eye[2], 0.0);
+        }
+        let value = |name: &str| shapes.iter().find(|(other, _)| *other == name).unwrap_or_else(|| panic!("{name}")).1;
+        for (name, shape) in [
+            ("browInnerUp", "browInnerUp"),
+            ("eyeBlink_L", "eyeBlinkLeft"),
+            ("eyeBlink_R", "eyeBlinkRight"),
+            ("eyeLookOut_L", "eyeLookOutLeft"),
+            ("jawOpen", "jawOpen"),
+            ("jawLeft", "jawLeft"),
+            ("mouthRight", "mouthRight"),
+            ("mouthSmile_L", "mouthSmileLeft"),
+            ("mouthSmile_R", "mouthSmileRight"),
+        ] {
+            close(value(name).into(), 100.0 * number(&signals["shapes"][shape]), 0.56);
+        }
+        for name in ["cheekPuff", "jawForward", "mouthDimple_L", "noseSneer_R", "tongueOut"] {
+            assert_eq!(value(name), 0, "landmarks don't carry {name}");
+        }
+    }
+}
+
 #[test]
 fn receivers_that_do_not_read_and_ports_without_one_do_not_stop_tracking() {
     let (_never_read, deaf) = receiver();
-    let (lines, said) = track(&["--frames", "300", "--osf", &deaf]);
+    let (lines, said) = track(&["--frames", "300", "--osf", &deaf, "--vmc", &deaf, "--ifacialmocap", &deaf]);
     assert_eq!(lines.len(), 300, "{said}");
     let (socket, unused) = receiver();
     drop(socket);
-    let (lines, said) = track(&["--frames", "60", "--osf", &unused]);
+    let (lines, said) = track(&["--frames", "60", "--osf", &unused, "--vmc", &unused, "--ifacialmocap", &unused]);
     assert_eq!(lines.len(), 60);
-    let warning = format!("--osf {unused}: a packet could not be sent");
-    assert_eq!(said.matches(&warning).count(), usize::from(cfg!(target_os = "linux")), "{said}");
+    for option in ["--osf", "--vmc", "--ifacialmocap"] {
+        let warning = format!("{option} {unused}: a packet could not be sent");
+        assert_eq!(said.matches(&warning).count(), usize::from(cfg!(target_os = "linux")), "{said}");
+    }
 }
 
 #[test]
 fn an_address_that_cannot_be_used_is_refused_by_name_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("faces.jsonl");
-    for option in ["--osf"] {
-        for address in ["nowhere.invalid:1", "127.0.0.1:0", "127.0.0.1:face", ":1", "255.255.255.255:1"] {
+    for option in ["--osf", "--vmc", "--ifacialmocap"] {
+        let mut addresses = vec!["nowhere.invalid:1", "127.0.0.1:0", "127.0.0.1:face", ":1"];
+        // Other systems refuse it only when a packet is sent.
+        addresses.extend(cfg!(target_os = "linux").then_some("255.255.255.255:1"));
+        for address in addresses {
             let output = run(&["--frames", "1", option, address, "--json", path.to_str().unwrap()]);
             let said = String::from_utf8(output.stderr).unwrap();
             assert_eq!(output.status.code(), Some(1), "{option} {address}: {said}");

@@ -5,13 +5,13 @@
 
 use super::arguments::{CameraArguments, TrackerArguments};
 use super::interrupt;
-use super::parse::{fov, scale};
+use super::parse::{fov, named, scale};
 use super::paths::{Content, Overwrite, Paths};
 use crate::program::capture::{Input, Recorder};
 use crate::program::live::{
     self, DisplayOptions, Lifecycle, OutputOptions, ProgressLines, SessionOptions, SessionSource, SignalOptions,
 };
-use crate::program::output::{Protocol, Receiver};
+use crate::program::output::{Protocol, Receiver, VmcShapes};
 use crate::runtime::signals::DEFAULT_FOV_DEG;
 use anyhow::{Result, bail};
 use std::ffi::{OsStr, OsString};
@@ -39,6 +39,15 @@ pub(super) struct TrackArguments {
     /// Send the faces of each frame to this program as OpenSeeFace does, over UDP [default port: 11573]
     #[arg(long, value_name = "HOST:PORT")]
     osf: Option<String>,
+    /// Send the first face of each frame to this program by VMC, over OSC [default port: 39539]
+    #[arg(long, value_name = "HOST:PORT")]
+    vmc: Option<String>,
+    /// The blend shapes that --vmc sends
+    #[arg(long, value_name = "SET", default_value_t = VmcShapes::Vrm, value_parser = named::<VmcShapes>(), requires = "vmc")]
+    vmc_shapes: VmcShapes,
+    /// Send the first face of each frame to this program as iFacialMocap does, over UDP [default port: 49983]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    ifacialmocap: Option<String>,
     /// The camera's field of view along the longer side of its picture, in degrees: for distances in centimetres
     #[arg(long, value_name = "DEGREES", default_value_t = DEFAULT_FOV_DEG, value_parser = fov)]
     fov: f32,
@@ -134,7 +143,11 @@ impl TrackArguments {
 
     /// Finds the programs that signals are sent to.
     fn receivers(&self) -> Result<Vec<Receiver>> {
-        let named = [(Protocol::OpenSeeFace, &self.osf)];
+        let named = [
+            (Protocol::OpenSeeFace, &self.osf),
+            (Protocol::Vmc(self.vmc_shapes), &self.vmc),
+            (Protocol::IFacialMocap, &self.ifacialmocap),
+        ];
         let named = named.into_iter().filter_map(|(protocol, name)| Some((protocol, name.as_ref()?)));
         named.map(|(protocol, name)| Receiver::find(protocol, name)).collect()
     }

@@ -9,15 +9,20 @@
 //! | `senders` | a thread for each receiver |
 //! | `snapshot` | what is copied of a frame for them |
 //! | `osf` | OpenSeeFace's packets |
+//! | `vmc` | VMC's messages |
+//! | `ifacialmocap` | iFacialMocap's texts |
 //!
 //! Tracking never waits: of the frames that come while a packet is being sent, the newest wins. Errors: an address that can't
 //! be used, before the session starts. A packet that can't be sent later is lost, and the first of each receiver is
 //! reported as a warning.
 
+mod ifacialmocap;
 mod osf;
 mod receiver;
 mod senders;
 mod snapshot;
+mod vmc;
 
 pub(super) use receiver::{Protocol, Receiver};
 pub(super) use senders::Senders;
+pub(super) use vmc::VmcShapes;

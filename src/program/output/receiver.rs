@@ -3,6 +3,7 @@
 //! In: HOST or HOST:PORT as typed. Out: a socket that is connected to the first of the host's addresses that can be used.
 //! IPv4 comes first: most receivers listen to nothing else. Fails if there is none, naming the option.
 
+use super::vmc::VmcShapes;
 use anyhow::{Context, Result, bail, ensure};
 use std::fmt;
 use std::io;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     OpenSeeFace,
+    Vmc(VmcShapes),
+    IFacialMocap,
 }
 
 impl Protocol {
@@ -20,6 +23,8 @@ impl Protocol {
     fn option(self) -> &'static str {
         match self {
             Self::OpenSeeFace => "--osf",
+            Self::Vmc(_) => "--vmc",
+            Self::IFacialMocap => "--ifacialmocap",
         }
     }
 
@@ -27,6 +32,8 @@ impl Protocol {
     fn port(self) -> u16 {
         match self {
             Self::OpenSeeFace => 11573,
+            Self::Vmc(_) => 39539,
+            Self::IFacialMocap => 49983,
         }
     }
 }

@@ -4,9 +4,9 @@
 //! newest wins, so nobody who hands one over ever waits. A packet that can't be sent is lost; the first of each receiver is
 //! reported.
 
-use super::osf;
 use super::receiver::{Protocol, Receiver};
 use super::snapshot::Snapshot;
+use super::{ifacialmocap, osf, vmc};
 use crate::program::latest::Latest;
 use crate::runtime::signals::Signals;
 use crate::runtime::track::Face;
@@ -93,6 +93,8 @@ impl Drop for Sender {
 fn send_all(receiver: &Receiver, latest: &Latest<Snapshot>) {
     let mut encoder: Box<dyn Encoder> = match receiver.protocol {
         Protocol::OpenSeeFace => Box::new(osf::Packets::default()),
+        Protocol::Vmc(shapes) => Box::new(vmc::Bundles::new(shapes)),
+        Protocol::IFacialMocap => Box::new(ifacialmocap::Texts::default()),
     };
     let mut snapshot = Snapshot::default();
     let mut has_warned = false;

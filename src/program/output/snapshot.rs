@@ -45,6 +45,11 @@ impl Snapshot {
             }
         }
     }
+
+    /// The face that formats for one face send: the one with the lowest id, which came first of those in sight.
+    pub(super) fn first_face(&self) -> Option<&FaceSnapshot> {
+        self.faces.iter().min_by_key(|face| face.signals.id)
+    }
 }
 
 impl FaceSnapshot {
