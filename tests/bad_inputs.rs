@@ -1,31 +1,17 @@
 //! Inputs that are cut off, mistaken or absurd, and outputs that others write to: each is refused by its name and says what to do;
 //! what can be done is done, and nothing that was there is lost.
 
+mod program;
 mod training_set;
 
 use awing::Frame;
 use awing::internals::Scene;
+use program::{awing, lines, run, said};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use training_set::{write_faces, write_recipe};
-
-/// The program, in its own folder and without a display.
-fn awing(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
-    command.current_dir(folder).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("AWING_LOG");
-    command.env("XDG_DATA_HOME", folder.join("data")).stdin(Stdio::null());
-    command
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    awing(folder).args(arguments).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 /// Expects an error that says all of `wanted`.
 fn fails(folder: &Path, arguments: &[&str], wanted: &[&str]) {
@@ -34,10 +20,6 @@ fn fails(folder: &Path, arguments: &[&str], wanted: &[&str]) {
     assert!(matches!(output.status.code(), Some(1 | 2)), "{arguments:?}: {text}");
     assert!(wanted.iter().all(|word| text.contains(word)), "{arguments:?}: {text}");
     assert!(!text.contains("panicked"), "{arguments:?}: {text}");
-}
-
-fn lines(text: &[u8]) -> Vec<Value> {
-    String::from_utf8_lossy(text).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A picture of one face, as a JPEG, and the row of a data set that says where its points are.

@@ -5,9 +5,11 @@
 #[cfg(all(feature = "window", target_os = "linux"))]
 mod display;
 mod inputs;
+mod program;
 mod videos;
 
 use image::AnimationDecoder;
+use program::{awing, lines, run, said};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -15,27 +17,6 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 #[cfg(unix)]
 use std::time::Duration;
-
-/// The program, in its own folder and without a display.
-fn awing(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
-    command.current_dir(folder).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("AWING_LOG");
-    // Nobody's own choice of a model.
-    command.env("XDG_DATA_HOME", folder.join("data")).stdin(Stdio::null());
-    command
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    awing(folder).args(arguments).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn lines(text: &[u8]) -> Vec<Value> {
-    String::from_utf8_lossy(text).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 #[cfg(unix)]
 fn signal(name: &str, process: u32) {

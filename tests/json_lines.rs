@@ -97,4 +97,9 @@ fn a_table_in_place_of_lines_is_refused_with_the_option_that_writes_one() {
         .unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("--csv"));
+    let output = Command::new(env!("CARGO_BIN_EXE_awing"))
+        .args(["track", "--input", "demo", "--headless", "--frames", "1", "--json", "-", "--csv", "-"])
+        .output()
+        .unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty(), "the two would mix");
 }

@@ -8,6 +8,7 @@ use super::ffmpeg::Leash;
 use super::{CaptureError, Source, Tally, Waited};
 use crate::runtime::image::Frame;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -76,17 +77,21 @@ impl Fetched {
         open: impl FnOnce(&Leash) -> Result<S, CaptureError> + Send + 'static,
     ) -> Result<Self, CaptureError> {
         let (shared, leash) = (Arc::<Shared>::default(), Leash::new());
-        let (read, held, is_live) = (shared.clone(), leash.clone(), manner.is_live);
+        let (read, held, of) = (shared.clone(), leash.clone(), manner.clone());
         let thread = thread::Builder::new().name("capture".into()).spawn(move || {
             read.lock().waiting_since = Some(Instant::now());
-            let end = open(&held).and_then(|source| read.fill(source, is_live));
+            // Whoever waits for a frame has to hear of a fault of awing's own, too.
+            let reading = AssertUnwindSafe(|| open(&held).and_then(|source| read.fill(source, of.is_live)));
+            let fault =
+                || CaptureError::Undecodable { name: of.name.clone(), reason: "awing failed to read it".into() };
+            let end = catch_unwind(reading).unwrap_or_else(|_| Err(fault()));
             let mut state = read.lock();
             state.waiting_since = None;
             state.end = Some(end);
             drop(state);
             read.changed.notify_all();
         });
-        thread.map_err(|source| CaptureError::Read { path: manner.name.clone().into(), source })?;
+        thread.map_err(CaptureError::Thread)?;
         let mut fetched = Self { manner, shared, leash, arrived: None, frames_per_second: None };
         fetched.wait_until_open(is_wanted)?;
         Ok(fetched)
@@ -286,11 +291,36 @@ mod tests {
         let (sender, receiver) = channel();
         let mut fetched = Fetched::open(manner(true), &|| true, move |_| Ok(Sent(receiver))).unwrap();
         (0..20).for_each(|i| sender.send(f64::from(i)).unwrap());
+        let due = Instant::now() + Duration::from_secs(60);
         while fetched.tally().unwrap().delivered < 20 {
+            assert!(Instant::now() < due, "the thread stopped: {:?}", fetched.tally());
             thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(fetched.next(&mut Frame::default()).unwrap(), Some(19.0));
         assert_eq!(fetched.tally().unwrap().replaced, 19);
+    }
+
+    #[test]
+    fn a_fault_while_reading_ends_the_source_with_an_error() {
+        struct Faulty;
+
+        impl Source for Faulty {
+            fn next(&mut self, _: &mut Frame) -> Result<Option<f64>, CaptureError> {
+                panic!("a fault");
+            }
+
+            fn frames_per_second(&self) -> Option<f64> {
+                None
+            }
+
+            fn describe(&self) -> String {
+                "a test".into()
+            }
+        }
+
+        let mut fetched = Fetched::open(manner(false), &|| true, |_| Ok(Faulty)).unwrap();
+        assert!(matches!(fetched.next(&mut Frame::default()), Err(CaptureError::Undecodable { .. })));
+        assert_eq!(fetched.next(&mut Frame::default()).unwrap(), None);
     }
 
     #[test]

@@ -67,8 +67,7 @@ pub enum CaptureError {
     #[cfg(feature = "camera")]
     #[error("cannot list the cameras")]
     CameraList(#[source] io::Error),
-    #[cfg(feature = "camera")]
-    #[error("cannot start a thread for the camera")]
+    #[error("cannot start a thread that reads the input")]
     Thread(#[source] io::Error),
     #[cfg(feature = "camera")]
     #[error("camera {index}: {reason}")]

@@ -15,7 +15,7 @@ use crate::program::output::{Protocol, Receiver, VmcShapes};
 use crate::runtime::signals::DEFAULT_FOV_DEG;
 use anyhow::{Result, bail};
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[derive(clap::Args, Clone, Debug)]
@@ -89,6 +89,9 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
     arguments.paths(input.as_ref()).check(arguments.overwrite)?;
     if let Some(path) = arguments.json.as_ref().filter(|path| path.extension().is_some_and(|ending| ending == "csv")) {
         bail!("--json {}: this writes lines of JSON; --csv writes a table", path.display());
+    }
+    if [&arguments.json, &arguments.csv].iter().all(|path| path.as_deref() == Some(Path::new("-"))) {
+        bail!("--json - and --csv - would mix on standard output: write one of them to a file");
     }
     let receivers = arguments.receivers()?;
     let source = match input {

@@ -201,7 +201,8 @@ mod tests {
         assert_eq!(of_picture, line.replacen("\"time_s\"", "\"image\": \"a \\\"b\\\".jpg\", \"time_s\"", 1));
         assert_eq!(
             line,
-            "{\"version\": 2, \"frame\": 0, \"input\": \"demo\", \"time_s\": 0.033333, \"width\": 4, \"height\": 3, \"faces\": [{\"id\": 3, \"score\": 0.980, \
+            "{\"version\": 2, \"frame\": 0, \"input\": \"demo\", \"time_s\": 0.033333, \
+             \"width\": 4, \"height\": 3, \"faces\": [{\"id\": 3, \"score\": 0.980, \
              \"box\": [10.00, 20.50, 30.25, 40.00], \"landmarks\": [[10.00, 20.50], [-0.25, 33.33]], \
              \"confidence\": [0.500, 1.000]}], \"ms\": {\"detect\": 0.000, \"landmarks\": 0.900, \"total\": 1.100}}"
         );

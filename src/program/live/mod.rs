@@ -22,8 +22,8 @@
 //! | `tuning` | fine-tuning beside the session |
 //! | `tracker_setup` | what a tracker is made from |
 //!
-//! Threads: the main thread shows, one tracks, one ends the session, and every recording and every receiver has its own; a camera brings
-//! another. Between capture, tracking and display the latest frame replaces older ones, so a slow thread delays none of
+//! Threads: the main thread shows, one tracks, one ends the session, and every recording and every receiver has its own; a
+//! camera brings another. Between capture, tracking and display the latest frame replaces older ones, so a slow thread delays none of
 //! the others.
 
 #[cfg(feature = "window")]
