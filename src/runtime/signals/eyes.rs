@@ -15,9 +15,9 @@ use crate::runtime::landmarks::{Landmark, Part, Scheme};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Blink {
-    /// When the eye closed, in the tracker's time.
+    /// When the eye closed, in the tracker's time; interpolated between two frames.
     pub start_s: f64,
-    /// Until it opened again, in seconds: 0.05 to 0.5.
+    /// Until it opened again, in seconds: 0.025 to 0.5.
     pub duration_s: f64,
 }
 
@@ -39,8 +39,9 @@ const FULLY_OPEN: f32 = 0.9;
 /// Openness at which an eye counts as shut, and as open again.
 const SHUTS_AT: f32 = 0.35;
 const OPENS_AT: f32 = 0.55;
-/// A blink takes this long, in seconds; what is longer is a shut eye.
-const BLINK_S: std::ops::RangeInclusive<f64> = 0.05..=0.5;
+/// A blink takes this long, in seconds; what is longer is a shut eye. At 30 frames a second a quick one is shut in a single
+/// frame.
+const BLINK_S: std::ops::RangeInclusive<f64> = 0.025..=0.5;
 /// Landmarks of less mean confidence carry no signal.
 const LEAST_CONFIDENCE: f32 = 0.2;
 /// From this yaw on the near eye speaks more and more for both, until it speaks alone; in degrees. Nobody's far lids are
@@ -113,6 +114,8 @@ pub(super) struct EyeSignals {
 pub(super) struct Eyes {
     pub levels: [EyeLevels; 2],
     shut_since_s: [Option<f64>; 2],
+    /// Time and openness of the last frame.
+    last: [Option<(f64, f32)>; 2],
     gaze: [Option<Gaze>; 2],
     /// Where the pupils lie, for the next neutral pose.
     pupils: [Option<[f32; 2]>; 2],
@@ -195,10 +198,14 @@ impl Eyes {
 
     fn find_blink(&mut self, i: usize, openness: Option<f32>, time_s: f64, signals: &mut EyeSignals) {
         let since = &mut self.shut_since_s[i];
+        let now = openness.map(|openness| (time_s, openness));
+        let last = std::mem::replace(&mut self.last[i], now);
         match (openness, *since) {
-            (Some(openness), None) if openness < SHUTS_AT => *since = Some(time_s),
+            (Some(openness), None) if openness < SHUTS_AT => {
+                *since = Some(crossing_s(last, (time_s, openness), SHUTS_AT))
+            }
             (Some(openness), Some(start_s)) if openness > OPENS_AT => {
-                let duration_s = time_s - start_s;
+                let duration_s = crossing_s(last, (time_s, openness), OPENS_AT) - start_s;
                 signals.blink = BLINK_S.contains(&duration_s).then_some(Blink { start_s, duration_s });
                 *since = None;
             }
@@ -267,4 +274,10 @@ fn pupil(front: &Front, landmarks: &[Landmark], side: Side) -> Option<[f32; 2]> 
     }
     let [x, y] = front.offset(index, (a, b)).map(|v| v / half_width);
     Some([if side == Side::Right { -x } else { x }, y])
+}
+
+/// When the openness passed `level` between the last frame and this one, or this frame's time if there was none before.
+fn crossing_s(last: Option<(f64, f32)>, (time_s, openness): (f64, f32), level: f32) -> f64 {
+    let Some((last_s, last)) = last.filter(|(_, last)| (*last > level) != (openness > level)) else { return time_s };
+    last_s + (time_s - last_s) * f64::from((level - last) / (openness - last))
 }
