@@ -17,7 +17,7 @@ use crate::runtime::landmarks::{Landmark, Part, Scheme};
 pub struct Blink {
     /// When the eye closed, in the tracker's time; interpolated between two frames.
     pub start_s: f64,
-    /// Until it opened again, in seconds: 0.025 to 0.5.
+    /// Until it opened again, in seconds: 0.015 to 0.5.
     pub duration_s: f64,
 }
 
@@ -41,7 +41,9 @@ const SHUTS_AT: f32 = 0.35;
 const OPENS_AT: f32 = 0.55;
 /// A blink takes this long, in seconds; what is longer is a shut eye. At 30 frames a second a quick one is shut in a single
 /// frame.
-const BLINK_S: std::ops::RangeInclusive<f64> = 0.025..=0.5;
+const BLINK_S: std::ops::RangeInclusive<f64> = 0.015..=0.5;
+/// Nobody winks faster than this, in seconds: a shorter blink of one eye alone is a misplaced landmark.
+const QUICKEST_WINK_S: f64 = 0.05;
 /// Landmarks of less mean confidence carry no signal.
 const LEAST_CONFIDENCE: f32 = 0.2;
 /// From this yaw on the near eye speaks more and more for both, until it speaks alone; in degrees. Nobody's far lids are
@@ -114,6 +116,8 @@ pub(super) struct EyeSignals {
 pub(super) struct Eyes {
     pub levels: [EyeLevels; 2],
     shut_since_s: [Option<f64>; 2],
+    /// Whether the other eye closed with it.
+    closed_together: [bool; 2],
     /// Time and openness of the last frame.
     last: [Option<(f64, f32)>; 2],
     gaze: [Option<Gaze>; 2],
@@ -149,7 +153,7 @@ impl Eyes {
         for side in Side::BOTH {
             let i = side as usize;
             signals[i].openness = steady[i].map(|openness| openness.clamp(0.0, 1.5));
-            self.find_blink(i, prompt[i], view.time_s, &mut signals[i]);
+            self.find_blink(side, prompt, view.time_s, &mut signals[i]);
             if let (Some(opening), true) = (opening(view.predicted, side, view.px_per_cm), view.is_frontal) {
                 self.levels[i].learn(opening, view.elapsed_s);
             }
@@ -196,22 +200,27 @@ impl Eyes {
         }
     }
 
-    fn find_blink(&mut self, i: usize, openness: Option<f32>, time_s: f64, signals: &mut EyeSignals) {
-        let since = &mut self.shut_since_s[i];
-        let now = openness.map(|openness| (time_s, openness));
+    fn find_blink(&mut self, side: Side, openness: [Option<f32>; 2], time_s: f64, signals: &mut EyeSignals) {
+        let i = side as usize;
+        let now = openness[i].map(|openness| (time_s, openness));
         let last = std::mem::replace(&mut self.last[i], now);
-        match (openness, *since) {
-            (Some(openness), None) if openness < SHUTS_AT => {
-                *since = Some(crossing_s(last, (time_s, openness), SHUTS_AT))
+        let since = &mut self.shut_since_s[i];
+        match (now, *since) {
+            (Some(now), None) if now.1 < SHUTS_AT => {
+                *since = Some(crossing_s(last, now, SHUTS_AT));
+                self.closed_together[i] = false;
             }
-            (Some(openness), Some(start_s)) if openness > OPENS_AT => {
-                let duration_s = crossing_s(last, (time_s, openness), OPENS_AT) - start_s;
-                signals.blink = BLINK_S.contains(&duration_s).then_some(Blink { start_s, duration_s });
+            (Some(now), Some(start_s)) if now.1 > OPENS_AT => {
+                let duration_s = crossing_s(last, now, OPENS_AT) - start_s;
+                let is_possible = self.closed_together[i] || duration_s >= QUICKEST_WINK_S;
+                let is_blink = is_possible && BLINK_S.contains(&duration_s);
+                signals.blink = is_blink.then_some(Blink { start_s, duration_s });
                 *since = None;
             }
             (None, _) => *since = None,
             _ => {}
         }
+        self.closed_together[i] |= since.is_some() && openness[1 - i].is_some_and(|other| other < OPENS_AT);
         signals.is_blinking = since.is_some_and(|start_s| time_s - start_s <= *BLINK_S.end());
     }
 
