@@ -202,6 +202,33 @@ fn started(mut command: Command, json: &Path, lines: usize) -> std::process::Chi
     child
 }
 
+#[test]
+fn bench_says_what_was_chosen_and_compares_everything_that_the_core_can_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = |arguments: &[&str]| -> Value {
+        let output = run(folder.path(), arguments);
+        assert!(output.status.success(), "{}", said(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let profile = json(&["bench", "--profile", "--frames", "2", "--json", "--model", "bundled"]);
+    let chosen = profile["precision"].as_str().unwrap();
+    assert!(["f32", "f16", "int8"].contains(&chosen), "{chosen}");
+    assert!(profile["precision_reason"].as_str().unwrap().contains("f32"));
+    for precision in ["f32", "f16", "int8"] {
+        let forced = json(&["bench", "--profile", "--frames", "1", "--json", "--precision", precision]);
+        assert_eq!(forced["precision"], precision);
+        assert!(forced["precision_reason"].is_null());
+    }
+    let compared = json(&["bench", "--compare", "--frames", "6", "--json", "--model", "bundled"]);
+    let rows = compared["rows"].as_array().unwrap();
+    assert!(rows.iter().any(|row| row["instructions"] == "portable" && row["precision"] == "f32"));
+    let default: Vec<&Value> = rows.iter().filter(|row| row["is_default"] == true).collect();
+    assert_eq!(default.len(), 1, "{compared}");
+    assert_eq!(default[0]["precision"], chosen);
+    let refused = run(folder.path(), &["bench", "--data", "faces.jsonl"]);
+    assert!(!refused.status.success() && said(&refused).contains("--compare"), "{}", said(&refused));
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_cleanly_and_leaves_complete_files() {

@@ -68,10 +68,10 @@ mod tests {
 
     #[test]
     fn a_variant_is_found_by_the_name_that_it_prints() {
-        for precision in [Precision::F32, Precision::F16, Precision::Int8] {
+        for precision in [Precision::Auto, Precision::F32, Precision::F16, Precision::Int8] {
             assert_eq!(precision.to_string().parse(), Ok(precision));
         }
         let error = "f64".parse::<Precision>().unwrap_err().to_string();
-        assert!(error.contains("\"f64\"") && error.contains("f32, f16, int8"), "{error}");
+        assert!(error.contains("\"f64\"") && error.contains("auto, f32, f16, int8"), "{error}");
     }
 }

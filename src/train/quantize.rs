@@ -75,7 +75,7 @@ pub fn quantize(model: &Model, crops: &[f32]) -> Result<Model, QuantizeError> {
     // A layer whose input is always 0 has no scale.
     input_ranges.retain(|_, range| *range > 0.0);
     let balanced = Model::new(model.config().clone(), tensors)?;
-    Ok(balanced.with_quantization(Some(Quantization { input_ranges }))?)
+    Ok(balanced.with_quantization(Some(Quantization { input_ranges, loss: None }))?)
 }
 
 fn layers(graph: &Graph) -> Vec<Layer> {

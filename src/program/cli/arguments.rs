@@ -50,7 +50,7 @@ pub(super) struct TrackerArguments {
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
     /// Precision of the landmark network
-    #[arg(long, value_parser = named::<Precision>(), default_value_t = Precision::F16)]
+    #[arg(long, value_parser = named::<Precision>(), default_value_t = Precision::Auto)]
     pub precision: Precision,
     /// Do not smooth the landmarks over time
     #[arg(long)]

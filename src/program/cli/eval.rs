@@ -33,7 +33,7 @@ pub(super) struct EvalArguments {
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Precision of the landmark network
-    #[arg(long, value_parser = named::<Precision>(), default_value_t = Precision::F16)]
+    #[arg(long, value_parser = named::<Precision>(), default_value_t = Precision::Auto)]
     precision: Precision,
     /// The detector for `--box detector` and `--detection` [default: the built-in one]
     #[arg(long, value_name = "FILE")]

@@ -1,9 +1,15 @@
-//! Figures of measurements: spreads of durations, and the memory of the process.
+//! Figures of measurements: spreads of durations, the memory of the process, errors of landmarks.
 
+use crate::runtime::engine::Landmarker;
+use crate::train::data::Sample;
+use crate::train::eval::metrics::Norm;
+use crate::train::eval::{BoxSource, EvalOptions, evaluate};
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 /// The spread of durations, in milliseconds.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Default, Serialize)]
 pub(super) struct Spread {
     pub median: f32,
     /// The 95th percentile.
@@ -26,6 +32,16 @@ pub(super) fn memory_mb(key: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024.0 / 1e6)
+}
+
+/// Mean error over all known points of `faces`, in percent of the distance of the outer eye corners.
+pub(super) fn error_percent(landmarker: &mut Landmarker, faces: &[Sample]) -> Result<f64> {
+    let options = EvalOptions { norm: Norm::InterOcular, thresholds: vec![0.1], box_source: BoxSource::Truth };
+    let bar = ProgressBar::new(faces.len() as u64);
+    let evaluation = evaluate(landmarker, &mut |_| Ok(Vec::new()), faces, &options, || bar.inc(1))?;
+    bar.finish_and_clear();
+    let all = evaluation.summaries.last().and_then(|summary| summary.nme_percent);
+    all.context("none of the faces can be measured")
 }
 
 #[cfg(test)]

@@ -210,8 +210,11 @@ impl TrackingLoop {
                 Request::NextPrecision => {
                     let mut setup = self.setup.clone();
                     setup.options.precision = after(setup.options.precision);
-                    let message = format!("precision: {}", setup.options.precision);
-                    self.set_up(setup).unwrap_or(message)
+                    let precision = setup.options.precision;
+                    match self.set_up(setup) {
+                        Some(trouble) => trouble,
+                        None => format!("precision: {}", described(precision, &self.tracker)),
+                    }
                 }
                 // The window says which one; here only what went wrong is of interest.
                 Request::UseModel(model) => match self.set_up(TrackerSetup { model, ..self.setup.clone() }) {
@@ -288,10 +291,18 @@ impl TrackingLoop {
         let mut status = self.session.controls.status();
         status.precision = options.precision;
         status.computing = match self.setup.gpu {
-            None => format!("{} on the CPU, {threads}", options.precision),
+            None => format!("{} on the CPU, {threads}", described(options.precision, &self.tracker)),
             Some(GpuKind::Cuda) => "f32 on an NVIDIA GPU".into(),
             Some(GpuKind::Metal) => "f32 on an Apple GPU".into(),
         };
+    }
+}
+
+/// The precision that was asked for, and what came of it.
+fn described(precision: Precision, tracker: &Tracker) -> String {
+    match tracker.precision() {
+        Some(chosen) if chosen != precision => format!("{precision} ({chosen})"),
+        _ => precision.to_string(),
     }
 }
 
@@ -346,6 +357,6 @@ mod tests {
     #[test]
     fn precisions_come_in_turn() {
         assert_eq!(after(Precision::F32), Precision::F16);
-        assert_eq!(after(Precision::Int8), Precision::F32);
+        assert_eq!(after(Precision::Int8), Precision::Auto);
     }
 }

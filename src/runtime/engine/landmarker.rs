@@ -3,7 +3,7 @@
 //! In: a frame and the similarity between the crop and the frame. Out: the landmarks in the frame, in pixels, with
 //! confidences in 0..=1.
 
-use super::{Backend, Engine, EngineError, EngineOptions, Executor, Outputs, Precision};
+use super::{Backend, Choice, Engine, EngineError, EngineOptions, Executor, Outputs, Precision};
 use crate::runtime::geometry::{
     CropSpace, FrameSpace, Point, Rect, Similarity, Space, crop_from_frame, heatmap_from_crop,
 };
@@ -24,6 +24,8 @@ pub struct LandmarkTimes {
 /// A landmark model, ready to run.
 pub struct Landmarker {
     executor: Box<dyn Executor>,
+    /// Of the compiled engine; `None` on a [`Backend`].
+    choice: Option<Choice>,
     cropper: Cropper,
     decoding: Decoding,
     calibration: Calibration,
@@ -57,8 +59,20 @@ impl Landmarker {
         threads: usize,
     ) -> Result<Self, EngineError> {
         let size = model.config().input_size;
-        let options = EngineOptions { height: size, width: size, outputs, precision, threads };
-        Self::with_executor(model, || Ok(Box::new(Engine::compile(model, &options)?)))
+        Self::compiled(model, &EngineOptions { outputs, precision, threads, ..EngineOptions::new(size, size) })
+    }
+
+    /// Compiles a landmark model for its own input size, which `options` have to state.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn compiled(model: &Model, options: &EngineOptions) -> Result<Self, EngineError> {
+        debug_assert_eq!((options.width, options.height), (model.config().input_size, model.config().input_size));
+        Self::with_executor(model, || {
+            let engine = Engine::compile(model, options)?;
+            let choice = engine.choice().clone();
+            Ok((Box::new(engine), Some(choice)))
+        })
     }
 
     /// Runs a landmark model on `backend`.
@@ -66,19 +80,21 @@ impl Landmarker {
     /// # Errors
     /// [`EngineError::Kind`] for a detector; [`EngineError::Executor`].
     pub fn on_backend(model: &Model, backend: &dyn Backend) -> Result<Self, EngineError> {
-        Self::with_executor(model, || backend.executor(model))
+        Self::with_executor(model, || Ok((backend.executor(model)?, None)))
     }
 
     fn with_executor(
         model: &Model,
-        executor: impl FnOnce() -> Result<Box<dyn Executor>, EngineError>,
+        executor: impl FnOnce() -> Result<(Box<dyn Executor>, Option<Choice>), EngineError>,
     ) -> Result<Self, EngineError> {
         let config = model.config();
         if config.kind != Kind::Landmarks {
             return Err(EngineError::Kind { wanted: Kind::Landmarks });
         }
+        let (executor, choice) = executor()?;
         Ok(Self {
-            executor: executor()?,
+            executor,
+            choice,
             cropper: Cropper::new(),
             decoding: config.decoding,
             calibration: config.calibration.clone(),
@@ -106,6 +122,11 @@ impl Landmarker {
     /// The points converted to the annotation style `style`; `None` if no conversion is needed or known.
     pub fn in_style<S: Space>(&self, style: Style, points: &[Point<S>]) -> Option<Vec<Point<S>>> {
         style.expressed(self.style, self.ibug_fit.as_ref(), points)
+    }
+
+    /// The precision that the network runs in, and why; `None` on a [`Backend`].
+    pub fn choice(&self) -> Option<&Choice> {
+        self.choice.as_ref()
     }
 
     /// The number of landmarks.

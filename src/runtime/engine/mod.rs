@@ -7,6 +7,7 @@
 //! there are (`compile`), where the maps lie (`place`), the weights in the order of the kernels (`fold`, `pack`). A run
 //! carries out the steps of the plan (`plan`, `kernels`) and allocates nothing.
 
+mod choice;
 mod compile;
 mod executor;
 mod fold;
@@ -23,6 +24,7 @@ mod profile;
 mod tests;
 mod workers;
 
+pub use choice::{Choice, MOST_LOSS};
 pub use executor::{Backend, Executor};
 pub use landmarker::{LandmarkTimes, Landmarker};
 pub use profile::StepProfile;
@@ -30,7 +32,7 @@ pub use profile::StepProfile;
 use crate::runtime::heatmap::HeatmapView;
 use crate::runtime::model::{Kind, Model};
 use crate::runtime::named::named;
-use crate::runtime::simd::{Isa, dispatch, dispatch_bf16, dispatch_int8};
+use crate::runtime::simd::{Isa, Rates, dispatch, dispatch_bf16, dispatch_int8};
 use kernels::{RunProduct, RunWhole};
 use memory::Memory;
 use plan::{Action, PlacedMap, Plan, StepPrecision};
@@ -70,9 +72,12 @@ pub enum Outputs {
 /// The precision of a compiled model's matrix products. Depthwise convolutions, residuals and heatmaps are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
+    /// The fastest on this core among those that are accurate enough: single and half precision always are, int8 if the
+    /// model's file says that it costs at most 1 % of the accuracy. The core is measured once in a process.
+    #[default]
+    Auto,
     F32,
     /// Weights and inputs in bf16, sums in f32, on cores with AVX512-BF16. On other cores the same as [`Self::F32`].
-    #[default]
     F16,
     /// Weights and inputs in int8, sums in 32-bit integers, for the layers that `awing quantize --to int8` has prepared,
     /// on cores with AVX512-VNNI and AVX512-BF16. Other layers, and all layers on other cores, as [`Self::F16`].
@@ -80,8 +85,9 @@ pub enum Precision {
 }
 
 named!(Precision {
+    Auto = "auto": "The fastest on this CPU that costs no accuracy, or next to none",
     F32 = "f32": "Single precision",
-    F16 = "f16": "Half precision, or whatever is faster on this CPU at the same accuracy",
+    F16 = "f16": "Half precision; falls back to f32 if the CPU does not support it",
     Int8 = "int8": "8-bit integers; falls back to f16 if the model or CPU does not support it",
 });
 
@@ -94,14 +100,18 @@ pub struct EngineOptions {
     pub width: usize,
     pub outputs: Outputs,
     pub precision: Precision,
+    /// The running core must have it.
+    pub isa: Isa,
     /// Threads that work at the same time at most, including the caller's. Only long steps are shared.
     pub threads: usize,
 }
 
 impl EngineOptions {
-    /// For pictures of `height` x `width` pixels: the maps that decoding reads, the default precision, one thread.
+    /// For pictures of `height` x `width` pixels: the maps that decoding reads, the default precision and instruction
+    /// set, one thread.
     pub fn new(height: usize, width: usize) -> Self {
-        Self { height, width, outputs: Outputs::default(), precision: Precision::default(), threads: 1 }
+        let (outputs, precision) = (Outputs::default(), Precision::default());
+        Self { height, width, outputs, precision, isa: Isa::active(), threads: 1 }
     }
 }
 
@@ -114,6 +124,7 @@ const PARTS_PER_THREAD: usize = 4;
 /// A model ready to run on pictures of one size.
 pub struct Engine {
     isa: Isa,
+    choice: Choice,
     plan: Plan,
     workers: Workers,
     /// A strip of depthwise output for each thread.
@@ -130,13 +141,25 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Size`] if the network can't take it; [`EngineError::Unsupported`].
     pub fn compile(model: &Model, options: &EngineOptions) -> Result<Self, EngineError> {
-        let isa = Isa::active();
-        let precision = match options.precision {
+        let isa = options.isa;
+        let choice = match options.precision {
+            Precision::Auto if isa == Isa::active() => {
+                choice::choose(model.config().quantization.as_ref(), Rates::of_this_core())
+            }
+            Precision::Auto => choice::choose(model.config().quantization.as_ref(), &Rates::measure(isa)),
+            precision => Choice { precision, reason: None },
+        };
+        let precision = match choice.precision {
             Precision::Int8 if isa.has_int8() => StepPrecision::Int8,
             Precision::F16 | Precision::Int8 if isa.has_bf16() => StepPrecision::Bf16,
             _ => StepPrecision::F32,
         };
-        Self::compile_for(model, options, isa, precision)
+        Ok(Self { choice, ..Self::compile_for(model, options, isa, precision)? })
+    }
+
+    /// The precision of this plan, and why it was chosen.
+    pub fn choice(&self) -> &Choice {
+        &self.choice
     }
 
     fn compile_for(
@@ -163,7 +186,8 @@ impl Engine {
         let strip_bytes = strip_bytes.next_multiple_of(memory::LINE_BYTES);
         let strips = Memory::new(strip_bytes * workers.count());
         let input = vec![0.0; height * width * 3];
-        Ok(Self { isa, plan, workers, strips, strip_bytes, input, shared_from: SHARED_FROM })
+        let choice = Choice { precision: options.precision, reason: None };
+        Ok(Self { isa, choice, plan, workers, strips, strip_bytes, input, shared_from: SHARED_FROM })
     }
 
     /// Where the caller writes the picture.
@@ -179,7 +203,7 @@ impl Engine {
     }
 
     fn run_step(&mut self, step: usize) {
-        let Self { isa, plan, workers, strips, strip_bytes, input, shared_from } = self;
+        let Self { isa, plan, workers, strips, strip_bytes, input, shared_from, .. } = self;
         let Plan { steps, tables, memory, .. } = plan;
         for gap in &steps[step].clears {
             memory.clear(gap.clone());

@@ -22,8 +22,9 @@ pub(super) fn place(draft: Draft) -> Plan {
     }
     let at = |InMap { map, offset }: InMap| Address(maps[map].start + offset);
     let place_step = |(number, step): (usize, Step<InMap>)| {
-        let Step { name, precision, action, multiply_adds } = step;
-        let step = Step { name, precision, action: action.place(&at), multiply_adds };
+        let Step { name, precision, action, multiply_adds, depthwise_multiply_adds } = step;
+        let action = action.place(&at);
+        let step = Step { name, precision, action, multiply_adds, depthwise_multiply_adds };
         PlacedStep { step, clears: std::mem::take(&mut clears[number]) }
     };
     Plan {
@@ -109,7 +110,13 @@ mod tests {
     fn step(read: MapId, written: MapId) -> Step<InMap> {
         let cells = |map| Cells { start: InMap { map, offset: 4 }, table: 0 };
         let gate = Gate { boundary: cells(read), to: cells(written), coordinates: vec![] };
-        Step { name: String::new(), precision: StepPrecision::F32, action: Action::Gate(gate), multiply_adds: 0 }
+        Step {
+            name: String::new(),
+            precision: StepPrecision::F32,
+            action: Action::Gate(gate),
+            multiply_adds: 0,
+            depthwise_multiply_adds: 0,
+        }
     }
 
     fn draft(maps: Vec<Map>, steps: Vec<Step<InMap>>) -> Draft {

@@ -173,7 +173,9 @@ fn int8_products_give_the_portable_maps() {
         Operation::Convolution { name, .. } if name.ends_with("pointwise") => Some((name, 6.0)),
         _ => None,
     });
-    let model = model.with_quantization(Some(Quantization { input_ranges: layers.collect() })).unwrap();
+    let model = model
+        .with_quantization(Some(Quantization { input_ranges: layers.collect(), ..Quantization::default() }))
+        .unwrap();
     let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(64, 32) };
     let expected = run(&model, &options, Isa::Portable, StepPrecision::Int8);
     let single = run(&model, &options, Isa::Portable, StepPrecision::F32);
@@ -195,7 +197,9 @@ fn int8_products_give_the_portable_maps() {
 fn only_quantized_layers_run_in_int8() {
     let layer = "stack.0.skip.0.pointwise";
     let input_ranges = [(layer.to_owned(), 6.0)].into();
-    let model = edge(6, &[16, 32], 3, 1, false).with_quantization(Some(Quantization { input_ranges })).unwrap();
+    let model = edge(6, &[16, 32], 3, 1, false)
+        .with_quantization(Some(Quantization { input_ranges, ..Quantization::default() }))
+        .unwrap();
     let options = EngineOptions::new(32, 32);
     let engine = Engine::compile_for(&model, &options, Isa::Portable, StepPrecision::Int8).unwrap();
     for step in &engine.plan.steps {
@@ -204,6 +208,28 @@ fn only_quantized_layers_run_in_int8() {
         assert_eq!(step.step.precision, expected, "{}", step.step.name);
     }
     assert_eq!(engine.plan.steps.iter().filter(|step| step.step.precision == StepPrecision::Int8).count(), 1);
+}
+
+#[test]
+fn every_precision_can_be_forced_and_the_automatic_one_is_one_of_them() {
+    let model = edge(6, &[10, 20, 37], 3, 1, true);
+    for isa in Isa::available() {
+        let compile = |precision| {
+            let options = EngineOptions { isa, precision, outputs: Outputs::All, ..EngineOptions::new(32, 32) };
+            (Engine::compile(&model, &options).unwrap(), options)
+        };
+        for precision in [Precision::F32, Precision::F16, Precision::Int8] {
+            let (engine, _) = compile(precision);
+            assert_eq!(*engine.choice(), Choice { precision, reason: None }, "{}", isa.name());
+        }
+        let (automatic, options) = compile(Precision::Auto);
+        let Choice { precision, reason } = automatic.choice().clone();
+        assert_ne!(precision, Precision::Auto, "{}", isa.name());
+        assert_ne!(precision, Precision::Int8, "{}: the model has no int8 layers", isa.name());
+        assert!(reason.is_some_and(|reason| reason.contains("f32")), "{}", isa.name());
+        let maps = maps_of(automatic, &options);
+        assert_eq!(maps_of(compile(precision).0, &options), maps, "{}", isa.name());
+    }
 }
 
 #[test]
@@ -232,7 +258,7 @@ fn the_profile_names_every_step_once_and_counts_the_networks_multiplications() {
     let mut engine = Engine::compile(&model, &options).unwrap();
     let counted: u64 = engine.plan.steps.iter().map(|s| s.step.multiply_adds).sum();
     assert_eq!(counted, model.config().graph().multiply_adds(64, 64));
-    let profile = engine.profile(2);
+    let profile = engine.profile(2, &Rates::of_this_core());
     for layer in ["stem.0.conv", "stem.1.depthwise", "stack.0.reduce.0.conv", "stack.0.head"] {
         assert_eq!(profile.iter().filter(|p| p.layers.split(" + ").any(|l| l == layer)).count(), 1, "{layer}");
     }

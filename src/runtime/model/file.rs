@@ -96,6 +96,14 @@ impl Model {
         Ok(self)
     }
 
+    /// The same model with the measured loss of int8 ([`Quantization::loss`]); unchanged if it has no int8 layers.
+    pub(crate) fn with_int8_loss(mut self, loss: f64) -> Self {
+        if let Some(quantization) = &mut self.config.quantization {
+            quantization.loss = Some(loss);
+        }
+        self
+    }
+
     /// Row-major values of a parameter; `None` if the network has none of that name.
     pub fn tensor(&self, name: &str) -> Option<&[f32]> {
         self.tensors.get(name).map(Vec::as_slice)
@@ -367,7 +375,7 @@ mod tests {
     fn int8_weights_read_back_to_half_a_step_and_then_exactly() {
         let layer = "stack.0.skip.0.pointwise";
         let input_ranges = BTreeMap::from([(layer.to_owned(), 3.5)]);
-        let model = tiny().with_quantization(Some(Quantization { input_ranges })).unwrap();
+        let model = tiny().with_quantization(Some(Quantization { input_ranges, ..Quantization::default() })).unwrap();
         let bytes = model.to_bytes(WeightFormat::F16).unwrap();
         let once = Model::from_bytes(&bytes).unwrap();
         assert_eq!(once.config(), model.config());
@@ -385,7 +393,7 @@ mod tests {
     #[test]
     fn int8_for_a_layer_that_is_not_there_is_refused() {
         let input_ranges = BTreeMap::from([("stack.0.elsewhere".to_owned(), 1.0)]);
-        let refused = tiny().with_quantization(Some(Quantization { input_ranges }));
+        let refused = tiny().with_quantization(Some(Quantization { input_ranges, ..Quantization::default() }));
         assert!(matches!(refused, Err(ModelError::Impossible(_))));
     }
 }

@@ -16,9 +16,11 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+mod rates;
 #[cfg(test)]
 mod tests;
 
+pub use rates::Rates;
 use std::sync::OnceLock;
 
 /// Operations on vectors of `LANES` f32 values.
@@ -227,6 +229,22 @@ pub fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
             other => unreachable!("{} is not of this processor family", other.name()),
         }
     }
+}
+
+/// Values in a vector of `isa`.
+///
+/// # Panics
+/// If the core does not have `isa`.
+pub fn lanes(isa: Isa) -> usize {
+    struct Ask;
+    impl Kernel for Ask {
+        type Output = usize;
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self, _: S) -> usize {
+            S::LANES
+        }
+    }
+    dispatch(isa, Ask)
 }
 
 /// A computation written against [`SimdBf16`]. Mark `run` and everything it calls `#[inline(always)]`.

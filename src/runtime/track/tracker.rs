@@ -3,7 +3,9 @@
 use super::follower::{Follower, FollowerOptions};
 use super::{Face, FindFaces, FindLandmarks, Smoothing, StageTimes, TrackError};
 use crate::runtime::detect::{Detection, Detector, Roll};
-use crate::runtime::engine::{Backend, EngineError, LandmarkTimes, Landmarker, MOST_THREADS, Outputs, Precision};
+use crate::runtime::engine::{
+    Backend, Choice, EngineError, LandmarkTimes, Landmarker, MOST_THREADS, Outputs, Precision,
+};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Similarity};
 use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::{Landmark, Scheme};
@@ -53,6 +55,8 @@ impl Models {
 /// Finds faces, follows them from frame to frame and reports their landmarks.
 pub struct Tracker {
     follower: Follower<Detector, Landmarker>,
+    /// Of the landmark networks; `None` on a backend.
+    choice: Option<Choice>,
     start: Instant,
 }
 
@@ -100,8 +104,19 @@ impl Tracker {
         let detector = Detector::new(&models.detector)?;
         let networks = (0..threads.min(faces)).map(network).collect::<Result<Vec<_>, _>>()?;
         let scheme = Scheme::of_points(models.landmarks.config().points);
+        let choice = networks.first().and_then(Landmarker::choice).cloned();
         let follower = Follower::new(detector, networks, FollowerOptions { faces, smoothing, scheme });
-        Ok(Self { follower, start: Instant::now() })
+        Ok(Self { follower, choice, start: Instant::now() })
+    }
+
+    /// The precision in which the landmark network runs, never [`Precision::Auto`]; `None` on a backend.
+    pub fn precision(&self) -> Option<Precision> {
+        self.choice.as_ref().map(|choice| choice.precision)
+    }
+
+    /// As [`Self::precision`], with the reason.
+    pub(crate) fn choice(&self) -> Option<&Choice> {
+        self.choice.as_ref()
     }
 
     /// The faces in a frame that was taken just now.

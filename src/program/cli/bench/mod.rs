@@ -1,9 +1,11 @@
 //! `awing bench`: how long everything takes.
 //!
 //! In: the source and the tracker's options. Out, on standard output, as a table or as one JSON object: the time of every
-//! stage ([`stages`]), of every layer of a network with `--profile` ([`profile`]), or, with `--live` and `--soak`, from the
+//! stage ([`stages`]), of every layer of a network with `--profile` ([`profile`]), of every
+//! instruction set and precision with `--compare` ([`compare`]), or, with `--live` and `--soak`, from the
 //! camera to the screen ([`live`]).
 
+mod compare;
 mod cpu_time;
 mod live;
 mod live_report;
@@ -16,6 +18,7 @@ use crate::program::capture::Input;
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args, Clone, Debug)]
@@ -32,6 +35,12 @@ pub(super) struct BenchArguments {
     /// Time every layer of the landmark network, or of the network that --model names
     #[arg(long, conflicts_with_all = ["input", "live", "soak"])]
     profile: bool,
+    /// Time the landmark network in every instruction set and precision that this CPU can run
+    #[arg(long, conflicts_with_all = ["input", "profile", "live", "soak", "threads", "precision"])]
+    compare: bool,
+    /// Annotated faces on which --compare measures the error
+    #[arg(long, value_name = "FILE", requires = "compare")]
+    data: Option<PathBuf>,
     /// Measure a camera's frames on their way to the screen: delay, load, lost frames
     #[arg(long)]
     live: bool,
@@ -56,6 +65,8 @@ pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
     let capture = arguments.camera.options(tracker.faces);
     let text = if arguments.profile {
         profile::run(&setup, *frames, *json)?
+    } else if arguments.compare {
+        compare::run(&setup, arguments.data.as_deref(), *frames, *json)?
     } else if arguments.live || arguments.soak {
         let length = match arguments.soak {
             true => live::Length::Time(Duration::from_secs_f64(arguments.minutes * 60.0)),

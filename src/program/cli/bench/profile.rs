@@ -1,15 +1,16 @@
 //! `awing bench --profile`: how long every layer of a network takes.
 //!
-//! In: a model, of landmarks or a detector. Out: the median of every step of the compiled plan, its share of the whole and
-//! its multiplications and additions per second, then median and 95th percentile of whole runs. The picture is noise: the
+//! In: a model, of landmarks or a detector. Out: the median of every step of the compiled plan, its share of the whole,
+//! its multiplications and additions per second and how close that is to what the core does in registers, then median and 95th percentile of whole runs. The picture is noise: the
 //! time does not depend on it.
 
 use crate::program::cli::interrupt;
 use crate::program::cli::measure::Spread;
 use crate::program::live::TrackerSetup;
-use crate::runtime::engine::{Engine, EngineOptions, Outputs, StepProfile};
+use crate::runtime::engine::{Engine, EngineOptions, StepProfile};
 use crate::runtime::model::{Kind, Model};
 use crate::runtime::named::Named;
+use crate::runtime::simd::Rates;
 use anyhow::{Context, Result, bail};
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
@@ -26,7 +27,13 @@ struct Report {
     recorded_validation: Option<f64>,
     width: usize,
     height: usize,
+    /// The one that was used.
     precision: &'static str,
+    /// Why, if awing chose it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    precision_reason: Option<String>,
+    /// What the core does in registers.
+    peak_gflops: Rates,
     threads: usize,
     million_multiply_adds: f64,
     /// Of whole runs.
@@ -42,6 +49,14 @@ struct Layer {
     layers: String,
     ms: f64,
     gflops: f64,
+    /// The time that the same work would take in registers, in percent.
+    peak_percent: f64,
+}
+
+impl Layer {
+    fn of(StepProfile { layers, ms, gflops, limit_ms }: StepProfile) -> Self {
+        Self { layers, ms, gflops, peak_percent: 100.0 * limit_ms / ms }
+    }
 }
 
 /// Measures `frames` runs. The text is the report.
@@ -57,8 +72,7 @@ pub(super) fn run(setup: &TrackerSetup, frames: u64, as_json: bool) -> Result<St
     let options = &setup.options;
     let (width, height) = input_size(&model);
     let threads = options.threads;
-    let engine_options =
-        EngineOptions { height, width, outputs: Outputs::Decoded, precision: options.precision, threads };
+    let engine_options = EngineOptions { precision: options.precision, threads, ..EngineOptions::new(height, width) };
     let mut engine = Engine::compile(&model, &engine_options)?;
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
     engine.input_mut().fill_with(|| random.random());
@@ -75,21 +89,25 @@ pub(super) fn run(setup: &TrackerSetup, frames: u64, as_json: bool) -> Result<St
             break;
         }
     }
-    let layers = engine.profile(frames.min(MAX_PROFILED_RUNS) as usize);
+    let rates = *Rates::of_this_core();
+    let layers = engine.profile(frames.min(MAX_PROFILED_RUNS) as usize, &rates);
+    let choice = engine.choice();
     let (weights, working_memory) = engine.memory_bytes();
     let report = Report {
         model: name,
         recorded_validation: model.config().training.get("validation").and_then(serde_json::Value::as_f64),
         width,
         height,
-        precision: options.precision.name(),
+        precision: choice.precision.name(),
+        precision_reason: choice.reason.clone(),
+        peak_gflops: rates,
         threads,
         million_multiply_adds: model.config().graph().multiply_adds(height, width) as f64 / 1e6,
         runs: times_ms.len(),
         ms: Spread::of(times_ms).context("stopped before the first run was measured")?,
         weights_mb: weights as f64 / 1e6,
         working_memory_mb: working_memory as f64 / 1e6,
-        layers: layers.into_iter().map(|StepProfile { layers, ms, gflops }| Layer { layers, ms, gflops }).collect(),
+        layers: layers.into_iter().map(Layer::of).collect(),
     };
     if as_json { Ok(format!("{}\n", serde_json::to_string(&report)?)) } else { Ok(table(&report)) }
 }
@@ -107,22 +125,31 @@ fn input_size(model: &Model) -> (usize, usize) {
     }
 }
 
+/// The rates in words.
+fn described(rates: &Rates) -> String {
+    let others = [("bf16", rates.bf16), ("int8", rates.int8)];
+    let others = others.into_iter().filter_map(|(name, rate)| Some(format!(", {name} {:.0}", rate?)));
+    format!("f32 {:.0} G/s{}", rates.f32, others.collect::<String>())
+}
+
 fn table(report: &Report) -> String {
     let Report { model, width, height, precision, threads, runs, layers, ms, .. } = report;
     let widest = layers.iter().map(|l| l.layers.len()).max().unwrap_or(0);
     let sum: f64 = layers.iter().map(|l| l.ms).sum();
     let mut text = format!(
-        "{model}: {width}x{height}, {precision}, {threads} thread{}\n\n{:<widest$}       ms      %  GFLOP/s\n",
+        "{model}: {width}x{height}, {precision}, {threads} thread{}\n\n{:<widest$}       ms      %  GFLOP/s  % of peak\n",
         if *threads == 1 { "" } else { "s" },
         "layers"
     );
-    for Layer { layers, ms, gflops } in layers {
-        text += &format!("{layers:<widest$} {ms:>8.4} {:>6.1} {gflops:>8.0}\n", 100.0 * ms / sum);
+    for Layer { layers, ms, gflops, peak_percent } in layers {
+        text += &format!("{layers:<widest$} {ms:>8.4} {:>6.1} {gflops:>8.0} {peak_percent:>10.0}\n", 100.0 * ms / sum);
     }
+    let limit: f64 = layers.iter().map(|layer| layer.ms * layer.peak_percent).sum();
     text += &format!(
-        "{:<widest$} {sum:>8.4}  100.0\n\nwhole runs ({runs}): median {:.4} ms, 95 % {:.4} ms; {:.1} million multiply-adds, {:.0} GFLOP/s\n\
+        "{:<widest$} {sum:>8.4}  100.0          {:>10.0}\n\nwhole runs ({runs}): median {:.4} ms, 95 % {:.4} ms; {:.1} million multiply-adds, {:.0} GFLOP/s\n\
          {:.1} MB of weights, {:.1} MB of working memory\n",
         "sum",
+        limit / sum,
         ms.median,
         ms.p95,
         report.million_multiply_adds,
@@ -130,6 +157,10 @@ fn table(report: &Report) -> String {
         report.weights_mb,
         report.working_memory_mb,
     );
+    text += &format!("peak, measured in registers: {}\n", described(&report.peak_gflops));
+    if let Some(reason) = &report.precision_reason {
+        text += &format!("{precision} was chosen: {reason}\n");
+    }
     if let Some(error) = report.recorded_validation {
         text += &format!("{error:.3}: the validation measure that the model file records\n");
     }

@@ -8,7 +8,7 @@ use crate::runtime::engine::fold::Folded;
 use crate::runtime::engine::fuse::Fused;
 use crate::runtime::engine::memory::Memory;
 use crate::runtime::engine::pack::pack;
-use crate::runtime::engine::plan::{Action, Bias, Depthwise, InMap, MapId, Product, Segment, StepPrecision};
+use crate::runtime::engine::plan::{Action, Bias, Depthwise, InMap, MapId, Product, Segment, Step, StepPrecision};
 use std::ops::Range;
 
 /// Packed weights up to this size are read again for every chunk of cells; for larger ones, the cells are read again for
@@ -74,10 +74,10 @@ impl Compiler<'_> {
         };
 
         let mut name = layer.to_owned();
-        let mut multiply_adds = size.cells() * each * outputs;
+        let mut depthwise_multiply_adds = 0;
         if let Some(depthwise) = reads.depthwise {
             name = format!("{} + {name}", context.name(depthwise.convolution));
-            multiply_adds += size.cells() * context.filter(depthwise.convolution).taps() * inputs;
+            depthwise_multiply_adds = size.cells() * context.filter(depthwise.convolution).taps() * inputs;
         }
         let product = Product {
             cells: size.cells(),
@@ -93,7 +93,13 @@ impl Compiler<'_> {
             chunk,
             prefetch: size.cells() * outputs * 4 > NEAR_BYTES,
         };
-        self.push_step(name, left.precision, Action::Product(Box::new(product)), multiply_adds as u64);
+        self.steps.push(Step {
+            name,
+            precision: left.precision,
+            action: Action::Product(Box::new(product)),
+            multiply_adds: (size.cells() * each * outputs + depthwise_multiply_adds) as u64,
+            depthwise_multiply_adds: depthwise_multiply_adds as u64,
+        });
         Ok(())
     }
 

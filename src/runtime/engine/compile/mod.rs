@@ -134,12 +134,14 @@ impl Compiler<'_> {
             row_bytes: self.maps.get(map).row_bytes(),
             row_values: width * channels,
         };
-        self.push_step("picture".to_owned(), context.precision(), Action::Picture(picture), 0);
+        self.push_step("picture".to_owned(), Action::Picture(picture));
         Ok(())
     }
 
-    fn push_step(&mut self, name: String, precision: StepPrecision, action: Action<InMap>, multiply_adds: u64) {
-        self.steps.push(Step { name, precision, action, multiply_adds });
+    /// Adds a step without multiplications.
+    fn push_step(&mut self, name: String, action: Action<InMap>) {
+        let precision = self.context.precision();
+        self.steps.push(Step { name, precision, action, multiply_adds: 0, depthwise_multiply_adds: 0 });
     }
 
     /// A map for the caller: f32, without padding or border. The steps write the first `channels` of the node's value

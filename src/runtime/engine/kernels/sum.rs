@@ -91,8 +91,13 @@ mod tests {
         let store = |map, table, element| Store { cells: cells(map, table), room: CHANNELS, affine: None, element };
         let stores = vec![store(2, 0, Element::F32), store(3, 1, Element::Bf16)];
         let sum = Sum { cells: SIDE * SIDE, blocks: vectors.blocks(CHANNELS), terms, scale: 0.5, stores };
-        let step =
-            Step { name: String::new(), precision: StepPrecision::Bf16, action: Action::Sum(sum), multiply_adds: 0 };
+        let step = Step {
+            name: String::new(),
+            precision: StepPrecision::Bf16,
+            action: Action::Sum(sum),
+            multiply_adds: 0,
+            depthwise_multiply_adds: 0,
+        };
         let table = |element: Element| (0..SIDE * SIDE).map(|i| (i * CHANNELS * element.bytes()) as u32).collect();
         let contents = |map| {
             let places = (0..SIDE * SIDE).flat_map(|cell| (0..CHANNELS).map(move |channel| (cell, channel)));

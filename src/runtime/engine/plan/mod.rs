@@ -81,6 +81,8 @@ pub(super) struct Step<A> {
     pub action: Action<A>,
     /// Multiplications of the convolutions.
     pub multiply_adds: u64,
+    /// Those of them that a depthwise convolution does in f32.
+    pub depthwise_multiply_adds: u64,
 }
 
 /// A compiled network whose maps have no memory yet.

@@ -1,0 +1,207 @@
+//! `awing bench --compare`: every instruction set and precision that this core can run, in one table.
+//!
+//! In: a landmark model and, with `--data`, annotated faces. Out: for each row what the core does at most (measured in
+//! registers), the median time of a run of the network, how close that is to the limit and, with faces, the error. The rows
+//! are timed in turn, and the picture is noise: the time does not depend on it.
+
+use crate::program::cli::interrupt;
+use crate::program::cli::measure::{Spread, error_percent};
+use crate::program::live::TrackerSetup;
+use crate::runtime::engine::{Engine, EngineOptions, Landmarker, Precision};
+use crate::runtime::model::{Kind, Model};
+use crate::runtime::named::Named;
+use crate::runtime::simd::{Isa, Rates};
+use crate::train::data::{self, Format, Sample, Split};
+use anyhow::{Result, bail};
+use rand::{Rng, SeedableRng};
+use serde::Serialize;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// The rows are timed in turn, so many times ...
+const ROUNDS: u64 = 6;
+/// ... and so often before that, for caches and frequencies.
+const WARM_UP: u64 = 5;
+/// Runs whose steps are timed, for the share of the limit.
+const PROFILED_RUNS: usize = 20;
+
+#[derive(Serialize)]
+struct Report {
+    processor: String,
+    model: String,
+    rows: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    instructions: &'static str,
+    precision: &'static str,
+    /// What the core does in registers with the numbers of the matrix products.
+    peak_gflops: f64,
+    ms: Spread,
+    /// The time that the same work would take in registers, in percent of the steps' time; `None` where the compiler
+    /// chooses the instructions.
+    peak_percent: Option<f64>,
+    /// On the faces of `--data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_percent: Option<f64>,
+    /// Whether `--precision auto` chooses this precision in this instruction set.
+    is_auto: bool,
+    /// Whether it is what awing does without further options.
+    is_default: bool,
+}
+
+/// Compares with `frames` runs of each row. The text is the report.
+///
+/// # Errors
+/// If a model or the faces can't be read, or the network is to run on a GPU.
+pub(super) fn run(setup: &TrackerSetup, data: Option<&Path>, frames: u64, as_json: bool) -> Result<String> {
+    let stop = interrupt::flag()?;
+    if setup.gpu.is_some() {
+        bail!("instruction sets can be compared on the CPU only: leave out --device");
+    }
+    let (model_name, model) = setup.landmark_model()?;
+    if model.config().kind != Kind::Landmarks {
+        bail!("{model_name} is a detector; a landmark model is needed");
+    }
+    let faces = data.map(|path| data::open(path, Format::Auto, Split::Test)).transpose()?;
+    let size = model.config().input_size;
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    let picture: Vec<f32> = (0..size * size * 3).map(|_| random.random()).collect();
+
+    let mut engines = Vec::new();
+    for isa in Isa::available() {
+        let auto = Engine::compile(&model, &options(&model, isa, Precision::Auto))?.choice().precision;
+        for precision in precisions(&model, isa) {
+            let mut engine = Engine::compile(&model, &options(&model, isa, precision))?;
+            engine.input_mut().copy_from_slice(&picture);
+            engines.push((isa, precision, precision == auto, engine, Vec::new()));
+        }
+    }
+    let each = frames.div_ceil(ROUNDS);
+    for _ in 0..ROUNDS {
+        for (.., engine, times_ms) in &mut engines {
+            for run in 0..each + WARM_UP {
+                if stop.load(Ordering::Relaxed) {
+                    bail!("stopped before everything was measured");
+                }
+                let start = Instant::now();
+                engine.run();
+                if run >= WARM_UP {
+                    times_ms.push(start.elapsed().as_secs_f32() * 1000.0);
+                }
+            }
+        }
+    }
+    let mut rows = Vec::new();
+    for (isa, precision, is_auto, mut engine, times_ms) in engines {
+        let rates = Rates::measure(isa);
+        let steps = engine.profile(PROFILED_RUNS, &rates);
+        let sum = |of: fn(&_) -> f64| -> f64 { steps.iter().map(of).sum() };
+        let peak = match precision {
+            Precision::F16 => rates.bf16,
+            Precision::Int8 => rates.int8,
+            Precision::Auto | Precision::F32 => None,
+        };
+        rows.push(Row {
+            instructions: isa.name(),
+            precision: precision.name(),
+            peak_gflops: peak.unwrap_or(rates.f32),
+            ms: Spread::of(times_ms).unwrap_or_default(),
+            peak_percent: (isa != Isa::Portable).then(|| 100.0 * sum(|step| step.limit_ms) / sum(|step| step.ms)),
+            error_percent: faces.as_deref().map(|faces| error(&model, isa, precision, faces)).transpose()?,
+            is_auto,
+            is_default: is_auto && isa == Isa::active(),
+        });
+    }
+    let report = Report { processor: processor(), model: model_name, rows };
+    if as_json { Ok(format!("{}\n", serde_json::to_string(&report)?)) } else { Ok(table(&report)) }
+}
+
+fn options(model: &Model, isa: Isa, precision: Precision) -> EngineOptions {
+    let size = model.config().input_size;
+    EngineOptions { isa, precision, ..EngineOptions::new(size, size) }
+}
+
+/// The precisions of `isa` that differ for `model`.
+fn precisions(model: &Model, isa: Isa) -> Vec<Precision> {
+    let mut precisions = vec![Precision::F32];
+    precisions.extend(isa.has_bf16().then_some(Precision::F16));
+    let has_int8 = isa.has_int8() && model.config().quantization.is_some();
+    precisions.extend(has_int8.then_some(Precision::Int8));
+    precisions
+}
+
+fn error(model: &Model, isa: Isa, precision: Precision, faces: &[Sample]) -> Result<f64> {
+    error_percent(&mut Landmarker::compiled(model, &options(model, isa, precision))?, faces)
+}
+
+/// What the system calls the processor; at least its family.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let value = |key: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(name, _)| name.trim() == key).map(|(_, value)| value.trim().to_owned())
+    };
+    let keys = ["model name", "cpu family", "model", "stepping", "CPU implementer", "CPU part"];
+    let known = keys.into_iter().filter_map(|key| {
+        let value = value(key)?;
+        Some(if key == "model name" { value } else { format!("{key} {value}") })
+    });
+    let known: Vec<String> =
+        known.chain([std::env::consts::ARCH.to_owned(), std::env::consts::OS.to_owned()]).collect();
+    known.join(", ")
+}
+
+fn table(report: &Report) -> String {
+    let Report { processor, model, rows } = report;
+    let mut text = format!(
+        "{processor}\nawing {}, {model}, one thread; the network alone\n\n\
+         instructions precision  peak G/s  median ms    95 %  % of peak",
+        env!("CARGO_PKG_VERSION")
+    );
+    let with_error = rows.iter().any(|row| row.error_percent.is_some());
+    text += if with_error { "  error %\n" } else { "\n" };
+    for Row { instructions, precision, peak_gflops, ms, peak_percent, error_percent, is_auto, is_default } in rows {
+        let peak_percent = peak_percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.0}"));
+        text += &format!(
+            "{instructions:<12} {precision:<9} {peak_gflops:>9.0} {:>10.4} {:>7.4} {peak_percent:>10}",
+            ms.median, ms.p95
+        );
+        if let Some(error) = error_percent {
+            text += &format!("  {error:>7.3}");
+        }
+        text += match (is_default, is_auto) {
+            (true, _) => "  default here\n",
+            (false, true) => "  auto\n",
+            (false, false) => "\n",
+        };
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_names_the_processor_and_every_figure() {
+        let row = |precision, is_default| Row {
+            instructions: "avx512",
+            precision,
+            peak_gflops: 512.0,
+            ms: Spread { median: 0.4, p95: 0.5 },
+            peak_percent: Some(61.0),
+            error_percent: Some(4.05),
+            is_auto: is_default,
+            is_default,
+        };
+        let rows = vec![row("f32", false), row("f16", true)];
+        let text = table(&Report { processor: "a core".into(), model: "a model".into(), rows });
+        for part in ["a core", "a model", "512", "0.4000", "0.5000", "61", "4.050", "default here"] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert!(processor().contains(std::env::consts::ARCH));
+    }
+}
