@@ -73,9 +73,9 @@ impl Session {
     /// The answer to these bytes.
     fn answer(&self, request: &str) -> String {
         let mut stream = self.connect();
-        stream.write_all(request.as_bytes()).unwrap();
+        // Some are answered, and dropped, before they have sent everything.
+        let _ = stream.write_all(request.as_bytes());
         let mut answer = Vec::new();
-        // Some are dropped before they have sent everything.
         let _ = stream.read_to_end(&mut answer);
         String::from_utf8_lossy(&answer).into_owned()
     }
@@ -353,7 +353,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn hostile_clients_are_dropped_with_one_message_and_tracking_goes_on() {
-    let session = Session::start(&["--frames", "300"]);
+    let session = Session::start(&["--frames", "600"]);
     let mut friend = session.viewer("");
     let friend = thread::spawn(move || {
         let texts = std::iter::from_fn(|| friend.read().ok()).filter(Message::is_text);
@@ -406,10 +406,10 @@ fn hostile_clients_are_dropped_with_one_message_and_tracking_goes_on() {
     }
     let seen = friend.join().unwrap();
     let (lines, said) = session.finish();
-    assert_eq!(lines.len(), 300, "{said}");
+    assert_eq!(lines.len(), 600, "{said}");
     assert_eq!(seen.last(), lines.last(), "a friend got everything up to the end");
     let warnings: Vec<&str> = said.lines().filter(|line| line.contains("--serve")).collect();
-    println!("{} lines of 300 for a friend; {warnings:#?}", seen.len());
+    println!("{} lines of 600 for a friend; {warnings:#?}", seen.len());
     assert!((1..=3).contains(&warnings.len()), "one of each kind: {warnings:#?}");
     assert!(warnings.iter().all(|warning| warning.contains("tracking goes on")) && !said.contains("panic"), "{said}");
 }
@@ -438,13 +438,9 @@ fn in_chromium_the_page_loads_points_move_and_nothing_goes_wrong() {
             "shown.line.faces.length === 1 && {landmarks} !== {before:?}",
             before = before.as_str().unwrap()
         ));
-        // What is seen moves, too: the canvas holds another picture.
-        let drawn = "(() => { const pen = $('picture').getContext('2d'); const {data} = pen.getImageData(0, 0, 640, 480); \
-                     let sum = 0; for (let i = 0; i < data.length; i += 4) sum = (31 * sum + data[i] + data[i + 3]) % 1e9; \
-                     return sum; })()";
-        let before = browser.value(drawn);
-        assert!(before.as_f64().unwrap() > 0.0, "something is drawn");
-        browser.wait_for(&format!("{drawn} !== {before}"));
+        // What is seen moves, too.
+        browser.value("globalThis.before = $('picture').toDataURL(); 0");
+        browser.wait_for("$('picture').toDataURL() !== before");
         assert_eq!(browser.value("document.documentElement.scrollWidth <= innerWidth"), true, "{name} fits its width");
         if query.is_empty() {
             browser.wait_for("$('yaw').textContent !== '' && !$('rate').hidden");

@@ -10,7 +10,6 @@ struct State {
     /// The tuned model, and whether it is in use.
     tuned: Option<(LandmarkModel, bool)>,
     /// Rises with every change.
-    #[cfg_attr(not(feature = "window"), expect(dead_code, reason = "the window looks into the model"))]
     changes: u64,
 }
 
