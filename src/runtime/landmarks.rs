@@ -85,6 +85,14 @@ impl Scheme {
         }
     }
 
+    /// The curves of a face that is drawn: through more points than those of the boundary map, where the scheme has them.
+    pub const fn outlines(self) -> &'static [Curve] {
+        match self {
+            Self::Wflw98 => &WFLW98_OUTLINES,
+            Self::Ibug68 | Self::Cofw29 | Self::Aflw19 => self.boundaries(),
+        }
+    }
+
     /// Left and right outer eye corner: their distance is the inter-ocular norm.
     pub const fn outer_eye_corners(self) -> (usize, usize) {
         match self {

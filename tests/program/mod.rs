@@ -1,4 +1,5 @@
 //! The program as a process, and what it says.
+#![allow(dead_code, reason = "every test uses a part of it")]
 
 use serde_json::Value;
 use std::path::Path;

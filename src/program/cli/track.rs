@@ -1,6 +1,6 @@
 //! `awing track`, and `awing` without a command: faces followed live.
 //!
-//! In: a source and what to do with its frames. Out: a session ([`live`]): a window, lines of JSON, packets to other programs,
+//! In: a source and what to do with its frames. Out: a session ([`live`]): a window, lines of JSON, packets to other programs, a page for browsers,
 //! an annotated video or picture, and about once a second a line on standard error.
 
 use super::arguments::{CameraArguments, TrackerArguments};
@@ -8,9 +8,11 @@ use super::interrupt;
 use super::parse::{fov, named, scale};
 use super::paths::{Content, Overwrite, Paths};
 use crate::program::capture::{Input, Recorder};
+use crate::program::console::say;
 use crate::program::live::{
     self, DisplayOptions, Lifecycle, OutputOptions, ProgressLines, SessionOptions, SessionSource, SignalOptions,
 };
+use crate::program::output::serve::Listener;
 use crate::program::output::{Protocol, Receiver, VmcShapes};
 use crate::runtime::signals::DEFAULT_FOV_DEG;
 use anyhow::{Result, bail};
@@ -48,6 +50,10 @@ pub(super) struct TrackArguments {
     /// Send the first face of each frame to this program as iFacialMocap does, over UDP [default port: 49983]
     #[arg(long, value_name = "HOST[:PORT]")]
     ifacialmocap: Option<String>,
+    /// Serve a page with the picture, the faces and a WebSocket with lines of JSON, for browsers and OBS on this computer; an
+    /// address of this computer in place of 127.0.0.1 lets others in who have the token that is printed [default: 127.0.0.1:8098]
+    #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1")]
+    serve: Option<String>,
     /// The camera's field of view along the longer side of its picture, in degrees: for distances in centimetres
     #[arg(long, value_name = "DEGREES", default_value_t = DEFAULT_FOV_DEG, value_parser = fov)]
     fov: f32,
@@ -94,6 +100,10 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
         bail!("--json - and --csv - would mix on standard output: write one of them to a file");
     }
     let receivers = arguments.receivers()?;
+    let server = arguments.serve.as_deref().map(Listener::bind).transpose()?;
+    if let Some(server) = &server {
+        say(&format!("the page is {}", server.url()));
+    }
     let source = match input {
         Some(input) => SessionSource::open(input, capture, &|| lifecycle.is_running())?,
         None => SessionSource::open_camera_or_demo(capture)?,
@@ -107,8 +117,10 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
         signals: SignalOptions { fov_deg: arguments.fov, starts_neutral: arguments.neutral },
         outputs: OutputOptions {
             default_picture: receivers.is_empty()
+                && server.is_none()
                 && [&arguments.json, &arguments.csv, &arguments.save].iter().all(|path| path.is_none()),
             receivers,
+            server,
             json: arguments.json,
             csv: arguments.csv,
             save: arguments.save,

@@ -17,7 +17,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The length of a clip, in seconds.
 const CLIP_S: f64 = 5.0;
-#[cfg_attr(not(feature = "window"), allow(dead_code, reason = "the window asks for frames"))]
 /// A face that was seen this long ago, in seconds, is still about there.
 const PLACE_MEMORY_S: f64 = 3.0;
 
@@ -124,7 +123,6 @@ impl Collector {
     }
 
     /// How many faces were kept in all, as far as [`Self::events`] has told.
-    #[cfg_attr(not(feature = "window"), allow(dead_code, reason = "the window shows it"))]
     pub(crate) fn faces(&self) -> usize {
         self.faces
     }
@@ -167,7 +165,6 @@ impl Collector {
     }
 
     /// Keeps this frame with all its faces, or with the place where one has to be.
-    #[cfg_attr(not(feature = "window"), allow(dead_code, reason = "the window asks for it"))]
     pub(crate) fn keep_now(&mut self, frame: &Frame, faces: &[Face], time_s: f64) {
         if frame.width() == 0 || frame.height() == 0 {
             return self.fail("there is no picture to keep yet".into());

@@ -27,6 +27,4 @@ mod template;
 mod writer;
 
 pub(crate) use collector::{Collector, CollectorEvent, Origin};
-#[cfg(feature = "window")]
-pub(crate) use selection::Reason;
-pub(crate) use selection::SelectionOptions;
+pub(crate) use selection::{Reason, SelectionOptions};

@@ -66,7 +66,6 @@ impl Default for SelectionOptions {
 /// Why a frame was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    #[cfg_attr(not(feature = "window"), allow(dead_code, reason = "the window asks for frames"))]
     Asked,
     /// It was given as a picture.
     Picture,
@@ -210,7 +209,6 @@ impl Selector {
     }
 
     /// A frame was kept for another reason: frames like it are not needed any more.
-    #[cfg_attr(not(feature = "window"), allow(dead_code, reason = "the window asks for frames"))]
     pub(super) fn note_kept(&mut self, frame: &Frame, faces: &[Face]) {
         for face in faces {
             self.kept.extend(self.meter.measure(frame, &face.landmarks));

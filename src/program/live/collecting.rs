@@ -1,8 +1,8 @@
-//! Faces that the person at the window collects.
+//! Faces that the person collects, at the window or on a page.
 //!
-//! In: every tracked frame, and the person's keys. Out: a recording in the default collection, made when the first frame is
+//! In: every tracked frame, and what the person asks for. Out: a recording in the default collection, made when the first frame is
 //! kept, and messages. Frames are encoded and written by a thread of their own; one that finds its queue full is dropped,
-//! so neither tracking nor the window waits for the disk. Errors are messages.
+//! so nobody waits for the disk. Errors are messages.
 
 use super::frame::TrackedFrame;
 use crate::program::collect::{Collector, CollectorEvent, Origin, Reason, SelectionOptions};
@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// After this many frames collecting by itself ends.
 const MOST_FRAMES: usize = 60;
 
-/// What the tracking thread and the window share about collecting.
+/// What the threads of a session share about collecting.
 pub(super) struct Collecting(Mutex<State>);
 
 struct State {

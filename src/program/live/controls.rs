@@ -1,6 +1,6 @@
-//! What the window asks of the tracking thread, and what that reports.
+//! What the window and pages ask of the tracking thread, and what that reports.
 //!
-//! The window sets values that hold from the next frame on, and leaves [`Request`]s; the tracking thread fulfils them
+//! They set values that hold from the next frame on, and leave [`Request`]s; the tracking thread fulfils them
 //! between two frames and writes its [`SessionStatus`], also while no frame comes.
 
 use super::tracker_setup::LandmarkModel;
@@ -21,7 +21,7 @@ pub(super) struct Controls {
 }
 
 /// What the tracking thread is asked to do once.
-#[cfg_attr(not(feature = "window"), expect(dead_code, reason = "requests come from the window"))]
+#[cfg_attr(not(feature = "window"), expect(dead_code, reason = "some requests come from the window"))]
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Request {
     NextCamera,
@@ -30,11 +30,23 @@ pub(super) enum Request {
     UseModel(LandmarkModel),
     /// Takes the faces in sight as being at rest.
     SetNeutral,
+    /// Keeps the faces of the next frame, to be corrected and learned from.
+    KeepFace,
     /// Starts a recording with these layers drawn in, or stops the one that is running.
     ToggleRecording(Layers),
 }
 
-/// What the person at the window should know.
+/// Whether somebody said what counts as straight ahead and at rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum NeutralStatus {
+    #[default]
+    Estimated,
+    /// The next face will say it.
+    Awaited,
+    Set,
+}
+
+/// What the person should know all the time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct SessionStatus {
     /// Where frames come from.
@@ -48,8 +60,7 @@ pub(super) struct SessionStatus {
     /// Why no frame comes.
     pub trouble: Option<String>,
     pub recording_since: Option<Instant>,
-    /// To be shown for a while.
-    pub message: Option<String>,
+    pub neutral: NeutralStatus,
 }
 
 impl Controls {
@@ -68,7 +79,6 @@ impl Controls {
     }
 
     /// Leaves a request for the tracking thread.
-    #[cfg(feature = "window")]
     pub(super) fn request(&self, request: Request) {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
     }

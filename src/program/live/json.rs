@@ -41,9 +41,10 @@ impl JsonLines {
     }
 }
 
-struct JsonLine<'a> {
-    frame: u64,
-    tracked: &'a TrackedFrame,
+/// The line of a frame, of which there were so many before it.
+pub(super) struct JsonLine<'a> {
+    pub frame: u64,
+    pub tracked: &'a TrackedFrame,
 }
 
 impl Display for JsonLine<'_> {

@@ -13,11 +13,13 @@
 //! | `source` | the source and the change to another camera |
 //! | `tracking` | the loop of the tracking thread |
 //! | `frame` | a tracked frame |
-//! | `controls` | what the window asks of the tracking thread, and what that reports |
-//! | `outputs` | everything that is written or sent: `json`, `csv` (both of `lines`), `recording`, and `takes`, which a key asks for; the senders are in [`output`](super::output) |
+//! | `controls` | what the window and pages ask of the tracking thread, and what that reports |
+//! | `notices`, `model_choice` | what the person should know for a while; which landmark model is used |
+//! | `outputs` | everything that is written or sent: `json`, `csv` (both of `lines`), `recording`, and `takes`, which a key asks for; the senders and the server are in [`output`](super::output) |
 //! | `collecting` | faces that the person collects |
 //! | `display` | the main thread: the window, or painting without one |
 //! | `window` | the session in a window: keys, `figures`, `inspector`, and the drawing of `painter` |
+//! | `desk` | the session and its pages |
 //! | `observer`, `progress` | whoever watches a session; lines on standard error |
 //! | `tuning` | fine-tuning beside the session |
 //! | `tracker_setup` | what a tracker is made from |
@@ -26,10 +28,10 @@
 //! camera brings another. Between capture, tracking and display the latest frame replaces older ones, so a slow thread delays none of
 //! the others.
 
-#[cfg(feature = "window")]
 mod collecting;
 mod controls;
 mod csv;
+mod desk;
 mod display;
 #[cfg(feature = "window")]
 mod figures;
@@ -39,6 +41,8 @@ mod inspector;
 mod json;
 mod lifecycle;
 mod lines;
+mod model_choice;
+mod notices;
 mod observer;
 mod options;
 mod outputs;
@@ -51,7 +55,6 @@ mod source;
 mod takes;
 mod tracker_setup;
 mod tracking;
-#[cfg(feature = "window")]
 mod tuning;
 #[cfg(feature = "window")]
 mod window;

@@ -3,6 +3,7 @@
 use super::source::SessionSource;
 use super::tracker_setup::TrackerSetup;
 use crate::program::output::Receiver;
+use crate::program::output::serve::Listener;
 use crate::runtime::signals::DEFAULT_FOV_DEG;
 use std::path::PathBuf;
 
@@ -44,6 +45,8 @@ pub(crate) struct OutputOptions {
     pub save: Option<PathBuf>,
     /// Programs that signals are sent to.
     pub receivers: Vec<Receiver>,
+    /// Where the page for browsers is served.
+    pub server: Option<Listener>,
     /// Whether to write `awing.png`, or the next name that is free, if no window opens.
     pub default_picture: bool,
 }

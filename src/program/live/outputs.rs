@@ -1,9 +1,9 @@
-//! What a session writes: lines of JSON, rows of CSV, packets to other programs, a recording, recordings that a key asks for,
+//! What a session writes: lines of JSON, rows of CSV, packets to other programs, the page, a recording, recordings that a key asks for,
 //! and, where no other output was asked for and nobody watches, one picture.
 
 use super::csv::CsvRows;
 use super::frame::TrackedFrame;
-use super::json::JsonLines;
+use super::json::{JsonLine, JsonLines};
 use super::options::OutputOptions;
 use super::painter::Painter;
 use super::recording::Recording;
@@ -11,6 +11,7 @@ use super::takes::Take;
 use crate::program::capture::Recorder;
 use crate::program::console::say;
 use crate::program::output::Senders;
+use crate::program::output::serve::{Desk, Server};
 use crate::program::view::Layers;
 use crate::runtime::files::Claim;
 use crate::runtime::image::Frame;
@@ -30,6 +31,7 @@ const PICTURE_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Outputs {
     /// `None` once they have ended.
     senders: Option<Senders>,
+    server: Option<Server>,
     json: Option<JsonLines>,
     csv: Option<CsvRows>,
     recording: Option<(PathBuf, Recording)>,
@@ -62,6 +64,7 @@ impl Outputs {
         let files = lines.chain(&options.save);
         let claims = files.map(|path| Claim::of(path)).filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let senders = Some(Senders::start(&options.receivers)?);
+        let server = options.server.as_ref().map(Server::start).transpose()?;
         let recording = match &options.save {
             Some(path) => {
                 let recorder = Recorder::create(path)?;
@@ -73,7 +76,23 @@ impl Outputs {
         let json = options.json.as_deref().map(JsonLines::create).transpose()?;
         let csv = options.csv.as_deref().map(CsvRows::create).transpose()?;
         let picture = options.default_picture.then(BestFrame::default);
-        Ok(Self { senders, json, csv, recording, take: None, finishing: Vec::new(), failure: None, picture, claims })
+        Ok(Self {
+            senders,
+            server,
+            json,
+            csv,
+            recording,
+            take: None,
+            finishing: Vec::new(),
+            failure: None,
+            picture,
+            claims,
+        })
+    }
+
+    /// Where pages ask for something, if there are any.
+    pub(super) fn desk(&self) -> Option<Desk> {
+        self.server.as_ref().map(Server::desk)
     }
 
     /// A person watches: no picture has to show them what happened.
@@ -111,6 +130,10 @@ impl Outputs {
         if let Some(senders) = &mut self.senders {
             let TrackedFrame { time_s, captured, frame, faces, signals, .. } = frame;
             senders.send(*time_s, *captured, [frame.width(), frame.height()], faces, signals);
+        }
+        if let Some(server) = self.server.as_mut().filter(|server| server.has_viewers()) {
+            let line = JsonLine { frame: frame.number, tracked: frame }.to_string();
+            server.publish(frame.number, frame.captured, &line, &frame.frame);
         }
         if let Some(json) = &mut self.json {
             json.write(frame)?;
@@ -156,7 +179,7 @@ impl Outputs {
     /// # Errors
     /// The first, if some can't be finished; all others are.
     pub(super) fn finish(&mut self, is_urgent: &dyn Fn() -> bool) -> Result<()> {
-        (self.senders, self.json, self.csv) = (None, None, None);
+        (self.senders, self.server, self.json, self.csv) = (None, None, None, None);
         let mut result = Ok(());
         if let Some((path, recording)) = self.recording.take() {
             result = recording.finish(is_urgent).map(|recorded| {

@@ -1,5 +1,6 @@
 //! Starts the threads of a session and waits for its end.
 
+use super::desk;
 use super::display;
 use super::lifecycle::Lifecycle;
 use super::observer::Observer;
@@ -22,9 +23,10 @@ pub(crate) fn run(options: SessionOptions, lifecycle: &Arc<Lifecycle>, observer:
     let tracker = setup.tracker()?;
     // After the models: this empties files.
     let outputs = Outputs::create(&outputs)?;
+    let desk = outputs.desk();
     let session = Arc::new(Session::new(lifecycle.clone(), observer, &setup, outputs));
     let is_slide_show = source.get().is_slide_show();
-    let mut tracking = TrackingLoop::new(session.clone(), source, setup, tracker, signals, frames);
+    let mut tracking = TrackingLoop::new(session.clone(), source, setup, tracker, signals, desk.is_some(), frames);
     let tracked = session.clone();
     spawn("tracking", move || {
         let result = catch_unwind(AssertUnwindSafe(|| tracking.run()));
@@ -33,6 +35,10 @@ pub(crate) fn run(options: SessionOptions, lifecycle: &Arc<Lifecycle>, observer:
         drop(tracking);
         tracked.lifecycle.tracking_ended(result.unwrap_or_else(failed));
     })?;
+    if let Some(desk) = desk {
+        let attended = session.clone();
+        spawn("desk", move || desk::attend(&attended, &desk))?;
+    }
     let ended = session.clone();
     spawn("ending", move || ended.bring_to_an_end())?;
     let shown = display.map_or(Ok(()), |display| {

@@ -4,21 +4,20 @@
 //! No other thread does, so neither a stuck source, nor a reader that has stopped, nor a display that does not answer can
 //! leave them unfinished, and nothing is finished twice.
 
-#[cfg(feature = "window")]
 use super::collecting::Collecting;
-use super::controls::Controls;
+use super::controls::{Controls, Request};
 use super::frame::TrackedFrame;
 use super::lifecycle::Lifecycle;
+use super::model_choice::ModelChoice;
+use super::notices::Notices;
 use super::observer::Observer;
 use super::outputs::Outputs;
-#[cfg(feature = "window")]
-use super::tracker_setup::LandmarkModel;
 use super::tracker_setup::TrackerSetup;
-#[cfg(feature = "window")]
 use super::tuning::Tuning;
 #[cfg(feature = "window")]
 use crate::program::capture::end_decoders;
 use crate::program::latest::Latest;
+use crate::program::output::serve::Action;
 use anyhow::{Result, anyhow, bail};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -33,6 +32,8 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 /// How long drawing and showing a frame may take, with what a large network sees in it, until the display counts as dead.
 #[cfg(feature = "window")]
 const DISPLAY_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the verdict on a tuning is shown: after a minute of waiting nobody looks all the time.
+const VERDICT_SHOWN: Duration = Duration::from_secs(20);
 
 /// What the threads of a session share.
 pub(super) struct Session {
@@ -40,11 +41,9 @@ pub(super) struct Session {
     pub controls: Controls,
     pub latest: Latest<TrackedFrame>,
     pub observer: Arc<dyn Observer>,
-    #[cfg(feature = "window")]
-    pub model: LandmarkModel,
-    #[cfg(feature = "window")]
+    pub notices: Notices,
+    pub models: ModelChoice,
     pub collecting: Collecting,
-    #[cfg(feature = "window")]
     pub tuning: Tuning,
     outputs: Mutex<Outputs>,
 }
@@ -61,11 +60,9 @@ impl Session {
             controls: Controls::new(&setup.options),
             latest: Latest::default(),
             observer,
-            #[cfg(feature = "window")]
-            model: setup.model.clone(),
-            #[cfg(feature = "window")]
+            notices: Notices::default(),
+            models: ModelChoice::new(&setup.model),
             collecting: Collecting::new(),
-            #[cfg(feature = "window")]
             tuning: Tuning::default(),
             outputs: Mutex::new(outputs),
         }
@@ -76,15 +73,44 @@ impl Session {
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Does what somebody asks for, at the window or on a page, and says what comes of it.
+    pub(super) fn perform(&self, action: Action) {
+        match action {
+            Action::SetNeutral => self.controls.request(Request::SetNeutral),
+            Action::KeepFace => self.controls.request(Request::KeepFace),
+            Action::ToggleCollecting => self.notices.say(self.collecting.toggle()),
+            Action::ToggleTuning => self.notices.say(self.tuning.toggle()),
+            Action::OtherModel => match self.models.change() {
+                Some((model, name)) => {
+                    self.controls.request(Request::UseModel(model));
+                    self.notices.say(name.into());
+                }
+                None => self.notices.say("there is no tuned model yet; U makes one of the accepted faces".into()),
+            },
+        }
+    }
+
+    /// Says what has become of faces that were kept and of a tuning, and puts a tuned model to use.
+    pub(super) fn gather_news(&self) {
+        if let Some(model) = self.tuning.accepted() {
+            self.models.accept(model.clone());
+            self.controls.request(Request::UseModel(model));
+        }
+        if let Some(message) = self.collecting.news() {
+            self.notices.say(message);
+        }
+        if let Some(message) = self.tuning.news() {
+            self.notices.say_for(message, VERDICT_SHOWN);
+        }
+    }
+
     /// Waits until the session is over and finishes its files. If the main thread then does not come back from the
     /// display, as in front of a broken connection, the process ends here.
     pub(super) fn bring_to_an_end(&self) {
         self.lifecycle.wait_for_last_frame(SHUTDOWN_PATIENCE);
         let finished = catch_unwind(AssertUnwindSafe(|| {
             let finished = self.finish_outputs();
-            #[cfg(feature = "window")]
             self.collecting.finish();
-            #[cfg(feature = "window")]
             self.tuning.finish();
             finished
         }));

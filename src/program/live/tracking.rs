@@ -1,10 +1,10 @@
 //! The loop of the tracking thread.
 //!
-//! In: frames of the source, and the window's requests. Out: faces, in everything that is written, to the window and to
+//! In: frames of the source, and requests of the window and of pages. Out: faces, in everything that is written, to the window and to
 //! the observer. Requests are fulfilled between two frames: another camera, another precision, a recording. A silent
 //! source delays neither a request nor the end.
 
-use super::controls::Request;
+use super::controls::{NeutralStatus, Request};
 use super::frame::TrackedFrame;
 use super::options::SignalOptions;
 use super::session::Session;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Frames after which a source that is endless and no camera ends without a window: ten seconds of the demo.
+/// Frames after which a source that is endless and no camera ends where nobody watches: ten seconds of the demo.
 const FRAMES_OF_AN_ENDLESS_SOURCE: u64 = 300;
 /// How long a face is in sight before it is taken as being at rest, in seconds.
 const NEUTRAL_AFTER_S: f64 = 1.0;
@@ -43,6 +43,10 @@ pub(super) struct TrackingLoop {
     meter: SignalMeter,
     /// Whether the first face that has been seen for a moment is to be taken as being at rest.
     awaits_neutral: bool,
+    /// Whether the faces of the next frame are to be kept.
+    keeps_next: bool,
+    /// Whether somebody watches: videos then play at their own pace, and the demo does not end.
+    is_served: bool,
     /// The face that is waited for, and since when it has been in sight, in seconds.
     in_sight: Option<(u64, f64)>,
     /// The number of frames after which to end.
@@ -63,6 +67,7 @@ impl TrackingLoop {
         setup: TrackerSetup,
         tracker: Tracker,
         signals: SignalOptions,
+        is_served: bool,
         limit: Option<u64>,
     ) -> Self {
         let mut meter = SignalMeter::new();
@@ -74,6 +79,8 @@ impl TrackingLoop {
             tracker,
             meter,
             awaits_neutral: signals.starts_neutral,
+            keeps_next: false,
+            is_served,
             in_sight: None,
             limit,
             frame: TrackedFrame::default(),
@@ -83,6 +90,7 @@ impl TrackingLoop {
         };
         tracking.report_source();
         tracking.report_computing();
+        tracking.session.controls.status().neutral = tracking.unset_neutral();
         tracking
     }
 
@@ -105,7 +113,7 @@ impl TrackingLoop {
                 Err(error) => {
                     let message = self.source.go_back(error)?;
                     self.begin_again();
-                    self.session.controls.status().message = Some(message);
+                    self.session.notices.say(message);
                     continue;
                 }
             };
@@ -113,7 +121,7 @@ impl TrackingLoop {
                 self.report_source();
             }
             let source = self.source.get();
-            if self.session.lifecycle.is_displaying() && !source.is_live() {
+            if self.is_watched() && !source.is_live() {
                 let due = self.pace.due(time_s, source.is_slide_show());
                 self.session.lifecycle.sleep_until(due);
             }
@@ -131,9 +139,14 @@ impl TrackingLoop {
         Ok(())
     }
 
+    /// Whether there is a window, or a page for browsers.
+    fn is_watched(&self) -> bool {
+        self.is_served || self.session.lifecycle.is_displaying()
+    }
+
     fn is_enough(&self) -> bool {
         let source = self.source.get();
-        let is_endless = source.is_endless() && !source.is_live() && !self.session.lifecycle.is_displaying();
+        let is_endless = source.is_endless() && !source.is_live() && !self.is_watched();
         let limit = self.limit.or(is_endless.then_some(FRAMES_OF_AN_ENDLESS_SOURCE));
         limit.is_some_and(|limit| self.frame.number >= limit)
     }
@@ -178,16 +191,21 @@ impl TrackingLoop {
         self.in_sight = Some(if id == face.id { (id, since_s) } else { (face.id, self.frame.time_s) });
         if id == face.id && self.frame.time_s - since_s >= NEUTRAL_AFTER_S && self.meter.set_neutral(id) {
             self.awaits_neutral = false;
+            self.session.controls.status().neutral = NeutralStatus::Set;
             say("the present pose and expression count as neutral");
         }
     }
 
     /// Writes and shows the frame, in exchange for one to be filled next.
     fn hand_on(&mut self) -> Result<()> {
-        let Self { session, source, frame, .. } = self;
+        let Self { session, source, frame, keeps_next, .. } = self;
         let may_wait = || !source.get().is_live() && session.lifecycle.is_running();
-        #[cfg(feature = "window")]
         session.collecting.look(frame);
+        if std::mem::take(keeps_next)
+            && let Some(message) = session.collecting.keep(frame)
+        {
+            session.notices.say(message);
+        }
         session.outputs().add(frame, may_wait)?;
         let next = frame.number + 1;
         session.latest.put(frame);
@@ -197,6 +215,7 @@ impl TrackingLoop {
 
     /// Does what was requested, and reports what came of this and of earlier requests.
     fn fulfil_requests(&mut self) -> Result<()> {
+        self.session.gather_news();
         let mut messages = Vec::new();
         for request in self.session.controls.take_requests() {
             messages.push(match request {
@@ -216,12 +235,16 @@ impl TrackingLoop {
                         None => format!("precision: {}", described(precision, &self.tracker)),
                     }
                 }
-                // The window says which one; here only what went wrong is of interest.
+                // Whoever asked said which one; here only what went wrong is of interest.
                 Request::UseModel(model) => match self.set_up(TrackerSetup { model, ..self.setup.clone() }) {
                     Some(trouble) => trouble,
                     None => continue,
                 },
                 Request::SetNeutral => self.set_neutral(),
+                Request::KeepFace => {
+                    self.keeps_next = true;
+                    continue;
+                }
                 Request::ToggleRecording(layers) => self.session.outputs().toggle_recording(layers),
             });
         }
@@ -229,10 +252,9 @@ impl TrackingLoop {
         messages.extend(outputs.news());
         let recording_since = outputs.recording_since();
         drop(outputs);
-        let mut status = self.session.controls.status();
-        status.recording_since = recording_since;
+        self.session.controls.status().recording_since = recording_since;
         if !messages.is_empty() {
-            status.message = Some(messages.join("; "));
+            self.session.notices.say(messages.join("; "));
         }
         Ok(())
     }
@@ -243,7 +265,10 @@ impl TrackingLoop {
         let count = frame.faces.iter().filter(|face| meter.set_neutral(face.id)).count();
         match count {
             0 => "no face to take as neutral".into(),
-            _ => "this pose and expression count as neutral".into(),
+            _ => {
+                self.session.controls.status().neutral = NeutralStatus::Set;
+                "this pose and expression count as neutral".into()
+            }
         }
     }
 
@@ -254,6 +279,12 @@ impl TrackingLoop {
         self.tracker.reset();
         self.meter.reset();
         self.report_source();
+        self.session.controls.status().neutral = self.unset_neutral();
+    }
+
+    /// What is known of neutral faces before one was taken.
+    fn unset_neutral(&self) -> NeutralStatus {
+        if self.awaits_neutral { NeutralStatus::Awaited } else { NeutralStatus::Estimated }
     }
 
     /// Goes on with another tracker; the text says why that failed.
@@ -278,7 +309,6 @@ impl TrackingLoop {
         status.is_live = self.source.get().is_live();
         status.trouble = None;
         drop(status);
-        #[cfg(feature = "window")]
         self.session.collecting.set_origin(self.source.origin());
     }
 

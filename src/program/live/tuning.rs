@@ -1,6 +1,6 @@
 //! Fine-tuning beside a live session.
 //!
-//! In: the person's key. Out: progress, messages, and a tuned model if it is accepted: it is then in the library of
+//! In: the person's wish. Out: progress, messages, and a tuned model if it is accepted: it is then in the library of
 //! models, and chosen. The faces are the accepted ones of the default collection, the base is the bundled model. The threads
 //! of the training have the lowest priority and leave a core free, so tracking does not wait for them. The session's end
 //! stops the training with a checkpoint; the next one goes on from there. Errors are messages.
@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// What the tuning's thread and the window share.
+/// What the tuning's thread and whoever shows it share.
 #[derive(Default)]
 pub(super) struct Tuning {
     shared: Arc<Mutex<Shared>>,
@@ -53,6 +53,7 @@ pub(super) enum TuningStatus {
 
 impl TuningStatus {
     /// One line, with a bar while it trains.
+    #[cfg(feature = "window")]
     pub(super) fn line(&self) -> String {
         const CELLS: usize = 16;
         let Self::Training { done, before, now, time_left } = self else {
@@ -90,7 +91,7 @@ impl Tuning {
                 Ok(message) => message,
                 Err(error) => format!("the tuning failed: {error:#}"),
             };
-            // The message in the window passes; whoever was away finds the verdict in the terminal.
+            // The message in the window or on the page passes; whoever was away finds the verdict in the terminal.
             say(&message);
             let mut shared = lock(&shared);
             shared.status = None;
@@ -207,7 +208,7 @@ fn lower_priority() {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "window"))]
 mod tests {
     use super::*;
 

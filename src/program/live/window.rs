@@ -13,8 +13,8 @@ use super::options::DisplayOptions;
 use super::painter::Painter;
 use super::session::Session;
 use super::takes;
-use super::tracker_setup::LandmarkModel;
 use super::tuning::TuningStatus;
+use crate::program::output::serve::Action;
 use crate::program::view::panel::{self, Place, TextLine};
 use crate::program::view::{KEYS, NetworkLayers, Window, WindowCommand};
 use anyhow::Result;
@@ -24,10 +24,6 @@ use std::time::{Duration, Instant};
 
 /// How long the window waits for a frame before it looks at the keys again: a frame of a fast screen.
 const KEY_INTERVAL: Duration = Duration::from_millis(15);
-/// How long a message stays.
-const MESSAGE_DURATION: Duration = Duration::from_secs(4);
-/// How long the verdict on a tuning stays: after a minute of waiting nobody looks all the time.
-const VERDICT_DURATION: Duration = Duration::from_secs(20);
 /// How often the clock of a recording is painted at least.
 const CLOCK_INTERVAL: Duration = Duration::from_millis(500);
 /// The height of the figures' text over that of other text.
@@ -43,8 +39,8 @@ pub(super) struct SessionWindow {
     status: SessionStatus,
     collecting: CollectingStatus,
     tuning: Option<TuningStatus>,
-    /// The tuned model, if there is one, and whether it is in use.
-    tuned: Option<(LandmarkModel, bool)>,
+    /// Which changes of the model were seen.
+    model_changes: u64,
     /// The size of the canvas that was painted last, in pixels.
     size: (usize, usize),
     needs_paint: bool,
@@ -58,6 +54,8 @@ pub(super) struct SessionWindow {
     shows_help: bool,
     /// What was said last, and until when it is shown.
     message: Option<(String, Instant)>,
+    /// The number of the last notice that was heard.
+    heard: u64,
     figures: Figures,
 }
 
@@ -67,8 +65,8 @@ impl SessionWindow {
         let mut painter = Painter::default();
         painter.overlay.scale = window.scale();
         Self {
-            inspector: NetworkInspector::new(session.model.clone()),
-            tuned: (session.model != LandmarkModel::Bundled).then(|| (session.model.clone(), true)),
+            inspector: NetworkInspector::new(session.models.in_use()),
+            model_changes: 0,
             tuning: None,
             session,
             window,
@@ -86,6 +84,7 @@ impl SessionWindow {
             shows_figures: options.shows_figures,
             shows_help: false,
             message: None,
+            heard: 0,
         }
     }
 
@@ -129,8 +128,9 @@ impl SessionWindow {
 
     /// Takes over the status that the tracking thread reports, and notices whatever else changes the picture.
     fn read_status(&mut self) {
-        let mut status = self.session.controls.status();
-        let message = status.message.take();
+        let session = self.session.clone();
+        session.gather_news();
+        let status = session.controls.status();
         if *status != self.status {
             self.status.clone_from(&status);
             self.needs_paint = true;
@@ -140,16 +140,14 @@ impl SessionWindow {
         self.needs_paint |= std::mem::replace(&mut self.collecting, collecting) != collecting;
         let tuning = self.session.tuning.status();
         self.needs_paint |= std::mem::replace(&mut self.tuning, tuning) != tuning;
-        let Session { collecting, tuning, .. } = &*self.session.clone();
-        for message in message.into_iter().chain(collecting.news()) {
-            self.say(message);
+        if let Some(model) = session.models.changed_since(&mut self.model_changes) {
+            self.inspector = NetworkInspector::new(model);
+            self.needs_paint = true;
         }
-        if let Some(model) = tuning.accepted() {
-            self.tuned = Some((model.clone(), true));
-            self.use_model(model);
-        }
-        if let Some(message) = tuning.news() {
-            self.say_for(message, VERDICT_DURATION);
+        if let Some(notice) = session.notices.after(self.heard) {
+            self.heard = notice.number;
+            self.message = Some((notice.text, Instant::now() + notice.shown));
+            self.needs_paint = true;
         }
         if self.message.as_ref().is_some_and(|(_, until)| Instant::now() > *until) {
             self.message = None;
@@ -235,7 +233,7 @@ impl SessionWindow {
             WindowCommand::KeepFace => return format!("{} kept", self.collecting.faces),
             WindowCommand::Tune => self.tuning.is_some(),
             WindowCommand::OtherModel => {
-                let is_tuned = self.tuned.as_ref().is_some_and(|(_, is_used)| *is_used);
+                let is_tuned = self.session.models.is_tuned() == Some(true);
                 return if is_tuned { "tuned" } else { "bundled" }.into();
             }
             WindowCommand::Faces(_) => return controls.faces.load(Ordering::Relaxed).to_string(),
@@ -283,15 +281,9 @@ impl SessionWindow {
                     self.say(message);
                 }
             }
-            WindowCommand::Collect => {
-                let message = self.session.collecting.toggle();
-                self.say(message);
-            }
-            WindowCommand::Tune => {
-                let message = self.session.tuning.toggle();
-                self.say(message);
-            }
-            WindowCommand::OtherModel => self.use_other_model(),
+            WindowCommand::Collect => self.session.perform(Action::ToggleCollecting),
+            WindowCommand::Tune => self.session.perform(Action::ToggleTuning),
+            WindowCommand::OtherModel => self.session.perform(Action::OtherModel),
             WindowCommand::Faces(faces) => {
                 controls.faces.store(faces, Ordering::Relaxed);
                 self.say(if faces == 1 { "at most 1 face".into() } else { format!("at most {faces} faces") });
@@ -307,7 +299,7 @@ impl SessionWindow {
         self.needs_paint = true;
     }
 
-    fn request(&mut self, request: Request) {
+    fn request(&self, request: Request) {
         if self.is_over {
             self.say("this was the last frame".into());
         } else {
@@ -315,32 +307,9 @@ impl SessionWindow {
         }
     }
 
-    /// Changes between the bundled model and the tuned one.
-    fn use_other_model(&mut self) {
-        let Some((model, is_used)) = &mut self.tuned else {
-            return self.say("there is no tuned model yet; U makes one of the accepted faces".into());
-        };
-        *is_used = !*is_used;
-        let (model, name) = match *is_used {
-            true => (model.clone(), "the tuned model"),
-            false => (LandmarkModel::Bundled, "the bundled model"),
-        };
-        self.say(name.into());
-        self.use_model(model);
-    }
-
-    fn use_model(&mut self, model: LandmarkModel) {
-        self.inspector = NetworkInspector::new(model.clone());
-        self.request(Request::UseModel(model));
-    }
-
-    fn say(&mut self, message: String) {
-        self.say_for(message, MESSAGE_DURATION);
-    }
-
-    fn say_for(&mut self, message: String, duration: Duration) {
-        self.message = Some((message, Instant::now() + duration));
-        self.needs_paint = true;
+    /// Shows a message; pages show it, too.
+    fn say(&self, message: String) {
+        self.session.notices.say(message);
     }
 }
 

@@ -3,11 +3,12 @@
 //! In: HOST or HOST:PORT as typed. Out: a socket that is connected to the first of the host's addresses that can be used.
 //! IPv4 comes first: most receivers listen to nothing else. Fails if there is none, naming the option.
 
+use super::address::{resolve, split};
 use super::vmc::VmcShapes;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 /// What a receiver understands.
@@ -67,11 +68,8 @@ impl fmt::Display for Receiver {
 
 fn connect(name: &str, usual_port: u16) -> Result<UdpSocket> {
     let (host, port) = split(name, usual_port)?;
-    let addresses = (host, port).to_socket_addrs().with_context(|| format!("cannot find the host \"{host}\""))?;
-    let mut addresses: Vec<SocketAddr> = addresses.collect();
-    addresses.sort_by_key(SocketAddr::is_ipv6);
     let mut result = Err(io::Error::from(io::ErrorKind::AddrNotAvailable));
-    for address in addresses {
+    for address in resolve(host, port)? {
         result = connect_to(address);
         if result.is_ok() {
             break;
@@ -90,51 +88,9 @@ fn connect_to(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Host and port; addresses of IPv6 with a port are in brackets.
-fn split(name: &str, usual_port: u16) -> Result<(&str, u16)> {
-    let (host, port) = if let Some((host, rest)) = name.strip_prefix('[').and_then(|name| name.split_once(']')) {
-        match rest.strip_prefix(':') {
-            None if !rest.is_empty() => bail!("behind the \"]\" only a port can follow, as in [::1]:{usual_port}"),
-            port => (host, port),
-        }
-    } else {
-        match name.split_once(':') {
-            Some((_, rest)) if rest.contains(':') => (name, None),
-            Some((host, port)) => (host, Some(port)),
-            None => (name, None),
-        }
-    };
-    ensure!(!host.is_empty(), "the host is missing, as in 127.0.0.1:{usual_port}");
-    let port = match port {
-        None => usual_port,
-        Some(port) => match port.parse() {
-            Ok(port) if port > 0 => port,
-            _ => bail!("\"{port}\" is no port: it has to be a number from 1 to {}", u16::MAX),
-        },
-    };
-    Ok((host, port))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hosts_come_with_a_port_or_without() {
-        for (name, expected) in [
-            ("127.0.0.1", ("127.0.0.1", 7)),
-            ("localhost:99", ("localhost", 99)),
-            ("::1", ("::1", 7)),
-            ("[::1]", ("::1", 7)),
-            ("[::1]:99", ("::1", 99)),
-        ] {
-            assert_eq!(split(name, 7).unwrap(), expected, "{name}");
-        }
-        for name in ["", ":99", "localhost:", "localhost:0", "localhost:65536", "localhost:osc", "[::1]99", "[]:99"] {
-            let error = split(name, 7).unwrap_err().to_string();
-            assert!(error.contains("port") || error.contains("host"), "{name}: {error}");
-        }
-    }
 
     #[test]
     fn a_receiver_is_found_at_its_usual_port_over_ipv4() {

@@ -10,7 +10,7 @@ use super::ink::{Ink, StrokeEnd};
 use super::panel;
 use crate::runtime::geometry::{CanvasSpace, FrameSpace, Point, Rect};
 use crate::runtime::image::Frame;
-use crate::runtime::landmarks::{Curve, Scheme, WFLW98_OUTLINES};
+use crate::runtime::landmarks::{Curve, Scheme};
 use crate::runtime::track::Face;
 
 /// What is drawn.
@@ -94,7 +94,7 @@ impl Overlay {
             StrokeEnd { at: placement.canvas_from_frame(landmark.point), opacity }
         }));
         if self.layers.curves {
-            for curve in curves_of(self.places.len()) {
+            for curve in Scheme::of_points(self.places.len()).map_or(&[][..], Scheme::outlines) {
                 smooth(curve, &self.places, |from, to| self.ink.stroke(from, to, line, rim));
             }
             self.ink.draw(canvas, color);
@@ -134,14 +134,6 @@ fn box_about(placement: &Placement, rect: &Rect<FrameSpace>) -> [(f32, f32); 2] 
 /// The colour of the face with this number.
 fn color_of(id: u64) -> [u8; 3] {
     PALETTE[(id.wrapping_sub(1) % PALETTE.len() as u64) as usize]
-}
-
-fn curves_of(points: usize) -> &'static [Curve] {
-    match Scheme::of_points(points) {
-        Some(Scheme::Wflw98) => &WFLW98_OUTLINES,
-        Some(scheme) => scheme.boundaries(),
-        None => &[],
-    }
 }
 
 /// A cubic through the points of the curve (Catmull-Rom), in short pieces; corners stay corners.

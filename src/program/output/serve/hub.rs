@@ -1,0 +1,439 @@
+//! What viewers are sent and what they ask for, under one mutex.
+//!
+//! In: lines, pictures and the state of the session; from viewers, what they have painted and what they ask for. Out: for each
+//! viewer what it is to be sent next: the newest of each, and pages not more than they have painted.
+
+use crate::runtime::landmarks::Scheme;
+use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tungstenite::{Bytes, Utf8Bytes};
+
+/// The most WebSockets at a time.
+const MOST_VIEWERS: usize = 16;
+/// The most wishes that wait to be fulfilled.
+const MOST_ACTIONS: usize = 16;
+/// How many frames a page is sent before it has painted the first of them: one is painted while the other is on its way.
+const FRAMES_AHEAD: usize = 2;
+/// How often viewers are asked whether they are still there.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How often a page is told how long its frames took.
+const DELAY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What a page can ask for: the same as keys of the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    SetNeutral,
+    KeepFace,
+    ToggleCollecting,
+    ToggleTuning,
+    OtherModel,
+}
+
+impl Action {
+    /// By the name that pages send.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "neutral" => Self::SetNeutral,
+            "keep" => Self::KeepFace,
+            "collect" => Self::ToggleCollecting,
+            "tune" => Self::ToggleTuning,
+            "other-model" => Self::OtherModel,
+            _ => return None,
+        })
+    }
+}
+
+/// The state of the session, as the page shows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct PageStatus {
+    /// Where frames come from, and whether that is a camera.
+    pub source: String,
+    pub is_live: bool,
+    /// Why no frame comes.
+    pub trouble: Option<String>,
+    /// `"estimated"`, `"awaited"` or `"set"`.
+    pub neutral: &'static str,
+    /// Whether faces are collected by themselves, and how many were kept.
+    pub is_collecting: bool,
+    pub kept: usize,
+    pub tuning: Option<TuningProgress>,
+    /// Whether the tuned model is in use; `None`: there is none.
+    pub is_tuned: Option<bool>,
+    /// What was said last.
+    pub message: Option<Notice>,
+}
+
+/// How far a fine-tuning has come.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct TuningProgress {
+    /// In words.
+    pub stage: &'static str,
+    /// A share, and the seconds that are left, while it trains.
+    pub done: Option<f32>,
+    pub left_s: Option<u64>,
+    /// Errors on held-out faces in percent of the eye distance: of the base and of the tuned model.
+    pub before: Option<f64>,
+    pub now: Option<f64>,
+}
+
+/// Something that was said, to be shown for a while.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Notice {
+    /// Rises from one to the next.
+    pub number: u64,
+    pub text: String,
+    pub shown_s: f32,
+}
+
+/// A frame for viewers.
+#[derive(Clone)]
+pub(super) struct Update {
+    pub number: u64,
+    pub captured: Option<Instant>,
+    /// The line of JSON.
+    pub line: Utf8Bytes,
+    pub jpeg: Option<Bytes>,
+}
+
+/// What a viewer wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Subscription {
+    /// Whether it is the page: it is told the state of the session, and says what it has painted.
+    pub is_page: bool,
+    pub with_picture: bool,
+}
+
+/// What a viewer is to be sent.
+pub(super) enum Next {
+    Update(Update),
+    /// A text for the page: the state of the session, or how long its frames took.
+    Text(Utf8Bytes),
+    Ping,
+    /// The session is over.
+    End,
+    /// The viewer has gone.
+    Gone,
+}
+
+/// What is reported once.
+#[derive(Clone, Copy)]
+pub(super) enum Complaint {
+    TooMany,
+    Refused,
+    Broken,
+    Slow,
+}
+
+pub(super) struct Hub {
+    state: Mutex<State>,
+    /// Something is to be sent, or there is nobody left to send to.
+    changed: Condvar,
+    /// Somebody asks for something.
+    asked: Condvar,
+    complaints: [AtomicBool; 4],
+}
+
+#[derive(Default)]
+struct State {
+    line: Option<Update>,
+    picture: Option<Update>,
+    status: PageStatus,
+    status_text: Utf8Bytes,
+    /// Rises with every change of the status.
+    status_version: u64,
+    actions: Vec<Action>,
+    viewers: BTreeMap<u64, Flow>,
+    next_viewer: u64,
+    is_closed: bool,
+}
+
+/// What is on its way to a viewer.
+struct Flow {
+    subscription: Subscription,
+    /// The newest frame that was sent.
+    last: Option<u64>,
+    /// Frames that the page has not painted yet.
+    unpainted: VecDeque<(u64, Option<Instant>)>,
+    /// From the capture to the painted page, in milliseconds, since the page was told last.
+    delays_ms: Vec<f32>,
+    told: Instant,
+    status_version: u64,
+    pinged: Instant,
+}
+
+/// What every page is told first: the curves that it draws, by the schemes' names.
+pub(super) fn greeting() -> Utf8Bytes {
+    let schemes: serde_json::Map<String, serde_json::Value> = Scheme::ALL
+        .into_iter()
+        .filter_map(|scheme| {
+            let name = serde_json::json!(scheme).as_str()?.to_owned();
+            let curves = scheme.outlines().iter().map(|curve| (curve.points, curve.closed));
+            Some((name, serde_json::json!(curves.collect::<Vec<_>>())))
+        })
+        .collect();
+    serde_json::json!({ "awing": env!("CARGO_PKG_VERSION"), "schemes": schemes }).to_string().into()
+}
+
+impl Hub {
+    pub(super) fn new() -> Self {
+        let (changed, asked) = (Condvar::new(), Condvar::new());
+        Self { state: Mutex::default(), changed, asked, complaints: Default::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn has_viewers(&self) -> bool {
+        !self.state().viewers.is_empty()
+    }
+
+    /// Whether a viewer of pictures is ready for the next one.
+    pub(super) fn wants_picture(&self) -> bool {
+        self.state().viewers.values().any(|flow| flow.subscription.with_picture && flow.has_room())
+    }
+
+    /// A new line, or the picture of one.
+    pub(super) fn publish(&self, update: Update) {
+        let mut state = self.state();
+        if update.jpeg.is_some() {
+            state.picture = Some(update);
+        } else {
+            state.line = Some(update);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn show(&self, status: PageStatus) {
+        let mut state = self.state();
+        if state.status_version > 0 && state.status == status {
+            return;
+        }
+        state.status_text = serde_json::json!({ "status": status }).to_string().into();
+        state.status = status;
+        state.status_version += 1;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// A new viewer; `None` if there are too many, or the session is over.
+    pub(super) fn join(&self, subscription: Subscription) -> Option<u64> {
+        let mut state = self.state();
+        if state.viewers.len() >= MOST_VIEWERS || state.is_closed {
+            return None;
+        }
+        let (id, now) = (state.next_viewer, Instant::now());
+        state.next_viewer += 1;
+        let flow = Flow {
+            subscription,
+            last: None,
+            unpainted: VecDeque::new(),
+            delays_ms: Vec::new(),
+            told: now,
+            status_version: 0,
+            pinged: now,
+        };
+        state.viewers.insert(id, flow);
+        Some(id)
+    }
+
+    pub(super) fn leave(&self, viewer: u64) {
+        self.state().viewers.remove(&viewer);
+        self.changed.notify_all();
+    }
+
+    /// What this viewer is to be sent next, as soon as there is something.
+    pub(super) fn next(&self, viewer: u64) -> Next {
+        let mut state = self.state();
+        loop {
+            let State { line, picture, status_text, status_version, viewers, is_closed, .. } = &mut *state;
+            let Some(flow) = viewers.get_mut(&viewer) else { return Next::Gone };
+            let newest = if flow.subscription.with_picture { picture } else { line };
+            if let Some(update) = newest
+                && flow.has_room()
+                && flow.last.is_none_or(|last| last < update.number)
+            {
+                flow.last = Some(update.number);
+                if flow.subscription.is_page {
+                    flow.unpainted.push_back((update.number, update.captured));
+                }
+                return Next::Update(update.clone());
+            }
+            if *is_closed {
+                return Next::End;
+            }
+            if flow.subscription.is_page {
+                if flow.status_version < *status_version {
+                    flow.status_version = *status_version;
+                    return Next::Text(status_text.clone());
+                }
+                if let Some(delay_ms) = flow.delay_ms() {
+                    return Next::Text(format!("{{\"delay_ms\": {delay_ms:.1}}}").into());
+                }
+            }
+            let since_ping = flow.pinged.elapsed();
+            if since_ping >= PING_INTERVAL {
+                flow.pinged = Instant::now();
+                return Next::Ping;
+            }
+            let waited = self.changed.wait_timeout(state, PING_INTERVAL - since_ping);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// A page has painted this frame.
+    pub(super) fn painted(&self, viewer: u64, number: u64) {
+        let mut state = self.state();
+        let Some(flow) = state.viewers.get_mut(&viewer) else { return };
+        while let Some((sent, captured)) = flow.unpainted.front().copied() {
+            if sent > number {
+                break;
+            }
+            flow.unpainted.pop_front();
+            if let Some(captured) = captured.filter(|_| sent == number) {
+                flow.delays_ms.push(1e3 * captured.elapsed().as_secs_f32());
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// A viewer asks for something.
+    pub(super) fn ask(&self, action: Action) {
+        let mut state = self.state();
+        if state.actions.len() < MOST_ACTIONS {
+            state.actions.push(action);
+        }
+        self.asked.notify_all();
+    }
+
+    pub(super) fn wait_for_actions(&self, timeout: Duration) -> Option<Vec<Action>> {
+        let holds = |state: &mut State| state.actions.is_empty() && !state.is_closed;
+        let waited = self.asked.wait_timeout_while(self.state(), timeout, holds);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        (!state.is_closed).then(|| std::mem::take(&mut state.actions))
+    }
+
+    /// Nothing will come any more. Waits up to `patience` until viewers have the last frame.
+    pub(super) fn close(&self, patience: Duration) {
+        let mut state = self.state();
+        state.is_closed = true;
+        self.changed.notify_all();
+        self.asked.notify_all();
+        drop(self.changed.wait_timeout_while(state, patience, |state| !state.viewers.is_empty()));
+    }
+
+    /// Reports what a client did, unless the same was reported before.
+    pub(super) fn complain(&self, complaint: Complaint, what: &dyn std::fmt::Display) {
+        if !self.complaints[complaint as usize].swap(true, Ordering::Relaxed) {
+            tracing::warn!("--serve: {what}; tracking goes on, and more of this is not reported");
+        }
+    }
+}
+
+impl Flow {
+    fn has_room(&self) -> bool {
+        !self.subscription.is_page || self.unpainted.len() < FRAMES_AHEAD
+    }
+
+    /// The median since the last call, if that was long enough ago.
+    fn delay_ms(&mut self) -> Option<f32> {
+        if self.delays_ms.is_empty() || self.told.elapsed() < DELAY_INTERVAL {
+            return None;
+        }
+        self.told = Instant::now();
+        self.delays_ms.sort_by(f32::total_cmp);
+        let median = self.delays_ms[self.delays_ms.len() / 2];
+        self.delays_ms.clear();
+        Some(median)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: Subscription = Subscription { is_page: true, with_picture: false };
+    const LINES: Subscription = Subscription { is_page: false, with_picture: false };
+
+    fn publish(hub: &Hub, number: u64) {
+        hub.publish(Update { number, captured: Some(Instant::now()), line: number.to_string().into(), jpeg: None });
+    }
+
+    fn number(next: &Next) -> Option<u64> {
+        match next {
+            Next::Update(update) => Some(update.number),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_viewer_gets_the_newest_line_once_and_the_last_one_before_the_end() {
+        let hub = Hub::new();
+        let viewer = hub.join(LINES).unwrap();
+        (0..3).for_each(|number| publish(&hub, number));
+        assert_eq!(number(&hub.next(viewer)), Some(2));
+        publish(&hub, 3);
+        hub.close(Duration::ZERO);
+        assert_eq!(number(&hub.next(viewer)), Some(3));
+        assert!(matches!(hub.next(viewer), Next::End));
+        hub.leave(viewer);
+        assert!(matches!(hub.next(viewer), Next::Gone));
+        assert!(hub.join(LINES).is_none() && hub.wait_for_actions(Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_page_that_does_not_paint_gets_no_more_frames_until_it_does() {
+        let hub = Hub::new();
+        let page = hub.join(PAGE).unwrap();
+        for frame in 0..FRAMES_AHEAD as u64 {
+            publish(&hub, frame);
+            assert_eq!(number(&hub.next(page)), Some(frame));
+        }
+        (10..20).for_each(|number| publish(&hub, number));
+        hub.show(PageStatus::default());
+        assert!(matches!(hub.next(page), Next::Text(_)), "the state of the session comes all the same");
+        hub.painted(page, 0);
+        assert_eq!(number(&hub.next(page)), Some(19));
+    }
+
+    #[test]
+    fn pictures_are_wanted_only_for_a_page_that_is_ready_for_one() {
+        let hub = Hub::new();
+        hub.join(LINES).unwrap();
+        assert!(hub.has_viewers() && !hub.wants_picture());
+        let page = hub.join(Subscription { is_page: true, with_picture: true }).unwrap();
+        for frame in 0..FRAMES_AHEAD as u64 {
+            assert!(hub.wants_picture());
+            publish(&hub, frame);
+            let line = Utf8Bytes::from_static("{}");
+            hub.publish(Update { number: frame, captured: None, line, jpeg: Some(Bytes::new()) });
+            assert!(matches!(hub.next(page), Next::Update(update) if update.jpeg.is_some()));
+        }
+        assert!(!hub.wants_picture());
+    }
+
+    #[test]
+    fn there_are_as_many_viewers_and_wishes_as_there_is_room_for() {
+        let hub = Hub::new();
+        let viewers: Vec<u64> = std::iter::from_fn(|| hub.join(PAGE)).collect();
+        assert_eq!(viewers.len(), MOST_VIEWERS);
+        hub.leave(viewers[3]);
+        assert!(hub.join(PAGE).is_some());
+        (0..100).for_each(|_| hub.ask(Action::KeepFace));
+        assert_eq!(hub.wait_for_actions(Duration::ZERO).unwrap().len(), MOST_ACTIONS);
+        assert_eq!(hub.wait_for_actions(Duration::ZERO).unwrap(), []);
+    }
+
+    #[test]
+    fn pages_are_told_the_curves_of_every_scheme() {
+        let greeting: serde_json::Value = serde_json::from_str(&greeting()).unwrap();
+        for scheme in ["wflw98", "ibug68", "cofw29", "aflw19"] {
+            assert!(greeting["schemes"][scheme][0][0][0].is_u64(), "{scheme}: {greeting}");
+        }
+    }
+}
