@@ -21,12 +21,16 @@ pub(super) struct Faces {
     crops: Vec<Frame>,
 }
 
+/// The error of a face that is lost. How far off its landmarks lie is chance, and among fifteen faces one of them could decide the
+/// verdict.
+const LOST: f64 = 0.2;
+
 /// How a model does on one face.
 #[derive(Clone, Debug)]
 pub(super) struct Measured {
     /// Pixels of the crop.
     pub points: Vec<Point<FrameSpace>>,
-    /// Over all known points.
+    /// Over all known points; at most [`LOST`].
     pub error: f64,
     /// The errors of the known points, with their numbers.
     pub of_points: Vec<(usize, f64)>,
@@ -105,7 +109,7 @@ fn measured(sample: &Sample, predicted: Vec<Point<FrameSpace>>, expressed: Optio
     let error = normalized_mean_error(compared, points, weight, length, Counted::Known).unwrap_or(0.0);
     let known = (0..points.len()).filter(|&i| weight[i] > 0.0);
     let of_points = known.map(|i| (i, f64::from(compared[i].distance(points[i]) / length))).collect();
-    Measured { error, of_points, points: predicted }
+    Measured { error: error.min(LOST), of_points, points: predicted }
 }
 
 /// The mean error of a part over all faces where it is known, in percent.
@@ -143,6 +147,17 @@ mod tests {
             let expected = normalized_mean_error(&predicted, points, weight, length, Counted::Known).unwrap();
             assert!((measured.error - expected).abs() < 2e-4, "{} {expected}", measured.error);
         }
+    }
+
+    #[test]
+    fn a_lost_face_counts_the_same_however_far_its_landmarks_lie() {
+        let sample = procedural::faces(1, 7).unwrap().remove(0);
+        let error_when_off_by = |px: f32| {
+            let predicted = sample.points.iter().map(|p| Point::new(p.x + px, p.y)).collect();
+            measured(&sample, predicted, None).error
+        };
+        assert!(error_when_off_by(1.0) < 0.1);
+        assert_eq!([200.0, 2000.0].map(error_when_off_by), [LOST; 2]);
     }
 
     #[test]
