@@ -7,7 +7,7 @@ use awing::Model;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use training_set::{PICTURES, write_faces, write_recipe};
+use training_set::{PICTURES, write_faces, write_recipe, write_so_many_faces};
 
 /// A folder with data and recipe.
 struct Place {
@@ -149,6 +149,54 @@ fn training_improves_and_pauses_when_its_time_is_up() {
 }
 
 #[test]
+fn the_start_is_measured_the_best_model_is_kept_and_the_end_says_whether_it_became_better() {
+    let place = Place::new(400, &[]);
+    let output = place.train("out", &place.validated(&[]));
+    succeeds(&output);
+    let rows = awing::internals::read_log(&place.path("out").join("log.csv")).unwrap();
+    let measured: Vec<(u64, f64)> = rows.iter().filter_map(|row| Some((row.step, row.validation?))).collect();
+    assert_eq!(measured.iter().map(|row| row.0).collect::<Vec<_>>(), (0..=400).step_by(10).collect::<Vec<_>>());
+    assert!(rows[0].loss.is_none() && rows[1].loss.is_some());
+    let best = measured.iter().map(|row| row.1).fold(f64::INFINITY, f64::min);
+    let model = Model::load(&place.path("out").join("best.safetensors")).unwrap();
+    assert_eq!(model.config().training["validation"].as_f64(), Some(best));
+    let said = text(&output);
+    assert!(said.contains("Better: ") && said.contains("best.safetensors"), "{said}");
+
+    // From its own best model and at a rate that ruins it, it becomes no better.
+    let start = place.path("out").join("best.safetensors");
+    let ruin =
+        Place::new(3, &[("learning_rate = 2e-3", "learning_rate = 1.0"), ("warmup_steps = 5", "warmup_steps = 0")]);
+    let output = ruin.train("out", &ruin.validated(&["--start-from", start.to_str().unwrap()]));
+    succeeds(&output);
+    assert!(text(&output).contains("Not better: "), "{}", text(&output));
+    let weights = |path: &Path| Model::load(path).unwrap().tensor("stem.0.weight").map(<[f32]>::to_vec);
+    assert_eq!(weights(&ruin.path("out").join("best.safetensors")), weights(&start), "the start was best");
+}
+
+#[test]
+fn own_faces_need_no_recipe_and_the_end_of_the_time_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = write_so_many_faces(folder.path(), 12);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
+    command.current_dir(folder.path()).args(["train", "--data", "faces.jsonl", "--minutes", "0.02", "--threads", "1"]);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    succeeds(&output);
+    let said = text(&output);
+    assert!(said.contains("faces to train on") && said.contains("etter: ") && said.contains("--resume"), "{said}");
+    let files: Vec<String> = contents(&folder.path().join("training")).into_iter().map(|file| file.0).collect();
+    assert_eq!(files, ["best.safetensors", "checkpoint.safetensors", "curve.png", "log.csv", "model.safetensors"]);
+    let rows = awing::internals::read_log(&folder.path().join("training/log.csv")).unwrap();
+    assert!(rows.len() >= 2 && rows[0].step == 0 && rows.iter().all(|row| row.validation.is_some()), "{rows:?}");
+
+    let few: String = std::fs::read_to_string(&data).unwrap().lines().take(5).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&data, few).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
+    command.current_dir(folder.path()).args(["train", "--data", "faces.jsonl", "--out", "other"]);
+    assert!(fails(&command.output().unwrap()).contains("add at least 5 more"));
+}
+
+#[test]
 fn a_nan_loss_stops_training_and_leaves_the_output_intact() {
     let place = Place::new(100, &[("learning_rate = 2e-3", "learning_rate = 1e30"), ("clip_norm = 20.0", "")]);
     let message = fails(&place.train("out", &[]));
@@ -200,6 +248,7 @@ fn an_error_says_each_of_its_causes_once() {
     std::fs::write(&damaged, b"\x08\0\0\0\0\0\0\0{ broken").unwrap();
     let damaged_model = fails(&place.train("out", &["--start-from", damaged.to_str().unwrap()]));
     let missing_model = fails(&place.train("other", &["--start-from", "nowhere.safetensors"]));
+    std::fs::create_dir_all(place.path("out")).unwrap();
     std::fs::copy(&damaged, place.path("out").join("checkpoint.safetensors")).unwrap();
     let damaged_checkpoint = fails(&place.train("out", &["--resume"]));
     let whole = std::fs::read(place.path("3.png")).unwrap();
@@ -281,7 +330,9 @@ fn training_uses_no_more_threads_than_requested() {
     let mut child = place.command("out", &place.validated(&[])).spawn().unwrap();
     let start = Instant::now();
     let mut most = 0;
-    while !place.path("out").join("log.csv").exists() {
+    // The start is logged before anything is learned.
+    let is_learning = |log: std::io::Result<String>| log.is_ok_and(|log| log.lines().count() > 2);
+    while !is_learning(std::fs::read_to_string(place.path("out").join("log.csv"))) {
         assert!(start.elapsed() < Duration::from_secs(120), "nothing is logged");
         let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
         most = most.max(tasks.count());

@@ -7,6 +7,7 @@
 //! | [`collect`] | the choice of frames that are worth correcting, and their way to the disk |
 //! | [`models`] | the tuned models of this computer, and the one that awing starts with |
 //! | [`annotate`] | collected faces corrected in a window, and labels of other programs |
+//! | [`diagram`] | the landmarks with their numbers, as a picture and as tables |
 //! | [`output`] | the signals of faces on their way to other programs, over the network |
 //! | [`live`] | the running session: one source tracked, shown and written |
 //! | [`cli`] | the commands |
@@ -16,6 +17,7 @@ pub mod capture;
 pub mod cli;
 mod collect;
 mod console;
+mod diagram;
 mod latest;
 pub(crate) mod live;
 mod models;

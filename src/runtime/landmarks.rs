@@ -93,6 +93,19 @@ impl Scheme {
         }
     }
 
+    /// The points of WFLW-98 whose mean is this point of the scheme: the one that lies there, or those around it.
+    ///
+    /// # Panics
+    /// If the scheme has no such point.
+    pub fn of_wflw98(self, point: usize) -> &'static [usize] {
+        match self {
+            Self::Wflw98 => &EACH_OF_WFLW98[point..=point],
+            Self::Ibug68 => &WFLW98_OF_IBUG68[point..=point],
+            Self::Cofw29 => WFLW98_OF_COFW29[point],
+            Self::Aflw19 => WFLW98_OF_AFLW19[point],
+        }
+    }
+
     /// Left and right outer eye corner: their distance is the inter-ocular norm.
     pub const fn outer_eye_corners(self) -> (usize, usize) {
         match self {
@@ -162,10 +175,79 @@ pub const COFW29_MIRROR: [usize; 29] =
 pub const AFLW19_MIRROR: [usize; 19] = [5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, 14, 13, 12, 17, 16, 15, 18];
 
 /// `WFLW98_OF_IBUG68[i]` is the WFLW point that is point `i` of iBUG-68.
-pub const WFLW98_OF_IBUG68: [usize; IBUG_POINTS] = [
+pub static WFLW98_OF_IBUG68: [usize; IBUG_POINTS] = [
     0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 33, 34, 35, 36, 37, 42, 43, 44, 45, 46, 51, 52, 53,
     54, 55, 56, 57, 58, 59, 60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, 76, 77, 78, 79, 80, 81, 82, 83, 84, 85, 86,
     87, 88, 89, 90, 91, 92, 93, 94, 95,
+];
+
+/// Every point of WFLW-98 is itself.
+static EACH_OF_WFLW98: [usize; WFLW_POINTS] = {
+    let mut all = [0; WFLW_POINTS];
+    let mut i = 0;
+    while i < WFLW_POINTS {
+        all[i] = i;
+        i += 1;
+    }
+    all
+};
+
+/// The points of WFLW-98 whose mean is each point of COFW: brow and eye corners, the middles of their edges, pupils, nostrils,
+/// tip and base of the nose, mouth corners, the middles of the lips' edges, chin.
+static WFLW98_OF_COFW29: [&[usize]; 29] = [
+    &[33],
+    &[46],
+    &[37, 38],
+    &[42, 50],
+    &[35],
+    &[40],
+    &[44],
+    &[48],
+    &[60],
+    &[72],
+    &[64],
+    &[68],
+    &[62],
+    &[66],
+    &[70],
+    &[74],
+    &[96],
+    &[97],
+    &[55],
+    &[59],
+    &[54],
+    &[57],
+    &[76],
+    &[82],
+    &[79],
+    &[90],
+    &[94],
+    &[85],
+    &[16],
+];
+
+/// Like [`WFLW98_OF_COFW29`], for AFLW: ends and middles of brows and eyes, nostrils and tip of the nose, corners and middle of
+/// the mouth, chin.
+static WFLW98_OF_AFLW19: [&[usize]; 19] = [
+    &[33],
+    &[35, 40],
+    &[37, 38],
+    &[42, 50],
+    &[44, 48],
+    &[46],
+    &[60],
+    &[96],
+    &[64],
+    &[68],
+    &[97],
+    &[72],
+    &[55],
+    &[54],
+    &[59],
+    &[76],
+    &[90, 94],
+    &[82],
+    &[16],
 ];
 
 /// The weight of a point that was not annotated but interpolated.
@@ -229,6 +311,23 @@ mod tests {
                 mirrored.sort_unstable();
                 other.sort_unstable();
                 assert_eq!(mirrored, other, "{scheme:?} {part:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn maps_from_wflw_keep_sides_and_parts() {
+        for scheme in Scheme::ALL {
+            for point in 0..scheme.points() {
+                let mut mirrored: Vec<usize> = scheme.of_wflw98(point).iter().map(|&i| WFLW98_MIRROR[i]).collect();
+                let mut other = scheme.of_wflw98(scheme.mirror()[point]).to_vec();
+                mirrored.sort_unstable();
+                other.sort_unstable();
+                assert_eq!(mirrored, other, "{scheme:?} {point}");
+            }
+            for part in Part::ALL.into_iter().filter(|part| *part != Part::OuterLips) {
+                let of_part = |i: &usize| scheme.of_wflw98(*i).iter().all(|i| Scheme::Wflw98.part(part).contains(i));
+                assert!(scheme.part(part).iter().all(of_part), "{scheme:?} {part:?}");
             }
         }
     }

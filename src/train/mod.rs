@@ -74,15 +74,16 @@ pub(crate) mod trainer;
 pub use data::{DataError, LandmarkTask, LandmarkTaskOptions, Sample, Split, read_faces};
 pub use eval::LandmarkValidator;
 pub use finetune::{
-    Change, FineTune, FineTuneEnding, FineTuneError, FineTuneOptions, FineTuneProgress, PartChange, Tried, Tuned,
-    TuningRecipe, Verdict,
+    Change, FineTune, FineTuneEnding, FineTuneError, FineTuneOptions, FineTuneProgress, OwnFaces, PartChange, Tried,
+    Tuned, TuningRecipe, Verdict,
 };
 #[cfg(feature = "gpu")]
 pub use gpu::candle::adaptive_wing;
 pub use gpu::{Gpu, GpuError, GpuKind};
 pub use interchange::{ImportError, import_pytorch, import_pytorch_bytes, to_onnx};
 pub use trainer::{
-    CheckpointError, Ending, LogError, Progress, Recipe, RecipeError, TrainError, TrainOptions, Trainer, Validator,
+    CheckpointError, Course, Ending, LogError, Progress, Recipe, RecipeError, TrainError, TrainOptions, Trainer,
+    Validator,
 };
 
 #[cfg(test)]

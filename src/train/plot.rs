@@ -1,6 +1,7 @@
 //! Line plots as pictures: learning curves and error curves.
 //!
-//! In: named lines of points. Out: a PNG or JPEG file of 900x560 pixels. Fails with [`ImageError`], naming the file.
+//! In: named lines of points. Out: a PNG or JPEG file of 900x560 pixels, with the names above the plotting area, where no line
+//! can pass. Fails with [`ImageError`], naming the file.
 
 use crate::runtime::image::{Frame, ImageError};
 use crate::train::text;
@@ -33,6 +34,10 @@ const RIGHT: f32 = 30.0;
 const TOP: f32 = 50.0;
 const BOTTOM: f32 = 60.0;
 const TEXT_SIZE: f32 = 15.0;
+/// The legend: the height of a row, the length of a sample of a line, and the gaps after it and after its name.
+const LEGEND_ROW: f32 = 22.0;
+const LEGEND_SAMPLE: f32 = 26.0;
+const LEGEND_GAPS: (f32, f32) = (8.0, 26.0);
 const BLACK: [u8; 3] = [40, 40, 40];
 /// Colours that colour-blind people can tell apart (Okabe, Ito).
 const COLORS: [[u8; 3]; 7] =
@@ -51,10 +56,12 @@ impl Chart {
         let points = || self.series.iter().flat_map(|s| &s.points).filter(|p| p.0.is_finite() && p.1.is_finite());
         let x_range = self.x_range.unwrap_or_else(|| span(points().map(|p| p.0)));
         let y_range = self.y_range.unwrap_or_else(|| span(points().map(|p| p.1)));
+        let legend = self.legend();
+        let top = TOP + legend.last().map_or(0.0, |entry| entry.1 + LEGEND_ROW);
         let place = |(x, y): (f64, f64)| {
             let along = |v: f64, (from, to): (f64, f64)| ((v - from) / (to - from)).clamp(0.0, 1.0) as f32;
-            let (w, h) = (WIDTH as f32 - LEFT - RIGHT, HEIGHT as f32 - TOP - BOTTOM);
-            (LEFT + w * along(x, x_range), TOP + h * (1.0 - along(y, y_range)))
+            let (w, h) = (WIDTH as f32 - LEFT - RIGHT, HEIGHT as f32 - top - BOTTOM);
+            (LEFT + w * along(x, x_range), top + h * (1.0 - along(y, y_range)))
         };
         let mut frame = Frame::filled(WIDTH, HEIGHT, [255, 255, 255]);
         let (x_ticks, y_ticks) = (ticks(x_range), ticks(y_range));
@@ -72,12 +79,10 @@ impl Chart {
                 let finite = series.points.iter().filter(|p| p.0.is_finite() && p.1.is_finite());
                 let path: Vec<_> = finite.map(|&p| place(p)).collect();
                 line(&mut canvas, &path, COLORS[i % COLORS.len()], 2.2);
-                // A single line needs no legend: the axis names it.
-                if self.series.len() > 1 {
-                    let y = TOP + 14.0 + 22.0 * i as f32;
-                    let x = WIDTH as f32 - RIGHT - 200.0;
-                    line(&mut canvas, &[(x, y), (x + 26.0, y)], COLORS[i % COLORS.len()], 3.0);
-                }
+            }
+            for (i, &(x, y)) in legend.iter().enumerate() {
+                let y = TOP + y;
+                line(&mut canvas, &[(x, y), (x + LEGEND_SAMPLE, y)], COLORS[i % COLORS.len()], 3.0);
             }
             for (to, from) in frame.rgb_mut().chunks_exact_mut(3).zip(canvas.data().chunks_exact(4)) {
                 to.copy_from_slice(&from[..3]);
@@ -94,9 +99,9 @@ impl Chart {
             let x = at.0 - text::width(&label, TEXT_SIZE) - 8.0;
             text::draw(&mut frame, x, at.1 - TEXT_SIZE / 2.0, TEXT_SIZE, BLACK, &label);
         }
-        for (i, series) in self.series.iter().enumerate().filter(|_| self.series.len() > 1) {
-            let y = TOP + 14.0 + 22.0 * i as f32 - TEXT_SIZE / 2.0;
-            text::draw(&mut frame, WIDTH as f32 - RIGHT - 166.0, y, TEXT_SIZE, BLACK, &series.name);
+        for (series, &(x, y)) in self.series.iter().zip(&legend) {
+            let (x, y) = (x + LEGEND_SAMPLE + LEGEND_GAPS.0, TOP + y - TEXT_SIZE / 2.0);
+            text::draw(&mut frame, x, y, TEXT_SIZE, BLACK, &series.name);
         }
         let middle = |label: &str, size: f32| (WIDTH as f32 - text::width(label, size)) / 2.0;
         text::draw(&mut frame, middle(&self.title, 19.0), 8.0, 19.0, BLACK, &self.title);
@@ -104,6 +109,23 @@ impl Chart {
         text::draw(&mut frame, x, HEIGHT as f32 - 26.0, TEXT_SIZE, BLACK, &self.x_label);
         text::draw(&mut frame, 8.0, TOP - 24.0, TEXT_SIZE, BLACK, &self.y_label);
         frame
+    }
+
+    /// Where the entries of the legend begin, from the left and below the title, in rows. A single line needs none: the axis
+    /// names it.
+    fn legend(&self) -> Vec<(f32, f32)> {
+        let (mut x, mut y) = (LEFT, 12.0);
+        let series = self.series.iter().filter(|_| self.series.len() > 1);
+        let mut entries = Vec::new();
+        for series in series {
+            let width = LEGEND_SAMPLE + LEGEND_GAPS.0 + text::width(&series.name, TEXT_SIZE);
+            if x > LEFT && x + width > WIDTH as f32 - RIGHT {
+                (x, y) = (LEFT, y + LEGEND_ROW);
+            }
+            entries.push((x, y));
+            x += width + LEGEND_GAPS.1;
+        }
+        entries
     }
 }
 
@@ -165,5 +187,23 @@ mod tests {
         let frame = Frame::open(&path).unwrap();
         assert!(frame.rgb().chunks_exact(3).filter(|p| *p == COLORS[0]).count() > 300);
         Chart::default().save(&path).unwrap();
+    }
+
+    #[test]
+    fn the_legend_lies_above_every_line() {
+        let line = |name: &str| Series { name: name.into(), points: vec![(0.0, 1.0), (1.0, 1.0)] };
+        let names =
+            ["a data set with a name that is rather long", "another one with a long name", "a third on the next row"];
+        let series: Vec<_> = names.into_iter().map(line).collect();
+        let chart = Chart { series, y_range: Some((0.0, 1.0)), ..Chart::default() };
+        let rows = chart.legend();
+        assert!(rows[0].1 == rows[1].1 && rows[2].1 > rows[1].1, "{rows:?}");
+        // The lines are the upper edge of the plotting area; the last covers the others.
+        let picture = chart.draw();
+        let has = |y: &usize, color: [u8; 3]| {
+            picture.rgb()[y * 3 * WIDTH..(y + 1) * 3 * WIDTH].chunks_exact(3).filter(|p| *p == color).count()
+        };
+        let edge = (0..HEIGHT).find(|y| has(y, COLORS[2]) > 500).unwrap();
+        assert!(rows.iter().all(|row| TOP + row.1 + TEXT_SIZE / 2.0 < edge as f32), "{rows:?}, {edge}");
     }
 }

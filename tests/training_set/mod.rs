@@ -10,8 +10,13 @@ pub const PICTURES: usize = 4;
 
 /// Writes `faces.jsonl` and its pictures.
 pub fn write_faces(folder: &Path) -> PathBuf {
+    write_so_many_faces(folder, PICTURES)
+}
+
+/// Writes `faces.jsonl` and its pictures, of as many people.
+pub fn write_so_many_faces(folder: &Path, count: usize) -> PathBuf {
     let mut text = String::new();
-    for i in 0..PICTURES {
+    for i in 0..count {
         let mut frame = Frame::filled(160, 160, [0; 3]);
         let faces = Scene::demo(i as u64, 1).draw(i as f64, &mut frame);
         frame.save(&folder.join(format!("{i}.png"))).expect("a temporary folder takes files");

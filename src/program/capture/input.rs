@@ -97,6 +97,14 @@ impl Input {
         }
     }
 
+    /// The names of the pictures that it consists of; `None` if it is anything else.
+    pub fn pictures(&self) -> Option<Vec<String>> {
+        let Self::Files(paths) = self else { return None };
+        let is_pictures = paths.iter().all(|path| path.is_dir() || pictures::is_picture(path));
+        let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        is_pictures.then(|| self.paths().iter().filter(|path| !path.is_dir()).filter_map(name).collect())
+    }
+
     /// Whether it is a file that is not there.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Files(paths) if paths.iter().any(|path| std::fs::symlink_metadata(path).is_err()))

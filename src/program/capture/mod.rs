@@ -6,6 +6,7 @@
 
 #[cfg(feature = "camera")]
 pub mod camera;
+mod copies;
 mod demo;
 mod fetched;
 mod ffmpeg;
@@ -16,6 +17,7 @@ mod recorder;
 mod video;
 mod y4m;
 
+pub use copies::CopyNames;
 pub(crate) use ffmpeg::end_decoders;
 pub use input::Input;
 pub use recorder::Recorder;
@@ -34,7 +36,10 @@ pub enum CaptureError {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {path}")]
     Write { path: PathBuf, source: io::Error },
-    #[error("cannot write {path}: not a folder, and its name does not end in .{}, .gif, .png or .jpg", recorder::VIDEO_ENDINGS.join(", ."))]
+    #[error(
+        "cannot write {path}: its name ends neither in .{}, .gif, .png or .jpg nor, for a folder of pictures, in /",
+        recorder::VIDEO_ENDINGS.join(", .")
+    )]
     UnknownEnding { path: PathBuf },
     #[error("cannot write {path}: there is no folder {folder}")]
     MissingFolder { path: PathBuf, folder: PathBuf },

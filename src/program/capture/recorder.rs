@@ -2,11 +2,11 @@
 //!
 //! In: frames with their numbers and times in seconds. Out: an `.mp4` (or another video, through the program `ffmpeg`) that
 //! keeps these times (but for `.avi`, whose frames are evenly spaced) and says how its colours are meant, an animated `.gif`
-//! (without ffmpeg), a picture of the last frame, or a folder with a picture of each frame. A file gets its name when it is
-//! complete; until then, and after a crash, it is `NAME.part.mp4`.
+//! (without ffmpeg), a picture of the last frame, or a folder with a picture of each frame, under the name that it has where it
+//! comes from ([`CopyNames`]). A file gets its name when it is complete; until then, and after a crash, it is `NAME.part.mp4`.
 
 use super::ffmpeg::{self, Complaint, Complaints};
-use super::{CaptureError, nut};
+use super::{CaptureError, CopyNames, nut};
 use crate::program::console::say;
 use crate::runtime::image::Frame;
 use image::codecs::gif::{GifEncoder, Repeat};
@@ -44,6 +44,7 @@ pub struct Recorder {
     path: PathBuf,
     frames_per_second: f64,
     sink: Sink,
+    names: CopyNames,
 }
 
 enum Sink {
@@ -63,15 +64,19 @@ enum Kind {
 }
 
 impl Recorder {
-    /// A recorder for `path`.
+    /// A recorder for `path`. A folder is made if it is not there.
     ///
     /// # Errors
-    /// [`CaptureError::UnknownEnding`], [`CaptureError::MissingFolder`], and [`CaptureError::NoFfmpeg`] for a video if
+    /// [`CaptureError::UnknownEnding`], [`CaptureError::MissingFolder`], [`CaptureError::Write`] for a folder, and [`CaptureError::NoFfmpeg`] for a video if
     /// ffmpeg is not installed.
     pub fn create(path: &Path) -> Result<Self, CaptureError> {
         let ending = ending(path);
-        let recorder = |sink| Self { path: path.to_owned(), frames_per_second: DEFAULT_RATE, sink };
-        if path.is_dir() {
+        let recorder = |sink| {
+            let (path, names) = (path.to_owned(), CopyNames::default());
+            Self { path, frames_per_second: DEFAULT_RATE, sink, names }
+        };
+        if Self::is_folder(path) {
+            fs::create_dir_all(path).map_err(|source| CaptureError::Write { path: path.to_owned(), source })?;
             return Ok(recorder(Sink::Folder(0)));
         }
         let sink = match ending.as_str() {
@@ -92,6 +97,12 @@ impl Recorder {
         Ok(recorder(sink))
     }
 
+    /// Whether `path` is a folder, or ends as one that is to be made.
+    pub fn is_folder(path: &Path) -> bool {
+        let ends_as_one = |bytes: &[u8]| bytes.last().is_some_and(|&byte| std::path::is_separator(byte.into()));
+        path.is_dir() || ends_as_one(path.as_os_str().as_encoded_bytes())
+    }
+
     /// Sets the rate of the source; without effect once the first frame was added. The default is 30 frames per second.
     pub fn set_frames_per_second(&mut self, rate: f64) {
         if rate.is_finite() && rate > 0.0 {
@@ -108,23 +119,24 @@ impl Recorder {
     pub fn part_of(path: &Path) -> Option<PathBuf> {
         let ending = ending(path);
         let is_video = ending == "gif" || VIDEO_ENDINGS.contains(&ending.as_str());
-        (is_video && !path.is_dir()).then(|| part_of(path))
+        (is_video && !Self::is_folder(path)).then(|| part_of(path))
     }
 
-    /// Adds the frame with this number (from 0) and time in seconds. Numbers may be skipped.
+    /// Adds the frame with this number (from 0) and time in seconds. Numbers may be skipped. `picture`: the name of its
+    /// file, for a frame that is one.
     ///
     /// # Errors
     /// [`CaptureError::Write`].
-    pub fn add(&mut self, frame: &Frame, number: u64, time_s: f64) -> Result<(), CaptureError> {
+    pub fn add(&mut self, frame: &Frame, number: u64, time_s: f64, picture: Option<&str>) -> Result<(), CaptureError> {
         let added = match &mut self.sink {
             Sink::Picture(last) => {
                 last.clone_from(frame);
                 Ok(())
             }
             Sink::Folder(count) => {
-                let picture = self.path.join(format!("frame_{number:06}.png"));
+                let name = picture.map_or_else(|| format!("frame_{number:06}.png"), |picture| self.names.of(picture));
                 *count += 1;
-                return Ok(frame.save(&picture)?);
+                return Ok(frame.save(&self.path.join(name))?);
             }
             Sink::Pending(kind) => match kind {
                 Kind::Video => Video::begin(&self.path, frame, self.frames_per_second, time_s).map(Sink::Video),
@@ -469,7 +481,7 @@ mod tests {
         let mut recorder = Recorder::create(path)?;
         recorder.set_frames_per_second(10.0);
         for i in 0..frames {
-            recorder.add(&Frame::filled(33, 21, [20 * i as u8, 90, 200]), i, 5.0 + i as f64 * 0.1)?;
+            recorder.add(&Frame::filled(33, 21, [20 * i as u8, 90, 200]), i, 5.0 + i as f64 * 0.1, None)?;
         }
         recorder.finish()
     }
@@ -481,7 +493,8 @@ mod tests {
         let mut recorder = Recorder::create(&path).unwrap();
         recorder.set_frames_per_second(10.0);
         for (number, time_s) in [0.0, 0.1, 0.5, 0.501].into_iter().enumerate() {
-            recorder.add(&Frame::filled(32, 20, [(200.0 * time_s) as u8, 90, 200]), number as u64, time_s).unwrap();
+            let frame = Frame::filled(32, 20, [(200.0 * time_s) as u8, 90, 200]);
+            recorder.add(&frame, number as u64, time_s, None).unwrap();
         }
         assert!(!path.exists(), "not before it is complete");
         assert!(recorder.finish().unwrap());
@@ -498,9 +511,8 @@ mod tests {
         let path = folder.path().join("last.png");
         assert!(record(&path, 3).unwrap());
         assert_eq!(Frame::open(&path).unwrap(), Frame::filled(33, 21, [40, 90, 200]));
-        let each = folder.path().join("each");
-        fs::create_dir(&each).unwrap();
-        assert!(record(&each, 3).unwrap());
+        let each = folder.path().join("each/");
+        assert!(record(&each, 3).unwrap(), "the folder is made");
         assert_eq!(Frame::open(&each.join("frame_000002.png")).unwrap(), Frame::filled(33, 21, [40, 90, 200]));
     }
 

@@ -9,17 +9,22 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(super) struct AnnotateArguments {
-    /// A collection (a folder of recordings), or one recording [default: where awing capture puts faces]
+    /// A folder of recordings, or one recording [default: the faces that `awing capture` collected]
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// Make a recording of labels of another program instead: .pts, COCO keypoints or LabelMe (.json), CVAT for images 1.1
-    /// (.xml), of 98 or 68 points; a file or a folder of files
+    /// Import labels of another program as a recording instead: .pts, COCO keypoints or LabelMe (.json), or CVAT for images
+    /// 1.1 (.xml), with 98 or 68 points; a file or a folder of files
     #[arg(long, value_name = "PATH")]
     import: Option<PathBuf>,
-    /// Scale of the window, its text and lines [default: the desktop's]
+    /// Scale the window, text and lines by this factor [default: what the desktop says]
     #[arg(long, value_name = "FACTOR", value_parser = scale, conflicts_with = "import")]
     scale: Option<f32>,
 }
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing annotate
+  awing annotate faces/ --import labels/";
 
 pub(super) fn run(arguments: &AnnotateArguments) -> Result<()> {
     let folder = arguments.folder.clone().or_else(places::samples);

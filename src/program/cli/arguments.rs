@@ -15,11 +15,12 @@ use std::path::PathBuf;
 
 /// What is asked of a camera; the closest mode that it supports is used.
 #[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Camera")]
 pub(super) struct CameraArguments {
     /// Size of the camera's frames [default: about 640x480]
     #[arg(long, value_name = "WxH", value_parser = size)]
     pub size: Option<(u32, u32)>,
-    /// Frames per second of the camera (or the demo) [default: the most up to 60]
+    /// Frames per second of the camera or the demo [default: the highest rate up to 60]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub fps: Option<u32>,
 }
@@ -33,17 +34,18 @@ impl CameraArguments {
 
 /// How faces are tracked.
 #[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Tracking")]
 pub(super) struct TrackerArguments {
     /// Maximum number of faces to follow [default: 4]
     #[arg(long, value_name = "N", value_parser = faces)]
     pub faces: Option<usize>,
-    /// The landmark model: a file, or `bundled` [default: the one that `awing models use` chose, or else the bundled one]
+    /// The landmark model: a file, or `bundled` [default: the one that `awing models use` chose, else the bundled one]
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
     /// The face detector [default: the built-in one]
     #[arg(long, value_name = "PATH")]
     pub detector: Option<PathBuf>,
-    /// Where the landmark network runs; `auto` is the CPU, where small networks are fastest
+    /// Where the landmark network runs; `auto` is the CPU, on which small networks are fastest
     #[arg(long, value_enum, default_value = "auto")]
     pub device: DeviceChoice,
     /// Number of threads [default: 1]
@@ -113,7 +115,7 @@ fn chosen_model(library: &ModelLibrary) -> LandmarkModel {
             model
         }
         Err(error) => {
-            say(&format!("awing: {error:#}; going on with the bundled model (awing models use NAME chooses another)"));
+            say(&format!("awing: {error:#}; using the bundled model (awing models use NAME chooses another)"));
             LandmarkModel::Bundled
         }
     }

@@ -13,6 +13,11 @@ pub(super) struct CamerasArguments {
     json: bool,
 }
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing cameras
+  awing cameras --json";
+
 /// Runs the command.
 #[cfg(feature = "camera")]
 pub(super) fn run(arguments: &CamerasArguments) -> Result<()> {

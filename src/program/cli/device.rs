@@ -8,6 +8,7 @@ use anyhow::Result;
 pub(super) enum DeviceChoice {
     /// The GPU that awing was built for, if there is one, else the CPU.
     Auto,
+    /// The CPU.
     Cpu,
     /// An NVIDIA GPU (needs a build with `--features cuda`).
     Cuda,

@@ -41,7 +41,7 @@ pub(super) struct EvalArguments {
     /// Where the crop comes from
     #[arg(long = "box", value_parser = named::<BoxSource>(), default_value_t = BoxSource::Truth)]
     box_source: BoxSource,
-    /// Annotated faces, a file or a folder; may be given several times
+    /// Annotated faces, files or folders
     #[arg(long, required_unless_present = "compare", num_args = 1.., value_name = "PATH")]
     data: Vec<PathBuf>,
     /// The format of --data
@@ -65,18 +65,18 @@ pub(super) struct EvalArguments {
     /// Compare two reports that --json printed: the differences, second minus first, with 95 % confidence intervals
     #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = ["data", "detection", "calibrate"])]
     compare: Option<Vec<PathBuf>>,
-    /// Measure the detector instead: recall by the size of the face, and false detections. --data is then what a detector
-    /// is trained on: scenes with boxes, single faces, and a list of pictures without faces
+    /// Measure the detector instead: recall by face size, and false detections. --data is then what detectors are trained
+    /// on: pictures with face boxes, single faces, and lists of pictures without faces
     #[arg(long, conflicts_with_all = ["model", "plot", "predictions", "calibrate"])]
     detection: bool,
     /// Calibrate the confidences of the model's points on --data and --faceless, and write the calibrated model
     #[arg(long, value_name = "MODEL", requires = "faceless", conflicts_with_all = ["plot", "predictions"])]
     calibrate: Option<PathBuf>,
-    /// Fit a mapping from the model's points to 300-W's on the faces of that style in --data, and write the model with it;
-    /// leave out faces on which the model is measured
+    /// Fit a map from the model's points to 300-W's on the faces of that style in --data, and write the model with it; leave
+    /// out the faces on which you measure it
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["plot", "predictions", "calibrate", "detection"])]
     fit_style: Option<PathBuf>,
-    /// Measure only the faces that training with this recipe holds out
+    /// Measure only the faces that a training with this recipe holds out
     #[arg(long, value_name = "RECIPE.toml", conflicts_with = "detection")]
     held_out_of: Option<PathBuf>,
     /// A list of pictures without faces, for --calibrate
@@ -85,6 +85,11 @@ pub(super) struct EvalArguments {
     #[command(flatten)]
     overwrite: Overwrite,
 }
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing eval --data faces/val.jsonl
+  awing eval --model mine.safetensors --data 300W/ --box detector --plot errors.png";
 
 pub(super) fn run(arguments: EvalArguments) -> Result<()> {
     paths(&arguments).check(arguments.overwrite)?;

@@ -11,19 +11,24 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct ExportArguments {
-    /// The model: of landmarks or a detector, edge or paper [default: the built-in one for landmarks]
+    /// The model, of landmarks or a detector [default: the built-in one for landmarks]
     #[arg(value_name = "MODEL")]
     model: Option<PathBuf>,
-    /// What to write: `FILE.onnx` for ONNX Runtime, OpenCV and TensorRT (opset 17), or `FILE.pth-names.safetensors`,
-    /// the weights under PyTorch's names for `load_state_dict`
+    /// The file to write: `NAME.onnx` for ONNX Runtime, OpenCV and TensorRT (opset 17), or `NAME.pth-names.safetensors`, the
+    /// weights under PyTorch's names for `load_state_dict`
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// How many pictures the ONNX network takes at once; some programs need to know [default: any number]
+    /// Fix the number of pictures that the ONNX network takes at once; some programs need that [default: any number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: Option<u16>,
     #[command(flatten)]
     overwrite: Overwrite,
 }
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing export --out landmarks.onnx
+  awing export mine.safetensors --out mine.onnx --batch 1";
 
 pub(super) fn run(arguments: &ExportArguments) -> Result<()> {
     let ExportArguments { model, out, batch, overwrite } = arguments;

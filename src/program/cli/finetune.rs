@@ -24,8 +24,8 @@ use std::time::Duration;
 
 #[derive(clap::Args)]
 pub(super) struct FineTuneArguments {
-    /// Accepted faces: a folder that `awing capture` made and `awing annotate` corrected, or annotated faces in any format
-    /// that `awing train` reads; may be given several times [default: where awing capture puts faces]
+    /// Annotated faces: a folder that `awing capture` made and `awing annotate` corrected, or any format that `awing train`
+    /// reads [default: the faces that `awing capture` collected]
     #[arg(long, num_args = 1.., value_name = "PATH")]
     data: Vec<PathBuf>,
     /// The file for the tuned model
@@ -34,10 +34,10 @@ pub(super) struct FineTuneArguments {
     /// The model to tune, which stays as it is [default: the built-in one]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// More annotated faces on which the tuned model must not be worse; may be given several times
+    /// More annotated faces on which the tuned model must not be worse
     #[arg(long, num_args = 1.., value_name = "FILE.jsonl")]
     guard: Vec<PathBuf>,
-    /// Train for at most this long
+    /// Train for at most this many minutes
     #[arg(long, value_name = "M", value_parser = minutes)]
     minutes: Option<f64>,
     /// Number of threads for the network [default: one per core]
@@ -49,10 +49,10 @@ pub(super) struct FineTuneArguments {
     /// Continue the tuning that was stopped
     #[arg(long)]
     resume: bool,
-    /// Write the model even if it is refused
+    /// Save the model even if it is refused
     #[arg(long)]
     accept_anyway: bool,
-    /// Tune as this file says instead of the defaults (see docs/fine-tuning.md)
+    /// Use the settings in this file instead of the defaults (see docs/fine-tuning.md)
     #[arg(long, value_name = "FILE.toml")]
     recipe: Option<PathBuf>,
     #[command(flatten)]
@@ -61,6 +61,11 @@ pub(super) struct FineTuneArguments {
 
 /// How often a line of progress is printed where there is no terminal to draw a bar in.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing finetune
+  awing finetune --data mine.jsonl --out mine.safetensors";
 
 pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
     let FineTuneArguments { out, .. } = arguments;

@@ -15,6 +15,7 @@ use crate::runtime::image::{Border, Frame, crop_into};
 use crate::runtime::model::{Kind, Model, ModelConfig, default_detector, default_landmarks};
 use crate::train::gpu::Gpu;
 use crate::train::network::{CpuNetwork, Maps, Network};
+use crate::train::synth::front_view;
 use anyhow::{Context, Result, bail};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::path::{Path, PathBuf};
@@ -24,23 +25,23 @@ pub(super) struct HeatmapsArguments {
     /// The model [default: the built-in one for landmarks]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// A picture: its most confident face, cropped as for tracking. Without a face, and for a detector, the largest square
-    /// about its middle
-    #[arg(long, value_name = "FILE", required_unless_present = "tensor", conflicts_with = "tensor")]
+    /// A picture, of which the most confident face is shown; without a face, and for a detector, the square in its middle
+    /// [default: a drawn face]
+    #[arg(long, value_name = "FILE", conflicts_with = "tensor")]
     image: Option<PathBuf>,
-    /// The network's input: a tensor `input` of 1 x 3 x height x width single-precision numbers in 0..=1
+    /// The network's input instead of a picture: a tensor `input` of 1 x 3 x height x width numbers in f32 from 0 to 1
     #[arg(long, value_name = "FILE.safetensors")]
     tensor: Option<PathBuf>,
-    /// The file to write: `stack0`, `stack1`, ... of 1 x maps x height x width single-precision numbers
+    /// Write the maps as numbers in f32: tensors `stack0`, `stack1`, ... of 1 x maps x height x width
     #[arg(long, value_name = "FILE.safetensors", required_unless_present = "plot")]
     out: Option<PathBuf>,
-    /// A picture of the maps to write
+    /// Draw the maps into a picture
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
-    /// Where the training's network runs; the compiled engine runs on the CPU
+    /// Where to compute; `--engine compiled` runs on the CPU only
     #[arg(long, value_enum, default_value = "auto")]
     device: DeviceChoice,
-    /// What computes the maps, in single precision
+    /// Which implementation computes the maps, in f32
     #[arg(long, value_enum, default_value = "training")]
     engine: EngineChoice,
     #[command(flatten)]
@@ -56,6 +57,14 @@ enum EngineChoice {
     Training,
 }
 
+/// The side of the picture of the drawn face, in pixels.
+const DRAWN_SIDE: usize = 320;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing heatmaps --plot maps.png
+  awing heatmaps --image face.jpg --out maps.safetensors";
+
 /// The input of a network: (row, column, RGB) in 0..=1.
 struct Input {
     values: Vec<f32>,
@@ -70,9 +79,9 @@ pub(super) fn run(arguments: &HeatmapsArguments) -> Result<()> {
     paths.writes("--plot", arguments.plot.as_ref(), Content::Picture).check(arguments.overwrite)?;
     let model = arguments.model.as_deref().map_or_else(default_landmarks, Model::load)?;
     let input = match (&arguments.image, &arguments.tensor) {
-        (Some(image), _) => from_image(image, model.config())?,
+        (Some(image), _) => from_frame(&Frame::open(image)?, &image.display().to_string(), model.config())?,
         (None, Some(tensor)) => from_tensor(tensor).with_context(|| format!("{}", tensor.display()))?,
-        (None, None) => bail!("give --image or --tensor"),
+        (None, None) => from_frame(&drawn_face(), "the drawn picture", model.config())?,
     };
     let stacks = match arguments.engine {
         EngineChoice::Compiled => {
@@ -96,20 +105,26 @@ pub(super) fn run(arguments: &HeatmapsArguments) -> Result<()> {
     Ok(())
 }
 
-fn from_image(path: &Path, config: &ModelConfig) -> Result<Input> {
-    let frame = Frame::open(path)?;
+/// Where no picture was named.
+fn drawn_face() -> Frame {
+    let mut frame = Frame::filled(DRAWN_SIDE, DRAWN_SIDE, [0; 3]);
+    front_view(&mut frame);
+    frame
+}
+
+fn from_frame(frame: &Frame, name: &str, config: &ModelConfig) -> Result<Input> {
     if frame.width() == 0 || frame.height() == 0 {
-        bail!("{} has no pixels", path.display());
+        bail!("{name} has no pixels");
     }
     let faces = match config.kind {
-        Kind::Landmarks => Detector::new(&default_detector()?)?.detect(&frame)?.to_vec(),
+        Kind::Landmarks => Detector::new(&default_detector()?)?.detect(frame)?.to_vec(),
         Kind::Detector => Vec::new(),
     };
     let (center, side) = match faces.first() {
         Some(face) => (face.rect.center(), config.crop.side(&face.rect)),
         None => {
             if config.kind == Kind::Landmarks {
-                say(&format!("no face was found in {}: the middle of the picture is shown", path.display()));
+                say(&format!("No face was found in {name}: showing the middle of the picture"));
             }
             let middle = Point::new(0.5 * (frame.width() as f32 - 1.0), 0.5 * (frame.height() as f32 - 1.0));
             (middle, frame.width().min(frame.height()) as f32)
@@ -117,7 +132,7 @@ fn from_image(path: &Path, config: &ModelConfig) -> Result<Input> {
     };
     let size = config.input_size;
     let mut values = vec![0.0; size * size * 3];
-    crop_into(&frame, &crop_from_frame(center, side, 0.0, size), size, Border::Replicate, &mut values);
+    crop_into(frame, &crop_from_frame(center, side, 0.0, size), size, Border::Replicate, &mut values);
     Ok(Input { values, height: size, width: size })
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct ImportArguments {
-    /// The official checkpoint, in PyTorch's zip format or the older one
+    /// The checkpoint, in PyTorch's zip format or the older one
     #[arg(value_name = "CHECKPOINT.pth")]
     checkpoint: PathBuf,
     /// The model file to write
@@ -21,6 +21,11 @@ pub(super) struct ImportArguments {
     #[command(flatten)]
     overwrite: Overwrite,
 }
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing import WFLW_4HG.pth --out paper.safetensors
+  awing import WFLW_4HG.pth --out paper.safetensors --precision f32";
 
 pub(super) fn run(arguments: &ImportArguments) -> Result<()> {
     let ImportArguments { checkpoint, out, precision, overwrite } = arguments;

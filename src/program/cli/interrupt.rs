@@ -1,26 +1,31 @@
 //! Ctrl-C, and requests to terminate: the first asks for an orderly end, so that files are whole; the second ends the
-//! process at once.
+//! process at once. Requests that follow each other closely are one: a key that bounces or is held down, or a program
+//! around this one that passes on what the terminal has sent to both.
 
 use crate::program::capture::end_decoders;
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// The exit status that shells report of a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
+/// Requests that come within this time of one another are one.
+const ONE_REQUEST: Duration = Duration::from_millis(200);
 
 /// Calls `request_end` at the first Ctrl-C, on a thread of its own.
 ///
 /// # Errors
 /// If the system does not allow it.
 pub(super) fn on_interrupt(request_end: impl Fn() + Send + 'static) -> Result<()> {
-    let mut is_second = false;
-    let handler = move || {
-        if std::mem::replace(&mut is_second, true) {
+    let mut requests = Requests::default();
+    let handler = move || match requests.add(Instant::now()) {
+        Request::First => request_end(),
+        Request::Same => {}
+        Request::Second => {
             end_decoders();
             std::process::exit(INTERRUPTED);
         }
-        request_end();
     };
     ctrlc::set_handler(handler).context("cannot listen for Ctrl-C")
 }
@@ -34,4 +39,41 @@ pub(super) fn flag() -> Result<Arc<AtomicBool>> {
     let set = flag.clone();
     on_interrupt(move || set.store(true, Ordering::Relaxed))?;
     Ok(flag)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Request {
+    First,
+    /// The same as the one before it.
+    Same,
+    Second,
+}
+
+/// The requests so far.
+#[derive(Default)]
+struct Requests {
+    last: Option<Instant>,
+}
+
+impl Requests {
+    fn add(&mut self, now: Instant) -> Request {
+        match self.last.replace(now) {
+            None => Request::First,
+            Some(last) if now.duration_since(last) < ONE_REQUEST => Request::Same,
+            Some(_) => Request::Second,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_follow_closely_are_one() {
+        let start = Instant::now();
+        let mut requests = Requests::default();
+        let said = [0, 150, 300, 499, 700].map(|ms| requests.add(start + Duration::from_millis(ms)));
+        assert_eq!(said, [Request::First, Request::Same, Request::Same, Request::Same, Request::Second]);
+    }
 }

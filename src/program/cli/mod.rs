@@ -3,7 +3,7 @@
 //! In: the program's arguments. Out: its exit status, 0 if it did what was asked. Errors end in one line on standard
 //! error that says what failed and what to do; a reader that closes standard output (`awing --json - | head`) is no
 //! error. A command owns its arguments and needs no other command; what several share is in `arguments`, `comparison`, `device`,
-//! `interrupt`, `measure`, `parse`, `paths` and `progress`.
+//! `interrupt`, `measure`, `parse`, `paths` and `progress`. Every command ends its help with examples.
 
 mod annotate;
 mod arguments;
@@ -11,6 +11,7 @@ mod bench;
 mod cameras;
 mod capture;
 mod comparison;
+mod completions;
 mod device;
 mod eval;
 mod export;
@@ -18,6 +19,7 @@ mod finetune;
 mod heatmaps;
 mod import;
 mod interrupt;
+mod landmarks;
 mod measure;
 mod models;
 mod parse;
@@ -42,9 +44,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// that happens to be empty, such as the white of a closed eye.
 const DEFAULT_LOG: &str = "warn,tiny_skia=error";
 
-/// Finds and follows faces in live video and puts 98 landmarks on each.
+/// Follow faces in live video, videos and pictures, with 98 landmarks on each
 #[derive(Parser)]
-#[command(name = "awing", version, about, args_conflicts_with_subcommands = true)]
+#[command(name = "awing", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -52,35 +54,60 @@ struct Arguments {
     track: track::TrackArguments,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  awing
+  awing photo.jpg --save annotated.jpg
+  awing clip.mp4 --headless --json faces.jsonl
+  awing capture --help";
+
 #[derive(Subcommand)]
 enum Command {
-    /// Follow faces in the frames of a camera, a video, pictures or the built-in demo (the default command)
+    /// Follow faces of a camera, a video, pictures or the built-in demo (the default command)
+    #[command(after_help = track::EXAMPLES)]
     Track(track::TrackArguments),
-    /// Collect faces that are worth correcting, to tune the model to them; list and delete what was collected
+    /// Collect faces that are worth correcting, to tune the model to them; list and delete them
+    #[command(after_help = capture::EXAMPLES)]
     Capture(capture::CaptureArguments),
-    /// List the cameras that can capture, and their modes
+    /// List the cameras and their modes
+    #[command(after_help = cameras::EXAMPLES)]
     Cameras(cameras::CamerasArguments),
-    /// Measure how long every stage takes
+    /// Measure the time of every stage
+    #[command(after_help = bench::EXAMPLES)]
     Bench(bench::BenchArguments),
-    /// Correct collected faces in a window, or bring in labels of other programs
+    /// Correct collected faces in a window, or import labels of other programs
+    #[command(after_help = annotate::EXAMPLES)]
     Annotate(annotate::AnnotateArguments),
-    /// Train a model
+    /// Train a model on annotated faces
+    #[command(after_help = train::EXAMPLES)]
     Train(train::TrainArguments),
-    /// Adapt a model to corrected faces, on this device
-    #[command(name = "finetune")]
+    /// Tune a model to corrected faces; keep it only if it is better
+    #[command(name = "finetune", after_help = finetune::EXAMPLES)]
     FineTune(finetune::FineTuneArguments),
     /// Measure a model on annotated faces
+    #[command(after_help = eval::EXAMPLES)]
     Eval(eval::EvalArguments),
-    /// List the tuned models, choose the one that awing starts with, and compare models
+    /// List tuned models, choose the one that awing starts with, compare models
+    #[command(after_help = models::EXAMPLES)]
     Models(models::ModelsArguments),
     /// Import a PyTorch checkpoint of the paper's network
+    #[command(after_help = import::EXAMPLES)]
     Import(import::ImportArguments),
     /// Export a model to ONNX or under PyTorch's names
+    #[command(after_help = export::EXAMPLES)]
     Export(export::ExportArguments),
-    /// Quantize a landmark model to int8, which makes it faster and smaller, or bring it back to half precision
+    /// Convert a landmark model to int8, which is faster and smaller, or back to f16
+    #[command(after_help = quantize::EXAMPLES)]
     Quantize(quantize::QuantizeArguments),
-    /// Write the raw heatmaps of every stack of a network
+    /// Draw or write the heatmaps that a network predicts
+    #[command(after_help = heatmaps::EXAMPLES)]
     Heatmaps(heatmaps::HeatmapsArguments),
+    /// List the landmarks, by part and in each scheme, or draw them with their numbers
+    #[command(after_help = landmarks::EXAMPLES)]
+    Landmarks(landmarks::LandmarksArguments),
+    /// Print completions for a shell, or the manual pages
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::CompletionsArguments),
 }
 
 /// Logs to standard error: the levels of `AWING_LOG` or the default; colours on a terminal only, and not with `NO_COLOR`.
@@ -121,6 +148,8 @@ pub fn main() -> ExitCode {
         Command::Models(arguments) => models::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Heatmaps(arguments) => heatmaps::run(&arguments),
+        Command::Landmarks(arguments) => landmarks::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
     };
     end_decoders();
     match result {
@@ -159,6 +188,54 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    /// Every command with its name, but for `help`.
+    fn commands() -> Vec<clap::Command> {
+        let mut command = Arguments::command();
+        command.build();
+        let all = command.get_subcommands().filter(|command| command.get_name() != "help");
+        std::iter::once(command.clone()).chain(all.cloned()).collect()
+    }
+
+    #[test]
+    fn every_command_ends_its_help_with_examples_that_are_understood() {
+        for mut command in commands() {
+            let help = command.render_long_help().to_string();
+            let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("{}", command.get_name()));
+            let examples: Vec<&str> = examples.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            assert!(examples.len() >= 2, "{examples:?}");
+            for example in examples {
+                assert!(example == "awing" || example.starts_with("awing "), "{example}");
+                match Arguments::try_parse_from(example.split_whitespace()) {
+                    Err(error) if error.kind() != ErrorKind::DisplayHelp => panic!("{example}: {error}"),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_says_what_happens_without_an_option() {
+        // What these options ask for does not happen without them, or is said in other words.
+        let needs_none = ["help", "version", "json", "csv", "save", "out", "plot", "predictions", "compare"];
+        for command in commands() {
+            for argument in command.get_arguments() {
+                let help =
+                    argument.get_long_help().or(argument.get_help()).map(ToString::to_string).unwrap_or_default();
+                let name = format!("{} {}", command.get_name(), argument.get_id());
+                assert!(!help.is_empty(), "{name} says nothing");
+                assert!(!help.ends_with('.'), "{name}: {help}");
+                let has_default = help.contains("[default") || !argument.get_default_values().is_empty();
+                let is_switch = !argument.get_action().takes_values();
+                let is_known = needs_none.contains(&argument.get_id().as_str()) || argument.is_required_set();
+                if ["threads", "faces", "model", "detector", "device", "size", "fps"]
+                    .contains(&argument.get_id().as_str())
+                {
+                    assert!(has_default || is_switch || is_known, "{name}: {help}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -47,11 +47,17 @@ enum Action {
         first: String,
         /// As the first
         second: String,
-        /// Annotated faces, a file or a folder; may be given several times. Faces that a model was tuned on favour it
+        /// Annotated faces, files or folders; those that a model was tuned on favour it
         #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
         data: Vec<PathBuf>,
     },
 }
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing models
+  awing models use mine
+  awing models compare bundled mine --data faces/val.jsonl";
 
 /// Runs the command.
 pub(super) fn run(arguments: &ModelsArguments) -> Result<()> {

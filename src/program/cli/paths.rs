@@ -5,7 +5,9 @@
 //! be written. Paths are compared by what they are: through links, `.` and `..`, and where the file system takes upper and
 //! lower case for the same. Devices and pipes hold nothing that could be lost.
 
+use crate::program::capture::Recorder;
 use anyhow::{Context, Result, bail};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -19,7 +21,7 @@ const SIGNATURE_LENGTH: usize = 12;
 /// The option of commands that write files.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub(super) struct Overwrite {
-    /// Replace an output file even if it holds something else than what is written; an input is never replaced
+    /// Replace output files even if they hold something else; inputs are never replaced
     #[arg(long)]
     overwrite: bool,
 }
@@ -57,6 +59,8 @@ struct Named {
 struct Output {
     name: Named,
     content: Content,
+    /// In a folder: the names that are known, by their lower case.
+    files: HashMap<String, String>,
 }
 
 impl Paths {
@@ -74,7 +78,16 @@ impl Paths {
         content: Content,
     ) -> Self {
         let files = paths.into_iter().map(Into::into).filter(|path| path.as_os_str() != "-");
-        self.outputs.extend(files.map(|path| Output { name: Named { option, path }, content }));
+        let output = |path| Output { name: Named { option, path }, content, files: HashMap::new() };
+        self.outputs.extend(files.map(output));
+        self
+    }
+
+    /// Adds a folder in which files of these names are written; only `--overwrite` replaces one that is there.
+    pub(super) fn writes_into(mut self, option: &'static str, folder: &Path, names: &[String]) -> Self {
+        let files = names.iter().map(|name| (name.to_lowercase(), name.clone())).collect();
+        let name = Named { option, path: folder.to_owned() };
+        self.outputs.push(Output { name, content: Content::Frames, files });
         self
     }
 
@@ -111,7 +124,7 @@ impl Paths {
             let Some(place) = Place::of(&input.path) else { continue };
             for (output, written) in &outputs {
                 if *written == place || output.has_frame(&input.path) {
-                    let kind = if input.path.is_dir() { "folder" } else { "file" };
+                    let kind = if output.content == Content::Frames { "folder" } else { "file" };
                     let Named { option, .. } = output.name;
                     bail!(
                         "{} would be written over {}: name another {kind} for {option}",
@@ -134,7 +147,10 @@ impl Named {
 impl Output {
     /// Whether the file has a name, in the folder that is written to, that a frame may get.
     fn has_frame(&self, file: &Path) -> bool {
-        let is_frame = |name: &str| name.starts_with("frame_") && name.ends_with(".png");
+        let is_frame = |name: &str| match self.files.is_empty() {
+            true => name.starts_with("frame_") && name.ends_with(".png"),
+            false => self.files.contains_key(&name.to_lowercase()),
+        };
         let folder = || fs::canonicalize(file).ok()?.parent().and_then(Place::of);
         self.content == Content::Frames
             && file.file_name().and_then(OsStr::to_str).is_some_and(is_frame)
@@ -142,7 +158,10 @@ impl Output {
     }
 
     fn keep_other_content(&self) -> Result<()> {
-        let Self { name: Named { path, .. }, content } = self;
+        let Self { name: Named { option, path }, content, files } = self;
+        if let Some(file) = files.values().find(|name| path.join(name).exists()) {
+            bail!("{option} {} exists already: name another folder, or say --overwrite", path.join(file).display());
+        }
         if !path.is_file() {
             return Ok(());
         }
@@ -161,7 +180,7 @@ impl Output {
 impl Content {
     /// What a picture or video is by the ending of its name.
     pub(super) fn of_recording(path: &Path) -> Self {
-        if path.is_dir() {
+        if Recorder::is_folder(path) {
             return Self::Frames;
         }
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
@@ -296,6 +315,22 @@ mod tests {
         };
         assert!(refusal(&paths("frame_000002.png")).unwrap().contains("frame_000002.png"));
         assert_eq!(refusal(&paths("photo.png")), None);
+        let into = |name: &str| {
+            let save = folder.path().to_owned();
+            Paths::default().reads("--input", [folder.path().join("photo.png")]).writes_into(
+                "--save",
+                &save,
+                &[name.into()],
+            )
+        };
+        assert!(
+            refusal(&into("Photo.PNG")).unwrap().contains("another folder"),
+            "it would be that file on many systems"
+        );
+        assert_eq!(refusal(&into("photo.jpg")), None);
+        fs::write(folder.path().join("COPY.jpg"), "of yesterday").unwrap();
+        assert!(refusal(&into("COPY.jpg")).unwrap().contains("COPY.jpg exists already"));
+        into("COPY.jpg").check(Overwrite { overwrite: true }).unwrap();
         let same = Paths::default().reads("--input", [folder.path()]);
         let same = same.writes("--save", [folder.path().join(".")], Content::of_recording(folder.path()));
         assert!(refusal(&same).unwrap().contains("another folder"));

@@ -23,10 +23,10 @@ pub(super) struct QuantizeArguments {
     /// The new precision
     #[arg(long, value_parser = named_if::<Precision>(|precision| matches!(precision, Precision::F16 | Precision::Int8)))]
     to: Precision,
-    /// Annotated faces on which the ranges of the layers' inputs are measured, for int8
+    /// Annotated faces to measure the ranges of the layers' inputs on, for int8
     #[arg(long, value_name = "FILE.jsonl")]
     calibrate: PathBuf,
-    /// How many of them to use, evenly spread
+    /// Use N of them, evenly spread
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
     faces: u64,
     /// Annotated faces to measure the error on, before and after [default: those to calibrate with]
@@ -43,6 +43,11 @@ pub(super) struct QuantizeArguments {
 const ROUNDS: usize = 6;
 /// ... with this many runs of the network, because one model's weights drive the others' out of the caches.
 const RUNS_PER_ROUND: usize = 60;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing quantize --to int8 --calibrate faces/train.jsonl --out int8.safetensors
+  awing quantize int8.safetensors --to f16 --calibrate faces/train.jsonl --out f16.safetensors";
 
 pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
     let paths = Paths::default().reads("MODEL", arguments.model.as_ref()).reads("--calibrate", [&arguments.calibrate]);

@@ -7,7 +7,7 @@ use super::arguments::{CameraArguments, TrackerArguments};
 use super::interrupt;
 use super::parse::{fov, named, scale};
 use super::paths::{Content, Overwrite, Paths};
-use crate::program::capture::{Input, Recorder};
+use crate::program::capture::{CopyNames, Input, Recorder};
 use crate::program::console::say;
 use crate::program::live::{
     self, DisplayOptions, Lifecycle, OutputOptions, ProgressLines, SessionOptions, SessionSource, SignalOptions,
@@ -22,11 +22,12 @@ use std::sync::Arc;
 
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct TrackArguments {
-    /// Where frames come from: `camera`, `camera:N`, `demo`, a video, a picture, a folder of pictures, the address
-    /// of a stream (`rtsp://...`, `http://...`), or `-` for YUV4MPEG on standard input [default: the first camera, or the demo where there is none]
+    /// The same as INPUT
     #[arg(long, value_name = "INPUT")]
     pub input: Option<OsString>,
-    /// The same as --input; pictures and folders of pictures may be several
+    /// Where frames come from: `camera`, `camera:N`, `demo`, a video, pictures, folders of pictures, the address of a stream
+    /// (`rtsp://...`, `http://...`), or `-` for YUV4MPEG on standard input [default: the first camera, or the demo if there is
+    /// none]
     #[arg(value_name = "INPUT", conflicts_with = "input")]
     inputs: Vec<OsString>,
     /// Show no window
@@ -54,14 +55,14 @@ pub(super) struct TrackArguments {
     /// address of this computer in place of 127.0.0.1 lets others in who have the token that is printed [default: 127.0.0.1:8098]
     #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1")]
     serve: Option<String>,
-    /// The camera's field of view along the longer side of its picture, in degrees: for distances in centimetres
+    /// The camera's field of view along the longer side of its picture, in degrees; distances depend on it
     #[arg(long, value_name = "DEGREES", default_value_t = DEFAULT_FOV_DEG, value_parser = fov)]
     fov: f32,
-    /// Take the pose and expression of the first face, a second after it comes, as neutral: straight ahead and at rest
+    /// Take the first face, one second after it appears, as neutral: looking straight ahead and at rest
     #[arg(long)]
     neutral: bool,
-    /// Save an annotated copy: a video (.mp4 through ffmpeg, or .gif), a picture (.png, .jpg) of the last frame, or a
-    /// folder for a picture of each frame
+    /// Save an annotated copy: a video (.mp4 through ffmpeg, or .gif), a picture of the last frame (.png, .jpg), or a folder
+    /// (`FOLDER/`) for a picture of each frame, where pictures keep their names
     #[arg(long, value_name = "PATH")]
     save: Option<PathBuf>,
     /// Stop after N frames
@@ -85,13 +86,21 @@ pub(super) struct TrackArguments {
     pub tracker: TrackerArguments,
 }
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing
+  awing track photo.jpg --save annotated.jpg
+  awing track photos/ --save annotated/
+  awing track clip.mp4 --headless --json faces.jsonl";
+
 /// Runs the command.
 pub(super) fn run(arguments: TrackArguments) -> Result<()> {
-    let lifecycle = Arc::new(Lifecycle::new(!arguments.headless));
+    let input = arguments.input();
+    let has_window = arguments.has_window(input.as_ref());
+    let lifecycle = Arc::new(Lifecycle::new(has_window));
     let interrupted = lifecycle.clone();
     interrupt::on_interrupt(move || interrupted.request_end())?;
     let capture = arguments.camera.options(arguments.tracker.faces);
-    let input = arguments.input();
     arguments.paths(input.as_ref()).check(arguments.overwrite)?;
     if let Some(path) = arguments.json.as_ref().filter(|path| path.extension().is_some_and(|ending| ending == "csv")) {
         bail!("--json {}: this writes lines of JSON; --csv writes a table", path.display());
@@ -108,7 +117,7 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
         Some(input) => SessionSource::open(input, capture, &|| lifecycle.is_running())?,
         None => SessionSource::open_camera_or_demo(capture)?,
     };
-    let display = (!arguments.headless).then(|| arguments.display());
+    let display = has_window.then(|| arguments.display());
     let options = SessionOptions {
         source,
         tracker: arguments.tracker.setup()?,
@@ -149,7 +158,12 @@ impl TrackArguments {
         let mut paths = self.tracker.paths().reads("--input", input.map(Input::paths).unwrap_or_default());
         paths = paths.writes("--json", self.json.as_ref(), Content::Json);
         paths = paths.writes("--csv", self.csv.as_ref(), Content::Csv);
-        if let Some(save) = save {
+        let pictures = input.and_then(Input::pictures);
+        if let Some((save, pictures)) = save.filter(|save| Recorder::is_folder(save)).zip(pictures) {
+            let mut names = CopyNames::default();
+            let copies: Vec<String> = pictures.iter().map(|picture| names.of(picture)).collect();
+            paths = paths.writes_into("--save", save, &copies);
+        } else if let Some(save) = save {
             paths = paths.writes("--save", [save], Content::of_recording(save));
             paths = paths.writes("--save", Recorder::part_of(save), Content::of_recording(save));
         }
@@ -165,6 +179,13 @@ impl TrackArguments {
         ];
         let named = named.into_iter().filter_map(|(protocol, name)| Some((protocol, name.as_ref()?)));
         named.map(|(protocol, name)| Receiver::find(protocol, name)).collect()
+    }
+
+    /// Whether frames are shown. Pictures that something is written of are not: there is nothing to wait for.
+    fn has_window(&self, input: Option<&Input>) -> bool {
+        let is_written = [&self.json, &self.csv, &self.save].iter().any(|path| path.is_some());
+        let is_pictures = input.is_some_and(|input| input.pictures().is_some());
+        !(self.headless || is_written && is_pictures)
     }
 
     fn display(&self) -> DisplayOptions {

@@ -1,7 +1,8 @@
-//! `awing train`: a recipe and data sets in, a model file out.
+//! `awing train`: data sets, and a recipe or none, in; model files out.
 //!
-//! Out, besides: the log, the curve and the checkpoint in the same folder, progress on standard error. Ctrl-C and --minutes
-//! stop it with a checkpoint, from which --resume continues.
+//! Without a recipe the built-in model goes on learning ([`OwnFaces`]). Out: the last model and the best, the log, the curve
+//! and the checkpoint in one folder, progress on standard error, and on standard output whether it became better. Ctrl-C and
+//! --minutes stop it with a checkpoint, from which --resume continues.
 
 use super::device::DeviceChoice;
 use super::interrupt;
@@ -9,11 +10,15 @@ use super::parse::{minutes, threads};
 use super::paths::{Content, Overwrite, Paths};
 use super::progress::TrainingProgress;
 use crate::program::console::say;
-use crate::runtime::model::{Kind, Model};
-use crate::train::data::{LandmarkTask, Split, Task, read_faces};
+use crate::program::models::BUNDLED;
+use crate::runtime::model::{Kind, Model, ModelConfig, default_detector, default_landmarks};
+use crate::train::data::{LandmarkTask, Sample, Split, Task, read_faces};
 use crate::train::detector::{DetectorTask, DetectorValidator, leave_out_faces_of, read_photographs};
 use crate::train::eval::LandmarkValidator;
-use crate::train::trainer::{Ending, Progress, Recipe, TrainOptions, Trainer, Validator};
+use crate::train::finetune::OwnFaces;
+use crate::train::trainer::{
+    BEST_FILE, Course, Ending, MODEL_FILE, Progress, Recipe, TrainOptions, Trainer, Validator,
+};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,36 +27,43 @@ use std::time::Duration;
 
 #[derive(clap::Args)]
 pub(super) struct TrainArguments {
-    /// Annotated faces to train on; may be given several times
-    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    /// Annotated faces to train on, files or folders
+    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     data: Vec<PathBuf>,
-    /// Annotated faces to validate on; may be given several times
-    #[arg(long, num_args = 1.., value_name = "FILE")]
+    /// Annotated faces to validate on [default: without a recipe, about a fifth of --data, which is then not trained on; with
+    /// one, none]
+    #[arg(long, num_args = 1.., value_name = "PATH")]
     validation: Vec<PathBuf>,
-    /// The recipe (see recipes/)
+    /// What to train and how (see recipes/) [default: the built-in model goes on learning, from every set alike]
     #[arg(long, value_name = "FILE.toml")]
-    recipe: PathBuf,
-    /// Folder for the model, the log, the curve and the checkpoint
-    #[arg(long, value_name = "DIR")]
+    recipe: Option<PathBuf>,
+    /// Folder for the models, the log, the curve and the checkpoint
+    #[arg(long, value_name = "DIR", default_value = "training")]
     out: PathBuf,
     /// Continue the training in --out
     #[arg(long)]
     resume: bool,
-    /// Start from the weights of this model instead of random ones; ignored when a training is continued
+    /// Start from the weights of this model, a file or `bundled`; ignored when a training is continued [default: without a
+    /// recipe, the built-in model; with one, random weights]
     #[arg(long, value_name = "MODEL")]
     start_from: Option<PathBuf>,
     /// Where to compute
     #[arg(long, value_enum, default_value = "auto")]
     device: DeviceChoice,
-    /// Number of threads for the network; the loader has one of its own [default: one per core]
+    /// Number of threads for the network; one more prepares the pictures [default: one per core]
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
-    /// Stop after this many minutes, with a checkpoint
+    /// Stop after this many minutes; --resume continues
     #[arg(long, value_name = "M", value_parser = minutes)]
     minutes: Option<f64>,
     #[command(flatten)]
     overwrite: Overwrite,
 }
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing train --data mine.jsonl
+  awing train --recipe recipes/edge-98.toml --data train.jsonl --validation val.jsonl";
 
 /// How often a line of progress is printed where there is no terminal to draw a bar in.
 const LINE_INTERVAL: Duration = Duration::from_secs(30);
@@ -63,8 +75,14 @@ fn describe(p: &Progress) -> String {
     format!("step {step} of {steps}, {images_per_second:.0} images/s, loss {loss:.4}{validation}, {left} left")
 }
 
-/// What is trained, and what is validated on, if anything.
-type TaskAndValidator = (Arc<dyn Task>, Option<Box<dyn Validator>>);
+/// What is trained, how, from which weights, and on what it is validated.
+struct Plan {
+    recipe: Recipe,
+    task: Arc<dyn Task>,
+    validator: Option<Box<dyn Validator>>,
+    /// Random weights, if there is none.
+    start: Option<Model>,
+}
 
 /// What all the files hold, one after the other.
 fn read_all<T, E>(paths: &[PathBuf], read: impl Fn(&Path) -> Result<Vec<T>, E>) -> Result<Vec<T>, E> {
@@ -75,19 +93,61 @@ fn read_all<T, E>(paths: &[PathBuf], read: impl Fn(&Path) -> Result<Vec<T>, E>) 
     Ok(all)
 }
 
+fn validator_of(held_out: Vec<Sample>, model: &ModelConfig) -> Result<Box<dyn Validator>> {
+    let validator = LandmarkValidator::new(held_out, model);
+    Ok(Box::new(validator.map_err(|e| anyhow::Error::from_boxed(e).context("cannot prepare the validation"))?))
+}
+
+fn landmark_task_of(recipe: &Recipe, samples: Vec<Sample>) -> Result<Arc<dyn Task>> {
+    let options = recipe.landmark_options().context("no landmark scheme has as many points as the model")?;
+    Ok(Arc::new(LandmarkTask::new(samples, &recipe.datasets, recipe.augmentation.clone(), options)?))
+}
+
+/// Without a recipe: a model goes on learning.
+fn of_own_faces(arguments: &TrainArguments) -> Result<Plan> {
+    let TrainArguments { data, validation, start_from, .. } = arguments;
+    let start = model_to_start_from(start_from.as_deref().unwrap_or(Path::new(BUNDLED)), Kind::Landmarks)?;
+    let samples = read_all(data, |path| read_faces(path, Split::Train))?;
+    let held_out = (!validation.is_empty()).then(|| read_all(validation, |path| read_faces(path, Split::Test)));
+    let OwnFaces { recipe, training, held_out } = OwnFaces::new(&start, samples, held_out.transpose()?)?;
+    let steps = recipe.schedule.steps;
+    let (trained, measured) = (training.len(), held_out.len());
+    say(&format!("{trained} faces to train on, {measured} to measure on, {steps} steps"));
+    say("Only these faces count. awing finetune also keeps what the model knows of other faces.");
+    let validator = Some(validator_of(held_out, &recipe.model)?);
+    Ok(Plan { task: landmark_task_of(&recipe, training)?, validator, start: Some(start), recipe })
+}
+
+fn of_recipe(arguments: &TrainArguments, recipe: Recipe) -> Result<Plan> {
+    let start = arguments.start_from.as_deref().map(|path| model_to_start_from(path, recipe.model.kind)).transpose()?;
+    let (task, validator) = match recipe.model.kind {
+        Kind::Landmarks => landmark_task(arguments, &recipe)?,
+        Kind::Detector => detector_task(arguments, &recipe)?,
+    };
+    Ok(Plan { recipe, task, validator, start })
+}
+
+fn model_to_start_from(path: &Path, kind: Kind) -> Result<Model> {
+    if path.as_os_str() != BUNDLED {
+        return Ok(Model::load_as(kind, path)?);
+    }
+    Ok(match kind {
+        Kind::Landmarks => default_landmarks()?,
+        Kind::Detector => default_detector()?,
+    })
+}
+
+/// What is trained, and what is validated on, if anything.
+type TaskAndValidator = (Arc<dyn Task>, Option<Box<dyn Validator>>);
+
 fn landmark_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndValidator> {
     let TrainArguments { data, validation, .. } = arguments;
-    let options = recipe.landmark_options().context("no landmark scheme has as many points as the model")?;
     let mut samples = read_all(data, |path| read_faces(path, Split::Train))?;
     samples.retain(|sample| !recipe.hold_out.contains(sample));
-    let task = LandmarkTask::new(samples, &recipe.datasets, recipe.augmentation.clone(), options)?;
-    if validation.is_empty() {
-        return Ok((Arc::new(task), None));
-    }
+    let task = landmark_task_of(recipe, samples)?;
     let held_out = read_all(validation, |path| read_faces(path, Split::Test))?;
-    let validator = LandmarkValidator::new(held_out, &recipe.model)
-        .map_err(|e| anyhow::Error::from_boxed(e).context("cannot prepare the validation"))?;
-    Ok((Arc::new(task), Some(Box::new(validator))))
+    let validator = (!validation.is_empty()).then(|| validator_of(held_out, &recipe.model));
+    Ok((task, validator.transpose()?))
 }
 
 fn detector_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndValidator> {
@@ -111,44 +171,85 @@ fn detector_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndV
 
 pub(super) fn run(arguments: TrainArguments) -> Result<()> {
     let inputs = Paths::default().reads("--data", &arguments.data).reads("--validation", &arguments.validation);
-    let inputs = inputs.reads("--recipe", [&arguments.recipe]);
+    let inputs = inputs.reads("--recipe", arguments.recipe.as_ref());
     let inputs = inputs.reads("--start-from", arguments.start_from.as_ref().filter(|_| !arguments.resume));
-    let out = |name: &str| [arguments.out.join(name)];
-    let paths = inputs.writes("--out", out("model.safetensors"), Content::Model);
-    let paths = paths.writes("--out", out("checkpoint.safetensors"), Content::Model);
-    let paths = paths.writes("--out", out("log.csv"), Content::Text);
-    paths.writes("--out", out("curve.png"), Content::Picture).check(arguments.overwrite)?;
-    let recipe = Recipe::load(&arguments.recipe)?;
-    let (task, mut validator) = match recipe.model.kind {
-        Kind::Landmarks => landmark_task(&arguments, &recipe)?,
-        Kind::Detector => detector_task(&arguments, &recipe)?,
+    let out = |name: &str| arguments.out.join(name);
+    let paths = inputs.writes("--out", [MODEL_FILE, BEST_FILE, "checkpoint.safetensors"].map(out), Content::Model);
+    let paths = paths.writes("--out", [out("log.csv")], Content::Text);
+    paths.writes("--out", [out("curve.png")], Content::Picture).check(arguments.overwrite)?;
+    let Plan { recipe, task, mut validator, start } = match &arguments.recipe {
+        Some(path) => of_recipe(&arguments, Recipe::load(path)?)?,
+        None => of_own_faces(&arguments)?,
     };
-    let limit = arguments.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
     let mut options = TrainOptions::new(&arguments.out);
     let stop = options.stop.clone();
     interrupt::on_interrupt(move || {
         stop.store(true, Ordering::Relaxed);
-        say("\nstopping with a checkpoint after this step (Ctrl-C again: at once, without one)");
+        say(
+            "\nStopping after this step. Ctrl-C again stops at once and loses what was learned since the last checkpoint.",
+        );
     })?;
     options.resume = arguments.resume;
     options.gpu = arguments.device.open()?;
     options.threads = arguments.threads.unwrap_or(options.threads);
-    options.limit = limit;
-    let kind = recipe.model.kind;
+    options.limit = arguments.minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
     let mut trainer = Trainer::new(recipe, task, options)?;
-    if let Some(path) = &arguments.start_from {
-        let start = Model::load_as(kind, path)?;
-        trainer.start_from(&start).with_context(|| format!("cannot start from {}", path.display()))?;
+    if let Some(start) = start {
+        let name = arguments.start_from.as_deref().unwrap_or(Path::new(BUNDLED));
+        trainer.start_from(&start).with_context(|| format!("cannot start from {}", name.display()))?;
     }
     let mut progress = TrainingProgress::new(LINE_INTERVAL)?;
     let ending = trainer.run(validator.as_deref_mut().map(|v| v as &mut dyn Validator), |p| {
         progress.show(p.step, p.steps, || describe(p));
     })?;
     progress.finish();
-    let model = arguments.out.join("model.safetensors");
-    match ending {
-        Ending::Finished => println!("trained: {}", model.display()),
-        Ending::Paused => println!("stopped; continue with --resume. Latest model: {}", model.display()),
+    println!("{}", conclusion(ending, &out(MODEL_FILE)));
+    if let Some(course) = trainer.course() {
+        let measure = validator.as_deref().map_or("validation", |v| v.measure_name());
+        print!("{}", verdict(&course, measure, trainer.step(), &arguments.out));
     }
     Ok(())
+}
+
+fn conclusion(ending: Ending, model: &Path) -> String {
+    match ending {
+        Ending::Finished => format!("Trained: {}", model.display()),
+        Ending::Paused => format!("Stopped. Continue with --resume. Latest model: {}", model.display()),
+    }
+}
+
+/// Whether it became better, and which model to use.
+fn verdict(course: &Course, measure: &str, step: u64, out: &Path) -> String {
+    let &Course { start, best: (best_step, best), last, .. } = course;
+    let model = out.join(BEST_FILE);
+    let model = model.display();
+    let mut text = match start {
+        Some(start) if best < start => format!("Better: {start:.3} at the start, {last:.3} now"),
+        Some(start) => format!("Not better: {start:.3} at the start, {last:.3} now"),
+        None => format!("{last:.3} now"),
+    };
+    if best_step != step && best_step > 0 {
+        text += &format!(", {best:.3} at best, after step {best_step}");
+    }
+    text += &format!(" ({measure})\n");
+    text += &match best_step {
+        0 => format!("{model} is the model that it started from\n"),
+        _ => format!("Use the best one: awing --model {model}\n"),
+    };
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_says_whether_it_became_better_and_which_model_to_use() {
+        let said = |start, best, last| verdict(&Course { start, best, last }, "error, %", 90, Path::new("out"));
+        assert!(said(Some(5.0), (90, 4.0), 4.0).starts_with("Better: 5.000 at the start, 4.000 now (error, %)\nUse"));
+        assert!(said(Some(5.0), (60, 4.0), 6.0).contains("6.000 now, 4.000 at best, after step 60 (error"));
+        let worse = said(Some(5.0), (0, 5.0), 6.0);
+        assert!(worse.starts_with("Not better: 5.000") && worse.ends_with("is the model that it started from\n"));
+        assert!(said(None, (90, 4.0), 4.0).starts_with("4.000 now"));
+    }
 }

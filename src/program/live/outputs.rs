@@ -60,16 +60,15 @@ impl Outputs {
     /// # Errors
     /// If a file can't be written.
     pub(super) fn create(options: &OutputOptions) -> Result<Self> {
+        // First: it makes the folder that is claimed.
+        let recorder = options.save.as_deref().map(Recorder::create).transpose()?;
         let lines = options.json.iter().chain(&options.csv).filter(|path| path.as_path() != Path::new("-"));
         let files = lines.chain(&options.save);
         let claims = files.map(|path| Claim::of(path)).filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let senders = Some(Senders::start(&options.receivers)?);
         let server = options.server.as_ref().map(Server::start).transpose()?;
-        let recording = match &options.save {
-            Some(path) => {
-                let recorder = Recorder::create(path)?;
-                Some((path.clone(), Recording::begin(recorder, Painter::default())?))
-            }
+        let recording = match options.save.clone().zip(recorder) {
+            Some((path, recorder)) => Some((path, Recording::begin(recorder, Painter::default())?)),
             None => None,
         };
         // Last: they empty their files.

@@ -74,6 +74,7 @@ impl Recording {
         copy.frame.clone_from(&frame.frame);
         copy.set_faces(&frame.faces);
         (copy.number, copy.time_s, copy.frames_per_second) = (frame.number, frame.time_s, frame.frames_per_second);
+        copy.picture.clone_from(&frame.picture);
         let is_sent = self.to_writer.as_ref().is_some_and(|to_writer| to_writer.send(copy).is_ok());
         if is_sent {
             return Ok(());
@@ -157,7 +158,9 @@ fn write(
         if let Some(rate) = tracked.frames_per_second {
             recorder.set_frames_per_second(rate);
         }
-        recorder.add(painter.paint_frame(&tracked.frame, &tracked.faces), tracked.number, tracked.time_s)?;
+        let TrackedFrame { number, time_s, picture, .. } = &tracked;
+        let painted = painter.paint_frame(&tracked.frame, &tracked.faces);
+        recorder.add(painted, *number, *time_s, picture.as_deref())?;
         // A recording that is being finished takes none back.
         let _ = give_back.send(tracked);
     }

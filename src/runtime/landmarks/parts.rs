@@ -41,6 +41,23 @@ impl Part {
         Self::OuterLips,
         Self::InnerLips,
     ];
+
+    /// In words: "left brow".
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Outline => "outline",
+            Self::LeftBrow => "left brow",
+            Self::RightBrow => "right brow",
+            Self::NoseRidge => "nose ridge",
+            Self::NoseBase => "nose base",
+            Self::LeftEye => "left eye",
+            Self::RightEye => "right eye",
+            Self::LeftPupil => "left pupil",
+            Self::RightPupil => "right pupil",
+            Self::OuterLips => "outer lips",
+            Self::InnerLips => "inner lips",
+        }
+    }
 }
 
 pub(super) const fn wflw98_part(part: Part) -> &'static [usize] {

@@ -15,6 +15,11 @@ use std::path::Path;
 pub struct HoldOut(BTreeMap<String, u64>);
 
 impl HoldOut {
+    /// Of every data set in `samples` one photograph in so many.
+    pub fn of_all(samples: &[Sample], every: u64) -> Self {
+        Self(samples.iter().map(|sample| (sample.dataset.clone(), every)).collect())
+    }
+
     /// Whether a training with this split must not see the face.
     pub fn contains(&self, sample: &Sample) -> bool {
         self.0

@@ -11,7 +11,10 @@ use crate::train::trainer::{RecipeError, TrainError};
 #[non_exhaustive]
 pub enum FineTuneError {
     /// Too few faces to learn from some and measure on others.
-    #[error("{found} accepted faces are too few: capture and accept at least {missing} more", missing = needed - found)]
+    #[error(
+        "{found} accepted faces are too few to learn from some and to measure on others: add at least {missing} more",
+        missing = needed - found
+    )]
     TooFew { found: usize, needed: usize },
     /// All faces are of one clip, so nothing independent is left to measure on.
     #[error(

@@ -21,12 +21,14 @@
 //! | `procedural` | procedural faces |
 //! | `measure` | errors of a model on fixed faces |
 //! | `run` | training, interpolation, verdict |
+//! | `own_faces` | a training without a recipe, for `awing train` |
 //! | `verdict` | what is reported |
 //! | `picture` | the report as a picture |
 
 mod error;
 mod labels;
 mod measure;
+mod own_faces;
 mod picture;
 mod procedural;
 mod recipe;
@@ -36,6 +38,7 @@ mod tests;
 mod verdict;
 
 pub use error::FineTuneError;
+pub use own_faces::OwnFaces;
 pub use recipe::TuningRecipe;
 pub use run::{FineTune, FineTuneEnding, FineTuneOptions, FineTuneProgress, Tuned};
 pub use verdict::{Change, PartChange, Tried, Verdict};

@@ -6,25 +6,7 @@ use super::measure::{Faces, Measured};
 use super::verdict::Verdict;
 use crate::runtime::geometry::{FrameSpace, Point, crop_from_frame};
 use crate::runtime::image::{Border, Frame, crop_into};
-use crate::runtime::landmarks::Part;
 use crate::train::text;
-
-/// The name of a part for people.
-pub(super) fn name(part: Part) -> &'static str {
-    match part {
-        Part::Outline => "outline",
-        Part::LeftBrow => "left brow",
-        Part::RightBrow => "right brow",
-        Part::NoseRidge => "nose ridge",
-        Part::NoseBase => "nose base",
-        Part::LeftEye => "left eye",
-        Part::RightEye => "right eye",
-        Part::LeftPupil => "left pupil",
-        Part::RightPupil => "right pupil",
-        Part::OuterLips => "outer lips",
-        Part::InnerLips => "inner lips",
-    }
-}
 
 const WIDTH: usize = 960;
 const MARGIN: usize = 20;

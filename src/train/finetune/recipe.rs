@@ -52,6 +52,9 @@ const FEWEST_STEPS: u64 = 200;
 /// Limits the gradient of a step that meets a label far from what the base predicts.
 const CLIP_NORM: f64 = 20.0;
 
+/// Steps of a training on own faces at most: further ones change little without a recipe made for the data.
+const MOST_STEPS_OF_OWN: u64 = 20_000;
+
 impl TuningRecipe {
     /// Reads a recipe.
     ///
@@ -87,8 +90,24 @@ impl TuningRecipe {
     /// # Errors
     /// [`RecipeError`] for the field that is out of range.
     pub(super) fn training(&self, model: ModelConfig, faces: usize) -> Result<Recipe, RecipeError> {
-        let in_proportion = self.steps.saturating_mul(faces as u64) / FULL_FACES;
-        let steps = in_proportion.max(FEWEST_STEPS).min(self.steps);
+        let steps = self.steps_for(faces).max(FEWEST_STEPS).min(self.steps);
+        self.training_of(model, steps)
+    }
+
+    /// The training of a model with this description on `faces` of a person's own, however many.
+    ///
+    /// # Errors
+    /// As [`Self::training`].
+    pub(super) fn of_own_faces(&self, model: ModelConfig, faces: usize) -> Result<Recipe, RecipeError> {
+        self.training_of(model, self.steps_for(faces).clamp(FEWEST_STEPS, MOST_STEPS_OF_OWN))
+    }
+
+    /// In proportion to the number of faces.
+    fn steps_for(&self, faces: usize) -> u64 {
+        self.steps.saturating_mul(faces as u64) / FULL_FACES
+    }
+
+    fn training_of(&self, model: ModelConfig, steps: u64) -> Result<Recipe, RecipeError> {
         let recipe = Recipe {
             model,
             datasets: Default::default(),

@@ -254,11 +254,7 @@ impl FineTune {
         let scheme = Scheme::of_points(base.config().points).ok_or(FineTuneError::Base)?;
         let parts = Part::ALL.iter().filter_map(|&part| {
             let before = part_percent(before, scheme, part)?;
-            Some(PartChange {
-                part: picture::name(part).into(),
-                before,
-                after: part_percent(&best.after, scheme, part)?,
-            })
+            Some(PartChange { part: part.name().into(), before, after: part_percent(&best.after, scheme, part)? })
         });
         let verdict = Verdict {
             accepted,

@@ -113,6 +113,23 @@ impl Portrait {
     }
 }
 
+/// Draws a face that looks straight ahead, with open eyes and parted lips, as large as the frame; returns its landmarks.
+#[cfg(feature = "program")]
+pub fn front_view(frame: &mut Frame) -> Option<[Point<FrameSpace>; WFLW_POINTS]> {
+    /// A person whose features contrast.
+    const SEED: u64 = 3;
+    let mut painter = Painter::new(frame.width(), frame.height())?;
+    painter.wall();
+    let (width, height) = (frame.width() as f32, frame.height() as f32);
+    let (center, scale) = ((0.5 * width, 0.44 * height), 0.31 * width.min(height));
+    let head = Head { center, scale, yaw_rad: 0.0, pitch_rad: 0.0, roll_rad: 0.0 };
+    let identity = Identity::random(&mut ChaCha8Rng::seed_from_u64(SEED));
+    let expression = Expression { mouth: 0.7, ..Expression::CALM };
+    let landmarks = face::draw(&mut painter, &identity, &head, &expression);
+    painter.copy_to(frame);
+    Some(landmarks)
+}
+
 /// The 98 landmarks of an average face that looks straight ahead, calm and with open eyes. The unit is half its width.
 pub fn frontal_face() -> [Point<FrameSpace>; WFLW_POINTS] {
     let head = Head { center: (0.0, 0.0), scale: 1.0, yaw_rad: 0.0, pitch_rad: 0.0, roll_rad: 0.0 };

@@ -18,13 +18,15 @@ pub struct LogRow {
     /// Time spent training, over all sessions.
     pub seconds: f64,
     pub learning_rate: f64,
-    /// Mean loss since the last line.
-    pub loss: f64,
+    /// Mean loss since the last line; none before the first step.
+    pub loss: Option<f64>,
     /// The validation measure, where this line has one.
     pub validation: Option<f64>,
 }
 
 const HEADER: &str = "step,images,seconds,learning_rate,loss,validation";
+/// A start that is so many times as bad as all that follows is left out of the range of the curve.
+const BAD_START: f64 = 2.0;
 
 pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join("log.csv")
@@ -36,11 +38,8 @@ pub(super) fn write(folder: &Path, rows: &[LogRow]) -> Result<(), TrainError> {
     text.push('\n');
     for r in rows {
         let validation = r.validation.map(|v| v.to_string()).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "{},{},{:.1},{:.3e},{:.6},{validation}",
-            r.step, r.images, r.seconds, r.learning_rate, r.loss
-        );
+        let loss = r.loss.map(|v| format!("{v:.6}")).unwrap_or_default();
+        let _ = writeln!(text, "{},{},{:.1},{:.3e},{loss},{validation}", r.step, r.images, r.seconds, r.learning_rate);
     }
     let file = path(folder);
     write_whole(&file, text.as_bytes()).map_err(|source| TrainError::Write { path: file, source })
@@ -64,13 +63,14 @@ fn read_row(line: &str) -> Result<LogRow, LogError> {
     }
     let number =
         |k: usize| fields[k].parse::<f64>().map_err(|source| LogError::Number { text: fields[k].to_owned(), source });
+    let optional = |k: usize| if fields[k].is_empty() { Ok(None) } else { number(k).map(Some) };
     Ok(LogRow {
         step: number(0)? as u64,
         images: number(1)? as u64,
         seconds: number(2)?,
         learning_rate: number(3)?,
-        loss: number(4)?,
-        validation: if fields[5].is_empty() { None } else { Some(number(5)?) },
+        loss: optional(4)?,
+        validation: optional(5)?,
     })
 }
 
@@ -82,6 +82,7 @@ pub(super) fn draw_curve(folder: &Path, rows: &[LogRow], measure: &str) -> Resul
         return Ok(());
     }
     let chart = Chart {
+        y_range: without_a_bad_start(&points),
         title: "Learning curve".into(),
         x_label: "thousand pictures".into(),
         y_label: measure.into(),
@@ -91,15 +92,33 @@ pub(super) fn draw_curve(folder: &Path, rows: &[LogRow], measure: &str) -> Resul
     Ok(chart.save(&folder.join("curve.png"))?)
 }
 
+/// The range of the measures without that of the start, if that is so bad that it would flatten the rest: the weights were
+/// random. The line then comes in through the upper edge.
+fn without_a_bad_start(points: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let (&(start, first), rest) = points.split_first()?;
+    let low = rest.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);
+    let high = rest.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
+    (start == 0.0 && low < high && first > BAD_START * high).then_some((low, high))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn a_start_from_random_weights_does_not_flatten_the_curve() {
+        let rest = [(1.0, 6.0), (2.0, 4.0)];
+        let range = |first: f64| without_a_bad_start(&[&[(0.0, first)][..], &rest].concat());
+        assert_eq!((range(60.0), range(7.0)), (Some((4.0, 6.0)), None));
+        assert_eq!(without_a_bad_start(&[(0.0, 60.0), (1.0, 4.0)]), None, "there is nothing else to see");
+    }
+
+    #[test]
     fn a_log_reads_back() {
         let folder = tempfile::tempdir().unwrap();
-        let row = LogRow { step: 5, images: 120, seconds: 1.5, learning_rate: 2e-3, loss: 0.25, validation: None };
-        let rows = vec![row.clone(), LogRow { step: 10, validation: Some(4.5), ..row }];
+        let row =
+            LogRow { step: 5, images: 120, seconds: 1.5, learning_rate: 2e-3, loss: Some(0.25), validation: None };
+        let rows = vec![row.clone(), LogRow { step: 10, loss: None, validation: Some(4.5), ..row }];
         write(folder.path(), &rows).unwrap();
         assert_eq!(read_log(&path(folder.path())).unwrap(), rows);
     }

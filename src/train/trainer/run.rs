@@ -1,8 +1,8 @@
 //! The training loop.
 //!
-//! In: a recipe, a task and where to write. Out: in the output folder a model (the average of the weights), a log, a
-//! learning curve and a checkpoint, each of them whole at any moment; in memory the progress after every step. Fails with
-//! [`TrainError`]; what was written before then stays.
+//! In: a recipe, a task and where to write. Out: in the output folder the last model (the average of the weights) and the one
+//! that was best in validation, a log, a learning curve and a checkpoint, each of them whole at any moment; in memory the
+//! progress after every step. Fails with [`TrainError`]; what was written before then stays.
 
 use super::checkpoint::{self, Position, TrainingState};
 use super::compute::Compute;
@@ -92,6 +92,18 @@ pub struct Progress {
     pub time_left: Duration,
 }
 
+/// What the validations of a training have found; lower is better.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Course {
+    /// Before the first step.
+    pub start: Option<f64>,
+    /// The lowest, and after how many steps.
+    pub best: (u64, f64),
+    /// The newest.
+    pub last: f64,
+}
+
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -126,7 +138,9 @@ pub struct Trainer {
 }
 
 /// The trained model, in the output folder.
-const MODEL_FILE: &str = "model.safetensors";
+pub const MODEL_FILE: &str = "model.safetensors";
+/// The model that was best in validation, beside it.
+pub const BEST_FILE: &str = "best.safetensors";
 
 impl Trainer {
     /// Prepares a training: a new one with random weights, or the one in the output folder where it stopped.
@@ -178,6 +192,14 @@ impl Trainer {
         self.position.seconds
     }
 
+    /// What the validations have found so far; `None` before the first.
+    pub fn course(&self) -> Option<Course> {
+        let measured = || self.rows.iter().filter_map(|row| Some((row.step, row.validation?)));
+        let best = measured().min_by(|a, b| a.1.total_cmp(&b.1))?;
+        let start = measured().next().filter(|(step, _)| *step == 0).map(|(_, measure)| measure);
+        Some(Course { start, best, last: measured().next_back()?.1 })
+    }
+
     /// Starts a new training from the weights of a model; one that is continued is only told where it started, for
     /// its recipe's `adaptation`.
     ///
@@ -204,7 +226,8 @@ impl Trainer {
     }
 
     /// Trains until the schedule or the time limit ends, or until `stop` is set. The model (the average of the weights) is
-    /// then in `out/model.safetensors`. `on_progress` is called after every step, in a thread of the training's pool.
+    /// then in `out/model.safetensors`, and the one with the lowest validation measure in `out/best.safetensors`. It is
+    /// validated before the first step, now and then, and at the end of the schedule or the time limit. `on_progress` is called after every step, in a thread of the training's pool.
     ///
     /// # Errors
     /// [`TrainError`]; the files of the last checkpoint stay whole.
@@ -239,16 +262,25 @@ impl Trainer {
         let (started, seconds_before, step_before) = (Instant::now(), self.position.seconds, self.position.step);
         let mut last_checkpoint = Instant::now();
         let (mut loss_sum, mut loss_count) = (0.0, 0_u64);
+        if self.position.step == 0
+            && self.rows.is_empty()
+            && let Some(validator) = validator.as_deref_mut()
+        {
+            // What everything after it is compared with.
+            let start = self.validate(validator)?;
+            self.log(None, Some(start));
+            self.save(validator.measure_name())?;
+        }
         let mut validation = self.rows.iter().rev().find_map(|r| r.validation);
         while self.position.step < steps {
-            let rate = self.learning_rate();
             loss_sum += self.train_on(loader.next()?)?;
             loss_count += 1;
             self.position.seconds = seconds_before + started.elapsed().as_secs_f64();
             let step = self.position.step;
             let is_last = step == steps;
+            let time_is_up = self.options.limit.is_some_and(|limit| started.elapsed() >= limit);
             let mut measured = None;
-            if (step.is_multiple_of(self.recipe.validate_every) || is_last)
+            if (step.is_multiple_of(self.recipe.validate_every) || is_last || time_is_up)
                 && let Some(validator) = validator.as_deref_mut()
             {
                 measured = Some(self.validate(validator)?);
@@ -268,17 +300,9 @@ impl Trainer {
             };
             on_progress(&progress);
             if step.is_multiple_of(LOG_STEPS) || is_last || measured.is_some() {
-                self.rows.push(LogRow {
-                    step,
-                    images: step * self.recipe.batch_size as u64,
-                    seconds: self.position.seconds,
-                    learning_rate: rate,
-                    loss: progress.loss,
-                    validation: measured,
-                });
+                self.log(Some(progress.loss), measured);
                 (loss_sum, loss_count) = (0.0, 0);
             }
-            let time_is_up = self.options.limit.is_some_and(|limit| started.elapsed() >= limit);
             let stop = !is_last && (time_is_up || self.options.stop.load(Ordering::Relaxed));
             if last_checkpoint.elapsed() >= self.options.checkpoint_interval || is_last || stop || measured.is_some() {
                 let name = validator.as_deref().map_or("", |v| v.measure_name());
@@ -292,9 +316,22 @@ impl Trainer {
         Ok(Ending::Finished)
     }
 
-    /// The learning rate of the next step.
-    fn learning_rate(&self) -> f64 {
-        self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(self.position.step)
+    /// The learning rate of the step after so many.
+    fn learning_rate(&self, step: u64) -> f64 {
+        self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(step)
+    }
+
+    /// Adds a line to the log.
+    fn log(&mut self, loss: Option<f64>, validation: Option<f64>) {
+        let Position { step, seconds, .. } = self.position;
+        self.rows.push(LogRow {
+            step,
+            images: step * self.recipe.batch_size as u64,
+            seconds,
+            learning_rate: self.learning_rate(step.saturating_sub(1)),
+            loss,
+            validation,
+        });
     }
 
     /// The next step of the schedule, on a given batch and in the current thread pool; returns the loss, summed over the
@@ -304,7 +341,8 @@ impl Trainer {
     /// [`TrainError::Diverged`] if loss or gradient are not finite; the weights are then as before the step. What the
     /// device reports for a batch of another shape than the task's.
     pub fn train_on(&mut self, batch: Batch) -> Result<f64, TrainError> {
-        let (step, rate) = (self.position.step, self.learning_rate());
+        let step = self.position.step;
+        let rate = self.learning_rate(step);
         let Gradients { loss, of_parameters, running } =
             self.compute.gradients(&*self.task, &self.state.values, batch)?;
         let norm = global_norm(of_parameters.iter().flatten().map(Vec::as_slice));
@@ -372,12 +410,17 @@ impl Trainer {
         let model_path = options.out.join(MODEL_FILE);
         // The large ones first and beside their places: a training that has diverged, or a full disk, leaves what was there.
         let model = self.model()?.to_bytes(WeightFormat::default())?;
+        let best_path = options.out.join(BEST_FILE);
+        let is_best = self.course().is_some_and(|course| course.best.0 == position.step);
+        let best =
+            is_best.then(|| Staged::write(&best_path, &model)).transpose().map_err(written(best_path.clone()))?;
         let model = Staged::write(&model_path, &model).map_err(written(model_path.clone()))?;
         let checkpoint = checkpoint::stage(&options.out, recipe, position, parameters, state)?;
         log::write(&options.out, rows)?;
         log::draw_curve(&options.out, rows, measure)?;
         checkpoint.place().map_err(written(checkpoint::path(&options.out)))?;
         // At last, so that a model never lies there without a checkpoint.
+        best.map_or(Ok(()), Staged::place).map_err(written(best_path))?;
         model.place().map_err(written(model_path))
     }
 }

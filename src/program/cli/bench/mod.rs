@@ -41,10 +41,10 @@ pub(super) struct BenchArguments {
     /// Annotated faces on which --compare measures the error
     #[arg(long, value_name = "FILE", requires = "compare")]
     data: Option<PathBuf>,
-    /// Measure a camera's frames on their way to the screen: delay, load, lost frames
+    /// Measure a camera's frames on their way to the screen: delay, load and lost frames
     #[arg(long)]
     live: bool,
-    /// Run a camera for a long time and measure, besides what --live does, the growth of memory
+    /// Like --live for a long time, with the growth of memory
     #[arg(long, conflicts_with_all = ["live", "frames"])]
     pub soak: bool,
     /// Duration of --soak in minutes
@@ -55,6 +55,12 @@ pub(super) struct BenchArguments {
     #[command(flatten)]
     tracker: TrackerArguments,
 }
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing bench
+  awing bench --profile
+  awing bench --live --input camera:0";
 
 /// Runs the command; `start` is when the program began.
 pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {

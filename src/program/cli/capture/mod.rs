@@ -34,20 +34,19 @@ pub(super) struct CaptureArguments {
     /// Where frames come from, as for `track` [default: the first camera]
     #[arg(long, value_name = "INPUT")]
     input: Option<OsString>,
-    /// The folder for recordings; it is private, and each capture adds one [default: `samples` in awing's folder among the
-    /// user's data]
+    /// The folder for recordings, which only you can read; each capture adds one [default: `samples` in awing's data folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Stop after this long [default: 60 for a camera; files have an end]
     #[arg(long, value_name = "N", value_parser = seconds)]
     seconds: Option<f64>,
-    /// Stop after N frames were kept
+    /// Stop when N frames are kept
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = positive)]
     count: usize,
     /// List the recordings that are stored
     #[arg(long, conflicts_with_all = ["input", "seconds", "count"])]
     list: bool,
-    /// Delete a recording, or `all`; without a name, say which there are
+    /// Delete a recording, or `all`; without a name, list them
     #[arg(long, value_name = "RECORDING", num_args = 0..=1, default_missing_value = "",
           conflicts_with_all = ["input", "seconds", "count", "list"])]
     forget: Option<String>,
@@ -56,6 +55,12 @@ pub(super) struct CaptureArguments {
     #[command(flatten)]
     tracker: TrackerArguments,
 }
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing capture
+  awing capture --input clip.mp4 --count 30
+  awing capture --list";
 
 /// Runs the command.
 pub(super) fn run(arguments: &CaptureArguments) -> Result<()> {

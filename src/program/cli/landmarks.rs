@@ -1,0 +1,34 @@
+//! `awing landmarks`: which point is where.
+//!
+//! Out: tables of the parts and of the maps between schemes on standard output, or a picture of a face with the numbers of its
+//! 98 points.
+
+use super::paths::{Content, Overwrite, Paths};
+use crate::program::diagram;
+use anyhow::{Context, Result};
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub(super) struct LandmarksArguments {
+    /// Draw a face with the number of every point instead
+    #[arg(long, value_name = "FILE.png")]
+    diagram: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: Overwrite,
+}
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing landmarks
+  awing landmarks --diagram landmarks.png";
+
+pub(super) fn run(arguments: &LandmarksArguments) -> Result<()> {
+    let Some(path) = &arguments.diagram else {
+        return io::stdout().write_all(diagram::tables().as_bytes()).context("cannot write to standard output");
+    };
+    Paths::default().writes("--diagram", [path], Content::Picture).check(arguments.overwrite)?;
+    diagram::draw().save(path)?;
+    println!("wrote {}", path.display());
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! A training on a person's own faces without a recipe: everything that a recipe says follows from the model that it starts
+//! from and the number of faces.
+//!
+//! In: the start and faces of 98 points, or the start's scheme. Out: an [`OwnFaces`]: a [`Recipe`], the faces to train on and
+//! those to validate on. Every set is drawn alike. It learns as a fine-tuning does, in more steps if there are more faces,
+//! but nothing guards other people's faces and nothing is interpolated: that is what [`super::FineTune`] is for. Fails with
+//! [`FineTuneError`].
+
+use super::error::FineTuneError;
+use super::labels::{Split, split};
+use super::recipe::TuningRecipe;
+use crate::runtime::model::{Kind, Model};
+use crate::train::data::{HoldOut, Sample};
+use crate::train::trainer::Recipe;
+
+/// More faces are split by photograph alone: comparing all pictures with all takes long, and in so many a few that are alike
+/// make no difference.
+const MOST_COMPARED: usize = 1000;
+/// Faces that are held out of more than those, about.
+const HELD_OUT_OF_MANY: u64 = 500;
+/// At most one photograph in so many is held out.
+const MOST_HELD_OUT: u64 = 5;
+
+/// A training, its faces, and those that it is measured on.
+#[non_exhaustive]
+pub struct OwnFaces {
+    pub recipe: Recipe,
+    /// To train on.
+    pub training: Vec<Sample>,
+    /// To validate on.
+    pub held_out: Vec<Sample>,
+}
+
+impl OwnFaces {
+    /// Trains `start` on the samples; without `held_out` a fifth of them at most is kept out of the training, by clip,
+    /// person or photograph.
+    ///
+    /// # Errors
+    /// [`FineTuneError`]: too few faces, labels that can't be right, a start that can't be trained.
+    pub fn new(start: &Model, samples: Vec<Sample>, held_out: Option<Vec<Sample>>) -> Result<Self, FineTuneError> {
+        let mut config = start.config().clone();
+        if config.kind != Kind::Landmarks {
+            return Err(FineTuneError::Base);
+        }
+        // They are of the start, not of what becomes of it.
+        config.quantization = None;
+        config.training = Default::default();
+        let tuning = TuningRecipe::default();
+        let (training, held_out) = match held_out {
+            Some(held_out) => (samples, held_out),
+            None if samples.len() <= MOST_COMPARED => {
+                let Split { training, held_out, .. } = split(samples, &config.crop, tuning.seed)?;
+                (training, held_out)
+            }
+            None => {
+                let every = (samples.len() as u64 / HELD_OUT_OF_MANY).max(MOST_HELD_OUT);
+                let hold_out = HoldOut::of_all(&samples, every);
+                samples.into_iter().partition(|sample| !hold_out.contains(sample))
+            }
+        };
+        let recipe = tuning.of_own_faces(config, training.len())?;
+        Ok(Self { recipe, training, held_out })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::procedural;
+    use super::*;
+    use crate::runtime::model::default_landmarks;
+
+    #[test]
+    fn every_set_is_drawn_alike_and_a_fifth_of_the_faces_is_held_out() {
+        let start = default_landmarks().unwrap();
+        let faces = procedural::faces(20, 7).unwrap();
+        let OwnFaces { recipe, training, held_out } = OwnFaces::new(&start, faces.clone(), None).unwrap();
+        assert!(recipe.datasets.is_empty() && recipe.model.architecture == start.config().architecture);
+        assert!((3..=6).contains(&held_out.len()) && training.len() + held_out.len() == 20, "{}", held_out.len());
+        let given = OwnFaces::new(&start, faces.clone(), Some(faces)).unwrap();
+        assert_eq!((given.training.len(), given.held_out.len()), (20, 20));
+    }
+
+    #[test]
+    fn more_faces_are_learned_in_more_steps() {
+        let config = default_landmarks().unwrap().config().clone();
+        let steps = |faces| TuningRecipe::default().of_own_faces(config.clone(), faces).unwrap().schedule.steps;
+        assert_eq!([10, 40, 60, 600, 1_000_000].map(steps), [200, 500, 750, 7500, 20_000]);
+    }
+}
