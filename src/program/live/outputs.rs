@@ -1,5 +1,5 @@
-//! What a session writes: lines of JSON, rows of CSV, packets to other programs, the page, a recording, recordings that a key asks for,
-//! and, where no other output was asked for and nobody watches, one picture.
+//! What a session writes: lines of JSON, rows of CSV, packets to other programs, the page, a recording, recordings
+//! that a key asks for, and, where no other output was asked for and nobody watches, one picture.
 
 use super::csv::CsvRows;
 use super::frame::TrackedFrame;
@@ -63,7 +63,7 @@ impl Outputs {
         let lines = options.json.iter().chain(&options.csv).filter(|path| path.as_path() != Path::new("-"));
         let files = lines.chain(&options.save);
         let claims = files.map(|path| Claim::of(path)).filter_map(Result::transpose).collect::<Result<_, _>>()?;
-        let senders = Some(Senders::start(&options.receivers)?);
+        let senders = Some(Senders::start(&options.receivers, options.vts.as_ref())?);
         let server = options.server.as_ref().map(Server::start).transpose()?;
         let recording = match &options.save {
             Some(path) => {
