@@ -7,7 +7,7 @@ use super::arguments::{CameraArguments, TrackerArguments};
 use super::interrupt;
 use super::parse::{fov, named, scale};
 use super::paths::{Content, Overwrite, Paths};
-use crate::program::capture::{Input, Recorder};
+use crate::program::capture::{Input, Recorder, VirtualCamera};
 use crate::program::console::say;
 use crate::program::live::{
     self, DisplayOptions, Lifecycle, OutputOptions, ProgressLines, SessionOptions, SessionSource, SignalOptions,
@@ -15,7 +15,7 @@ use crate::program::live::{
 use crate::program::output::serve::Listener;
 use crate::program::output::{Protocol, Receiver, VmcShapes, VtsAddress};
 use crate::runtime::signals::DEFAULT_FOV_DEG;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,6 +57,9 @@ pub(super) struct TrackArguments {
     /// address of this computer in place of 127.0.0.1 lets others in who have the token that is printed [default: 127.0.0.1:8098]
     #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1")]
     serve: Option<String>,
+    /// Show the annotated picture to other programs as a camera: a device of the module v4l2loopback
+    #[arg(long, value_name = "/dev/videoN")]
+    virtual_camera: Option<PathBuf>,
     /// The camera's field of view along the longer side of its picture, in degrees: for distances in centimetres
     #[arg(long, value_name = "DEGREES", default_value_t = DEFAULT_FOV_DEG, value_parser = fov)]
     fov: f32,
@@ -105,6 +108,8 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
     arguments.check_addresses()?;
     let receivers = arguments.receivers()?;
     let vts = arguments.vts.as_deref().map(VtsAddress::find).transpose()?;
+    let virtual_camera = arguments.virtual_camera.as_deref().map(VirtualCamera::open).transpose();
+    let virtual_camera = virtual_camera.context("--virtual-camera")?;
     let server = arguments.serve.as_deref().map(Listener::bind).transpose()?;
     if let Some(server) = &server {
         say(&format!("the page is {}", server.url()));
@@ -123,10 +128,12 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
         outputs: OutputOptions {
             default_picture: receivers.is_empty()
                 && vts.is_none()
+                && virtual_camera.is_none()
                 && server.is_none()
                 && [&arguments.json, &arguments.csv, &arguments.save].iter().all(|path| path.is_none()),
             receivers,
             vts,
+            virtual_camera,
             server,
             json: arguments.json,
             csv: arguments.csv,

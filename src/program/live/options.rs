@@ -2,6 +2,7 @@
 
 use super::source::SessionSource;
 use super::tracker_setup::TrackerSetup;
+use crate::program::capture::VirtualCamera;
 use crate::program::output::serve::Listener;
 use crate::program::output::{Receiver, VtsAddress};
 use crate::runtime::signals::DEFAULT_FOV_DEG;
@@ -46,6 +47,8 @@ pub(crate) struct OutputOptions {
     /// Programs that signals are sent to.
     pub receivers: Vec<Receiver>,
     pub vts: Option<VtsAddress>,
+    /// A device that shows the annotated picture to other programs.
+    pub virtual_camera: Option<VirtualCamera>,
     /// Where the page for browsers is served.
     pub server: Option<Listener>,
     /// Whether to write `awing.png`, or the next name that is free, if no window opens.
