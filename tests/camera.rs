@@ -378,6 +378,73 @@ fn a_recording_ends_whole_while_the_camera_is_unplugged() {
     assert!(frames.map(Result::unwrap).count() >= 5);
 }
 
+#[test]
+fn a_virtual_camera_shows_the_frames_with_their_faces() {
+    let rig = Rig::new();
+    rig.add(10, "output");
+    std::fs::create_dir(rig.path("pictures")).unwrap();
+    let saved = "--headless --input demo --faces 1 --frames 40 --save pictures";
+    let mut awing = rig.awing(&format!("{saved} --virtual-camera /dev/video10"));
+    assert!(awing.end().success(), "{}", awing.said());
+    assert!(!awing.said().contains("--virtual-camera"), "{}", awing.said());
+    let pictures: Vec<Vec<u8>> = (0..40)
+        .map(|number| {
+            let picture = image::open(rig.path(&format!("pictures/frame_{number:06}.png"))).unwrap().to_rgb8();
+            assert_eq!((picture.width(), picture.height()), (640, 480));
+            rig::yuyv(&Frame::from_rgb(640, 480, picture.into_raw()).unwrap())
+        })
+        .collect();
+    let written = std::fs::read(rig.node(10)).unwrap();
+    let shown = written.chunks(640 * 480 * 2);
+    println!("{} of 40 frames were shown", shown.len());
+    for frame in shown {
+        let is_of = |picture: &Vec<u8>| frame.iter().zip(picture).step_by(2).all(|(a, b)| a.abs_diff(*b) <= 2);
+        let picture =
+            pictures.iter().find(|picture| is_of(picture)).expect("every frame is one of the annotated ones, whole");
+        // Colours differ where the two pixels of a pair do.
+        let off: u64 = frame.iter().zip(picture).skip(1).step_by(2).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        assert!(off < 640 * 480, "colours are {off} off in all");
+    }
+    assert!(!written.is_empty());
+}
+
+#[test]
+fn a_virtual_camera_that_keeps_to_its_size_gets_that() {
+    let rig = Rig::new();
+    rig.add(10, "output\nmode YUYV 320 180 1 30");
+    let mut awing = rig.awing("--headless --input demo --frames 10 --virtual-camera /dev/video10");
+    assert!(awing.end().success(), "{}", awing.said());
+    let written = std::fs::read(rig.node(10)).unwrap();
+    assert!(!written.is_empty() && written.len() % (320 * 180 * 2) == 0, "{}", written.len());
+    assert_eq!(written[..4], [16, 128, 16, 128], "bars beside a picture of another shape");
+}
+
+#[test]
+fn what_is_no_virtual_camera_is_refused_and_one_that_goes_away_is_reported_once() {
+    let rig = Rig::with_camera("");
+    for (number, reason) in [(0, "real camera"), (7, "no such device")] {
+        let mut awing = rig.awing(&format!("{TRACK} --virtual-camera /dev/video{number}"));
+        assert_eq!(awing.end().code(), Some(1));
+        let said = awing.said();
+        assert!(said.contains(&format!("--virtual-camera: /dev/video{number}: ")), "{said}");
+        assert!(said.contains(reason) && said.contains("modprobe v4l2loopback"), "{said}");
+        assert!(said.lines().count() == 1 && awing.written().is_empty(), "{said}");
+    }
+    rig.add(10, "output");
+    let mut awing = rig.awing(&format!("{TRACK} --virtual-camera /dev/video10"));
+    awing.wait_until("pictures", |_| rig.node(10).metadata().unwrap().len() > 5 * 640 * 480 * 2);
+    rig.unplug(10);
+    awing.wait_until_said("--virtual-camera: /dev/video10: the device is gone; tracking goes on");
+    awing.wait_for_frames(10);
+    awing.interrupt();
+    assert_eq!(awing.said().matches("--virtual-camera").count(), 1, "{}", awing.said());
+    rig.add(11, "output\nbusy");
+    let mut awing = rig.awing(&format!("{TRACK} --virtual-camera /dev/video11"));
+    awing.wait_until_said("another program writes to it");
+    awing.wait_for_frames(10);
+    awing.interrupt();
+}
+
 /// A replacement for ffmpeg that reads nothing until it is allowed to, and reports which files it was given.
 const SLOW_FFMPEG: &str = "#!/bin/sh
     ls -l /proc/$$/fd > descriptors

@@ -324,6 +324,7 @@ fn a_port_in_use_and_addresses_that_are_none_are_refused_with_the_remedy_before_
         ("192.0.2.1:8098", "no address of this computer"),
         ("nowhere.invalid", "cannot find the host"),
         ("8098", "127.0.0.1:8098"),
+        ("demo", "put it before --serve"),
         ("127.0.0.1:99999", "is no port"),
     ] {
         let mut command = awing(folder.path());

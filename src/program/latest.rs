@@ -41,6 +41,11 @@ impl<T> Latest<T> {
         waited.unwrap_or_else(PoisonError::into_inner).exchange(value)
     }
 
+    /// Whether no value will come any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
     /// No value will come any more. One that is there can still be taken.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
@@ -86,7 +91,9 @@ mod tests {
     fn the_last_value_is_taken_after_the_end_and_then_none() {
         let latest = Latest::default();
         latest.put(&mut 5);
+        assert!(!latest.is_closed());
         latest.close();
+        assert!(latest.is_closed());
         let mut taken = 0;
         assert!(latest.wait(&mut taken));
         assert_eq!(taken, 5);

@@ -12,6 +12,8 @@
 //   rates range                      any rate between the fastest and the slowest mode of a format and size
 //   rates unlisted                   the driver lists neither rates nor sizes
 //   metadata                         the node carries no pictures
+//   output                           the node shows what is written to it, which is appended to its file; with a mode, it
+//                                    keeps to that
 //   busy                             another program uses it
 //   denied                           the user may not use it
 //   stall [old]                      no frame arrives; with `old`, only in streams opened before the setting was made
@@ -21,7 +23,7 @@
 //                                    `short`, of another `size` or `flagged` by the driver
 //
 // Redirected: opening device nodes, listing /dev, and links to the nodes. Emulated: V4L2's ioctls, also through
-// `syscall`, and `poll`. As with a real driver, a node whose buffers are in use is busy for others, and a frame that
+// `syscall`, `poll`, and `write` to a node that was unplugged. As with a real driver, a node whose buffers are in use is busy for others, and a frame that
 // finds no waiting buffer is lost and its number is skipped.
 
 #define _GNU_SOURCE
@@ -59,7 +61,7 @@ struct settings {
   char name[32];
   struct mode modes[MODES];
   int mode_count;
-  bool rate_range, unlisted, metadata, busy, denied, stall, stall_old, hang_list, hang_format, hang_dequeue;
+  bool rate_range, unlisted, metadata, output, busy, denied, stall, stall_old, hang_list, hang_format, hang_dequeue;
   int stop_error;
   char damage[16];
   int damage_every;
@@ -107,6 +109,7 @@ static int (*real_close)(int);
 static DIR *(*real_opendir)(const char *);
 static ssize_t (*real_readlink)(const char *, char *, size_t);
 static long (*real_syscall)(long, ...);
+static ssize_t (*real_write)(int, const void *, size_t);
 static int (*real_poll)(struct pollfd *, nfds_t, int);
 
 // Other libraries may call these functions before ours is initialized, so the first call initializes it.
@@ -119,6 +122,7 @@ static void start(void) {
   real_opendir = dlsym(RTLD_NEXT, "opendir");
   real_readlink = dlsym(RTLD_NEXT, "readlink");
   real_syscall = dlsym(RTLD_NEXT, "syscall");
+  real_write = dlsym(RTLD_NEXT, "write");
   real_poll = dlsym(RTLD_NEXT, "poll");
 }
 
@@ -180,6 +184,7 @@ static void read_settings(int node, struct settings *s) {
     s->rate_range |= !strcmp(line, "rates range");
     s->unlisted |= !strcmp(line, "rates unlisted");
     s->metadata |= !strcmp(line, "metadata");
+    s->output |= !strcmp(line, "output");
     s->busy |= !strcmp(line, "busy");
     s->denied |= !strcmp(line, "denied");
     s->stall |= !strcmp(line, "stall");
@@ -402,6 +407,14 @@ static int set_format(struct handle *h, const struct settings *s, struct v4l2_pi
   return 0;
 }
 
+static int set_output_format(const struct settings *s, struct v4l2_format *format) {
+  struct v4l2_pix_format *p = &format->fmt.pix;
+  if (format->type != V4L2_BUF_TYPE_VIDEO_OUTPUT) return fail(EINVAL);
+  if (s->busy) return fail(EBUSY);
+  if (s->mode_count > 0) describe(&s->modes[0], p);
+  return 0;
+}
+
 static int set_interval(struct handle *h, const struct settings *s, struct v4l2_captureparm *p) {
   if (is_busy(h, s) || h->streaming) return fail(EBUSY);
   double wanted = seconds(p->timeperframe), best = 1e9;
@@ -471,6 +484,7 @@ static int answer(struct handle *h, const struct settings *s, unsigned long requ
       memcpy(c->card, s->name, sizeof s->name);
       c->device_caps = V4L2_CAP_STREAMING | (s->metadata ? V4L2_CAP_META_CAPTURE : V4L2_CAP_VIDEO_CAPTURE);
       // The capabilities of all nodes of the device together.
+      if (s->output) c->device_caps = V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_READWRITE;
       c->capabilities = V4L2_CAP_DEVICE_CAPS | V4L2_CAP_STREAMING | V4L2_CAP_META_CAPTURE | V4L2_CAP_VIDEO_CAPTURE;
       return 0;
     }
@@ -484,8 +498,10 @@ static int answer(struct handle *h, const struct settings *s, unsigned long requ
       describe(&h->mode, &((struct v4l2_format *)argument)->fmt.pix);
       return 0;
     case VIDIOC_S_FMT:
+      if (s->output) return set_output_format(s, argument);
+      return set_format(h, s, &((struct v4l2_format *)argument)->fmt.pix, false);
     case VIDIOC_TRY_FMT:
-      return set_format(h, s, &((struct v4l2_format *)argument)->fmt.pix, request == VIDIOC_TRY_FMT);
+      return set_format(h, s, &((struct v4l2_format *)argument)->fmt.pix, true);
     case VIDIOC_G_PARM:
       ((struct v4l2_streamparm *)argument)->parm.capture.timeperframe = h->mode.interval;
       ((struct v4l2_streamparm *)argument)->parm.capture.capability = V4L2_CAP_TIMEPERFRAME;
@@ -617,6 +633,15 @@ int openat(int folder, const char *path, int flags, ...) {
 }
 
 int openat64(int folder, const char *path, int flags, ...) __attribute__((alias("openat")));
+
+ssize_t write(int fd, const void *bytes, size_t count) {
+  start();
+  pthread_mutex_lock(&lock);
+  struct handle *h = root ? handle_of(fd) : NULL;
+  bool is_gone = h && !is_plugged_in(h);
+  pthread_mutex_unlock(&lock);
+  return is_gone ? fail(ENODEV) : real_write(fd, bytes, count);
+}
 
 int close(int fd) {
   start();

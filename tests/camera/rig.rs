@@ -102,7 +102,8 @@ fn yuv(rgb: &[u8]) -> [u8; 3] {
     [(16.5 + y * 219.0 / 255.0) as u8, chroma(b - y, 0.886), chroma(r - y, 0.701)]
 }
 
-fn yuyv(frame: &Frame) -> Vec<u8> {
+/// Pairs of pixels with the colour of the first.
+pub fn yuyv(frame: &Frame) -> Vec<u8> {
     let pairs = frame.rgb().chunks_exact(6);
     pairs
         .flat_map(|pair| {

@@ -11,15 +11,21 @@ mod demo;
 mod fetched;
 mod ffmpeg;
 mod input;
+#[cfg(not(all(feature = "camera", target_os = "linux")))]
+mod no_virtual_camera;
 mod nut;
 mod pictures;
 mod recorder;
 mod video;
 mod y4m;
 
+#[cfg(all(feature = "camera", target_os = "linux"))]
+pub use camera::VirtualCamera;
 pub use copies::CopyNames;
 pub(crate) use ffmpeg::end_decoders;
 pub use input::Input;
+#[cfg(not(all(feature = "camera", target_os = "linux")))]
+pub use no_virtual_camera::VirtualCamera;
 pub use recorder::Recorder;
 
 use crate::runtime::image::{Frame, ImageError};
@@ -72,6 +78,8 @@ pub enum CaptureError {
     #[cfg(feature = "camera")]
     #[error("cannot list the cameras")]
     CameraList(#[source] io::Error),
+    #[error("{path}: {reason}")]
+    VirtualCamera { path: PathBuf, reason: String },
     #[error("cannot start a thread that reads the input")]
     Thread(#[source] io::Error),
     #[cfg(feature = "camera")]

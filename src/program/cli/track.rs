@@ -7,15 +7,15 @@ use super::arguments::{CameraArguments, TrackerArguments};
 use super::interrupt;
 use super::parse::{fov, named, scale};
 use super::paths::{Content, Overwrite, Paths};
-use crate::program::capture::{CopyNames, Input, Recorder};
+use crate::program::capture::{CopyNames, Input, Recorder, VirtualCamera};
 use crate::program::console::say;
 use crate::program::live::{
     self, DisplayOptions, Lifecycle, OutputOptions, ProgressLines, SessionOptions, SessionSource, SignalOptions,
 };
 use crate::program::output::serve::Listener;
-use crate::program::output::{Protocol, Receiver, VmcShapes};
+use crate::program::output::{Protocol, Receiver, VmcShapes, VtsAddress};
 use crate::runtime::signals::DEFAULT_FOV_DEG;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,10 +51,16 @@ pub(super) struct TrackArguments {
     /// Send the first face of each frame to this program as iFacialMocap does, over UDP [default port: 49983]
     #[arg(long, value_name = "HOST[:PORT]")]
     ifacialmocap: Option<String>,
+    /// Send the first face of each frame to VTube Studio's plugin API [default: ws://127.0.0.1:8001]
+    #[arg(long, value_name = "ws://HOST:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1")]
+    vts: Option<String>,
     /// Serve a page with the picture, the faces and a WebSocket with lines of JSON, for browsers and OBS on this computer; an
     /// address of this computer in place of 127.0.0.1 lets others in who have the token that is printed [default: 127.0.0.1:8098]
     #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1")]
     serve: Option<String>,
+    /// Show the annotated picture to other programs as a camera: a device of the module v4l2loopback
+    #[arg(long, value_name = "/dev/videoN")]
+    virtual_camera: Option<PathBuf>,
     /// The camera's field of view along the longer side of its picture, in degrees; distances depend on it
     #[arg(long, value_name = "DEGREES", default_value_t = DEFAULT_FOV_DEG, value_parser = fov)]
     fov: f32,
@@ -108,7 +114,11 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
     if [&arguments.json, &arguments.csv].iter().all(|path| path.as_deref() == Some(Path::new("-"))) {
         bail!("--json - and --csv - would mix on standard output: write one of them to a file");
     }
+    arguments.check_addresses()?;
     let receivers = arguments.receivers()?;
+    let vts = arguments.vts.as_deref().map(VtsAddress::find).transpose()?;
+    let virtual_camera = arguments.virtual_camera.as_deref().map(VirtualCamera::open).transpose();
+    let virtual_camera = virtual_camera.context("--virtual-camera")?;
     let server = arguments.serve.as_deref().map(Listener::bind).transpose()?;
     if let Some(server) = &server {
         say(&format!("the page is {}", server.url()));
@@ -126,9 +136,13 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
         signals: SignalOptions { fov_deg: arguments.fov, starts_neutral: arguments.neutral },
         outputs: OutputOptions {
             default_picture: receivers.is_empty()
+                && vts.is_none()
+                && virtual_camera.is_none()
                 && server.is_none()
                 && [&arguments.json, &arguments.csv, &arguments.save].iter().all(|path| path.is_none()),
             receivers,
+            vts,
+            virtual_camera,
             server,
             json: arguments.json,
             csv: arguments.csv,
@@ -143,6 +157,18 @@ impl TrackArguments {
     pub(super) fn unknown_word(&self) -> Option<&OsStr> {
         let mut words = self.inputs.iter().map(OsString::as_os_str);
         words.find(|word| Input::new(&[word]).is_missing())
+    }
+
+    /// Options whose value may be left out take the word behind them, which may have been meant as an input.
+    fn check_addresses(&self) -> Result<()> {
+        for (option, address) in [("--serve", &self.serve), ("--vts", &self.vts)] {
+            if let Some(address) = address.as_ref().filter(|address| !address.contains("://"))
+                && !Input::new(&[OsStr::new(address)]).is_missing()
+            {
+                bail!("{option} {address}: this is an input, not an address: put it before {option}");
+            }
+        }
+        Ok(())
     }
 
     fn input(&self) -> Option<Input> {

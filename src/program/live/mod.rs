@@ -15,7 +15,7 @@
 //! | `frame` | a tracked frame |
 //! | `controls` | what the window and pages ask of the tracking thread, and what that reports |
 //! | `notices`, `model_choice` | what the person should know for a while; which landmark model is used |
-//! | `outputs` | everything that is written or sent: `json`, `csv` (both of `lines`), `recording`, and `takes`, which a key asks for; the senders and the server are in [`output`](super::output) |
+//! | `outputs` | everything that is written or sent: `json`, `csv` (both of `lines`), `recording`, `virtual_camera`, and `takes`, which a key asks for; the senders and the server are in [`output`](super::output) |
 //! | `collecting` | faces that the person collects |
 //! | `display` | the main thread: the window, or painting without one |
 //! | `window` | the session in a window: keys, `figures`, `inspector`, and the drawing of `painter` |
@@ -56,6 +56,7 @@ mod takes;
 mod tracker_setup;
 mod tracking;
 mod tuning;
+mod virtual_camera;
 #[cfg(feature = "window")]
 mod window;
 

@@ -2,8 +2,9 @@
 
 use super::source::SessionSource;
 use super::tracker_setup::TrackerSetup;
-use crate::program::output::Receiver;
+use crate::program::capture::VirtualCamera;
 use crate::program::output::serve::Listener;
+use crate::program::output::{Receiver, VtsAddress};
 use crate::runtime::signals::DEFAULT_FOV_DEG;
 use std::path::PathBuf;
 
@@ -45,6 +46,9 @@ pub(crate) struct OutputOptions {
     pub save: Option<PathBuf>,
     /// Programs that signals are sent to.
     pub receivers: Vec<Receiver>,
+    pub vts: Option<VtsAddress>,
+    /// A device that shows the annotated picture to other programs.
+    pub virtual_camera: Option<VirtualCamera>,
     /// Where the page for browsers is served.
     pub server: Option<Listener>,
     /// Whether to write `awing.png`, or the next name that is free, if no window opens.

@@ -1,5 +1,5 @@
-//! What a session writes: lines of JSON, rows of CSV, packets to other programs, the page, a recording, recordings that a key asks for,
-//! and, where no other output was asked for and nobody watches, one picture.
+//! What a session writes: lines of JSON, rows of CSV, packets to other programs, the page, a virtual camera, a recording, recordings
+//! that a key asks for, and, where no other output was asked for and nobody watches, one picture.
 
 use super::csv::CsvRows;
 use super::frame::TrackedFrame;
@@ -8,6 +8,7 @@ use super::options::OutputOptions;
 use super::painter::Painter;
 use super::recording::Recording;
 use super::takes::Take;
+use super::virtual_camera::VirtualCameraOutput;
 use crate::program::capture::Recorder;
 use crate::program::console::say;
 use crate::program::output::Senders;
@@ -32,6 +33,7 @@ pub(super) struct Outputs {
     /// `None` once they have ended.
     senders: Option<Senders>,
     server: Option<Server>,
+    virtual_camera: Option<VirtualCameraOutput>,
     json: Option<JsonLines>,
     csv: Option<CsvRows>,
     recording: Option<(PathBuf, Recording)>,
@@ -65,8 +67,9 @@ impl Outputs {
         let lines = options.json.iter().chain(&options.csv).filter(|path| path.as_path() != Path::new("-"));
         let files = lines.chain(&options.save);
         let claims = files.map(|path| Claim::of(path)).filter_map(Result::transpose).collect::<Result<_, _>>()?;
-        let senders = Some(Senders::start(&options.receivers)?);
+        let senders = Some(Senders::start(&options.receivers, options.vts.as_ref())?);
         let server = options.server.as_ref().map(Server::start).transpose()?;
+        let virtual_camera = options.virtual_camera.clone().map(VirtualCameraOutput::start).transpose()?;
         let recording = match options.save.clone().zip(recorder) {
             Some((path, recorder)) => Some((path, Recording::begin(recorder, Painter::default())?)),
             None => None,
@@ -78,6 +81,7 @@ impl Outputs {
         Ok(Self {
             senders,
             server,
+            virtual_camera,
             json,
             csv,
             recording,
@@ -134,6 +138,9 @@ impl Outputs {
             let line = JsonLine { frame: frame.number, tracked: frame }.to_string();
             server.publish(frame.number, frame.captured, &line, &frame.frame);
         }
+        if let Some(camera) = &mut self.virtual_camera {
+            camera.add(frame);
+        }
         if let Some(json) = &mut self.json {
             json.write(frame)?;
         }
@@ -178,7 +185,8 @@ impl Outputs {
     /// # Errors
     /// The first, if some can't be finished; all others are.
     pub(super) fn finish(&mut self, is_urgent: &dyn Fn() -> bool) -> Result<()> {
-        (self.senders, self.server, self.json, self.csv) = (None, None, None, None);
+        (self.senders, self.server, self.virtual_camera) = (None, None, None);
+        (self.json, self.csv) = (None, None);
         let mut result = Ok(());
         if let Some((path, recording)) = self.recording.take() {
             result = recording.finish(is_urgent).map(|recorded| {

@@ -12,12 +12,13 @@
 //! | `osf` | OpenSeeFace's packets |
 //! | `vmc` | VMC's messages |
 //! | `ifacialmocap` | iFacialMocap's texts |
+//! | `vts` | VTube Studio's plugin API |
 //! | `serve` | a page for browsers, and a WebSocket with lines of JSON |
 //! | `secret` | secrets that are kept from one start to the next |
 //!
 //! Tracking never waits: of the frames that come while a packet is being sent, the newest wins. Errors: an address that can't
-//! be used, before the session starts. A packet that can't be sent later is lost, and the first of each receiver is
-//! reported as a warning.
+//! be used, before the session starts. Later on, what can't be sent is lost, and the first of each receiver is reported as a
+//! warning.
 
 mod address;
 mod ifacialmocap;
@@ -28,7 +29,9 @@ mod senders;
 pub(super) mod serve;
 mod snapshot;
 mod vmc;
+mod vts;
 
 pub(super) use receiver::{Protocol, Receiver};
 pub(super) use senders::Senders;
 pub(super) use vmc::VmcShapes;
+pub(super) use vts::VtsAddress;

@@ -6,6 +6,7 @@
 
 use super::receiver::{Protocol, Receiver};
 use super::snapshot::Snapshot;
+use super::vts::{self, VtsAddress};
 use super::{ifacialmocap, osf, vmc};
 use crate::program::latest::Latest;
 use crate::runtime::signals::Signals;
@@ -14,7 +15,7 @@ use anyhow::{Context, Result};
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What turns frames into packets.
 pub(super) trait Encoder: Send {
@@ -24,6 +25,9 @@ pub(super) trait Encoder: Send {
     /// Those of `send`; the remaining packets of the frame are then left out.
     fn send(&mut self, snapshot: &Snapshot, send: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>;
 }
+
+/// How long the end waits for a thread that sends: a connection may just be in the making.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// All threads that send. They send the last frame and end when this is dropped.
 pub(crate) struct Senders {
@@ -36,17 +40,19 @@ struct Sender {
     latest: Arc<Latest<Snapshot>>,
     /// The snapshot that is filled next.
     next: Snapshot,
-    /// `None` once it was joined.
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<()>,
 }
 
 impl Senders {
-    /// Starts a thread for each of `receivers`.
+    /// Starts a thread for each of `receivers`, and for VTube Studio.
     ///
     /// # Errors
     /// If no thread can be started.
-    pub(crate) fn start(receivers: &[Receiver]) -> Result<Self> {
-        let senders = receivers.iter().map(|receiver| Sender::start(receiver.clone())).collect::<Result<_>>()?;
+    pub(crate) fn start(receivers: &[Receiver], vts: Option<&VtsAddress>) -> Result<Self> {
+        let over_udp =
+            receivers.iter().cloned().map(|receiver| Sender::start(move |latest| send_all(&receiver, latest)));
+        let to_vts = vts.cloned().map(|address| Sender::start(move |latest| vts::run(&address, latest)));
+        let senders = over_udp.chain(to_vts).collect::<Result<_>>()?;
         Ok(Self { senders, has_warned: false })
     }
 
@@ -74,19 +80,21 @@ impl Senders {
 }
 
 impl Sender {
-    fn start(receiver: Receiver) -> Result<Self> {
+    fn start(send: impl FnOnce(&Latest<Snapshot>) + Send + 'static) -> Result<Self> {
         let latest = Arc::new(Latest::default());
         let from_tracking = latest.clone();
-        let thread = thread::Builder::new().name("sending".into()).spawn(move || send_all(&receiver, &from_tracking));
-        Ok(Self { latest, next: Snapshot::default(), thread: Some(thread.context("cannot start a thread")?) })
+        let thread = thread::Builder::new().name("sending".into()).spawn(move || send(&from_tracking));
+        Ok(Self { latest, next: Snapshot::default(), thread: thread.context("cannot start a thread")? })
     }
 }
 
 impl Drop for Sender {
     fn drop(&mut self) {
         self.latest.close();
-        // It never blocks, so it ends at once; a panic of its own was reported by it.
-        let _ = self.thread.take().map(JoinHandle::join);
+        let start = Instant::now();
+        while !self.thread.is_finished() && start.elapsed() < PATIENCE {
+            thread::sleep(PATIENCE / 100);
+        }
     }
 }
 

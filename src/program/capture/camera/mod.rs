@@ -32,6 +32,8 @@ pub use mode::{Mode, Rate};
 #[cfg(not(target_os = "linux"))]
 use self::native::{Device, describe, name_of, nodes};
 #[cfg(target_os = "linux")]
+pub use self::v4l2::output::VirtualCamera;
+#[cfg(target_os = "linux")]
 use self::v4l2::{Device, describe, name_of, nodes};
 use super::{CaptureError, CaptureOptions, Source, Tally, Waited};
 use crate::runtime::image::Frame;

@@ -123,7 +123,7 @@ pub(super) fn answer(mut stream: TcpStream, status: &str, kind: &str, body: &[u8
          Content-Length: {}\r\n\
          Connection: close\r\n\
          Cache-Control: no-store\r\n\
-         Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
+         Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
          connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
          Cross-Origin-Resource-Policy: same-origin\r\n\
          Referrer-Policy: no-referrer\r\n\

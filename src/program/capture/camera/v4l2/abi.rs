@@ -20,9 +20,13 @@ use std::{io, ptr};
 compile_error!("V4L2's structures are declared for 64-bit Linux and 32-bit Arm; build without the feature \"camera\"");
 
 pub const CAP_VIDEO_CAPTURE: u32 = 0x0000_0001;
+pub const CAP_VIDEO_OUTPUT: u32 = 0x0000_0002;
 pub const CAP_STREAMING: u32 = 0x0400_0000;
 pub const CAP_DEVICE_CAPS: u32 = 0x8000_0000;
 pub const BUF_TYPE_VIDEO_CAPTURE: u32 = 1;
+pub const BUF_TYPE_VIDEO_OUTPUT: u32 = 2;
+pub const FIELD_NONE: u32 = 1;
+pub const COLORSPACE_SMPTE170M: u32 = 1;
 pub const MEMORY_MMAP: u32 = 1;
 pub const BUF_FLAG_ERROR: u32 = 0x0040;
 pub const BUF_FLAG_TIMESTAMP_MASK: u32 = 0xe000;
@@ -145,6 +149,10 @@ pub struct Format {
 impl Format {
     pub fn of_capture(pix: PixFormat) -> Self {
         Self { type_: BUF_TYPE_VIDEO_CAPTURE, alignment: [], pix, rest: [0; _] }
+    }
+
+    pub fn of_output(pix: PixFormat) -> Self {
+        Self { type_: BUF_TYPE_VIDEO_OUTPUT, ..Self::of_capture(pix) }
     }
 }
 
@@ -404,7 +412,9 @@ mod tests {
                 DQBUF = DQBUF.number, STREAMON = STREAMON.number, STREAMOFF = STREAMOFF.number,
                 G_PARM = G_PARM.number, S_PARM = S_PARM.number, ENUM_FRAMESIZES = ENUM_FRAMESIZES.number,
                 ENUM_FRAMEINTERVALS = ENUM_FRAMEINTERVALS.number),
-            values!("V4L2_": CAP_VIDEO_CAPTURE = CAP_VIDEO_CAPTURE, CAP_STREAMING = CAP_STREAMING,
+            values!("V4L2_": CAP_VIDEO_CAPTURE = CAP_VIDEO_CAPTURE, CAP_VIDEO_OUTPUT = CAP_VIDEO_OUTPUT,
+                CAP_STREAMING = CAP_STREAMING, BUF_TYPE_VIDEO_OUTPUT = BUF_TYPE_VIDEO_OUTPUT,
+                FIELD_NONE = FIELD_NONE, COLORSPACE_SMPTE170M = COLORSPACE_SMPTE170M,
                 CAP_DEVICE_CAPS = CAP_DEVICE_CAPS, BUF_TYPE_VIDEO_CAPTURE = BUF_TYPE_VIDEO_CAPTURE,
                 MEMORY_MMAP = MEMORY_MMAP, BUF_FLAG_ERROR = BUF_FLAG_ERROR,
                 BUF_FLAG_TIMESTAMP_MASK = BUF_FLAG_TIMESTAMP_MASK,

@@ -1,9 +1,10 @@
 //! A camera under Linux, through V4L2.
 //!
 //! In: the number of a device node and a [`Wish`]. Out: what the camera can do, and its frames as a [`Stream`]. Fails with
-//! the system's error; nothing here panics, whatever a driver answers.
+//! the system's error; nothing here panics, whatever a driver answers. `output` is the other direction: a virtual camera.
 
 mod abi;
+pub mod output;
 mod stream;
 
 use super::decode::Layout;

@@ -458,6 +458,7 @@ function mirror() {
 
 document.body.classList.toggle("plain", isPlain);
 document.body.classList.toggle("transparent", isTransparent);
+document.documentElement.classList.toggle("see-through", isTransparent);
 document.body.classList.toggle("with-gauges", hasGauges);
 $("mirror").addEventListener("click", mirror);
 for (const button of document.querySelectorAll("#controls button")) {

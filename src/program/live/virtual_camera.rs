@@ -1,0 +1,76 @@
+//! The annotated picture on its way to a virtual camera, by a thread of its own.
+//!
+//! In: tracked frames; of those that come while one is drawn, the newest wins. Out: the picture with its faces, as large as the first
+//! frame, or as the device keeps to, for as long as the device takes it. Then that is said, and tracking goes on without.
+
+use super::frame::TrackedFrame;
+use super::painter::Painter;
+use crate::program::capture::{CaptureError, VirtualCamera};
+use crate::program::console::with_causes;
+use crate::program::latest::Latest;
+use anyhow::{Context, Result};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long the end waits for a device that takes its time.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// The thread, and the frame that it is handed next.
+pub(super) struct VirtualCameraOutput {
+    latest: Arc<Latest<TrackedFrame>>,
+    next: TrackedFrame,
+    thread: JoinHandle<()>,
+}
+
+impl VirtualCameraOutput {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If it can't be started.
+    pub(super) fn start(camera: VirtualCamera) -> Result<Self> {
+        let latest = Arc::new(Latest::default());
+        let frames = latest.clone();
+        let write = move || {
+            if let Err(error) = write_all(&frames, &camera) {
+                tracing::warn!("--virtual-camera: {}; tracking goes on without it", with_causes(&error));
+            }
+        };
+        let thread =
+            thread::Builder::new().name("virtual camera".into()).spawn(write).context("cannot start a thread")?;
+        Ok(Self { latest, next: TrackedFrame::default(), thread })
+    }
+
+    /// Hands a frame over.
+    pub(super) fn add(&mut self, tracked: &TrackedFrame) {
+        if !self.thread.is_finished() {
+            self.next.frame.clone_from(&tracked.frame);
+            self.next.set_faces(&tracked.faces);
+            self.latest.put(&mut self.next);
+        }
+    }
+}
+
+impl Drop for VirtualCameraOutput {
+    fn drop(&mut self) {
+        self.latest.close();
+        let start = Instant::now();
+        while !self.thread.is_finished() && start.elapsed() < PATIENCE {
+            thread::sleep(PATIENCE / 100);
+        }
+    }
+}
+
+fn write_all(frames: &Latest<TrackedFrame>, camera: &VirtualCamera) -> Result<(), CaptureError> {
+    let (mut tracked, mut painter, mut buffer) = (TrackedFrame::default(), Painter::default(), Vec::new());
+    let mut mode = None;
+    while frames.wait(&mut tracked) {
+        let TrackedFrame { frame, faces, .. } = &tracked;
+        let mode = match mode {
+            Some(mode) => mode,
+            None => *mode.insert(camera.begin(frame.width(), frame.height())?),
+        };
+        camera.write(painter.paint(frame, faces, &[], (mode.width, mode.height)), mode, &mut buffer)?;
+    }
+    Ok(())
+}
