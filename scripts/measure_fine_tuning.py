@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures fine-tuning on shifted domains and prints the tables of docs/fine-tuning.md.
+"""Measures fine-tuning on shifted domains and prints the tables of docs/engineering/fine-tuning.md.
 
     cargo build --release --example shifted_domains && cargo build --release
     target/release/examples/shifted_domains faces/val.jsonl helen domains

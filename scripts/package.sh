@@ -85,7 +85,7 @@ Package: awing
 Version: $version
 Architecture: $2
 Maintainer: The awing authors <awing@localhost>
-Installed-Size: $(du --apparent-size --summarize --block-size=1K "$root" | cut -f1)
+Installed-Size: $(find "$root" -type f -printf "%s\n" | awk "{ sum += \$1 } END { print int(sum / 1024) }")
 Depends: libc6 (>= $(least_libc))
 Recommends: ffmpeg, libx11-6, libxcursor1
 Section: video

@@ -711,7 +711,7 @@ fn the_live_bench_refuses_what_is_no_camera() {
     assert!(awing.said().contains("is no camera"), "{}", awing.said());
 }
 
-/// The modes of the figures in docs/live.md, and the number of frames measured.
+/// The modes of the figures in docs/engineering/live.md, and the number of frames measured.
 const MEASURED: [(&str, u32); 3] =
     [("YUYV 640 480 1 30", 600), ("MJPG 640 480 1 30", 600), ("YUYV 640 480 1 60", 1200)];
 
@@ -725,7 +725,7 @@ fn print_figures(rig: &Rig, run: impl Fn(&str) -> Awing) {
     }
 }
 
-// The figures of docs/live.md. Run them with nothing else on the machine:
+// The figures of docs/engineering/live.md. Run them with nothing else on the machine:
 // `cargo test --release --test camera -- --ignored --nocapture --test-threads 1 figures`.
 
 #[test]

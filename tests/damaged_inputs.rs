@@ -2,7 +2,7 @@
 //! repeated, nested.
 //!
 //! None may panic, abort, hang or fill the memory, and an error names the file. 300 inputs of each kind are tried in a normal run,
-//! 10,000 with `--ignored`; the damage depends on the seed alone. `docs/reliability.md` says what was found.
+//! 10,000 with `--ignored`; the damage depends on the seed alone. `docs/engineering/reliability.md` says what was found.
 
 mod checkpoint;
 

@@ -1,5 +1,5 @@
 //! Makes three domains that the bundled model handles badly from annotated faces, to measure fine-tuning on
-//! (docs/fine-tuning.md).
+//! (docs/engineering/fine-tuning.md).
 //!
 //! Run `cargo run --release --example shifted_domains -- faces/val.jsonl helen out`. In: JSON lines and the data set
 //! whose faces are taken. Out, in `out`: `dim`, `warm` and `masked`, each with `tune75.jsonl`, `tune15.jsonl` (the first of

@@ -192,9 +192,7 @@ mod tests {
     #[test]
     fn the_legend_lies_above_every_line() {
         let line = |name: &str| Series { name: name.into(), points: vec![(0.0, 1.0), (1.0, 1.0)] };
-        let names =
-            ["a data set with a name that is rather long", "another one with a long name", "a third on the next row"];
-        let series: Vec<_> = names.into_iter().map(line).collect();
+        let series = vec![line("a data set with a name that is rather long"); 3];
         let chart = Chart { series, y_range: Some((0.0, 1.0)), ..Chart::default() };
         let rows = chart.legend();
         assert!(rows[0].1 == rows[1].1 && rows[2].1 > rows[1].1, "{rows:?}");

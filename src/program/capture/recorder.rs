@@ -67,8 +67,8 @@ impl Recorder {
     /// A recorder for `path`. A folder is made if it is not there.
     ///
     /// # Errors
-    /// [`CaptureError::UnknownEnding`], [`CaptureError::MissingFolder`], [`CaptureError::Write`] for a folder, and [`CaptureError::NoFfmpeg`] for a video if
-    /// ffmpeg is not installed.
+    /// [`CaptureError::UnknownEnding`], [`CaptureError::MissingFolder`], [`CaptureError::Write`] for a folder, and
+    /// [`CaptureError::NoFfmpeg`] for a video if ffmpeg is not installed.
     pub fn create(path: &Path) -> Result<Self, CaptureError> {
         let ending = ending(path);
         let recorder = |sink| {

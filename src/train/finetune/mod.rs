@@ -7,7 +7,7 @@
 //! [`FineTuneOptions::guard`] adds annotated faces.
 //!
 //! What is learned is a step of the training that the base came from (Adaptive Wing loss with the weight map, the same
-//! augmentation); what protects the base is in `defaults.toml`, with measurements in docs/fine-tuning.md: the norms keep
+//! augmentation); what protects the base is in `defaults.toml`, with measurements in docs/engineering/fine-tuning.md: the norms keep
 //! their statistics, and the result is interpolated with the base (Wortsman et al., "Robust fine-tuning of zero-shot models",
 //! CVPR 2022), with the share that is best on the held-out faces among those that hurt no guard.
 //!

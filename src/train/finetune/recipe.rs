@@ -76,7 +76,7 @@ impl TuningRecipe {
     }
 
     /// The shares that are tried after learning from `faces` faces: of few faces less of the way is safe than the procedural
-    /// guard can tell (docs/fine-tuning.md). The smallest is always among them.
+    /// guard can tell (docs/engineering/fine-tuning.md). The smallest is always among them.
     pub(super) fn safe_shares(&self, faces: usize) -> Vec<f64> {
         let (few, full) = (FEW_FACES as f64, FULL_FACES as f64);
         let many = ((faces as f64 - few) / (full - few)).clamp(0.0, 1.0);
