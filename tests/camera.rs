@@ -415,7 +415,7 @@ fn a_virtual_camera_that_keeps_to_its_size_gets_that() {
     let mut awing = rig.awing("--headless --input demo --frames 10 --virtual-camera /dev/video10");
     assert!(awing.end().success(), "{}", awing.said());
     let written = std::fs::read(rig.node(10)).unwrap();
-    assert!(!written.is_empty() && written.len() % (320 * 180 * 2) == 0, "{}", written.len());
+    assert!(!written.is_empty() && written.len().is_multiple_of(320 * 180 * 2), "{}", written.len());
     assert_eq!(written[..4], [16, 128, 16, 128], "bars beside a picture of another shape");
 }
 

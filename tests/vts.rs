@@ -164,11 +164,15 @@ fn finish(child: Child, folder: &Path) -> (Vec<String>, Vec<Value>) {
     (said.lines().filter(|line| line.contains("--vts")).map(str::to_owned).collect(), lines)
 }
 
-/// Serves plugins one after the other on a thread of its own; the requests of each connection end with those for which `is_last`
-/// holds. The sender of orders may change what the studio answers.
+/// A request's type and data.
 type Request = (String, Value);
 
-fn serve(mut studio: Studio, ends: Vec<Box<dyn FnMut(&str, &Value) -> bool + Send>>) -> Receiver<Vec<Request>> {
+/// Whether a connection ends with a request of this type and data.
+type End = Box<dyn FnMut(&str, &Value) -> bool + Send>;
+
+/// Serves plugins one after the other on a thread of its own, and hands over the requests of each connection, which ends when its
+/// [`End`] says so.
+fn serve(mut studio: Studio, ends: Vec<End>) -> Receiver<Vec<Request>> {
     let (to_test, from_studio): (Sender<Vec<Request>>, _) = mpsc::channel();
     thread::spawn(move || {
         for mut end in ends {
@@ -196,12 +200,12 @@ fn value(request: &Value, name: &str) -> Option<f64> {
     values.iter().find(|value| value["id"] == name)?["value"].as_f64()
 }
 
-fn never() -> Box<dyn FnMut(&str, &Value) -> bool + Send> {
+fn never() -> End {
     Box::new(|_, _| false)
 }
 
 /// Ends after so many frames.
-fn after_frames(mut frames: usize) -> Box<dyn FnMut(&str, &Value) -> bool + Send> {
+fn after_frames(mut frames: usize) -> End {
     Box::new(move |kind, _| {
         frames -= usize::from(kind == "InjectParameterDataRequest");
         frames == 0
