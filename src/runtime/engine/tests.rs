@@ -258,7 +258,7 @@ fn the_profile_names_every_step_once_and_counts_the_networks_multiplications() {
     let mut engine = Engine::compile(&model, &options).unwrap();
     let counted: u64 = engine.plan.steps.iter().map(|s| s.step.multiply_adds).sum();
     assert_eq!(counted, model.config().graph().multiply_adds(64, 64));
-    let profile = engine.profile(2, &Rates::of_this_core());
+    let profile = engine.profile(2, Rates::of_this_core());
     for layer in ["stem.0.conv", "stem.1.depthwise", "stack.0.reduce.0.conv", "stack.0.head"] {
         assert_eq!(profile.iter().filter(|p| p.layers.split(" + ").any(|l| l == layer)).count(), 1, "{layer}");
     }
