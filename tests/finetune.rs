@@ -45,6 +45,15 @@ impl Bench {
         bench
     }
 
+    /// Moves the faces into the default collection.
+    fn collect(&self) {
+        let recording = self.path("data/awing/samples/demo");
+        fs::create_dir_all(&recording).unwrap();
+        for file in (0..FACES).map(|i| format!("{i}.png")).chain(["faces.jsonl".into()]) {
+            fs::rename(self.path(&file), recording.join(&file)).unwrap();
+        }
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -191,6 +200,52 @@ fn a_tuning_that_is_killed_ten_times_comes_to_the_same_verdict() {
     kill_many_times(10);
 }
 
+#[test]
+#[ignore = "takes minutes"]
+fn a_page_tunes_beside_tracking_without_a_window_and_the_accepted_model_is_taken_over() {
+    let bench = Bench::new(|_, _, _| {});
+    bench.collect();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
+    command.args(["--input", "demo", "--headless", "--serve", &format!("127.0.0.1:{port}")]).stderr(Stdio::null());
+    command.current_dir(bench.folder.path()).env("XDG_DATA_HOME", bench.path("data"));
+    let mut session = command.spawn().unwrap();
+    let start = Instant::now();
+    let mut page = loop {
+        match tungstenite::connect(format!("ws://127.0.0.1:{port}/ws?page")) {
+            Ok((page, _)) => break page,
+            Err(error) => assert!(start.elapsed() < Duration::from_secs(60), "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let send = |page: &mut tungstenite::WebSocket<_>, message: serde_json::Value| {
+        page.send(tungstenite::Message::text(message.to_string())).unwrap();
+    };
+    send(&mut page, serde_json::json!({"action": "tune"}));
+    let (mut frames, mut trained, mut is_changed) = (0, false, false);
+    loop {
+        assert!(start.elapsed() < Duration::from_secs(900), "{frames} frames, and no tuned model");
+        let tungstenite::Message::Text(text) = page.read().unwrap() else { continue };
+        let message: serde_json::Value = serde_json::from_str(&text).unwrap();
+        if let Some(frame) = message["frame"].as_u64() {
+            send(&mut page, serde_json::json!({"painted": frame}));
+            frames += u64::from(trained);
+        }
+        let status = &message["status"];
+        trained |= status["tuning"]["done"].as_f64().is_some_and(|done| (0.0..1.0).contains(&done));
+        if status["is_tuned"] == true && !std::mem::replace(&mut is_changed, true) {
+            send(&mut page, serde_json::json!({"action": "other-model"}));
+        }
+        if is_changed && status["is_tuned"] == false {
+            break;
+        }
+    }
+    assert!(trained && frames > 30, "{frames} frames came while it tuned");
+    assert!(bench.path("data/awing/models/tuned.json").exists());
+    session.kill().unwrap();
+    session.wait().unwrap();
+}
+
 #[cfg(all(feature = "window", target_os = "linux"))]
 mod in_a_window {
     use super::display::Display;
@@ -209,11 +264,7 @@ mod in_a_window {
     #[ignore = "needs Xvfb"]
     fn a_key_tunes_beside_tracking_and_the_accepted_model_is_taken_over() {
         let bench = Bench::new(|_, _, _| {});
-        let recording = bench.path("data/awing/samples/demo");
-        fs::create_dir_all(&recording).unwrap();
-        for file in (0..FACES).map(|i| format!("{i}.png")).chain(["faces.jsonl".into()]) {
-            fs::rename(bench.path(&file), recording.join(&file)).unwrap();
-        }
+        bench.collect();
         let display = Display::start();
         let json = bench.path("lines.jsonl");
         let start = |more: &[&str]| {

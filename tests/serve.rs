@@ -7,7 +7,7 @@ mod program;
 use program::{awing, said};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread::{self, JoinHandle};
@@ -413,6 +413,41 @@ fn hostile_clients_are_dropped_with_one_message_and_tracking_goes_on() {
     println!("{} lines of 600 for a friend; {warnings:#?}", seen.len());
     assert!((1..=3).contains(&warnings.len()), "one of each kind: {warnings:#?}");
     assert!(warnings.iter().all(|warning| warning.contains("tracking goes on")) && !said.contains("panic"), "{said}");
+}
+
+/// `cargo test --release --test serve -- --ignored --nocapture figures`
+#[test]
+#[ignore = "prints figures"]
+fn figures_of_tracking_with_all_outputs_while_receivers_hang() {
+    // The first frames, which look for the face, are left out.
+    let figures = |session: Session| {
+        let (lines, _) = session.finish();
+        let lines = lines.iter().skip(10).map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mut times_ms: Vec<f64> = lines.map(|line| line["ms"]["total"].as_f64().unwrap()).collect();
+        times_ms.sort_by(f64::total_cmp);
+        format!("median {:.2} ms, slowest {:.2} ms", times_ms[times_ms.len() / 2], times_ms.last().unwrap())
+    };
+    let deaf = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let [udp, vts] = [deaf.local_addr(), silent.local_addr()].map(|address| address.unwrap().to_string());
+    for _ in 0..3 {
+        println!("no receiver: {}", figures(Session::start(&["--frames", "240"])));
+        let all = ["--frames", "240", "--osf", &udp, "--vmc", &udp, "--ifacialmocap", &udp, "--vts", &vts];
+        let session = Session::start(&all);
+        let _hanging = [session.viewer("?page&picture"), session.viewer("")];
+        let mut page = session.viewer("?page&picture");
+        let watching = thread::spawn(move || {
+            while let Ok(message) = page.read() {
+                if let Message::Text(text) = message
+                    && let Some(frame) = serde_json::from_str::<Value>(&text).unwrap()["frame"].as_u64()
+                {
+                    send(&mut page, &json!({"painted": frame}));
+                }
+            }
+        });
+        println!("all outputs, with hanging receivers: {}", figures(session));
+        drop(watching.join());
+    }
 }
 
 /// `cargo test --release --test serve -- --ignored --nocapture`; with `AWING_SCREENSHOTS=FOLDER` the pictures are kept.

@@ -12,10 +12,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Browsers send a tenth of it.
 const MOST_BYTES: usize = 8192;
 const MOST_HEADERS: usize = 64;
-/// How long, and how much of it, a client that is refused may go on sending: an answer to somebody who is still sending would
-/// be lost.
+/// How long a client may go on sending after it was answered: an answer to somebody who is still sending would be lost.
 const LINGER: Duration = Duration::from_millis(500);
-const MOST_UNREAD: usize = 1 << 16;
 
 /// The head of a request.
 #[derive(Debug, Default)]
@@ -136,8 +134,13 @@ pub(super) fn answer(mut stream: TcpStream, status: &str, kind: &str, body: &[u8
         if is_head { Ok(()) } else { stream.write_all(body) }
     });
     if written.and_then(|()| stream.shutdown(Shutdown::Write)).is_ok() {
-        let _ = stream.set_read_timeout(Some(LINGER));
-        let _ = io::copy(&mut stream.take(MOST_UNREAD as u64), &mut io::sink());
+        let (start, mut unread) = (Instant::now(), [0; 4096]);
+        while let Some(left) = LINGER.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) {
+            let count = stream.set_read_timeout(Some(left)).and_then(|()| stream.read(&mut unread));
+            if !matches!(count, Ok(1..)) {
+                break;
+            }
+        }
     }
 }
 
