@@ -103,7 +103,7 @@ fn a_chosen_model_that_is_missing_or_damaged_is_said_and_the_bundled_one_used() 
         }
         let line = user.start("");
         assert!(line.contains("cannot use the chosen model glasses") && line.contains("glasses.safetensors"), "{line}");
-        assert!(line.contains("going on with the bundled model"), "{line}");
+        assert!(line.contains("using the bundled model"), "{line}");
         assert!(user.fail("models use glasses").contains("glasses.safetensors"));
     }
     let lines = fs::read_to_string(user.folder.path().join("lines.jsonl")).unwrap();
