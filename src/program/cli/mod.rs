@@ -246,6 +246,8 @@ mod tests {
         let cli = parse("--input demo --frames 3 --no-smooth").unwrap();
         assert_eq!((cli.track.input, cli.track.frames), (Some("demo".into()), Some(3)));
         assert!(cli.track.tracker.no_smooth);
+        assert!(parse("capture clip.mp4").is_ok() && parse("bench clip.mp4").is_ok());
+        assert!(parse("capture clip.mp4 --list").is_err() && parse("bench clip.mp4 --profile").is_err());
         let Some(Command::Track(track)) = parse("track --json - --faces 2 --headless").unwrap().command else {
             panic!("`track` is a command")
         };

@@ -24,8 +24,11 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct BenchArguments {
     /// Where frames come from, as for `track` [default: the demo; for --live and --soak the first camera]
-    #[arg(long, value_name = "INPUT")]
+    #[arg(value_name = "INPUT", conflicts_with = "named_input")]
     input: Option<OsString>,
+    /// The same as INPUT
+    #[arg(long = "input", value_name = "INPUT")]
+    named_input: Option<OsString>,
     /// Stop after N frames
     #[arg(long, value_name = "N", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     frames: u64,
@@ -33,10 +36,10 @@ pub(super) struct BenchArguments {
     #[arg(long)]
     json: bool,
     /// Time every layer of the landmark network, or of the network that --model names
-    #[arg(long, conflicts_with_all = ["input", "live", "soak"])]
+    #[arg(long, conflicts_with_all = ["input", "named_input", "live", "soak"])]
     profile: bool,
     /// Time the landmark network in every instruction set and precision that this CPU can run
-    #[arg(long, conflicts_with_all = ["input", "profile", "live", "soak", "threads", "precision"])]
+    #[arg(long, conflicts_with_all = ["input", "named_input", "profile", "live", "soak", "threads", "precision"])]
     compare: bool,
     /// Annotated faces on which --compare measures the error
     #[arg(long, value_name = "FILE", requires = "compare")]
@@ -60,13 +63,13 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   awing bench
   awing bench --profile
-  awing bench --live --input camera:0";
+  awing bench camera:0 --live";
 
 /// Runs the command; `start` is when the program began.
 pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
     let BenchArguments { input, frames, json, tracker, .. } = arguments;
     let setup = tracker.setup()?;
-    let input = input.as_ref().map(|input| Input::new(&[input]));
+    let input = input.as_ref().or(arguments.named_input.as_ref()).map(|input| Input::new(&[input]));
     // The demo shows as many faces as are asked for.
     let capture = arguments.camera.options(tracker.faces);
     let text = if arguments.profile {

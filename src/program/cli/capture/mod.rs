@@ -32,8 +32,11 @@ const HINT_AFTER_S: f64 = 10.0;
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct CaptureArguments {
     /// Where frames come from, as for `track` [default: the first camera]
-    #[arg(long, value_name = "INPUT")]
+    #[arg(value_name = "INPUT", conflicts_with = "named_input")]
     input: Option<OsString>,
+    /// The same as INPUT
+    #[arg(long = "input", value_name = "INPUT")]
+    named_input: Option<OsString>,
     /// The folder for recordings, which only you can read; each capture adds one [default: `samples` in awing's data folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -44,11 +47,11 @@ pub(super) struct CaptureArguments {
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = positive)]
     count: usize,
     /// List the recordings that are stored
-    #[arg(long, conflicts_with_all = ["input", "seconds", "count"])]
+    #[arg(long, conflicts_with_all = ["input", "named_input", "seconds", "count"])]
     list: bool,
     /// Delete a recording, or `all`; without a name, list them
     #[arg(long, value_name = "RECORDING", num_args = 0..=1, default_missing_value = "",
-          conflicts_with_all = ["input", "seconds", "count", "list"])]
+          conflicts_with_all = ["input", "named_input", "seconds", "count", "list"])]
     forget: Option<String>,
     #[command(flatten)]
     camera: CameraArguments,
@@ -59,7 +62,7 @@ pub(super) struct CaptureArguments {
 pub(super) const EXAMPLES: &str = "\
 Examples:
   awing capture
-  awing capture --input clip.mp4 --count 30
+  awing capture clip.mp4 --count 30
   awing capture --list";
 
 /// Runs the command.
@@ -80,7 +83,7 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
     let lifecycle = Arc::new(Lifecycle::new(false));
     let interrupted = lifecycle.clone();
     interrupt::on_interrupt(move || interrupted.request_end())?;
-    let input = arguments.input.as_ref().map_or(Input::Camera(None), |input| Input::new(&[input]));
+    let input = arguments.input.as_ref().or(arguments.named_input.as_ref()).map_or(Input::Camera(None), |input| Input::new(&[input]));
     let source =
         SessionSource::open(input, arguments.camera.options(arguments.tracker.faces), &|| lifecycle.is_running())?;
     let origin = source.origin();
