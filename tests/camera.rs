@@ -571,6 +571,22 @@ mod in_a_window {
 
     #[test]
     #[ignore = "needs Xvfb"]
+    fn the_picture_of_a_camera_that_was_unplugged_is_dimmed_until_it_is_back() {
+        let display = Display::start();
+        let rig = Rig::with_camera("");
+        let mut awing = rig.awing_in_window(&display.name, "--json - --input camera:0 --scale 1");
+        awing.wait_for_frames(10);
+        let corner = || display.brightness([0, 0, 40, 40]);
+        let bright = corner();
+        rig.unplug(0);
+        awing.wait_until("a dimmed picture", |_| corner() < 0.6 * bright);
+        rig.plug_in(0);
+        awing.wait_until("the picture again", |_| corner() > 0.8 * bright);
+        awing.end_by(|| display.close_window());
+    }
+
+    #[test]
+    #[ignore = "needs Xvfb"]
     fn closing_the_window_ends_it_at_once_whatever_the_camera_does() {
         let display = Display::start();
         for Moment { settings, wait } in MOMENTS {

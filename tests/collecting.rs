@@ -15,7 +15,11 @@ use std::time::{Duration, Instant};
 /// The program in its own folder, with the user's data below it and without a display.
 fn awing(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
-    command.current_dir(folder).env("XDG_DATA_HOME", folder.join("data")).stdin(Stdio::null());
+    command
+        .current_dir(folder)
+        .env("XDG_DATA_HOME", folder.join("data"))
+        .env("XDG_CONFIG_HOME", folder.join("config"))
+        .stdin(Stdio::null());
     command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("AWING_LOG");
     command
 }

@@ -6,6 +6,7 @@
 mod display;
 mod inputs;
 mod program;
+mod settings;
 mod videos;
 
 use image::AnimationDecoder;
@@ -227,6 +228,39 @@ fn bench_says_what_was_chosen_and_compares_everything_that_the_core_can_run() {
     assert_eq!(default[0]["precision"], chosen);
     let refused = run(folder.path(), &["bench", "--data", "faces.jsonl"]);
     assert!(!refused.status.success() && said(&refused).contains("--compare"), "{}", said(&refused));
+}
+
+#[test]
+fn an_int8_that_a_model_does_not_have_is_said_with_what_is_used_instead() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--headless", "--input", "demo", "--frames", "1", "--model", "bundled", "--precision"];
+    let told = |precision| said(&run(folder.path(), &[&arguments[..], &[precision]].concat()));
+    let int8 = told("int8");
+    assert!(int8.contains("in place of int8: this model has no int8 weights"), "{int8}");
+    assert!(!told("auto").contains("in place of") && !told("f32").contains("in place of"));
+}
+
+#[test]
+fn saved_pictures_are_drawn_in_the_style_that_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = |name: &str, look: &[&str]| {
+        let arguments = ["--headless", "--input", "demo", "--frames", "20", "--save", name];
+        let output = run(folder.path(), &[&arguments[..], look].concat());
+        assert!(output.status.success(), "{}", said(&output));
+        fs::read(folder.path().join(name)).unwrap()
+    };
+    let usual = picture("usual.png", &[]);
+    assert_eq!(picture("curves.png", &["--look", "curves"]), usual);
+    let looks = [
+        &["--look", "dots"][..],
+        &["--look", "full"],
+        &["--look", "minimal"],
+        &["--look", "confidence"],
+        &["--gauges"],
+    ];
+    for look in looks {
+        assert_ne!(picture("other.png", look), usual, "{look:?}");
+    }
 }
 
 #[cfg(unix)]

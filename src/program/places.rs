@@ -1,5 +1,5 @@
-//! Where awing keeps what a person makes, by the platform's conventions: collected faces, tuned models, and secrets that other
-//! programs and browsers know.
+//! Where awing keeps what a person makes, by the platform's conventions: collected faces, tuned models, profiles, `awing.toml`, and
+//! secrets that other programs and browsers know.
 //!
 //! Out: folders, which may not exist yet. `XDG_DATA_HOME`, where it is set to an absolute path, decides on every system;
 //! otherwise it is the user's folder for the data of programs that stays on this computer. None without a home folder.
@@ -12,6 +12,11 @@ pub(crate) fn samples() -> Option<PathBuf> {
     Some(data()?.join("samples"))
 }
 
+/// The profiles of people.
+pub(crate) fn profiles() -> Option<PathBuf> {
+    Some(data()?.join("profiles"))
+}
+
 /// The tuned models.
 pub(crate) fn models() -> Option<PathBuf> {
     Some(data()?.join("models"))
@@ -22,8 +27,19 @@ pub(crate) fn secrets() -> Option<PathBuf> {
     Some(data()?.join("secrets"))
 }
 
+/// The file that says what a person wants each time: where `XDG_CONFIG_HOME` says, or in the user's folder for the settings
+/// of programs.
+pub(crate) fn config() -> Option<PathBuf> {
+    let home = || BaseDirs::new().map(|dirs| dirs.config_dir().to_owned());
+    Some(named("XDG_CONFIG_HOME").or_else(home)?.join("awing/awing.toml"))
+}
+
+/// The folder that the environment names, if that is an absolute path.
+fn named(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 fn data() -> Option<PathBuf> {
-    let named = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || BaseDirs::new().map(|dirs| dirs.data_local_dir().to_owned());
-    Some(named.or_else(home)?.join("awing"))
+    Some(named("XDG_DATA_HOME").or_else(home)?.join("awing"))
 }

@@ -230,6 +230,7 @@ impl Rig {
             .env("PATH", std::env::join_paths(programs).unwrap())
             // Nobody's own choice of a model.
             .env("XDG_DATA_HOME", self.path("data"))
+            .env("XDG_CONFIG_HOME", self.path("config"))
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
             .stdin(Stdio::null());

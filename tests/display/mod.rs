@@ -1,7 +1,7 @@
 //! A virtual X server, and a user in front of it.
 #![allow(dead_code, reason = "every test does a part of what a user does")]
 
-use std::ffi::{CString, c_long, c_ulong};
+use std::ffi::{CStr, CString, c_long, c_ulong};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -69,6 +69,60 @@ impl Display {
             (event.type_, event.display, event.window) = (type_, user.display, user.window);
             (event.keycode, event.same_screen) = (code.into(), 1);
             user.send(event.into());
+        }
+    }
+
+    /// Where the window lies on the screen, and how large it is: left, top, width, height.
+    pub fn place_of_window(&self) -> [i32; 4] {
+        let user = User::connect(&self.name);
+        // SAFETY: the connection is open; the attributes are numbers and pointers that may be null.
+        unsafe {
+            let mut place: xlib::XWindowAttributes = mem::zeroed();
+            (user.xlib.XGetWindowAttributes)(user.display, user.window, &mut place);
+            [place.x, place.y, place.width, place.height]
+        }
+    }
+
+    /// The title of the window; empty while it has none.
+    pub fn title(&self) -> String {
+        let user = User::connect(&self.name);
+        let mut name = ptr::null_mut();
+        // SAFETY: the connection is open; the name ends in 0 and is freed once.
+        unsafe {
+            (user.xlib.XFetchName)(user.display, user.window, &mut name);
+            if name.is_null() {
+                return String::new();
+            }
+            let title = CStr::from_ptr(name).to_string_lossy().into_owned();
+            (user.xlib.XFree)(name.cast());
+            title
+        }
+    }
+
+    /// The mean brightness, 0..=255, of a part of the window: left, top, width, height.
+    pub fn brightness(&self, [left, top, width, height]: [i32; 4]) -> f64 {
+        let user = User::connect(&self.name);
+        // SAFETY: the connection is open; the picture is read while it exists, and destroyed once.
+        unsafe {
+            let (wide, high) = (width as u32, height as u32);
+            let picture = (user.xlib.XGetImage)(user.display, user.window, left, top, wide, high, !0, xlib::ZPixmap);
+            assert!(!picture.is_null());
+            let mut sum = 0;
+            for (x, y) in (0..width).flat_map(|x| (0..height).map(move |y| (x, y))) {
+                sum += (user.xlib.XGetPixel)(picture, x, y) >> 8 & 0xff;
+            }
+            (user.xlib.XDestroyImage)(picture);
+            sum as f64 / f64::from(width * height)
+        }
+    }
+
+    /// Clicks with the left button at a pixel of the window, as a person does.
+    pub fn click(&self, at: (i32, i32)) {
+        self.move_mouse(at);
+        thread::sleep(Duration::from_millis(60));
+        for is_down in [true, false] {
+            self.button(1, is_down);
+            thread::sleep(Duration::from_millis(60));
         }
     }
 

@@ -9,8 +9,11 @@ use std::process::{Command, Output, Stdio};
 pub fn awing(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
     command.current_dir(folder).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("AWING_LOG");
-    // Nobody's own choice of a model.
-    command.env("XDG_DATA_HOME", folder.join("data")).stdin(Stdio::null());
+    // Nobody's own choice of a model, and nobody's settings.
+    command
+        .env("XDG_DATA_HOME", folder.join("data"))
+        .env("XDG_CONFIG_HOME", folder.join("config"))
+        .stdin(Stdio::null());
     command
 }
 

@@ -142,6 +142,11 @@ pub trait Source: Send {
         None
     }
 
+    /// Whether no frame comes because the camera was unplugged.
+    fn is_unplugged(&self) -> bool {
+        false
+    }
+
     /// The counts of frames so far, for a live source.
     fn tally(&self) -> Option<Tally> {
         None
@@ -195,6 +200,8 @@ pub struct CaptureOptions {
     pub keeps_trying: bool,
     /// Number of faces in the demo; 1 by default.
     pub faces: Option<usize>,
+    /// Where a video, or the pictures of a folder, begin, in seconds.
+    pub start_s: f64,
 }
 
 /// Opens an input: a camera, the demo, standard input (YUV4MPEG), the address of a stream, pictures, folders of pictures,
@@ -207,9 +214,10 @@ pub fn open(
     options: &CaptureOptions,
     is_wanted: &dyn Fn() -> bool,
 ) -> Result<Box<dyn Source>, CaptureError> {
+    let start_s = options.start_s;
     let decode = |origin: Origin, name: String, is_live: bool, is_limited: bool| -> Result<Box<dyn Source>, _> {
         let manner = Manner { name, is_live, is_limited };
-        Ok(Box::new(Fetched::open(manner, is_wanted, |leash| Video::open(origin, leash.clone()))?))
+        Ok(Box::new(Fetched::open(manner, is_wanted, move |leash| Video::open(origin, leash.clone(), start_s))?))
     };
     match input {
         Input::Stdin => {
@@ -233,7 +241,7 @@ pub fn open(
                 [path] if !path.is_dir() && !pictures::is_picture(path) => {
                     decode(Origin::File(path.clone()), path.display().to_string(), false, false)
                 }
-                paths => Ok(Box::new(pictures::Pictures::open(paths)?)),
+                paths => Ok(Box::new(pictures::Pictures::open(paths, start_s)?)),
             }
         }
     }

@@ -63,8 +63,8 @@ pub(super) struct Pictures {
 }
 
 impl Pictures {
-    /// Those of files, and of folders of files.
-    pub fn open(paths: &[PathBuf]) -> Result<Self, CaptureError> {
+    /// Those of files, and of folders of files, from that of time `start_s` on.
+    pub fn open(paths: &[PathBuf], start_s: f64) -> Result<Self, CaptureError> {
         let mut files = Vec::new();
         for path in paths {
             match path.is_dir() {
@@ -78,7 +78,9 @@ impl Pictures {
             _ => format!("{} pictures", files.len()),
         };
         let is_single = matches!(paths, [path] if !path.is_dir());
-        Ok(Self { name, is_single, paths: files.into_iter(), count: 0, current: None, bad: 0 })
+        let skipped = ((start_s * FRAMES_PER_SECOND).round() as usize).min(files.len());
+        let paths = files.split_off(skipped).into_iter();
+        Ok(Self { name, is_single, paths, count: skipped as u64, current: None, bad: 0 })
     }
 }
 
@@ -183,12 +185,12 @@ mod tests {
     #[test]
     fn a_folder_is_read_in_the_natural_order_of_names_and_an_empty_one_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(Pictures::open(&[folder.path().to_owned()]), Err(CaptureError::EmptyFolder(_))));
+        assert!(matches!(Pictures::open(&[folder.path().to_owned()], 0.0), Err(CaptureError::EmptyFolder(_))));
         for (name, shade) in [("10.png", 3), ("2.PNG", 2), ("b.png", 4), ("0001.png", 1)] {
             save(folder.path(), name, shade);
         }
         fs::write(folder.path().join("c.txt"), "no picture").unwrap();
-        let mut pictures = Pictures::open(&[folder.path().to_owned()]).unwrap();
+        let mut pictures = Pictures::open(&[folder.path().to_owned()], 0.0).unwrap();
         let expected = [(1, "0001.png"), (2, "2.PNG"), (3, "10.png"), (4, "b.png")];
         assert_eq!(all(&mut pictures), expected.map(|(shade, name)| (shade, name.to_owned())));
         assert!(pictures.left_out().is_none());
@@ -215,7 +217,7 @@ mod tests {
         fs::write(at("8.heic"), "a picture of a phone").unwrap();
         #[cfg(unix)]
         std::os::unix::fs::symlink(at("nowhere.png"), at("9.png")).unwrap();
-        let mut pictures = Pictures::open(&[folder.path().to_owned()]).unwrap();
+        let mut pictures = Pictures::open(&[folder.path().to_owned()], 0.0).unwrap();
         let expected = [(1, "1.png"), (2, "2.bmp"), (3, "3.webp"), (4, "4.tiff"), (5, "5.gif")];
         assert_eq!(all(&mut pictures), expected.map(|(shade, name)| (shade, name.to_owned())));
         let bad = if cfg!(unix) { 3 } else { 2 };

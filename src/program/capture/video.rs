@@ -52,10 +52,10 @@ struct Stream {
 }
 
 impl Video {
-    /// Starts to decode; `leash` holds the process.
-    pub fn open(origin: Origin, leash: Leash) -> Result<Self, CaptureError> {
-        let stream = open_stream(&origin, &leash)?;
-        Ok(Self { origin, leash, stream, count: 0, offset_s: 0.0, last: None })
+    /// Starts to decode, `start_s` after the beginning; `leash` holds the process.
+    pub fn open(origin: Origin, leash: Leash, start_s: f64) -> Result<Self, CaptureError> {
+        let stream = open_stream(&origin, &leash, start_s)?;
+        Ok(Self { origin, leash, stream, count: 0, offset_s: start_s, last: None })
     }
 
     fn is_live(&self) -> bool {
@@ -124,16 +124,15 @@ fn is_pattern(path: &Path) -> bool {
     path.extension().is_some_and(|ending| is_picture(&ending.to_string_lossy())) && path.to_string_lossy().contains('%')
 }
 
-fn open_stream(origin: &Origin, leash: &Leash) -> Result<Stream, CaptureError> {
-    let opened = start(origin, leash, ffmpeg::FRAME_TIMES)?;
+fn open_stream(origin: &Origin, leash: &Leash, start_s: f64) -> Result<Stream, CaptureError> {
+    let start = |frame_times| start(origin, leash, start_s, frame_times);
+    let opened = start(ffmpeg::FRAME_TIMES)?;
     let (reason, complaint) = match opened {
         Ok(stream) => return Ok(stream),
-        Err((_, complaint)) if complaint.mentions(ffmpeg::FRAME_TIMES) => {
-            match start(origin, leash, ffmpeg::OLD_FRAME_TIMES)? {
-                Ok(stream) => return Ok(stream),
-                Err(failure) => failure,
-            }
-        }
+        Err((_, complaint)) if complaint.mentions(ffmpeg::FRAME_TIMES) => match start(ffmpeg::OLD_FRAME_TIMES)? {
+            Ok(stream) => return Ok(stream),
+            Err(failure) => failure,
+        },
         Err(failure) => failure,
     };
     let reason = if complaint.is_empty() { reason } else { complaint.in_words() };
@@ -144,10 +143,15 @@ fn open_stream(origin: &Origin, leash: &Leash) -> Result<Stream, CaptureError> {
 fn start(
     origin: &Origin,
     leash: &Leash,
+    start_s: f64,
     frame_times: &str,
 ) -> Result<Result<Stream, (String, Complaint)>, CaptureError> {
     let mut command = Command::new("ffmpeg");
-    command.args(["-nostdin", "-v", "error"]).args(origin.options());
+    command.args(["-nostdin", "-v", "error"]);
+    if start_s > 0.0 {
+        command.args(["-ss", &format!("{start_s:.6}")]);
+    }
+    command.args(origin.options());
     command.args(["-map", "0:v:0", frame_times, "passthrough", "-enc_time_base", "1:1000000"]);
     command.args(["-c:v", "rawvideo", "-pix_fmt", "rgb24", "-f", "nut", "-"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -210,7 +214,7 @@ impl Video {
         tracing::warn!("{}: no picture ({reason}); connecting again", self.origin.name());
         loop {
             thread::sleep(RETRY_INTERVAL);
-            match open_stream(&self.origin, &self.leash) {
+            match open_stream(&self.origin, &self.leash, 0.0) {
                 Ok(stream) => {
                     self.stream = stream;
                     let since = |(time_s, at): (f64, Instant)| time_s + at.elapsed().as_secs_f64();

@@ -28,7 +28,7 @@ pub(super) struct CameraArguments {
 impl CameraArguments {
     /// What a source is asked for; `faces`: how many the demo shows.
     pub(super) fn options(&self, faces: Option<usize>) -> CaptureOptions {
-        CaptureOptions { size: self.size, frames_per_second: self.fps, keeps_trying: false, faces }
+        CaptureOptions { size: self.size, frames_per_second: self.fps, faces, ..CaptureOptions::default() }
     }
 }
 

@@ -12,6 +12,7 @@ mod cameras;
 mod capture;
 mod comparison;
 mod completions;
+mod config;
 mod device;
 mod eval;
 mod export;
@@ -24,6 +25,7 @@ mod measure;
 mod models;
 mod parse;
 mod paths;
+mod profiles;
 mod progress;
 mod quantize;
 mod track;
@@ -32,7 +34,8 @@ mod train;
 use super::capture::{CaptureError, end_decoders};
 use super::console::say;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -90,6 +93,12 @@ enum Command {
     /// List tuned models, choose the one that awing starts with, compare models
     #[command(after_help = models::EXAMPLES)]
     Models(models::ModelsArguments),
+    /// List the profiles of people, and delete them
+    #[command(after_help = profiles::EXAMPLES)]
+    Profiles(profiles::ProfilesArguments),
+    /// Show what awing.toml says and what holds without it, or write a commented one
+    #[command(after_help = config::EXAMPLES)]
+    Config(config::ConfigArguments),
     /// Import a PyTorch checkpoint of the paper's network
     #[command(after_help = import::EXAMPLES)]
     Import(import::ImportArguments),
@@ -108,6 +117,12 @@ enum Command {
     /// Print completions for a shell, or the manual pages
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::CompletionsArguments),
+}
+
+impl Arguments {
+    fn tracking(self) -> Command {
+        self.command.unwrap_or(Command::Track(self.track))
+    }
 }
 
 /// Logs to standard error: the levels of `AWING_LOG` or the default; colours on a terminal only, and not with `NO_COLOR`.
@@ -129,12 +144,24 @@ fn start_log() {
 pub fn main() -> ExitCode {
     let start = Instant::now();
     start_log();
-    let Arguments { command, track } = Arguments::parse();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let matches = Arguments::command().get_matches_from(&words);
+    let Arguments { command, track } = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if let Some(word) = track.unknown_word() {
         let message = format!("there is neither a command nor a file \"{}\"", word.display());
         Arguments::command().error(ErrorKind::InvalidSubcommand, message).exit();
     }
-    let result = match command.unwrap_or(Command::Track(track)) {
+    let command = match (Arguments { command, track }).tracking() {
+        Command::Track(arguments) => match config::completed(words, &matches, &arguments.config) {
+            Ok(words) => Arguments::parse_from(words).tracking(),
+            Err(error) => {
+                say(&format!("awing: {error:#}"));
+                return ExitCode::FAILURE;
+            }
+        },
+        command => command,
+    };
+    let result = match command {
         Command::Track(arguments) => track::run(arguments),
         Command::Capture(arguments) => capture::run(&arguments),
         Command::Cameras(arguments) => cameras::run(&arguments),
@@ -146,6 +173,8 @@ pub fn main() -> ExitCode {
         Command::Quantize(arguments) => quantize::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
+        Command::Profiles(arguments) => profiles::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Heatmaps(arguments) => heatmaps::run(&arguments),
         Command::Landmarks(arguments) => landmarks::run(&arguments),

@@ -4,6 +4,7 @@
 //! an annotated video or picture, and about once a second a line on standard error.
 
 use super::arguments::{CameraArguments, TrackerArguments};
+use super::config::ConfigChoice;
 use super::interrupt;
 use super::parse::{fov, named, scale};
 use super::paths::{Content, Overwrite, Paths};
@@ -14,6 +15,8 @@ use crate::program::live::{
 };
 use crate::program::output::serve::Listener;
 use crate::program::output::{Protocol, Receiver, VmcShapes, VtsAddress};
+use crate::program::profiles::{OwnProfile, ProfileName};
+use crate::program::view::{Look, Style};
 use crate::runtime::signals::DEFAULT_FOV_DEG;
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
@@ -67,6 +70,10 @@ pub(super) struct TrackArguments {
     /// Take the first face, one second after it appears, as neutral: looking straight ahead and at rest
     #[arg(long)]
     neutral: bool,
+    /// Keep the neutral pose and what is learned about the person's eyes and face under this name, and start with what is
+    /// known (`awing profiles` lists them)
+    #[arg(long, value_name = "NAME")]
+    profile: Option<ProfileName>,
     /// Save an annotated copy: a video (.mp4 through ffmpeg, or .gif), a picture of the last frame (.png, .jpg), or a folder
     /// (`FOLDER/`) for a picture of each frame, where pictures keep their names
     #[arg(long, value_name = "PATH")]
@@ -84,6 +91,17 @@ pub(super) struct TrackArguments {
     /// desktop says]
     #[arg(long, value_name = "FACTOR", value_parser = scale)]
     scale: Option<f32>,
+    /// How landmarks are drawn, in the window and into what is saved
+    #[arg(long, value_name = "STYLE", default_value_t = Style::Curves, value_parser = named::<Style>())]
+    look: Style,
+    /// Draw where the head points, where the eyes look, and how far eyes and mouth are open
+    #[arg(long, overrides_with = "no_gauges")]
+    gauges: bool,
+    /// Draw no gauges
+    #[arg(long, overrides_with = "gauges", hide = true)]
+    no_gauges: bool,
+    #[command(flatten)]
+    pub config: ConfigChoice,
     #[command(flatten)]
     overwrite: Overwrite,
     #[command(flatten)]
@@ -115,6 +133,7 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
         bail!("--json - and --csv - would mix on standard output: write one of them to a file");
     }
     arguments.check_addresses()?;
+    let profile = arguments.profile.clone().map(OwnProfile::open).transpose()?;
     let receivers = arguments.receivers()?;
     let vts = arguments.vts.as_deref().map(VtsAddress::find).transpose()?;
     let virtual_camera = arguments.virtual_camera.as_deref().map(VirtualCamera::open).transpose();
@@ -133,13 +152,14 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
         tracker: arguments.tracker.setup()?,
         display,
         frames: arguments.frames,
-        signals: SignalOptions { fov_deg: arguments.fov, starts_neutral: arguments.neutral },
+        signals: SignalOptions { fov_deg: arguments.fov, starts_neutral: arguments.neutral, profile },
         outputs: OutputOptions {
             default_picture: receivers.is_empty()
                 && vts.is_none()
                 && virtual_camera.is_none()
                 && server.is_none()
                 && [&arguments.json, &arguments.csv, &arguments.save].iter().all(|path| path.is_none()),
+            look: arguments.look(),
             receivers,
             vts,
             virtual_camera,
@@ -214,12 +234,17 @@ impl TrackArguments {
         !(self.headless || is_written && is_pictures)
     }
 
+    fn look(&self) -> Look {
+        Look { style: self.look, gauges: self.gauges && !self.no_gauges, boxes: false }
+    }
+
     fn display(&self) -> DisplayOptions {
         DisplayOptions {
             title: "awing",
             scale: self.scale,
             is_mirrored: (self.mirror || self.no_mirror).then_some(self.mirror),
-            shows_figures: true,
+            look: self.look(),
+            stays: self.frames.is_none() && [&self.json, &self.csv, &self.save].iter().all(|path| path.is_none()),
             paints_without_display: false,
         }
     }

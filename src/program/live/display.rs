@@ -15,7 +15,7 @@ use std::time::Duration;
 #[cfg(feature = "window")]
 use {
     super::window::SessionWindow,
-    crate::program::view::{Window, on_display_lost},
+    crate::program::view::{Bar, FirstSize, Window, on_display_lost},
     std::time::Instant,
 };
 
@@ -33,7 +33,7 @@ const USUAL_FRAME: (usize, usize) = (640, 480);
 /// # Errors
 /// If the display fails after the window was opened.
 #[cfg(feature = "window")]
-pub(super) fn run(options: &DisplayOptions, is_slide_show: bool, session: &Arc<Session>) -> Result<()> {
+pub(super) fn run(options: &DisplayOptions, session: &Arc<Session>) -> Result<()> {
     let lost = session.clone();
     on_display_lost(move || lost.end_without_display("the display is gone"));
     let Some(first) = first_frame(session) else { return Ok(()) };
@@ -41,10 +41,11 @@ pub(super) fn run(options: &DisplayOptions, is_slide_show: bool, session: &Arc<S
         (0, _) | (_, 0) => USUAL_FRAME,
         size => size,
     };
-    match Window::open(options.title, size, options.scale) {
+    let size = FirstSize { picture: size, scale: options.scale, is_enlarged: true, foot: Bar::height };
+    match Window::open(options.title, &size) {
         Ok(window) => {
             session.outputs().write_no_default_picture();
-            SessionWindow::new(window, first, options, session.clone()).run(is_slide_show)
+            SessionWindow::new(window, first, options, session.clone()).run()
         }
         Err(reason) => {
             go_on_without_window(options, &reason.to_string(), first, session);
@@ -54,7 +55,7 @@ pub(super) fn run(options: &DisplayOptions, is_slide_show: bool, session: &Arc<S
 }
 
 #[cfg(not(feature = "window"))]
-pub(super) fn run(options: &DisplayOptions, _: bool, session: &Arc<Session>) -> Result<()> {
+pub(super) fn run(options: &DisplayOptions, session: &Arc<Session>) -> Result<()> {
     let reason = "this awing was built without the feature \"window\"";
     go_on_without_window(options, reason, TrackedFrame::default(), session);
     Ok(())
@@ -88,7 +89,7 @@ fn paint(mut frame: TrackedFrame, session: &Session) {
     let mut is_new = frame.frame.width() > 0;
     loop {
         if is_new {
-            painter.paint_frame(&frame.frame, &frame.faces);
+            painter.paint_frame(&frame.frame, &frame.faces, &frame.signals);
             session.observer.after_display(&frame, false);
         }
         if session.observer.is_satisfied() {

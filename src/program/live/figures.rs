@@ -16,6 +16,8 @@ pub(super) struct Figures {
     landmarks_ms: f32,
     detector_ms: f32,
     smoothing_ms: f32,
+    /// Tracked frames per second.
+    pub rate: Option<f32>,
     pub text: Vec<String>,
 }
 
@@ -31,6 +33,7 @@ impl Figures {
             landmarks_ms: 0.0,
             detector_ms: 0.0,
             smoothing_ms: 0.0,
+            rate: None,
             text: Vec::new(),
         }
     }
@@ -60,7 +63,7 @@ impl Figures {
                 1000.0 * self.painting_s / count
             ),
         ];
-        *self = Self { text, ..Self::new(tracked.number) };
+        *self = Self { text, rate: Some(rate), ..Self::new(tracked.number) };
     }
 }
 

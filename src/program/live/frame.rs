@@ -35,6 +35,13 @@ impl TrackedFrame {
         take_over(&mut self.faces, faces);
     }
 
+    /// Forgets all faces but this one.
+    pub(super) fn keep_only(&mut self, id: u64) {
+        self.faces.retain(|face| face.id == id);
+        self.predicted.retain(|face| face.id == id);
+        self.signals.retain(|signals| signals.id == id);
+    }
+
     /// Takes over the same faces as the network placed them.
     pub(super) fn set_predicted(&mut self, faces: &[Face]) {
         take_over(&mut self.predicted, faces);

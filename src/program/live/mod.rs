@@ -10,7 +10,7 @@
 //! | `run` | the threads |
 //! | `session` | what they share, and how the session is ended |
 //! | `lifecycle` | running, ending, ended |
-//! | `source` | the source and the change to another camera |
+//! | `source` | the source, the change to another camera, and to another place of a video |
 //! | `tracking` | the loop of the tracking thread |
 //! | `frame` | a tracked frame |
 //! | `controls` | what the window and pages ask of the tracking thread, and what that reports |
@@ -18,7 +18,7 @@
 //! | `outputs` | everything that is written or sent: `json`, `csv` (both of `lines`), `recording`, `virtual_camera`, and `takes`, which a key asks for; the senders and the server are in [`output`](super::output) |
 //! | `collecting` | faces that the person collects |
 //! | `display` | the main thread: the window, or painting without one |
-//! | `window` | the session in a window: keys, `figures`, `inspector`, and the drawing of `painter` |
+//! | `window` | the session in a window: keys, mouse, bar and help, with `figures`, `inspector`, and the drawing of `painter` |
 //! | `desk` | the session and its pages |
 //! | `observer`, `progress` | whoever watches a session; lines on standard error |
 //! | `tuning` | fine-tuning beside the session |

@@ -5,6 +5,8 @@ use super::tracker_setup::TrackerSetup;
 use crate::program::capture::VirtualCamera;
 use crate::program::output::serve::Listener;
 use crate::program::output::{Receiver, VtsAddress};
+use crate::program::profiles::OwnProfile;
+use crate::program::view::Look;
 use crate::runtime::signals::DEFAULT_FOV_DEG;
 use std::path::PathBuf;
 
@@ -21,17 +23,18 @@ pub(crate) struct SessionOptions {
 }
 
 /// How signals are measured.
-#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SignalOptions {
     /// The field of view along the longer side of the frame, in degrees.
     pub fov_deg: f32,
     /// Whether the first face is taken as being at rest.
     pub starts_neutral: bool,
+    /// What is known of the person, and learned further.
+    pub profile: Option<OwnProfile>,
 }
 
 impl Default for SignalOptions {
     fn default() -> Self {
-        Self { fov_deg: DEFAULT_FOV_DEG, starts_neutral: false }
+        Self { fov_deg: DEFAULT_FOV_DEG, starts_neutral: false, profile: None }
     }
 }
 
@@ -44,6 +47,8 @@ pub(crate) struct OutputOptions {
     pub csv: Option<PathBuf>,
     /// An annotated video or picture, or a folder for a picture of each frame.
     pub save: Option<PathBuf>,
+    /// How faces are drawn into it.
+    pub look: Look,
     /// Programs that signals are sent to.
     pub receivers: Vec<Receiver>,
     pub vts: Option<VtsAddress>,
@@ -65,8 +70,9 @@ pub(crate) struct DisplayOptions {
     pub scale: Option<f32>,
     /// Whether left and right are swapped as in a mirror; `None`: for cameras.
     pub is_mirrored: Option<bool>,
-    /// Whether the panel of figures is shown at the start.
-    pub shows_figures: bool,
+    pub look: Look,
+    /// Whether the window stays open when a video or pictures have ended.
+    pub stays: bool,
     /// Whether frames are painted even where there is no display, to measure how long that takes.
     pub paints_without_display: bool,
 }

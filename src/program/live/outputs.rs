@@ -13,9 +13,10 @@ use crate::program::capture::Recorder;
 use crate::program::console::say;
 use crate::program::output::Senders;
 use crate::program::output::serve::{Desk, Server};
-use crate::program::view::Layers;
+use crate::program::view::Look;
 use crate::runtime::files::Claim;
 use crate::runtime::image::Frame;
+use crate::runtime::signals::Signals;
 use crate::runtime::track::Face;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
@@ -44,6 +45,7 @@ pub(super) struct Outputs {
     /// Why a take ended, until it is reported.
     failure: Option<String>,
     picture: Option<BestFrame>,
+    look: Look,
     /// Of the files that are written all along.
     claims: Vec<Claim>,
 }
@@ -53,6 +55,7 @@ pub(super) struct Outputs {
 struct BestFrame {
     frame: Frame,
     faces: Vec<Face>,
+    signals: Vec<Signals>,
     kept: Option<Instant>,
 }
 
@@ -69,15 +72,20 @@ impl Outputs {
         let claims = files.map(|path| Claim::of(path)).filter_map(Result::transpose).collect::<Result<_, _>>()?;
         let senders = Some(Senders::start(&options.receivers, options.vts.as_ref())?);
         let server = options.server.as_ref().map(Server::start).transpose()?;
-        let virtual_camera = options.virtual_camera.clone().map(VirtualCameraOutput::start).transpose()?;
+        let virtual_camera = options
+            .virtual_camera
+            .clone()
+            .map(|camera| VirtualCameraOutput::start(camera, options.look))
+            .transpose()?;
         let recording = match options.save.clone().zip(recorder) {
-            Some((path, recorder)) => Some((path, Recording::begin(recorder, Painter::default())?)),
+            Some((path, recorder)) => Some((path, Recording::begin(recorder, Painter::with(options.look))?)),
             None => None,
         };
         // Last: they empty their files.
         let json = options.json.as_deref().map(JsonLines::create).transpose()?;
         let csv = options.csv.as_deref().map(CsvRows::create).transpose()?;
         let picture = options.default_picture.then(BestFrame::default);
+        let (take, finishing, failure, look) = (None, Vec::new(), None, options.look);
         Ok(Self {
             senders,
             server,
@@ -85,10 +93,11 @@ impl Outputs {
             json,
             csv,
             recording,
-            take: None,
-            finishing: Vec::new(),
-            failure: None,
+            take,
+            finishing,
+            failure,
             picture,
+            look,
             claims,
         })
     }
@@ -104,20 +113,26 @@ impl Outputs {
         self.picture = None;
     }
 
-    /// Starts a recording with these layers drawn in, or stops the one that is running; the text is for the person.
-    pub(super) fn toggle_recording(&mut self, layers: Layers) -> String {
-        if let Some(mut take) = self.take.take() {
-            take.close();
-            self.finishing.push(take);
-            return "finishing the recording".into();
+    /// Starts a recording with faces drawn like this, or stops the one that is running; the text is for the person.
+    pub(super) fn toggle_recording(&mut self, look: Look) -> String {
+        if self.stop_recording() {
+            return "Finishing the recording".into();
         }
-        match Take::begin(layers) {
+        match Take::begin(look) {
             Ok(take) => {
                 self.take = Some(take);
-                "recording; press R to stop".into()
+                "Recording. Press R to stop".into()
             }
             Err(error) => format!("{error:#}"),
         }
+    }
+
+    /// Stops the recording that a key started; false if there was none.
+    pub(super) fn stop_recording(&mut self) -> bool {
+        let Some(mut take) = self.take.take() else { return false };
+        take.close();
+        self.finishing.push(take);
+        true
     }
 
     /// Since when a recording that a key started has been running.
@@ -154,7 +169,7 @@ impl Outputs {
             return Err(error);
         }
         if let Some(picture) = &mut self.picture {
-            picture.consider(&frame.frame, &frame.faces);
+            picture.consider(&frame.frame, &frame.faces, &frame.signals);
         }
         if let Some(take) = &mut self.take
             && let Err(error) = take.add(frame, &may_wait)
@@ -199,9 +214,9 @@ impl Outputs {
         for take in self.finishing.drain(..).chain(self.take.take()) {
             result = result.and(take.finish(is_urgent).map(|finished| say(&finished)));
         }
-        if let Some(BestFrame { frame, faces, kept: Some(_) }) = self.picture.take() {
+        if let Some(BestFrame { frame, faces, signals, kept: Some(_) }) = self.picture.take() {
             let saved = free_name().and_then(|path| {
-                let saved = Painter::default().paint_frame(&frame, &faces).save(&path);
+                let saved = Painter::with(self.look).paint_frame(&frame, &faces, &signals).save(&path);
                 saved.inspect_err(|_| drop(fs::remove_file(&path)))?;
                 say(&format!("saved {}", path.display()));
                 Ok(())
@@ -228,7 +243,7 @@ fn free_name() -> Result<PathBuf> {
 
 impl BestFrame {
     /// Keeps the frame if it shows a face and the last that did is some time ago, or if there is none yet.
-    fn consider(&mut self, frame: &Frame, faces: &[Face]) {
+    fn consider(&mut self, frame: &Frame, faces: &[Face], signals: &[Signals]) {
         let is_as_good = !faces.is_empty() || self.faces.is_empty();
         let is_better = !faces.is_empty() && self.faces.is_empty();
         let is_due = self.kept.is_none_or(|kept| kept.elapsed() >= PICTURE_INTERVAL);
@@ -236,6 +251,8 @@ impl BestFrame {
             self.frame.clone_from(frame);
             self.faces.clear();
             self.faces.extend_from_slice(faces);
+            self.signals.clear();
+            self.signals.extend_from_slice(signals);
             self.kept = Some(Instant::now());
         }
     }
@@ -255,12 +272,12 @@ mod tests {
     fn the_picture_shows_a_face_if_there_was_one() {
         let mut best = BestFrame::default();
         let (empty, with_face) = (Frame::filled(8, 8, [1; 3]), Frame::filled(8, 8, [2; 3]));
-        best.consider(&empty, &[]);
+        best.consider(&empty, &[], &[]);
         assert_eq!(best.frame, empty);
-        best.consider(&with_face, &[face()]);
+        best.consider(&with_face, &[face()], &[]);
         assert_eq!(best.frame, with_face);
         best.kept = Instant::now().checked_sub(2 * PICTURE_INTERVAL);
-        best.consider(&empty, &[]);
+        best.consider(&empty, &[], &[]);
         assert_eq!(best.frame, with_face);
     }
 }

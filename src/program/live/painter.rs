@@ -3,8 +3,11 @@
 //! In: a frame, its faces and the network's views of them, which are not changed. Out: a canvas of any size with all of
 //! that drawn, in a buffer that is used again. Text is never mirrored. Nothing fails.
 
-use crate::program::view::{NetworkLayers, NetworkView, Overlay, Placement, Scaler, draw_insets, draw_maps, panel};
+use crate::program::view::{
+    Look, NetworkLayers, NetworkView, Overlay, Placement, Room, Scaler, ShownFace, draw_insets, draw_maps, panel,
+};
 use crate::runtime::image::Frame;
+use crate::runtime::signals::Signals;
 use crate::runtime::track::Face;
 
 /// Draws frames and faces onto its canvas.
@@ -18,37 +21,65 @@ pub(super) struct Painter {
     canvas: Frame,
 }
 
+/// What is painted.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub frame: &'a Frame,
+    pub faces: &'a [ShownFace<'a>],
+    pub views: &'a [NetworkView],
+}
+
 impl Painter {
+    /// One that draws faces like this.
+    pub(super) fn with(look: Look) -> Self {
+        let mut painter = Self::default();
+        painter.overlay.look = look;
+        painter
+    }
+
     /// The frame with its faces, in the size of the frame.
-    pub(super) fn paint_frame(&mut self, frame: &Frame, faces: &[Face]) -> &Frame {
-        self.paint(frame, faces, &[], (frame.width(), frame.height()))
+    pub(super) fn paint_frame(&mut self, frame: &Frame, faces: &[Face], signals: &[Signals]) -> &Frame {
+        self.paint_on(frame, faces, signals, (frame.width(), frame.height()))
     }
 
-    /// What was painted last.
-    #[cfg(feature = "window")]
-    pub(super) fn painted(&self) -> &Frame {
-        &self.canvas
-    }
-
-    /// The frame with its faces on a canvas of `size` pixels (width, height), which can be drawn on.
-    pub(super) fn paint(
+    /// The frame with its faces on a canvas of `size` pixels (width, height).
+    pub(super) fn paint_on(
         &mut self,
         frame: &Frame,
         faces: &[Face],
-        views: &[NetworkView],
+        signals: &[Signals],
         size: (usize, usize),
-    ) -> &mut Frame {
+    ) -> &Frame {
+        let signals_of = |face: &Face| signals.iter().find(|signals| signals.id == face.id);
+        let shown = |face| ShownFace { face, signals: signals_of(face), opacity: 1.0 };
+        let faces: Vec<ShownFace<'_>> = faces.iter().map(shown).collect();
+        self.paint(&Scene { frame, faces: &faces, views: &[] }, size, size.into())
+    }
+
+    /// What was painted last, to be drawn on.
+    #[cfg(feature = "window")]
+    pub(super) fn canvas(&mut self) -> &mut Frame {
+        &mut self.canvas
+    }
+
+    /// Where a frame of this size lies in `room`.
+    pub(super) fn placement(&self, frame: &Frame, room: Room) -> Placement {
+        Placement::fit((frame.width(), frame.height()), room, self.is_mirrored)
+    }
+
+    /// The frame with its faces in `room`, a part of a canvas of `size` pixels (width, height).
+    pub(super) fn paint(&mut self, scene: &Scene<'_>, size: (usize, usize), room: Room) -> &Frame {
+        let placement = self.placement(scene.frame, room);
         let Self { overlay, network, is_mirrored, scaler, canvas } = self;
         if (canvas.width(), canvas.height()) != size {
             canvas.resize(size.0, size.1);
         }
-        let placement = Placement::fit((frame.width(), frame.height()), size, *is_mirrored);
-        scaler.draw(frame, &placement, canvas);
-        draw_maps(canvas, &placement, views, *network);
-        overlay.draw(canvas, &placement, faces);
+        scaler.draw(scene.frame, &placement, canvas);
+        draw_maps(canvas, &placement, scene.views, *network);
+        overlay.draw(canvas, &placement, scene.faces);
         if network.crop {
             let text = panel::text_size(canvas, overlay.scale);
-            draw_insets(canvas, *is_mirrored, views, *network, text);
+            draw_insets(canvas, room, *is_mirrored, scene.views, *network, text);
         }
         canvas
     }
@@ -63,16 +94,15 @@ mod tests {
     #[test]
     fn in_the_mirror_the_face_is_on_the_other_side() {
         let mut painter = Painter::default();
-        painter.overlay.layers.boxes = false;
         let point = |i: usize| Point::new(10.0 + 0.3 * i as f32, 20.0 + 0.2 * i as f32);
         let landmarks: Vec<_> = (0..98).map(|i| Landmark { point: point(i), confidence: 1.0 }).collect();
         let rect = Rect::around(landmarks.iter().map(|l| l.point)).unwrap();
         let face = Face { id: 1, score: 0.5, rect, landmarks };
         let frame = Frame::filled(100, 60, [10, 20, 30]);
-        let mut straight = painter.paint_frame(&frame, std::slice::from_ref(&face)).clone();
+        let mut straight = painter.paint_frame(&frame, std::slice::from_ref(&face), &[]).clone();
         assert_ne!(straight, frame);
         painter.is_mirrored = true;
-        let mirrored = painter.paint_frame(&frame, std::slice::from_ref(&face));
+        let mirrored = painter.paint_frame(&frame, std::slice::from_ref(&face), &[]);
         straight.mirror();
         let close = |a: &u8, b: &u8| a.abs_diff(*b) <= 3;
         assert!(straight.rgb().iter().zip(mirrored.rgb()).all(|(a, b)| close(a, b)));

@@ -73,6 +73,7 @@ impl Recording {
         };
         copy.frame.clone_from(&frame.frame);
         copy.set_faces(&frame.faces);
+        copy.signals.clone_from(&frame.signals);
         (copy.number, copy.time_s, copy.frames_per_second) = (frame.number, frame.time_s, frame.frames_per_second);
         copy.picture.clone_from(&frame.picture);
         let is_sent = self.to_writer.as_ref().is_some_and(|to_writer| to_writer.send(copy).is_ok());
@@ -159,7 +160,7 @@ fn write(
             recorder.set_frames_per_second(rate);
         }
         let TrackedFrame { number, time_s, picture, .. } = &tracked;
-        let painted = painter.paint_frame(&tracked.frame, &tracked.faces);
+        let painted = painter.paint_frame(&tracked.frame, &tracked.faces, &tracked.signals);
         recorder.add(painted, *number, *time_s, picture.as_deref())?;
         // A recording that is being finished takes none back.
         let _ = give_back.send(tracked);

@@ -7,7 +7,7 @@ use super::observer::Observer;
 use super::options::SessionOptions;
 use super::outputs::Outputs;
 use super::session::Session;
-use super::tracking::TrackingLoop;
+use super::tracking::{TrackingLoop, Watched};
 use anyhow::{Context, Result, anyhow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,8 +25,9 @@ pub(crate) fn run(options: SessionOptions, lifecycle: &Arc<Lifecycle>, observer:
     let outputs = Outputs::create(&outputs)?;
     let desk = outputs.desk();
     let session = Arc::new(Session::new(lifecycle.clone(), observer, &setup, outputs));
-    let is_slide_show = source.get().is_slide_show();
-    let mut tracking = TrackingLoop::new(session.clone(), source, setup, tracker, signals, desk.is_some(), frames);
+    let stays = display.as_ref().is_some_and(|display| display.stays);
+    let watched = Watched { is_served: desk.is_some(), stays };
+    let mut tracking = TrackingLoop::new(session.clone(), source, setup, tracker, signals, watched, frames);
     let tracked = session.clone();
     spawn("tracking", move || {
         let result = catch_unwind(AssertUnwindSafe(|| tracking.run()));
@@ -42,7 +43,7 @@ pub(crate) fn run(options: SessionOptions, lifecycle: &Arc<Lifecycle>, observer:
     let ended = session.clone();
     spawn("ending", move || ended.bring_to_an_end())?;
     let shown = display.map_or(Ok(()), |display| {
-        let shown = catch_unwind(AssertUnwindSafe(|| display::run(&display, is_slide_show, &session)));
+        let shown = catch_unwind(AssertUnwindSafe(|| display::run(&display, &session)));
         shown.unwrap_or_else(|_| Err(anyhow!("the window failed unexpectedly: please report this")))
     });
     if shown.is_err() {

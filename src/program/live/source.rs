@@ -4,12 +4,15 @@
 //! to the next. One camera is closed before the next is opened: two at once are too much for many USB buses. If the next
 //! one fails before its first frame, the session goes back to the source before it. Errors: [`CaptureError`].
 
+use super::controls::Seek;
 use crate::program::capture::{self, CaptureError, CaptureOptions, Input, Source, Waited};
 use crate::program::collect::Origin;
 use crate::program::console::{say, with_causes};
 use crate::runtime::image::Frame;
 use std::time::Duration;
 
+/// How far a key goes in a video, in seconds.
+const SEEK_S: f64 = 5.0;
 /// From the last frame of one source to the first of the next, in seconds.
 const SWITCH_S: f64 = 1.0 / 30.0;
 
@@ -102,6 +105,38 @@ impl SessionSource {
         }
     }
 
+    /// Whether it waits while nobody takes its frames, and can go to another place.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.input, Input::Files(_))
+    }
+
+    /// Goes to another place of a video or of the pictures of a folder; false if there is nothing.
+    ///
+    /// # Errors
+    /// [`CaptureError`] if the file can't be read any more.
+    pub(super) fn seek(&mut self, seek: Seek) -> Result<bool, CaptureError> {
+        let step_s = match self.source.frames_per_second() {
+            Some(rate) if self.source.is_slide_show() => 1.0 / rate,
+            _ => SEEK_S,
+        };
+        let here_s = self.last_s - self.offset_s;
+        let start_s = match seek {
+            Seek::Start => 0.0,
+            Seek::Back => (here_s - step_s).max(0.0),
+            Seek::Forward => here_s + step_s,
+        };
+        match capture::open(&self.input, &CaptureOptions { start_s, ..self.options }, &|| true) {
+            Ok(source) => {
+                self.source = source;
+                self.last_s = start_s + self.offset_s;
+                Ok(true)
+            }
+            // There is no frame so far on, and a video without one can't be opened.
+            Err(_) if seek == Seek::Forward => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What to call it where there is little room: a file without its folders.
     pub(super) fn short_name(&self) -> String {
         self.input.short_name().unwrap_or_else(|| self.source.describe())
@@ -133,6 +168,21 @@ impl SessionSource {
             let message = if here.is_some() { "there is no other camera" } else { "there is no camera" };
             return Ok(Switch::Stayed(message.into()));
         };
+        self.change_to(next, here)
+    }
+
+    /// Continues with this camera.
+    ///
+    /// # Errors
+    /// As [`Self::next_camera`].
+    pub(super) fn camera(&mut self, number: u32) -> Result<Switch, CaptureError> {
+        match self.source.camera_number() {
+            Some(here) if here == number => Ok(Switch::Stayed(format!("{} is in use", self.source.describe()))),
+            here => self.change_to(number, here),
+        }
+    }
+
+    fn change_to(&mut self, next: u32, here: Option<u32>) -> Result<Switch, CaptureError> {
         let source = std::mem::replace(&mut self.source, Box::new(Closed));
         let previous = match here {
             Some(number) => {
@@ -178,8 +228,16 @@ fn next_of(here: Option<u32>, cameras: &[u32]) -> Option<u32> {
 
 /// The numbers of the cameras that can capture.
 fn cameras() -> Result<Vec<u32>, CaptureError> {
+    Ok(named_cameras()?.into_iter().map(|(number, _)| number).collect())
+}
+
+/// The cameras that can capture: number and name. This may take two seconds.
+///
+/// # Errors
+/// [`CaptureError`] if they can't be listed.
+pub(super) fn named_cameras() -> Result<Vec<(u32, String)>, CaptureError> {
     #[cfg(feature = "camera")]
-    return Ok(capture::camera::list()?.iter().map(|camera| camera.index).collect());
+    return Ok(capture::camera::list()?.into_iter().map(|camera| (camera.index, camera.name)).collect());
     #[cfg(not(feature = "camera"))]
     Err(CaptureError::CameraLeftOut)
 }

@@ -9,7 +9,7 @@ use super::json::JsonLines;
 use super::painter::Painter;
 use super::recording::Recording;
 use crate::program::capture::Recorder;
-use crate::program::view::Layers;
+use crate::program::view::Look;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::io;
@@ -21,19 +21,19 @@ const MAX_NUMBER: u32 = 9999;
 /// Endings of the files that are written, finished or not.
 const ENDINGS: [&str; 5] = ["png", "json", "mp4", "part.mp4", "jsonl"];
 
-/// Saves a frame with these layers drawn in, and its landmarks beside it; returns the picture's name.
+/// Saves a frame with its faces drawn like this, and its landmarks beside it; returns the picture's name.
 ///
 /// # Errors
 /// If the folder can't be written to.
 #[cfg(feature = "window")]
-pub(super) fn take_picture(tracked: &TrackedFrame, layers: Layers) -> Result<PathBuf> {
-    let TrackedFrame { frame, faces, .. } = tracked;
+pub(super) fn take_picture(tracked: &TrackedFrame, look: Look) -> Result<PathBuf> {
+    let TrackedFrame { frame, faces, signals, .. } = tracked;
     if frame.width() == 0 {
         bail!("there is no picture to save yet");
     }
     let landmarks = claim(Path::new(""), "json")?;
     let picture = landmarks.with_extension("png");
-    let saved = painter(layers).paint_frame(frame, faces).save(&picture).map_err(Into::into);
+    let saved = Painter::with(look).paint_frame(frame, faces, signals).save(&picture).map_err(Into::into);
     saved.and_then(|()| JsonLines::create(&landmarks)?.write(tracked)).inspect_err(|_| {
         // One file without the other is of no use.
         let _ = fs::remove_file(&landmarks);
@@ -52,17 +52,17 @@ pub(super) struct Take {
 }
 
 impl Take {
-    /// Starts a recording with these layers drawn in.
+    /// Starts a recording with faces drawn like this.
     ///
     /// # Errors
     /// If there is no `ffmpeg`, or the folder can't be written to.
-    pub(super) fn begin(layers: Layers) -> Result<Self> {
+    pub(super) fn begin(look: Look) -> Result<Self> {
         let landmarks = claim(Path::new(""), "jsonl")?;
         let video = landmarks.with_extension("mp4");
         let begin = || {
             let recorder = Recorder::create(&video)?;
             let lines = JsonLines::create(&landmarks)?;
-            Ok((Recording::begin(recorder, painter(layers))?, lines))
+            Ok((Recording::begin(recorder, Painter::with(look))?, lines))
         };
         match begin() {
             Ok((recording, lines)) => Ok(Self { video, recording, lines, landmarks, since: Instant::now() }),
@@ -109,12 +109,6 @@ impl Take {
         }
         Ok(format!("recorded {}{}", self.video.display(), recorded.remark()))
     }
-}
-
-fn painter(layers: Layers) -> Painter {
-    let mut painter = Painter::default();
-    painter.overlay.layers = layers;
-    painter
 }
 
 /// Creates an empty file with a number that no take in this folder has.

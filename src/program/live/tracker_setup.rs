@@ -1,7 +1,9 @@
 //! What a tracker is made from: its options, the model files, and the GPU that runs the landmark network.
 
+use crate::runtime::engine::Precision;
 use crate::runtime::files::read_whole;
 use crate::runtime::model::{Kind, Model, ModelError, default_detector, default_landmarks};
+use crate::runtime::simd::Isa;
 use crate::runtime::track::{Models, Tracker, TrackerOptions};
 use crate::train::gpu::{Gpu, GpuKind};
 use anyhow::Result;
@@ -52,6 +54,13 @@ impl fmt::Debug for LandmarkModel {
     }
 }
 
+/// The precision of the landmark network.
+pub(super) struct PrecisionInUse {
+    pub name: String,
+    /// Why it is not the one that was asked for.
+    pub reason: Option<&'static str>,
+}
+
 /// What `--model`, `--detector`, `--device` and the options of the tracker say.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TrackerSetup {
@@ -81,6 +90,16 @@ impl TrackerSetup {
             Some(kind) => Tracker::on_backend(options, &models, &Gpu::open(kind)?)?,
             None => Tracker::with_models(options, &models)?,
         })
+    }
+
+    /// The precision that the landmark network of the tracker is really run in.
+    pub(super) fn precision_in_use(&self, tracker: &Tracker) -> PrecisionInUse {
+        let asked = self.options.precision;
+        let chosen = tracker.precision().unwrap_or(asked);
+        // A model that can't be loaded is an error elsewhere.
+        let (used, reason) = self.model.model().map_or((chosen, None), |model| chosen.in_use(&model, Isa::active()));
+        let name = if asked == Precision::Auto { format!("auto ({used})") } else { used.to_string() };
+        PrecisionInUse { name, reason }
     }
 
     /// The landmark model and its name in a report.

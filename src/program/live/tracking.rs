@@ -1,17 +1,18 @@
 //! The loop of the tracking thread.
 //!
-//! In: frames of the source, and requests of the window and of pages. Out: faces, in everything that is written, to the window and to
-//! the observer. Requests are fulfilled between two frames: another camera, another precision, a recording. A silent
-//! source delays neither a request nor the end.
+//! In: frames of the source, and requests of the window and of pages. Out: faces, in everything that is written, to the window and
+//! to the observer. Requests are fulfilled between two frames: another camera or place, another precision, a recording. A silent
+//! source delays neither a request nor the end. Before a window, a video or folder that has ended waits for what the person does.
 
-use super::controls::{NeutralStatus, Request};
+use super::controls::{NeutralStatus, Request, Seek};
 use super::frame::TrackedFrame;
 use super::options::SignalOptions;
 use super::session::Session;
 use super::source::{SessionSource, Switch};
-use super::tracker_setup::TrackerSetup;
-use crate::program::capture::Waited;
-use crate::program::console::say;
+use super::tracker_setup::{PrecisionInUse, TrackerSetup};
+use crate::program::capture::{CaptureError, Waited};
+use crate::program::console::{say, with_causes};
+use crate::program::profiles::OwnProfile;
 use crate::runtime::engine::Precision;
 use crate::runtime::named::Named;
 use crate::runtime::signals::SignalMeter;
@@ -29,10 +30,21 @@ const FRAMES_OF_AN_ENDLESS_SOURCE: u64 = 300;
 const NEUTRAL_AFTER_S: f64 = 1.0;
 /// How often requests and the end are looked for while no frame comes.
 const SOURCE_TIMEOUT: Duration = Duration::from_millis(50);
+/// How often it is looked whether a source that stands still is to go on.
+const STANDING_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a picture of a folder is shown in a window.
 const PICTURE_SHOWN: Duration = Duration::from_secs(2);
 /// Longer gaps between the frames of a video are shortened to this, in seconds.
 const LONGEST_GAP_S: f64 = 1.0;
+
+/// Who sees the frames.
+#[derive(Clone, Copy)]
+pub(super) struct Watched {
+    /// Whether a page for browsers is served.
+    pub is_served: bool,
+    /// Whether a window stays open when the source has ended.
+    pub stays: bool,
+}
 
 /// What the tracking thread works with.
 pub(super) struct TrackingLoop {
@@ -45,8 +57,8 @@ pub(super) struct TrackingLoop {
     awaits_neutral: bool,
     /// Whether the faces of the next frame are to be kept.
     keeps_next: bool,
-    /// Whether somebody watches: videos then play at their own pace, and the demo does not end.
-    is_served: bool,
+    /// Where what is learned about the person is kept.
+    profile: Option<OwnProfile>,
     /// The face that is waited for, and since when it has been in sight, in seconds.
     in_sight: Option<(u64, f64)>,
     /// The number of frames after which to end.
@@ -58,6 +70,11 @@ pub(super) struct TrackingLoop {
     input: String,
     /// Whether the window knows that frames come from this source. Its name may change while it is silent.
     is_source_reported: bool,
+    watched: Watched,
+    /// Whether the source has ended.
+    is_at_end: bool,
+    /// Whether the next frame is wanted even from a source that is paused.
+    is_frame_wanted: bool,
 }
 
 impl TrackingLoop {
@@ -67,11 +84,15 @@ impl TrackingLoop {
         setup: TrackerSetup,
         tracker: Tracker,
         signals: SignalOptions,
-        is_served: bool,
+        watched: Watched,
         limit: Option<u64>,
     ) -> Self {
         let mut meter = SignalMeter::new();
         meter.set_fov(signals.fov_deg);
+        if let Some(profile) = &signals.profile {
+            meter.set_profile(profile.stored.clone());
+            session.controls.status().profile = Some(profile.name.to_string());
+        }
         let mut tracking = Self {
             session,
             source,
@@ -80,16 +101,24 @@ impl TrackingLoop {
             meter,
             awaits_neutral: signals.starts_neutral,
             keeps_next: false,
-            is_served,
+            profile: signals.profile,
             in_sight: None,
             limit,
             frame: TrackedFrame::default(),
             pace: Pace::default(),
             input: String::new(),
             is_source_reported: false,
+            watched,
+            is_at_end: false,
+            is_frame_wanted: true,
         };
         tracking.report_source();
         tracking.report_computing();
+        if tracking.setup.options.precision == Precision::Int8
+            && tracking.setup.precision_in_use(&tracking.tracker).reason.is_some()
+        {
+            say(&format!("precision: {}", tracking.precision_in_words()));
+        }
         tracking.session.controls.status().neutral = tracking.unset_neutral();
         tracking
     }
@@ -99,14 +128,32 @@ impl TrackingLoop {
     /// # Errors
     /// If the source, a network or an output fails.
     pub(super) fn run(&mut self) -> Result<()> {
-        while !self.is_enough() && self.session.lifecycle.is_running() {
+        let tracked = self.track_all();
+        if let Err(error) = self.save_profile() {
+            self.session.lifecycle.failed_in_part(error);
+        }
+        tracked
+    }
+
+    fn track_all(&mut self) -> Result<()> {
+        while !self.is_enough() && self.may_go_on() && self.session.lifecycle.is_running() {
             self.fulfil_requests()?;
+            if self.stands_still() {
+                self.session.lifecycle.sleep_until(Instant::now() + STANDING_INTERVAL);
+                continue;
+            }
             let time_s = match self.source.wait(&mut self.frame.frame, SOURCE_TIMEOUT) {
                 Ok(Waited::Frame(time_s)) => time_s,
                 Ok(Waited::Nothing) => {
-                    let trouble = self.source.get().trouble();
+                    let source = self.source.get();
+                    let trouble = source.trouble();
                     self.is_source_reported &= trouble.is_none();
-                    self.session.controls.status().trouble = trouble;
+                    let mut status = self.session.controls.status();
+                    (status.trouble, status.is_unplugged) = (trouble, source.is_unplugged());
+                    continue;
+                }
+                Ok(Waited::End) if self.watched.stays && self.source.is_file() => {
+                    self.has_ended(true);
                     continue;
                 }
                 Ok(Waited::End) => break,
@@ -130,6 +177,7 @@ impl TrackingLoop {
             }
             self.track(time_s)?;
             self.hand_on()?;
+            self.is_frame_wanted = false;
         }
         let source = self.source.get();
         self.session.observer.tracking_ended(source);
@@ -139,9 +187,29 @@ impl TrackingLoop {
         Ok(())
     }
 
-    /// Whether there is a window, or a page for browsers.
+    /// Whether there is a window, or a page for browsers: videos then play at their own pace, and the demo does not end.
     fn is_watched(&self) -> bool {
-        self.is_served || self.session.lifecycle.is_displaying()
+        self.watched.is_served || self.session.lifecycle.is_displaying()
+    }
+
+    /// Whether there is something left to do: nobody goes back in a video that has ended if nobody sees it.
+    fn may_go_on(&self) -> bool {
+        !self.is_at_end || self.session.lifecycle.is_displaying()
+    }
+
+    /// Whether no frame is to be taken for now.
+    fn stands_still(&self) -> bool {
+        let is_paused = self.source.is_file() && self.session.controls.is_paused.load(Ordering::Relaxed);
+        self.is_at_end || (is_paused && !self.is_frame_wanted)
+    }
+
+    /// The source has ended, or goes on again; a recording that a key started ends with it.
+    fn has_ended(&mut self, is_at_end: bool) {
+        self.is_at_end = is_at_end;
+        self.session.controls.status().is_at_end = is_at_end;
+        if is_at_end {
+            self.session.outputs().stop_recording();
+        }
     }
 
     fn is_enough(&self) -> bool {
@@ -172,6 +240,10 @@ impl TrackingLoop {
         let signals = meter.measure(tracker, frame.frame.width(), frame.frame.height(), frame.time_s);
         frame.signals.clear();
         frame.signals.extend_from_slice(signals);
+        match session.controls.alone.load(Ordering::Relaxed) {
+            0 => {}
+            id => frame.keep_only(id),
+        }
         frame.times = tracker.timings();
         session.observer.after_tracking(frame, session.lifecycle.is_displaying());
         self.set_neutral_when_due();
@@ -193,6 +265,9 @@ impl TrackingLoop {
             self.awaits_neutral = false;
             self.session.controls.status().neutral = NeutralStatus::Set;
             say("the present pose and expression count as neutral");
+            if let Err(error) = self.save_profile() {
+                say(&format!("awing: {error:#}"));
+            }
         }
     }
 
@@ -219,21 +294,22 @@ impl TrackingLoop {
         let mut messages = Vec::new();
         for request in self.session.controls.take_requests() {
             messages.push(match request {
-                Request::NextCamera => match self.source.next_camera()? {
-                    Switch::Stayed(message) => message,
-                    Switch::Switched(message) => {
-                        self.begin_again();
-                        message
-                    }
+                Request::NextCamera => {
+                    let switch = self.source.next_camera()?;
+                    self.switched(switch)
+                }
+                Request::Camera(number) => {
+                    let switch = self.source.camera(number)?;
+                    self.switched(switch)
+                }
+                Request::Seek(seek) => match self.seek(seek) {
+                    Ok(()) => continue,
+                    Err(error) => with_causes(&error),
                 },
                 Request::NextPrecision => {
                     let mut setup = self.setup.clone();
                     setup.options.precision = after(setup.options.precision);
-                    let precision = setup.options.precision;
-                    match self.set_up(setup) {
-                        Some(trouble) => trouble,
-                        None => format!("precision: {}", described(precision, &self.tracker)),
-                    }
+                    self.set_up(setup).unwrap_or_else(|| format!("Precision: {}", self.precision_in_words()))
                 }
                 // Whoever asked said which one; here only what went wrong is of interest.
                 Request::UseModel(model) => match self.set_up(TrackerSetup { model, ..self.setup.clone() }) {
@@ -259,21 +335,64 @@ impl TrackingLoop {
         Ok(())
     }
 
+    /// What the network runs in, and why that is not what was asked for.
+    fn precision_in_words(&self) -> String {
+        let PrecisionInUse { name, reason } = self.setup.precision_in_use(&self.tracker);
+        reason.map_or(name.clone(), |reason| format!("{name} in place of {}: {reason}", self.setup.options.precision))
+    }
+
+    fn switched(&mut self, switch: Switch) -> String {
+        match switch {
+            Switch::Stayed(message) => message,
+            Switch::Switched(message) => {
+                self.begin_again();
+                message
+            }
+        }
+    }
+
+    /// Goes to another place of a video or a folder; where that fails, everything stays as it is.
+    fn seek(&mut self, seek: Seek) -> Result<(), CaptureError> {
+        if !self.source.is_file() || (self.is_at_end && seek == Seek::Forward) {
+            return Ok(());
+        }
+        let is_there = self.source.seek(seek)?;
+        if is_there {
+            self.begin_again();
+        }
+        self.has_ended(!is_there);
+        self.is_frame_wanted = true;
+        Ok(())
+    }
+
     /// Takes everybody in sight as being at rest.
     fn set_neutral(&mut self) -> String {
         let Self { meter, frame, .. } = self;
         let count = frame.faces.iter().filter(|face| meter.set_neutral(face.id)).count();
-        match count {
-            0 => "no face to take as neutral".into(),
-            _ => {
-                self.session.controls.status().neutral = NeutralStatus::Set;
-                "this pose and expression count as neutral".into()
-            }
+        if count == 0 {
+            return "No face in sight to take as neutral".into();
+        }
+        self.session.controls.status().neutral = NeutralStatus::Set;
+        let set = "This pose and expression count as neutral";
+        match (self.save_profile(), &self.profile) {
+            (Ok(()), None) => set.into(),
+            (Ok(()), Some(profile)) => format!("{set}; saved in the profile {}", profile.name),
+            (Err(error), _) => format!("{set}; {error:#}"),
+        }
+    }
+
+    /// Keeps what was learned about the person.
+    fn save_profile(&mut self) -> Result<()> {
+        match (&mut self.profile, self.meter.profile_so_far()) {
+            (Some(profile), Some(learned)) => profile.save(learned),
+            _ => Ok(()),
         }
     }
 
     /// Frames come from another source.
     fn begin_again(&mut self) {
+        self.is_at_end = false;
+        self.session.controls.alone.store(0, Ordering::Relaxed);
         self.pace = Pace::default();
         self.is_source_reported = false;
         self.tracker.reset();
@@ -306,8 +425,10 @@ impl TrackingLoop {
         self.input = self.source.short_name();
         let mut status = self.session.controls.status();
         status.source.clone_from(&self.input);
-        status.is_live = self.source.get().is_live();
-        status.trouble = None;
+        let source = self.source.get();
+        (status.is_live, status.is_slide_show) = (source.is_live(), source.is_slide_show());
+        (status.is_file, status.is_at_end) = (self.source.is_file(), self.is_at_end);
+        (status.trouble, status.is_unplugged) = (None, false);
         drop(status);
         self.session.collecting.set_origin(self.source.origin());
     }
@@ -321,18 +442,10 @@ impl TrackingLoop {
         let mut status = self.session.controls.status();
         status.precision = options.precision;
         status.computing = match self.setup.gpu {
-            None => format!("{} on the CPU, {threads}", described(options.precision, &self.tracker)),
+            None => format!("{} on the CPU, {threads}", self.setup.precision_in_use(&self.tracker).name),
             Some(GpuKind::Cuda) => "f32 on an NVIDIA GPU".into(),
             Some(GpuKind::Metal) => "f32 on an Apple GPU".into(),
         };
-    }
-}
-
-/// The precision that was asked for, and what came of it.
-fn described(precision: Precision, tracker: &Tracker) -> String {
-    match tracker.precision() {
-        Some(chosen) if chosen != precision => format!("{precision} ({chosen})"),
-        _ => precision.to_string(),
     }
 }
 

@@ -8,6 +8,7 @@ use super::painter::Painter;
 use crate::program::capture::{CaptureError, VirtualCamera};
 use crate::program::console::with_causes;
 use crate::program::latest::Latest;
+use crate::program::view::Look;
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -28,11 +29,11 @@ impl VirtualCameraOutput {
     ///
     /// # Errors
     /// If it can't be started.
-    pub(super) fn start(camera: VirtualCamera) -> Result<Self> {
+    pub(super) fn start(camera: VirtualCamera, look: Look) -> Result<Self> {
         let latest = Arc::new(Latest::default());
         let frames = latest.clone();
         let write = move || {
-            if let Err(error) = write_all(&frames, &camera) {
+            if let Err(error) = write_all(&frames, &camera, look) {
                 tracing::warn!("--virtual-camera: {}; tracking goes on without it", with_causes(&error));
             }
         };
@@ -46,6 +47,7 @@ impl VirtualCameraOutput {
         if !self.thread.is_finished() {
             self.next.frame.clone_from(&tracked.frame);
             self.next.set_faces(&tracked.faces);
+            self.next.signals.clone_from(&tracked.signals);
             self.latest.put(&mut self.next);
         }
     }
@@ -61,16 +63,16 @@ impl Drop for VirtualCameraOutput {
     }
 }
 
-fn write_all(frames: &Latest<TrackedFrame>, camera: &VirtualCamera) -> Result<(), CaptureError> {
-    let (mut tracked, mut painter, mut buffer) = (TrackedFrame::default(), Painter::default(), Vec::new());
+fn write_all(frames: &Latest<TrackedFrame>, camera: &VirtualCamera, look: Look) -> Result<(), CaptureError> {
+    let (mut tracked, mut painter, mut buffer) = (TrackedFrame::default(), Painter::with(look), Vec::new());
     let mut mode = None;
     while frames.wait(&mut tracked) {
-        let TrackedFrame { frame, faces, .. } = &tracked;
+        let TrackedFrame { frame, faces, signals, .. } = &tracked;
         let mode = match mode {
             Some(mode) => mode,
             None => *mode.insert(camera.begin(frame.width(), frame.height())?),
         };
-        camera.write(painter.paint(frame, faces, &[], (mode.width, mode.height)), mode, &mut buffer)?;
+        camera.write(painter.paint_on(frame, faces, signals, (mode.width, mode.height)), mode, &mut buffer)?;
     }
     Ok(())
 }

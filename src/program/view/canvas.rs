@@ -12,6 +12,34 @@ const BARS: [u8; 3] = [0; 3];
 /// 1 in the fixed-point arithmetic of scaling.
 const ONE: u32 = 256;
 
+/// A part of a canvas, in pixels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    pub left: usize,
+    pub top: usize,
+    pub width: usize,
+    pub height: usize,
+}
+
+impl Room {
+    /// A whole canvas.
+    pub fn of(canvas: &Frame) -> Self {
+        (canvas.width(), canvas.height()).into()
+    }
+
+    pub fn contains(&self, p: Point<CanvasSpace>) -> bool {
+        let is_in = |v: f32, from: usize, length: usize| (from as f32..(from + length) as f32).contains(&v);
+        is_in(p.x, self.left, self.width) && is_in(p.y, self.top, self.height)
+    }
+}
+
+impl From<(usize, usize)> for Room {
+    /// A whole canvas of this width and height.
+    fn from((width, height): (usize, usize)) -> Self {
+        Self { left: 0, top: 0, width, height }
+    }
+}
+
 /// Where a frame lies on a canvas.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Placement {
@@ -25,12 +53,19 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// A frame of `frame` pixels (width, height) in the middle of a canvas of `canvas` pixels, as large as fits.
-    pub fn fit(frame: (usize, usize), canvas: (usize, usize), is_mirrored: bool) -> Self {
-        let scale = (canvas.0 as f32 / frame.0.max(1) as f32).min(canvas.1 as f32 / frame.1.max(1) as f32);
-        let side = |frame: usize, canvas: usize| ((frame as f32 * scale).round() as usize).min(canvas);
-        let (width, height) = (side(frame.0, canvas.0), side(frame.1, canvas.1));
-        Self { frame, left: (canvas.0 - width) / 2, top: (canvas.1 - height) / 2, width, height, is_mirrored }
+    /// A frame of `frame` pixels (width, height) in the middle of a canvas, or of a part of it, as large as fits.
+    pub fn fit(frame: (usize, usize), room: impl Into<Room>, is_mirrored: bool) -> Self {
+        let room = room.into();
+        let scale = (room.width as f32 / frame.0.max(1) as f32).min(room.height as f32 / frame.1.max(1) as f32);
+        let side = |frame: usize, room: usize| ((frame as f32 * scale).round() as usize).min(room);
+        let (width, height) = (side(frame.0, room.width), side(frame.1, room.height));
+        let (left, top) = (room.left + (room.width - width) / 2, room.top + (room.height - height) / 2);
+        Self { frame, left, top, width, height, is_mirrored }
+    }
+
+    /// The part of the canvas that the picture covers.
+    pub fn picture(&self) -> Room {
+        Room { left: self.left, top: self.top, width: self.width, height: self.height }
     }
 
     /// Pixels of the canvas per pixel of the frame.
@@ -134,6 +169,18 @@ fn mix(a: u8, b: u8, share: u32) -> u8 {
     ((u32::from(a) * (ONE - share) + u32::from(b) * share + ONE / 2) / ONE) as u8
 }
 
+/// Covers a part of a canvas with a colour; `alpha` in 0..=1. What lies beyond the canvas is left out.
+pub fn veil(canvas: &mut Frame, room: Room, color: [u8; 3], alpha: f32) {
+    let canvas_width = canvas.width();
+    let right = (room.left + room.width).min(canvas_width);
+    let rows = canvas.rgb_mut().chunks_exact_mut(canvas_width.max(1) * 3).skip(room.top).take(room.height);
+    for row in rows {
+        for pixel in &mut row.as_chunks_mut::<3>().0[room.left.min(right)..right] {
+            cover(pixel, color, alpha);
+        }
+    }
+}
+
 fn fill(pixels: &mut [u8], color: [u8; 3]) {
     pixels.as_chunks_mut::<3>().0.fill(color);
 }
@@ -165,6 +212,22 @@ mod tests {
             assert!(placement.width == width || placement.height == height);
             assert!((placement.width as f32 - placement.height as f32 * 4.0 / 3.0).abs() <= 1.0);
         }
+    }
+
+    #[test]
+    fn a_picture_stays_in_the_room_that_it_was_given() {
+        let room = Room { left: 30, top: 5, width: 50, height: 40 };
+        let placement = Placement::fit((40, 30), room, false);
+        let mut canvas = Frame::filled(100, 60, [9; 3]);
+        Scaler::default().draw(&Frame::filled(40, 30, [200; 3]), &placement, &mut canvas);
+        let lit = |x: usize, y: usize| canvas.rgb()[(y * 100 + x) * 3] == 200;
+        for (x, y) in (0..100).flat_map(|x| (0..60).map(move |y| (x, y))) {
+            let is_inside = placement.picture().contains(Point::new(x as f32, y as f32));
+            assert_eq!(lit(x, y), is_inside, "{x}, {y}");
+            assert!(!is_inside || room.contains(Point::new(x as f32, y as f32)));
+        }
+        veil(&mut canvas, Room { left: 90, top: 50, width: 50, height: 50 }, [255; 3], 0.5);
+        assert_eq!((canvas.rgb()[0], *canvas.rgb().last().unwrap()), (0, 128));
     }
 
     #[test]

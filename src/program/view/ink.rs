@@ -10,7 +10,7 @@ use crate::runtime::geometry::{CanvasSpace, Point};
 use crate::runtime::image::Frame;
 
 /// Opacity of the rim beside a stroke.
-const RIM: f32 = 0.5;
+const RIM: f32 = 0.42;
 const RIM_COLOR: [u8; 3] = [0; 3];
 /// Coordinates beyond this lie on no canvas.
 const FAR: f32 = 1e5;

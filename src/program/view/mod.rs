@@ -1,4 +1,4 @@
-//! Drawing: a frame on a canvas, faces, heatmaps and text over it, and the window that shows it.
+//! Drawing: a frame on a canvas, faces, heatmaps and text over it, bar and help beside it, and the window that shows it.
 //!
 //! In: frames, and faces in pixels of the frame. Out: a canvas as large as the window, or as the picture that is saved, with
 //! everything drawn in its own pixels; keys as [`WindowCommand`]s. Only the window can fail ([`ViewError`]).
@@ -8,22 +8,34 @@
     allow(dead_code, unused_imports, reason = "saved pictures need only a part of it")
 )]
 
+#[cfg(feature = "window")]
+mod bar;
 mod canvas;
+mod gauges;
+#[cfg(feature = "window")]
+pub mod help;
 mod ink;
+#[cfg(feature = "window")]
+mod keys;
 mod network_view;
 mod overlay;
+pub mod palette;
 pub mod panel;
 mod sheet;
 #[cfg(feature = "window")]
 mod window;
 
-pub use canvas::{Placement, Scaler};
+#[cfg(feature = "window")]
+pub use bar::{Bar, BarItem, Menu, MenuItem};
+pub use canvas::{Placement, Room, Scaler, veil};
 pub use ink::{Ink, StrokeEnd};
+#[cfg(feature = "window")]
+pub use keys::{KEY_GROUPS, WindowCommand};
 pub use network_view::{NetworkLayers, NetworkView, NetworkViewer, draw_insets, draw_maps};
-pub use overlay::{Layers, Overlay, smooth};
+pub use overlay::{Look, Overlay, ShownFace, Style, smooth};
 pub use sheet::sheet;
 #[cfg(feature = "window")]
-pub use window::{CursorStyle, KEYS, KeyPress, Pointer, Window, WindowCommand, WindowKey, on_display_lost};
+pub use window::{CursorStyle, FirstSize, KeyPress, Pointer, Window, WindowKey, on_display_lost};
 
 /// What can go wrong with the window.
 #[derive(Debug, thiserror::Error)]
@@ -32,4 +44,6 @@ pub enum ViewError {
     NoDisplay,
     #[error("the window can't be opened: {0}")]
     Window(String),
+    #[error("awing can fill the screen on X11 only; the desktop's own key for it may work")]
+    NoFullScreen,
 }

@@ -4,7 +4,7 @@
 //! more, with all its maps, on the crop around these landmarks; and its drawing: landmark heatmaps in warm colours, the
 //! boundary map in cold ones, over the face in the picture or over the crop in an inset. What fails: inference.
 
-use super::canvas::{Placement, cover};
+use super::canvas::{Placement, Room, cover};
 use crate::runtime::engine::{EngineError, Landmarker, Outputs, Precision};
 use crate::runtime::geometry::{
     CanvasSpace, CropSpace, FrameSpace, HeatmapSpace, Point, Rect, Similarity, heatmap_from_crop,
@@ -139,13 +139,21 @@ pub fn draw_maps(canvas: &mut Frame, placement: &Placement, views: &[NetworkView
     }
 }
 
-/// Draws the crops with the maps over them, one below the other at the right, as many as there is room for.
-pub fn draw_insets(canvas: &mut Frame, is_mirrored: bool, views: &[NetworkView], layers: NetworkLayers, text: f32) {
-    let side = (INSET * canvas.width().min(canvas.height()) as f32).round();
+/// Draws the crops with the maps over them, one below the other at the right of `room`, as many as fit there.
+pub fn draw_insets(
+    canvas: &mut Frame,
+    room: Room,
+    is_mirrored: bool,
+    views: &[NetworkView],
+    layers: NetworkLayers,
+    text: f32,
+) {
+    let side = (INSET * room.width.min(room.height) as f32).round();
     let margin = (MARGIN * text).round();
+    let (right, bottom) = ((room.left + room.width) as f32, (room.top + room.height) as f32);
     for (i, view) in views.iter().enumerate() {
-        let (left, top) = (canvas.width() as f32 - side - margin, margin + i as f32 * (side + margin));
-        if side < 2.0 || view.map_size == 0 || left < 0.0 || top + side > canvas.height() as f32 {
+        let (left, top) = (right - side - margin, room.top as f32 + margin + i as f32 * (side + margin));
+        if side < 2.0 || view.map_size == 0 || left < room.left as f32 || top + side > bottom {
             break;
         }
         let scale = view.crop.width() as f32 / side;
@@ -298,11 +306,13 @@ mod tests {
         let views = vec![view((8, 8)); 9];
         let layers = NetworkLayers { crop: true, ..NetworkLayers::default() };
         let mut canvas = Frame::filled(400, 300, [0; 3]);
-        draw_insets(&mut canvas, true, &views, layers, 12.0);
+        let room = Room::of(&canvas);
+        draw_insets(&mut canvas, room, true, &views, layers, 12.0);
         let shown = canvas.rgb().chunks_exact(3).filter(|p| *p == [50; 3]).count();
         assert_eq!(shown, 3 * 90 * 90);
         for (width, height) in [(1, 1), (0, 0), (5, 2000)] {
-            draw_insets(&mut Frame::filled(width, height, [0; 3]), false, &views, layers, 12.0);
+            let room = Room { left: 0, top: 0, width, height };
+            draw_insets(&mut Frame::filled(width, height, [0; 3]), room, false, &views, layers, 12.0);
         }
     }
 

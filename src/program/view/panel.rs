@@ -3,9 +3,12 @@
 //! In: a canvas, the height of the text in its pixels ([`text_size`]), and lines. Out: the canvas with the lines on dark
 //! panels with round corners, readable on any background. Text that would not fit is drawn smaller. Nothing fails.
 
-use super::canvas::cover;
+use super::canvas::{Room, cover};
 use crate::runtime::image::Frame;
 use crate::train::text;
+
+use super::palette::BACKGROUND;
+pub use super::palette::{ALARM, PLAIN, QUIET};
 
 /// Height of the text over the canvas' width and height, and its bounds in pixels.
 const TEXT_OF_WIDTH: f32 = 1.0 / 44.0;
@@ -18,17 +21,7 @@ const PADDING: f32 = 0.6;
 const MARGIN: f32 = 0.5;
 /// Between the columns of a table, over the height of the text.
 const GUTTER: f32 = 1.2;
-const BACKGROUND: [u8; 3] = [12, 14, 18];
-const OPACITY: f32 = 0.74;
-
-/// Plain text.
-pub const PLAIN: [u8; 3] = [238, 240, 243];
-/// Text that matters less.
-pub const QUIET: [u8; 3] = [168, 176, 186];
-/// Text that should be noticed.
-pub const ALARM: [u8; 3] = [255, 190, 80];
-/// The sign of a running recording.
-pub const RECORDING: [u8; 3] = [255, 96, 88];
+const OPACITY: f32 = 0.78;
 
 /// A line of a panel.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,21 +42,35 @@ pub enum Place {
     UpperLeft,
     LowerLeft,
     Middle,
+    /// In the middle of the upper border.
+    Top,
+    /// With its upper left corner at this pixel, or as near to it as there is room.
+    At(i32, i32),
 }
 
 /// The height of text, in pixels, that suits the canvas; `scale` is 2 for a screen with twice as many pixels for the
 /// same size.
 pub fn text_size(canvas: &Frame, scale: f32) -> f32 {
-    let fitting = (canvas.width() as f32 * TEXT_OF_WIDTH).min(canvas.height() as f32 * TEXT_OF_HEIGHT);
+    text_size_of((canvas.width(), canvas.height()), scale)
+}
+
+/// The same for a canvas of this width and height.
+pub fn text_size_of((width, height): (usize, usize), scale: f32) -> f32 {
+    let fitting = (width as f32 * TEXT_OF_WIDTH).min(height as f32 * TEXT_OF_HEIGHT);
     fitting.clamp(TEXT_PIXELS.0, TEXT_PIXELS.1.max(TEXT_PIXELS.1 * scale))
 }
 
 /// Draws lines of text, the first one at the top; lines that are too long for the canvas are wrapped.
 pub fn lines(canvas: &mut Frame, place: Place, size: f32, lines: &[TextLine]) {
-    let room = canvas.width() as f32 - 2.0 * (MARGIN + PADDING) * size;
-    let wrapped: Vec<TextLine> = lines.iter().flat_map(|line| wrap(line, size, room)).collect();
+    lines_in(canvas, Room::of(canvas), place, size, lines);
+}
+
+/// The same in a part of the canvas.
+pub fn lines_in(canvas: &mut Frame, room: Room, place: Place, size: f32, lines: &[TextLine]) {
+    let width = room.width as f32 - 2.0 * (MARGIN + PADDING) * size;
+    let wrapped: Vec<TextLine> = lines.iter().flat_map(|line| wrap(line, size, width)).collect();
     let rows: Vec<[&TextLine; 1]> = wrapped.iter().map(|line| [line]).collect();
-    table(canvas, place, size, &rows);
+    table_in(canvas, room, place, size, &rows);
 }
 
 /// A line wrapped at its spaces into pieces that are no wider than `room` pixels, as far as possible.
@@ -80,22 +87,39 @@ fn wrap(line: &TextLine, size: f32, room: f32) -> Vec<TextLine> {
 
 /// Draws rows of text with aligned columns.
 pub fn table<const COLUMNS: usize>(canvas: &mut Frame, place: Place, size: f32, rows: &[[&TextLine; COLUMNS]]) {
-    if rows.is_empty() || canvas.width() == 0 || canvas.height() == 0 {
+    table_in(canvas, Room::of(canvas), place, size, rows);
+}
+
+fn table_in<const COLUMNS: usize>(
+    canvas: &mut Frame,
+    room: Room,
+    place: Place,
+    size: f32,
+    rows: &[[&TextLine; COLUMNS]],
+) {
+    if rows.is_empty() || room.width == 0 || room.height == 0 {
         return;
     }
-    let (canvas_width, canvas_height) = (canvas.width() as f32, canvas.height() as f32);
+    let (room_width, room_height) = (room.width as f32, room.height as f32);
     let extent = |size| extent(size, rows);
     let (_, width, height) = extent(size);
-    let room = |whole: f32| (whole - 2.0 * MARGIN * size).max(1.0);
-    let size = size * (room(canvas_width) / width).min(room(canvas_height) / height).min(1.0);
+    let inside = |whole: f32| (whole - 2.0 * MARGIN * size).max(1.0);
+    let size = size * (inside(room_width) / width).min(inside(room_height) / height).min(1.0);
     let (widths, width, height) = extent(size);
     let margin = MARGIN * size;
+    let (right, bottom) = (room_width - margin - width, room_height - margin - height);
     let (left, top) = match place {
         Place::UpperLeft => (margin, margin),
-        Place::LowerLeft => (margin, canvas_height - margin - height),
-        Place::Middle => (0.5 * (canvas_width - width), 0.5 * (canvas_height - height)),
+        Place::LowerLeft => (margin, bottom),
+        Place::Middle => (0.5 * (room_width - width), 0.5 * (room_height - height)),
+        Place::Top => (0.5 * (room_width - width), margin),
+        Place::At(x, y) => {
+            let (x, y) = (x as f32 - room.left as f32, y as f32 - room.top as f32);
+            (x.min(right).max(margin), y.min(bottom).max(margin))
+        }
     };
-    background(canvas, [left, top, left + width, top + height], 0.5 * size);
+    let (left, top) = (left + room.left as f32, top + room.top as f32);
+    background(canvas, [left, top, left + width, top + height], 0.5 * size, BACKGROUND, OPACITY);
     for (i, row) in rows.iter().enumerate() {
         let y = top + (PADDING + i as f32 * LINE) * size;
         let mut x = left + PADDING * size;
@@ -104,6 +128,13 @@ pub fn table<const COLUMNS: usize>(canvas: &mut Frame, place: Place, size: f32, 
             x += width + GUTTER * size;
         }
     }
+}
+
+/// Width and height of a panel of lines that are not wrapped, with the space around it.
+pub fn lines_extent(size: f32, lines: &[TextLine]) -> (f32, f32) {
+    let rows: Vec<[&TextLine; 1]> = lines.iter().map(|line| [line]).collect();
+    let (_, width, height) = extent(size, &rows);
+    (width + 2.0 * MARGIN * size, height + 2.0 * MARGIN * size)
 }
 
 /// The width of a canvas on which [`table`] draws these rows in their full size.
@@ -116,7 +147,8 @@ fn extent<const COLUMNS: usize>(size: f32, rows: &[[&TextLine; COLUMNS]]) -> ([f
     let widths: [f32; COLUMNS] =
         std::array::from_fn(|column| rows.iter().map(|row| text::width(&row[column].text, size)).fold(0.0, f32::max));
     let width = widths.iter().sum::<f32>() + (GUTTER * (COLUMNS - 1) as f32 + 2.0 * PADDING) * size;
-    (widths, width, (rows.len() as f32 * LINE + 2.0 * PADDING) * size)
+    // Below the last line there is only what its letters need.
+    (widths, width, (rows.len().saturating_sub(1) as f32 * LINE + 1.15 + 2.0 * PADDING) * size)
 }
 
 /// Draws a short text on a small panel that stands on (`left`, `bottom`), or as near to it as the canvas has room.
@@ -127,14 +159,20 @@ pub fn label(canvas: &mut Frame, (left, bottom): (f32, f32), size: f32, color: [
     let (width, height) = (text::width(label, size) + PADDING * size, 1.25 * size);
     let x = left.min(canvas.width() as f32 - width).max(0.0);
     let y = (bottom - height - 0.3 * size).min(canvas.height() as f32 - height).max(0.0);
-    background(canvas, [x, y, x + width, y + height], 0.3 * size);
+    background(canvas, [x, y, x + width, y + height], 0.3 * size, BACKGROUND, OPACITY);
     text::draw(canvas, x + 0.5 * PADDING * size, y + 0.1 * size, size, color, label);
 }
 
-/// Darkens a rectangle (left, top, right, bottom) with round corners.
-fn background(canvas: &mut Frame, [left, top, right, bottom]: [f32; 4], radius: f32) {
+/// Covers a rectangle (left, top, right, bottom) with round corners.
+pub(super) fn background(
+    canvas: &mut Frame,
+    [left, top, right, bottom]: [f32; 4],
+    radius: f32,
+    color: [u8; 3],
+    opacity: f32,
+) {
     let canvas_width = canvas.width();
-    let columns = left.max(0.0) as usize..(right.max(0.0).ceil() as usize).min(canvas_width);
+    let columns = (left.max(0.0) as usize).min(canvas_width)..(right.max(0.0).ceil() as usize).min(canvas_width);
     let rows = top.max(0.0) as usize..(bottom.max(0.0).ceil() as usize).min(canvas.height());
     for y in rows {
         let row = &mut canvas.rgb_mut().as_chunks_mut::<3>().0[y * canvas_width..][..canvas_width];
@@ -143,7 +181,7 @@ fn background(canvas: &mut Frame, [left, top, right, bottom]: [f32; 4], radius: 
             let (px, py) = (x as f32 + 0.5, y as f32 + 0.5);
             let dx = (left + radius - px).max(px - (right - radius)).max(0.0);
             let dy = (top + radius - py).max(py - (bottom - radius)).max(0.0);
-            cover(pixel, BACKGROUND, OPACITY * (radius + 0.5 - dx.hypot(dy)).clamp(0.0, 1.0));
+            cover(pixel, color, opacity * (radius + 0.5 - dx.hypot(dy)).clamp(0.0, 1.0));
         }
     }
 }

@@ -5,6 +5,7 @@
 //! display that goes away while the window is open.
 
 use super::ViewError;
+use super::keys::{WindowCommand, command_of};
 use crate::runtime::geometry::{CanvasSpace, Point};
 use crate::runtime::image::Frame;
 use minifb::{InputCallback, Key, MouseButton, MouseMode, ScaleMode, WindowOptions};
@@ -15,105 +16,18 @@ use std::time::{Duration, Instant};
 pub use minifb::{CursorStyle, Key as WindowKey};
 
 /// The smallest window that is opened, in pixels.
-const SMALLEST: (usize, usize) = (320, 240);
+const SMALLEST: (f32, f32) = (320.0, 240.0);
 /// The largest window that is opened, at scale 1, in pixels.
 const LARGEST: (f32, f32) = (1280.0, 800.0);
+/// The most of the screen that it takes: panels and the window's own frame need some.
+const SHARE_OF_SCREEN: f32 = 0.9;
+/// Small pictures are enlarged to about this, at scale 1, but at most to twice their size.
+const COMFORTABLE: (f32, f32) = (960.0, 720.0);
 /// Repeated events of a held key come at shorter intervals than this. The event of its release can get lost with the
 /// keyboard's focus.
 const KEY_REPEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often an unchanged canvas is put on the screen again: parts that were covered are not restored by themselves.
 const RESTORE_INTERVAL: Duration = Duration::from_millis(100);
-
-/// What a key stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WindowCommand {
-    Quit,
-    Help,
-    /// The panel of figures.
-    Figures,
-    /// Dots on the landmarks.
-    Points,
-    Curves,
-    Boxes,
-    /// The landmark heatmaps over the face.
-    Heatmaps,
-    /// The boundary map over the face.
-    Boundary,
-    /// The network's input in an inset.
-    Crop,
-    /// Left and right swapped, as in a mirror.
-    Mirror,
-    Smoothing,
-    /// The picture stands still.
-    Freeze,
-    /// Save the picture and its landmarks.
-    Snapshot,
-    /// Take the faces in sight as being at rest.
-    Neutral,
-    /// Keep the face, to be corrected and learned from.
-    KeepFace,
-    /// Tune the model on the accepted faces, or stop.
-    Tune,
-    /// The bundled model in place of the tuned one, or the other way round.
-    OtherModel,
-    /// Keep faces that are worth it by themselves, or stop.
-    Collect,
-    /// Start to record a video and its landmarks, or stop.
-    Record,
-    /// The maximum number of faces.
-    Faces(usize),
-    NextCamera,
-    /// The next precision of the landmark network.
-    Precision,
-}
-
-/// A key, its name and what it does.
-#[derive(Clone, Copy, Debug)]
-pub struct KeyBinding {
-    key: Key,
-    pub command: WindowCommand,
-    pub name: &'static str,
-    pub action: &'static str,
-}
-
-const fn bind(key: Key, command: WindowCommand, name: &'static str, action: &'static str) -> KeyBinding {
-    KeyBinding { key, command, name, action }
-}
-
-/// All keys but the digits, in the order in which help lists them.
-pub const KEYS: [KeyBinding; 22] = [
-    bind(Key::H, WindowCommand::Help, "H", "this help"),
-    bind(Key::I, WindowCommand::Figures, "I", "frame rate and times"),
-    bind(Key::L, WindowCommand::Points, "L", "landmarks"),
-    bind(Key::C, WindowCommand::Curves, "C", "curves"),
-    bind(Key::B, WindowCommand::Boxes, "B", "box and number"),
-    bind(Key::T, WindowCommand::Heatmaps, "T", "heatmaps"),
-    bind(Key::E, WindowCommand::Boundary, "E", "boundary map (edges)"),
-    bind(Key::X, WindowCommand::Crop, "X", "the network's input"),
-    bind(Key::M, WindowCommand::Mirror, "M", "mirror"),
-    bind(Key::S, WindowCommand::Smoothing, "S", "smoothing"),
-    bind(Key::F, WindowCommand::Freeze, "F", "pause the picture"),
-    bind(Key::P, WindowCommand::Snapshot, "P", "save picture and landmarks"),
-    bind(Key::R, WindowCommand::Record, "R", "record video and landmarks"),
-    bind(Key::Space, WindowCommand::Neutral, "Space", "this pose is straight ahead, at rest"),
-    bind(Key::K, WindowCommand::KeepFace, "K", "keep this face for fine-tuning"),
-    bind(Key::G, WindowCommand::Collect, "G", "gather faces for fine-tuning"),
-    bind(Key::U, WindowCommand::Tune, "U", "fine-tune on accepted faces"),
-    bind(Key::D, WindowCommand::OtherModel, "D", "bundled or tuned model"),
-    bind(Key::N, WindowCommand::NextCamera, "N", "next camera"),
-    bind(Key::A, WindowCommand::Precision, "A", "precision"),
-    bind(Key::Key1, WindowCommand::Faces(1), "1-9", "maximum faces"),
-    bind(Key::Q, WindowCommand::Quit, "Q, Esc", "quit"),
-];
-
-const DIGITS: [Key; 9] =
-    [Key::Key1, Key::Key2, Key::Key3, Key::Key4, Key::Key5, Key::Key6, Key::Key7, Key::Key8, Key::Key9];
-
-fn command_of(key: Key) -> Option<WindowCommand> {
-    let key = if key == Key::Escape { Key::Q } else { key };
-    let digit = DIGITS.iter().position(|k| *k == key).map(|i| WindowCommand::Faces(i + 1));
-    digit.or_else(|| KEYS.iter().find(|binding| binding.key == key).map(|binding| binding.command))
-}
 
 /// A key that was pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +82,40 @@ impl InputCallback for Listener {
     }
 }
 
+/// The size of a window when it opens.
+#[derive(Clone, Copy)]
+pub struct FirstSize {
+    /// The picture in it, in pixels.
+    pub picture: (usize, usize),
+    /// Pixels of the screen per pixel of the picture, and the size of text and lines; `None`: as the desktop says, and small
+    /// pictures larger.
+    pub scale: Option<f32>,
+    /// Whether a small picture is enlarged where no scale is named.
+    pub is_enlarged: bool,
+    /// The height that is needed below the picture, of the size of the canvas and the scale.
+    pub foot: fn((usize, usize), f32) -> usize,
+}
+
+impl FirstSize {
+    /// On a screen of this size, if that is known.
+    fn on(&self, screen: Option<(f32, f32)>, scale: f32) -> (usize, usize) {
+        let (width, height) = (self.picture.0.max(1) as f32, self.picture.1.max(1) as f32);
+        let largest = screen.map_or(LARGEST, |screen| {
+            let room = (SHARE_OF_SCREEN * screen.0, SHARE_OF_SCREEN * screen.1);
+            ((scale * LARGEST.0).min(room.0), (scale * LARGEST.1).min(room.1))
+        });
+        let fitting = |(wide, high): (f32, f32)| (wide / width).min(high / height);
+        let comfortable = scale * fitting(COMFORTABLE).min(2.0);
+        let wanted = if self.scale.is_none() && self.is_enlarged { scale.max(comfortable) } else { scale };
+        let foot = |width: f32, height: f32| (self.foot)((width as usize, height as usize), scale) as f32;
+        let room = (largest.0, largest.1 - foot(largest.0, largest.1));
+        let factor = wanted.min(fitting(room));
+        let side = |side: f32, least: f32, most: f32| (side * factor).round().max(least).min(most);
+        let (width, height) = (side(width, SMALLEST.0, room.0), side(height, SMALLEST.1, room.1));
+        (width as usize, (height + foot(width, height)) as usize)
+    }
+}
+
 /// An open window.
 pub struct Window {
     window: minifb::Window,
@@ -177,26 +125,28 @@ pub struct Window {
     /// Of `pixels`.
     size: (usize, usize),
     shown: Instant,
+    title: String,
+    is_full_screen: bool,
+    /// Where it lay before it filled the screen, where no window manager knows: left, top, width, height.
+    #[cfg(all(unix, not(target_os = "macos")))]
+    before: Option<[i32; 4]>,
 }
 
 impl Window {
-    /// Opens a window for frames of `frame` pixels (width, height), `scale` times as large (`None`: the scale of the
-    /// screen), but no larger than a usual screen.
+    /// Opens a window, no larger than the screen.
     ///
     /// # Errors
     /// [`ViewError::NoDisplay`], or what the display system reports.
-    pub fn open(title: &str, frame: (usize, usize), scale: Option<f32>) -> Result<Self, ViewError> {
+    pub fn open(title: &str, size: &FirstSize) -> Result<Self, ViewError> {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
         if cfg!(all(unix, not(target_os = "macos"))) && !is_set("DISPLAY") && !is_set("WAYLAND_DISPLAY") {
             return Err(ViewError::NoDisplay);
         }
         let screen = Screen::open();
-        let scale = scale.unwrap_or_else(|| screen.scale());
-        let (width, height) = (frame.0.max(1) as f32, frame.1.max(1) as f32);
-        let fitting = scale * (LARGEST.0 / width).min(LARGEST.1 / height).min(1.0);
-        let size = |side: f32, least: usize| ((side * fitting).round() as usize).max(least);
+        let scale = size.scale.unwrap_or_else(|| screen.scale());
+        let (width, height) = size.on(screen.size(), scale);
         let options = WindowOptions { resize: true, scale_mode: ScaleMode::Stretch, ..WindowOptions::default() };
-        let open = || minifb::Window::new(title, size(width, SMALLEST.0), size(height, SMALLEST.1), options);
+        let open = || minifb::Window::new(title, width, height, options);
         let mut window = match catch_unwind(AssertUnwindSafe(open)) {
             Ok(Ok(window)) => window,
             Ok(Err(error)) => return Err(ViewError::Window(error.to_string())),
@@ -208,7 +158,44 @@ impl Window {
         window.set_target_fps(0);
         let keyboard = Arc::<Mutex<Keyboard>>::default();
         window.set_input_callback(Box::new(Listener(keyboard.clone())));
-        Ok(Self { window, keyboard, scale, pixels: Vec::new(), size: (0, 0), shown: Instant::now() })
+        Ok(Self {
+            window,
+            keyboard,
+            scale,
+            pixels: Vec::new(),
+            size: (0, 0),
+            shown: Instant::now(),
+            title: title.to_owned(),
+            is_full_screen: false,
+            #[cfg(all(unix, not(target_os = "macos")))]
+            before: None,
+        })
+    }
+
+    pub fn set_title(&mut self, title: &str) {
+        if self.title != title {
+            self.window.set_title(title);
+            title.clone_into(&mut self.title);
+        }
+    }
+
+    /// Whether [`Self::toggle_full_screen`] has filled the screen.
+    pub fn is_full_screen(&self) -> bool {
+        self.is_full_screen
+    }
+
+    /// Fills the screen with the window, or ends that.
+    ///
+    /// # Errors
+    /// [`ViewError::NoFullScreen`] where windows do not come from X11.
+    pub fn toggle_full_screen(&mut self) -> Result<(), ViewError> {
+        #[cfg(all(unix, not(target_os = "macos")))]
+        if let Some(connection) = Screen::open().connection {
+            self.is_full_screen = !self.is_full_screen;
+            connection.set_full_screen(self.window.get_window_handle() as u64, self.is_full_screen, &mut self.before);
+            return Ok(());
+        }
+        Err(ViewError::NoFullScreen)
     }
 
     /// Width and height of the canvas in pixels, at least 1.
@@ -318,6 +305,15 @@ impl Screen {
         }
     }
 
+    /// Its width and height in pixels, where that is known.
+    fn size(&self) -> Option<(f32, f32)> {
+        #[cfg(all(unix, not(target_os = "macos")))]
+        if let Some(connection) = &self.connection {
+            return Some(connection.size());
+        }
+        None
+    }
+
     /// Its pixels per pixel of a usual screen, as the desktop says.
     fn scale(&self) -> f32 {
         #[cfg(all(unix, not(target_os = "macos")))]
@@ -334,7 +330,7 @@ mod x11 {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::ptr::NonNull;
     use std::sync::OnceLock;
-    use x11_dl::xlib::{Display, XErrorEvent, Xlib};
+    use x11_dl::xlib::{self, Display, XErrorEvent, Xlib};
 
     type ExitHook = Box<dyn Fn() -> i32 + Send + Sync>;
 
@@ -383,6 +379,85 @@ mod x11 {
             Some(Self { xlib, display })
         }
 
+        /// Width and height in pixels.
+        pub fn size(&self) -> (f32, f32) {
+            // SAFETY: the connection is open.
+            unsafe {
+                let (xlib, display) = (&self.xlib, self.display.as_ptr());
+                let screen = (xlib.XDefaultScreen)(display);
+                ((xlib.XDisplayWidth)(display, screen) as f32, (xlib.XDisplayHeight)(display, screen) as f32)
+            }
+        }
+
+        /// Asks the window manager to let a window fill the screen, or to end that. Without one that can, moves the window
+        /// there, and back to where it was `before`.
+        pub fn set_full_screen(&self, window: u64, is_full: bool, before: &mut Option<[i32; 4]>) {
+            let (xlib, display, window) = (&self.xlib, self.display.as_ptr(), window as xlib::Window);
+            let (state, full) = (self.atom(c"_NET_WM_STATE"), self.atom(c"_NET_WM_STATE_FULLSCREEN"));
+            // SAFETY: the connection is open; the event and the attributes are plain numbers and outlive the calls; a window
+            // that is gone makes an error that the handler above takes.
+            unsafe {
+                let root = (xlib.XDefaultRootWindow)(display);
+                if self.supports(full) {
+                    let mut event: xlib::XClientMessageEvent = std::mem::zeroed();
+                    event.type_ = xlib::ClientMessage;
+                    (event.display, event.window, event.message_type, event.format) = (display, window, state, 32);
+                    event.data.set_long(0, std::ffi::c_long::from(is_full));
+                    event.data.set_long(1, full as std::ffi::c_long);
+                    event.data.set_long(3, 1);
+                    let mask = xlib::SubstructureNotifyMask | xlib::SubstructureRedirectMask;
+                    (xlib.XSendEvent)(display, root, 0, mask, &mut event.into());
+                } else if is_full {
+                    let mut place: xlib::XWindowAttributes = std::mem::zeroed();
+                    (xlib.XGetWindowAttributes)(display, window, &mut place);
+                    *before = Some([place.x, place.y, place.width, place.height]);
+                    let (width, height) = self.size();
+                    (xlib.XMoveResizeWindow)(display, window, 0, 0, width as u32, height as u32);
+                } else if let Some([left, top, width, height]) = before.take() {
+                    (xlib.XMoveResizeWindow)(display, window, left, top, width.max(1) as u32, height.max(1) as u32);
+                }
+                (xlib.XSync)(display, 0);
+            }
+        }
+
+        /// Whether a window manager knows this state.
+        fn supports(&self, state: xlib::Atom) -> bool {
+            const MOST: std::ffi::c_long = 4096;
+            let (xlib, display) = (&self.xlib, self.display.as_ptr());
+            let (mut kind, mut format, mut count, mut rest, mut list) = (0, 0, 0, 0, std::ptr::null_mut());
+            let supported = self.atom(c"_NET_SUPPORTED");
+            // SAFETY: the connection is open; Xlib fills the list with `count` long integers, and it is freed once.
+            unsafe {
+                let root = (xlib.XDefaultRootWindow)(display);
+                (xlib.XGetWindowProperty)(
+                    display,
+                    root,
+                    supported,
+                    0,
+                    MOST,
+                    0,
+                    xlib::XA_ATOM,
+                    &mut kind,
+                    &mut format,
+                    &mut count,
+                    &mut rest,
+                    &mut list,
+                );
+                if list.is_null() {
+                    return false;
+                }
+                let is_known = format == 32
+                    && std::slice::from_raw_parts(list.cast::<xlib::Atom>(), count as usize).contains(&state);
+                (xlib.XFree)(list.cast());
+                is_known
+            }
+        }
+
+        fn atom(&self, name: &CStr) -> xlib::Atom {
+            // SAFETY: the connection is open, and the name ends in 0.
+            unsafe { (self.xlib.XInternAtom)(self.display.as_ptr(), name.as_ptr(), 0) }
+        }
+
         /// From the resolution that desktops set for text.
         pub fn scale(&self) -> f32 {
             // SAFETY: the connection is open; the names end in 0; the answer is null or a text that ends in 0 and lives
@@ -408,13 +483,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_has_one_meaning() {
-        for (i, binding) in KEYS.iter().enumerate() {
-            assert_eq!(command_of(binding.key), Some(binding.command));
-            assert!(KEYS[..i].iter().all(|other| other.key != binding.key), "{}", binding.name);
+    fn a_window_opens_no_larger_than_the_screen_and_large_enough_to_look_at() {
+        let size = |picture, scale: Option<f32>, screen, desktop: f32| {
+            let first = FirstSize { picture, scale, is_enlarged: true, foot: |_, scale| (30.0 * scale) as usize };
+            first.on(screen, scale.unwrap_or(desktop))
+        };
+        let screen = Some((1920.0, 1080.0));
+        assert_eq!(size((640, 480), None, screen, 1.0), (960, 750), "a small picture is enlarged");
+        assert_eq!(size((640, 480), Some(1.0), screen, 1.0), (640, 510), "but not if a scale is named");
+        assert_eq!(size((1280, 720), None, screen, 1.0), (1280, 750));
+        assert_eq!(size((160, 120), None, screen, 1.0), (320, 270));
+        let (width, height) = size((3840, 2160), Some(2.0), screen, 1.0);
+        assert!(width <= 1728 && height <= 972 && width > 1500, "{width}x{height}");
+        for picture in [(640, 480), (480, 3000), (9000, 10), (1, 1)] {
+            for screen in [Some((800.0, 480.0)), Some((100.0, 80.0)), None] {
+                let (width, height) = size(picture, None, screen, 2.0);
+                let (most_wide, most_high) = screen.unwrap_or(LARGEST);
+                assert!(width as f32 <= most_wide && height as f32 <= most_high, "{picture:?}: {width}x{height}");
+            }
         }
-        assert_eq!(command_of(Key::Key9), Some(WindowCommand::Faces(9)));
-        assert_eq!(command_of(Key::F12), None);
     }
 
     #[test]

@@ -84,6 +84,22 @@ pub enum Precision {
     Int8,
 }
 
+impl Precision {
+    /// What a network is really run in on a CPU, and why that is not what was asked for.
+    pub(crate) fn in_use(self, model: &Model, isa: Isa) -> (Self, Option<&'static str>) {
+        let is_quantized = model.config().quantization.is_some();
+        let half = if isa.has_bf16() { Self::F16 } else { Self::F32 };
+        match self {
+            Self::Auto | Self::F32 => (self, None),
+            Self::F16 if half == Self::F16 => (Self::F16, None),
+            Self::F16 => (half, Some("this CPU has no AVX512-BF16")),
+            Self::Int8 if !is_quantized => (half, Some("this model has no int8 weights; awing quantize makes them")),
+            Self::Int8 if !isa.has_int8() => (half, Some("this CPU has no AVX512-VNNI and AVX512-BF16")),
+            Self::Int8 => (Self::Int8, None),
+        }
+    }
+}
+
 named!(Precision {
     Auto = "auto": "The fastest on this CPU that costs no accuracy, or next to none",
     F32 = "f32": "Single precision",
@@ -149,10 +165,10 @@ impl Engine {
             Precision::Auto => choice::choose(model.config().quantization.as_ref(), &Rates::measure(isa)),
             precision => Choice { precision, reason: None },
         };
-        let precision = match choice.precision {
-            Precision::Int8 if isa.has_int8() => StepPrecision::Int8,
-            Precision::F16 | Precision::Int8 if isa.has_bf16() => StepPrecision::Bf16,
-            _ => StepPrecision::F32,
+        let precision = match choice.precision.in_use(model, isa).0 {
+            Precision::Int8 => StepPrecision::Int8,
+            Precision::F16 => StepPrecision::Bf16,
+            Precision::Auto | Precision::F32 => StepPrecision::F32,
         };
         Ok(Self { choice, ..Self::compile_for(model, options, isa, precision)? })
     }

@@ -167,6 +167,8 @@ pub struct SignalMeter {
     signals: Vec<Signals>,
     /// For the first face that comes.
     profile: Option<Profile>,
+    /// The face that has it.
+    owner: Option<u64>,
 }
 
 impl Default for SignalMeter {
@@ -184,7 +186,7 @@ const FRONTAL_PITCH_DEG: f32 = 15.0;
 impl SignalMeter {
     /// For a camera with the field of view of a common webcam.
     pub fn new() -> Self {
-        Self { fov_deg: DEFAULT_FOV_DEG, people: Vec::new(), signals: Vec::new(), profile: None }
+        Self { fov_deg: DEFAULT_FOV_DEG, people: Vec::new(), signals: Vec::new(), profile: None, owner: None }
     }
 
     /// Sets the field of view along the longer side of the frame, in degrees; clamped to 10..=150. It decides over the
@@ -193,9 +195,16 @@ impl SignalMeter {
         self.fov_deg = if fov_deg.is_finite() { fov_deg.clamp(10.0, 150.0) } else { DEFAULT_FOV_DEG };
     }
 
-    /// The next person who comes into sight starts with this profile.
+    /// The next person who comes into sight has this profile. If that person leaves, the one who comes next has it as it is
+    /// by then: a tracker does not know persons.
     pub fn set_profile(&mut self, profile: Profile) {
         self.profile = Some(profile);
+        self.owner = None;
+    }
+
+    /// The profile of [`Self::set_profile`], with what was learned since; `None` if none was set.
+    pub fn profile_so_far(&self) -> Option<Profile> {
+        self.owner.and_then(|id| self.profile(id)).or_else(|| self.profile.clone())
     }
 
     /// What was learned about a face so far; `None` for an unknown id.
@@ -209,8 +218,10 @@ impl SignalMeter {
         self.people.iter_mut().find(|person| person.id == id).is_some_and(Person::set_neutral)
     }
 
-    /// Forgets everybody.
+    /// Forgets everybody, but not the profile.
     pub fn reset(&mut self) {
+        self.profile = self.profile_so_far();
+        self.owner = None;
         self.people.clear();
     }
 
@@ -231,12 +242,21 @@ impl SignalMeter {
         time_s: f64,
     ) -> &[Signals] {
         let camera = Camera::of_frame(width, height, self.fov_deg);
-        self.people.retain(|person| (0.0..=LEAVES_AFTER_S).contains(&(time_s - person.seen_s)));
+        let has_left = |person: &Person| !(0.0..=LEAVES_AFTER_S).contains(&(time_s - person.seen_s));
+        if self.people.iter().any(|person| has_left(person) && Some(person.id) == self.owner) {
+            self.profile = self.profile_so_far();
+            self.owner = None;
+        }
+        self.people.retain(|person| !has_left(person));
         self.signals.clear();
         for face in faces {
             let raw = unsmoothed.iter().find(|other| other.id == face.id).unwrap_or(face);
             let index = self.people.iter().position(|person| person.id == face.id).unwrap_or_else(|| {
-                self.people.push(Person::new(face.id, time_s, self.profile.take()));
+                let profile = self.profile.take();
+                if profile.is_some() {
+                    self.owner = Some(face.id);
+                }
+                self.people.push(Person::new(face.id, time_s, profile));
                 self.people.len() - 1
             });
             let person = &mut self.people[index];

@@ -289,3 +289,25 @@ fn the_proportions_of_a_person_are_learned_without_turning_the_head() {
     let turn = after.head.unwrap().pitch_deg - before.head.unwrap().pitch_deg;
     assert!(turn.abs() < 1.0 && after.head.unwrap().yaw_deg.abs() < 0.1, "{turn}");
 }
+
+#[test]
+fn a_profile_stays_with_its_person_and_passes_on_when_they_leave() {
+    let mut known = SignalMeter::new();
+    over_time(&mut known, 0.0, [Truth::new([10.0, 0.0, 0.0]).face()]);
+    assert!(known.set_neutral(1));
+    let profile = known.profile(1).unwrap();
+    let mut meter = SignalMeter::new();
+    assert_eq!(meter.profile_so_far(), None);
+    meter.set_profile(profile.clone());
+    assert_eq!(meter.profile_so_far(), Some(profile));
+    let with_id = |id| Face { id, ..Truth::new([10.0, 0.0, 0.0]).face() };
+    let pitch = |meter: &mut SignalMeter, faces: &[Face], time_s| {
+        let signals = meter.measure_faces(faces, &[], SIZE.0, SIZE.1, time_s);
+        signals.iter().map(|signals| signals.head.unwrap().pitch_deg.round()).collect::<Vec<_>>()
+    };
+    assert_eq!(pitch(&mut meter, &[with_id(7), with_id(8)], 0.0), [0.0, 10.0], "only the first has it");
+    assert_eq!(pitch(&mut meter, &[with_id(8), with_id(9)], 1.0), [10.0, 10.0], "7 may come back");
+    assert_eq!(pitch(&mut meter, &[with_id(8), with_id(10)], 5.0), [10.0, 0.0], "7 has left");
+    meter.reset();
+    assert_eq!(pitch(&mut meter, &[with_id(11)], 0.0), [0.0], "another place of the same video");
+}

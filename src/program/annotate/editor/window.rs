@@ -11,7 +11,7 @@ use super::painter::Painter;
 use super::picking::Target;
 use super::state::Editor;
 use crate::program::console::say;
-use crate::program::view::{CursorStyle, Window, on_display_lost};
+use crate::program::view::{CursorStyle, FirstSize, Window, on_display_lost};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +42,8 @@ pub(crate) fn run(folder: &Path, scale: Option<f32>, end: &AtomicBool) -> Result
         1
     });
     let title = format!("awing annotate: {}", folder.display());
-    let mut window = Window::open(&title, SIZE, scale).context("faces are corrected in a window")?;
+    let mut window = Window::open(&title, &FirstSize { picture: SIZE, scale, is_enlarged: false, foot: |_, _| 0 })
+        .context("faces are corrected in a window")?;
     let screen = window.scale();
     let mut editor = Editor::new(deck, screen);
     let mut painter = Painter::default();

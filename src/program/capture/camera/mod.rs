@@ -39,6 +39,7 @@ use super::{CaptureError, CaptureOptions, Source, Tally, Waited};
 use crate::runtime::image::Frame;
 use decode::Damage;
 use mode::Wish;
+use remedy::UNPLUGGED;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
@@ -275,6 +276,10 @@ impl Source for Camera {
             Trouble::Silent => format!("{who}: no picture for {seconds} s. Reconnecting ..."),
             reason => format!("{who}: {reason}. No picture for {seconds} s. Reconnecting ..."),
         })
+    }
+
+    fn is_unplugged(&self) -> bool {
+        matches!(self.current_trouble(), Some(Trouble::Failed(reason)) if reason.starts_with(UNPLUGGED))
     }
 
     fn tally(&self) -> Option<Tally> {

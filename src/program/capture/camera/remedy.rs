@@ -7,14 +7,17 @@ use std::io;
 #[cfg(target_os = "linux")]
 use std::path::Path;
 
+/// How the reason begins if the camera is not there any more.
+pub(super) const UNPLUGGED: &str = "it was unplugged";
+
 /// The reason for `error` and what helps.
 pub(super) fn explain(index: u32, error: &io::Error, was_there: bool) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound if was_there => "it was unplugged".to_owned(),
+        io::ErrorKind::NotFound if was_there => UNPLUGGED.to_owned(),
         io::ErrorKind::ResourceBusy => busy(index),
         io::ErrorKind::PermissionDenied => forbidden(index),
         io::ErrorKind::NotFound => "not found. Is it plugged in? `awing cameras` lists the cameras".to_owned(),
-        _ if is_gone(error) => "it was unplugged".to_owned(),
+        _ if is_gone(error) => UNPLUGGED.to_owned(),
         _ => error.to_string(),
     }
 }

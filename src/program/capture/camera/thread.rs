@@ -4,6 +4,7 @@
 //! frame, what is wrong while there is none, and the counts of frames. Ends when it is told to, or when the camera cannot
 //! be opened the first time.
 
+use super::UNPLUGGED;
 use super::decode::Decoder;
 use super::{CaptureError, Damage, Device, Raw, SILENCE_TIMEOUT, Shared, Trouble, Wish, list, name_of, nodes, remedy};
 use std::io;
@@ -39,7 +40,7 @@ impl Known {
             return Ok(number);
         }
         let other = here?;
-        Err(io::Error::other(format!("it was unplugged, and {other} has its number")))
+        Err(io::Error::other(format!("{UNPLUGGED}, and {other} has its number")))
     }
 }
 

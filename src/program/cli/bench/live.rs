@@ -16,6 +16,7 @@ use crate::program::live::{
     self, DisplayOptions, Lifecycle, Observer, OutputOptions, SessionOptions, SessionSource, SignalOptions,
     TrackedFrame, TrackerSetup,
 };
+use crate::program::view::Look;
 use anyhow::{Result, bail};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -254,9 +255,10 @@ pub(super) fn run(
     }
     let display = DisplayOptions {
         title: "awing bench",
-        scale: None,
+        scale: Some(1.0),
         is_mirrored: Some(false),
-        shows_figures: false,
+        look: Look::default(),
+        stays: false,
         paints_without_display: true,
     };
     let options = SessionOptions {

@@ -1,0 +1,135 @@
+//! `awing config`, and the file `awing.toml` in front of the arguments of `awing track`.
+//!
+//! In: the arguments and the file. Out: arguments in which what the file says stands where the person has said nothing, or a
+//! table of what is in force and from where.
+
+use super::Arguments;
+use crate::program::config::{Config, Entry, SETTINGS, init};
+use crate::program::places;
+use anyhow::{Context, Result, bail};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Parser};
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  awing config --init
+  awing config
+  awing --config stream.toml";
+
+#[derive(clap::Args)]
+pub(super) struct ConfigArguments {
+    /// Write a commented file, unless there is one
+    #[arg(long)]
+    init: bool,
+    /// The file [default: awing.toml at the platform's place]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Whether `awing track` reads a file, and which.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct ConfigChoice {
+    /// Take what is not said here from this file [default: awing.toml at the platform's place, if it is there; see `awing
+    /// config`]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_config")]
+    config: Option<PathBuf>,
+    /// Ignore awing.toml
+    #[arg(long)]
+    no_config: bool,
+}
+
+impl ConfigChoice {
+    fn read(&self) -> Result<Option<Config>> {
+        match &self.config {
+            _ if self.no_config => Ok(None),
+            Some(path) => Config::read(path).map(Some),
+            None => Config::of_user(),
+        }
+    }
+}
+
+/// The arguments `words`, which were parsed to `matches`, with what the file says.
+///
+/// # Errors
+/// If the file can't be read, or has a field or value that is not possible.
+pub(super) fn completed(words: Vec<OsString>, matches: &ArgMatches, choice: &ConfigChoice) -> Result<Vec<OsString>> {
+    let Some(config) = choice.read()? else { return Ok(words) };
+    let (matches, first) = match matches.subcommand_matches("track") {
+        Some(matches) => (matches, 2),
+        None => (matches, 1),
+    };
+    let is_said = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
+    let mut added = Vec::new();
+    for entry in &config.entries {
+        check(&config, entry)?;
+        let mut names = entry.setting.argument_names();
+        // An input may be named without the option.
+        let is_input_said = entry.setting.flag == "--input" && is_said("inputs");
+        if !(is_input_said || names.any(|name| is_said(&name))) {
+            added.extend(entry.arguments.iter().map(OsString::from));
+        }
+    }
+    let mut words = words;
+    words.splice(first..first, added);
+    Ok(words)
+}
+
+/// Refuses a value that the command line does not take.
+fn check(config: &Config, entry: &Entry) -> Result<()> {
+    let Err(error) = Arguments::try_parse_from(std::iter::once("awing".to_owned()).chain(entry.arguments.clone()))
+    else {
+        return Ok(());
+    };
+    let said = error.to_string();
+    // What follows is about the command line.
+    let reason = said.lines().map(|line| line.trim_start_matches("error: ").trim()).take_while(|line| !line.is_empty());
+    let possible = said.lines().find(|line| line.trim_start().starts_with("[possible values"));
+    let reason =
+        reason.filter(|line| !line.starts_with('[')).chain(possible.map(str::trim)).collect::<Vec<_>>().join(" ");
+    let reason = format!("{} = {}: {reason}", entry.setting.name(), entry.value);
+    bail!("{}", Config::at(&config.path, entry.line, &reason))
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &ConfigArguments) -> Result<()> {
+    let place = || places::config().context("there is no home folder to keep awing.toml in; name a file with --config");
+    let path = arguments.config.clone().map_or_else(place, Ok)?;
+    let text = if arguments.init {
+        init(&path)?;
+        format!("wrote {}\n", path.display())
+    } else {
+        let config = match &arguments.config {
+            Some(path) => Some(Config::read(path)?),
+            None => Config::of_user()?,
+        };
+        if let Some(config) = &config {
+            config.entries.iter().try_for_each(|entry| check(config, entry))?;
+        }
+        let head = match &config {
+            Some(config) => format!("{}\n", config.path.display()),
+            None => format!("there is no {}; awing config --init writes one\n", path.display()),
+        };
+        head + &table(config.as_ref())
+    };
+    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+}
+
+/// A row for each field: its value, and from where.
+fn table(config: Option<&Config>) -> String {
+    let rows: Vec<[String; 3]> = SETTINGS
+        .iter()
+        .map(|setting| {
+            let entry = config.and_then(|config| config.entries.iter().find(|entry| entry.setting == setting));
+            match entry {
+                Some(entry) => [setting.name(), entry.value.clone(), format!("line {}", entry.line)],
+                None => [setting.name(), setting.default.into(), "default".into()],
+            }
+        })
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let (names, values) = (width(0), width(1));
+    rows.iter().map(|[name, value, from]| format!("{name:<names$}  {value:<values$}  {from}\n")).collect()
+}
