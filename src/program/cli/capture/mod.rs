@@ -83,7 +83,11 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
     let lifecycle = Arc::new(Lifecycle::new(false));
     let interrupted = lifecycle.clone();
     interrupt::on_interrupt(move || interrupted.request_end())?;
-    let input = arguments.input.as_ref().or(arguments.named_input.as_ref()).map_or(Input::Camera(None), |input| Input::new(&[input]));
+    let input = arguments
+        .input
+        .as_ref()
+        .or(arguments.named_input.as_ref())
+        .map_or(Input::Camera(None), |input| Input::new(&[input]));
     let source =
         SessionSource::open(input, arguments.camera.options(arguments.tracker.faces), &|| lifecycle.is_running())?;
     let origin = source.origin();
