@@ -13,6 +13,7 @@ import argparse
 import json
 import re
 import resource
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def nme(model, data):
 def tune(data, test, guard, out, seed, changes, threads):
     """Runs one tuning; returns its verdict, with the errors of the written model on test and guard."""
     for old in out.parent.glob(out.name + ".*"):
-        old.unlink()
+        # A run that was killed leaves the folder of its training.
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
     out.with_suffix(".toml").write_text(recipe(seed, changes))
     model = out.with_suffix(".safetensors")
     command = [AWING, "finetune", "--data", data, "--out", model, "--recipe", out.with_suffix(".toml")]
