@@ -248,7 +248,8 @@ impl Model {
 
 /// The names of the int8 layers' weight tensors, with the names of the tensors of their scales.
 fn scales_by_weight(config: &ModelConfig) -> HashMap<String, String> {
-    let layers = config.quantization.iter().flat_map(|quantization| quantization.input_ranges.keys());
+    let graph = config.graph();
+    let layers = config.quantization.iter().flat_map(|quantization| quantization.dense_layers(&graph));
     // The scale; the name is part of format 1.
     layers.map(|layer| (format!("{layer}.weight"), format!("{layer}.weight_unit"))).collect()
 }

@@ -128,8 +128,7 @@ fn options(model: &Model, isa: Isa, precision: Precision) -> EngineOptions {
 fn precisions(model: &Model, isa: Isa) -> Vec<Precision> {
     let mut precisions = vec![Precision::F32];
     precisions.extend(isa.has_bf16().then_some(Precision::F16));
-    let has_int8 = isa.has_int8() && model.config().quantization.is_some();
-    precisions.extend(has_int8.then_some(Precision::Int8));
+    precisions.extend(model.config().quantization.is_some().then_some(Precision::Int8));
     precisions
 }
 
