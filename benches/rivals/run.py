@@ -163,7 +163,7 @@ def tracking(bench, video):
     name = Path(video).stem if video else "the demo"
     found = f"face in {100 * seen:.0f} % of the frames, rival {100 * rival_seen:.0f} %"
     rows = [Row(f"tracked frame, 640x480, {name} ({found}), ms", ours, rival, "MediaPipe Face Mesh", "1.0x", frame_ratio <= 1,
-                frame_ratio, bench.error(options.model, "f16"))]
+                frame_ratio, bench.error(options.model, "auto"))]
     detect = bench.in_turn(
         lambda: bench.json(command, stdin), lambda: bench.rival("mediapipe_face_mesh.py", "detect", raw, WIDTH, HEIGHT))
     ours = median(a["ms"]["detector"]["median"] for a, _ in detect)

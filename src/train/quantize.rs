@@ -165,8 +165,7 @@ fn equalize(graph: &Graph, group: &[NodeId], maps: &mut [Vec<f32>], tensors: &mu
             *logarithm += (range / largest).ln() / group.len() as f32;
         }
     }
-    let share: f32 = std::env::var("AWING_Q_SHARE").ok().and_then(|v| v.parse().ok()).unwrap_or(1.0);
-    let factors: Vec<f32> = logarithms.into_iter().map(|logarithm| (share * logarithm).exp()).collect();
+    let factors: Vec<f32> = logarithms.into_iter().map(f32::exp).collect();
     let mut scale = |name: String, f: &dyn Fn(usize, usize) -> f32| {
         let Some(values) = tensors.get_mut(&name) else { return };
         let count = values.len();

@@ -384,7 +384,7 @@ mod tests {
         let (before, after) = (model.tensor(&name).unwrap(), once.tensor(&name).unwrap());
         for (before, after) in before.chunks_exact(8).zip(after.chunks_exact(8)) {
             let largest = before.iter().fold(0.0_f32, |m, w| m.max(w.abs()));
-            assert!(before.iter().zip(after).all(|(b, a)| (a - b).abs() <= 0.5001 * largest / 127.0));
+            assert!(before.iter().zip(after).all(|(b, a)| (a - b).abs() <= 0.5001 * largest / 64.0));
         }
         let again = Model::from_bytes(&once.to_bytes(WeightFormat::F16).unwrap()).unwrap();
         let again = again.tensor(&name).unwrap();
