@@ -8,7 +8,6 @@ use super::parse::named_if;
 use super::paths::{Content, Overwrite, Paths};
 use crate::runtime::engine::{Engine, EngineOptions, Landmarker, MOST_LOSS, Outputs, Precision};
 use crate::runtime::model::{Kind, Model, WeightFormat, default_landmarks};
-use crate::runtime::simd::Isa;
 use crate::train::data::{self, Format, Sample, Split, crop_for_eval};
 use crate::train::quantize::quantize;
 use anyhow::{Context, Result};
@@ -74,9 +73,7 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
     };
     let (before, after) = (error(&model, Precision::F16)?, error(&quantized, precision)?);
     let loss = after / before - 1.0;
-    // What other cores do instead of int8 says nothing about it.
-    let is_measured = precision == Precision::Int8 && Isa::active().has_int8();
-    let quantized = if is_measured { quantized.with_int8_loss(loss) } else { quantized };
+    let quantized = quantized.with_int8_loss(loss);
     let bytes = quantized.to_bytes(WeightFormat::F16)?;
     let [single, half, now] = times_ms(&[(&model, Precision::F32), (&model, Precision::F16), (&quantized, precision)])?;
     let old = match &arguments.model {
@@ -99,14 +96,11 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
         "time    {single:.3} ms in f32, {half:.3} ms in f16 before, {now:.3} ms after: {:.2} times as fast as f32",
         single / now
     );
-    if is_measured && loss > MOST_LOSS {
+    if precision == Precision::Int8 && loss > MOST_LOSS {
         println!(
             "--precision auto will not choose int8: it costs more than {:.0} % of the accuracy",
             100.0 * MOST_LOSS
         );
-    }
-    if precision == Precision::Int8 && !Isa::active().has_int8() {
-        println!("This CPU has no AVX512-VNNI and AVX512-BF16: int8 models run in f16 on it.");
     }
     Ok(())
 }

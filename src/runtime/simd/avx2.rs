@@ -1,17 +1,34 @@
 //! AVX2 with FMA and F16C: eight lanes, sixteen registers.
 
-use super::{Kernel, Simd};
+use super::{Int8Kernel, Kernel, Simd, SimdInt8};
 use std::arch::x86_64::*;
 
+/// `VNNI`: whether it has dot products of 8-bit integers.
 #[derive(Clone, Copy)]
-pub struct Avx2;
+pub struct Avx2<const VNNI: bool>;
 
 /// # Safety
 /// The core must have AVX2, FMA and F16C.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller promises the instruction set.
-    unsafe { kernel.run(Avx2) }
+    unsafe { kernel.run(Avx2::<false>) }
+}
+
+/// # Safety
+/// As for [`run`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub unsafe fn run_int8<K: Int8Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the caller promises the instruction set.
+    unsafe { kernel.run(Avx2::<false>) }
+}
+
+/// # Safety
+/// As for [`run`]; the core must have AVX-VNNI too.
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+pub unsafe fn run_vnni<K: Int8Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the caller promises the instruction set.
+    unsafe { kernel.run(Avx2::<true>) }
 }
 
 /// Eight of these from index `8 - count` on are a mask of `count` set lanes, then clear ones.
@@ -25,7 +42,7 @@ unsafe fn first(count: usize) -> __m256i {
 }
 
 // SAFETY (whole block): the caller promises the instruction set and valid pointers by the contract of `Simd`.
-impl Simd for Avx2 {
+impl<const VNNI: bool> Simd for Avx2<VNNI> {
     const LANES: usize = 8;
     const REGISTERS: usize = 16;
     type Vector = __m256;
@@ -74,6 +91,15 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    unsafe fn store_u8(self, to: *mut u8, value: __m256) {
+        unsafe {
+            let integers = _mm256_cvtps_epi32(value);
+            let (low, high) = (_mm256_castsi256_si128(integers), _mm256_extracti128_si256::<1>(integers));
+            let words = _mm_packs_epi32(low, high);
+            _mm_storel_epi64(to.cast(), _mm_packus_epi16(words, words));
+        }
+    }
+    #[inline(always)]
     unsafe fn add(self, a: __m256, b: __m256) -> __m256 {
         unsafe { _mm256_add_ps(a, b) }
     }
@@ -104,5 +130,73 @@ impl Simd for Avx2 {
     #[inline(always)]
     unsafe fn prefetch(self, address: *const u8) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+    }
+}
+
+// SAFETY (whole block): the caller promises the instruction set, with AVX-VNNI if `VNNI`.
+impl<const VNNI: bool> SimdInt8 for Avx2<VNNI> {
+    const LEFT_OFFSET: i32 = 0;
+    #[inline(always)]
+    unsafe fn dot_int8(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        unsafe {
+            let [a, b, c] = [a, b, c].map(|v| _mm256_castps_si256(v));
+            _mm256_castsi256_ps(if VNNI {
+                _mm256_dpbusd_avx_epi32(c, a, b)
+            } else {
+                let pairs = _mm256_maddubs_epi16(a, b);
+                _mm256_add_epi32(c, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+            })
+        }
+    }
+    #[inline(always)]
+    unsafe fn int_to_f32(self, integers: __m256) -> __m256 {
+        unsafe { _mm256_cvtepi32_ps(_mm256_castps_si256(integers)) }
+    }
+    #[inline(always)]
+    unsafe fn f32_to_int(self, values: __m256) -> __m256 {
+        unsafe { _mm256_castsi256_ps(_mm256_cvtps_epi32(values)) }
+    }
+    #[inline(always)]
+    unsafe fn interleave(self, rows: [__m256; 4]) -> [__m256; 4] {
+        unsafe {
+            let [a, b, c, d] = rows.map(|v| _mm256_castps_si256(v));
+            let (low, high) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
+            let (low2, high2) = (_mm256_unpacklo_epi8(c, d), _mm256_unpackhi_epi8(c, d));
+            [
+                _mm256_unpacklo_epi16(low, low2),
+                _mm256_unpackhi_epi16(low, low2),
+                _mm256_unpacklo_epi16(high, high2),
+                _mm256_unpackhi_epi16(high, high2),
+            ]
+            .map(|v| _mm256_castsi256_ps(v))
+        }
+    }
+    #[inline(always)]
+    unsafe fn narrow_unsigned(self, integers: [__m256; 4]) -> __m256 {
+        unsafe {
+            let [a, b, c, d] = integers.map(|v| _mm256_castps_si256(v));
+            let (ab, cd) = (_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+            _mm256_castsi256_ps(_mm256_packus_epi16(ab, cd))
+        }
+    }
+    #[inline(always)]
+    unsafe fn narrow_signed(self, integers: [__m256; 4]) -> __m256 {
+        unsafe {
+            let [a, b, c, d] = integers.map(|v| _mm256_castps_si256(v));
+            let (ab, cd) = (_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+            let signed = _mm256_packs_epi16(ab, cd);
+            _mm256_castsi256_ps(_mm256_xor_si256(signed, _mm256_set1_epi8(-128)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn in_channel_order(self, [a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
+        unsafe {
+            [
+                _mm256_permute2f128_ps::<0x20>(a, b),
+                _mm256_permute2f128_ps::<0x20>(c, d),
+                _mm256_permute2f128_ps::<0x31>(a, b),
+                _mm256_permute2f128_ps::<0x31>(c, d),
+            ]
+        }
     }
 }

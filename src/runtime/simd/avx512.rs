@@ -1,17 +1,18 @@
 //! AVX-512: sixteen lanes, thirty-two registers, masked tails.
 
-use super::{Bf16Kernel, Int8Kernel, Kernel, Simd, SimdBf16, SimdInt8, ZERO_POINT};
+use super::{Bf16Kernel, Int8Kernel, Kernel, Simd, SimdBf16, SimdInt8};
 use std::arch::x86_64::*;
 
+/// `VNNI`: whether it has dot products of 8-bit integers.
 #[derive(Clone, Copy)]
-pub struct Avx512;
+pub struct Avx512<const VNNI: bool>;
 
 /// # Safety
 /// The core must have AVX-512 F, BW, DQ and VL, AVX2, FMA and F16C.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller promises the instruction set.
-    unsafe { kernel.run(Avx512) }
+    unsafe { kernel.run(Avx512::<false>) }
 }
 
 /// # Safety
@@ -19,15 +20,23 @@ pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")]
 pub unsafe fn run_bf16<K: Bf16Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller promises the instruction set.
-    unsafe { kernel.run(Avx512) }
+    unsafe { kernel.run(Avx512::<false>) }
 }
 
 /// # Safety
-/// As for [`run_bf16`]; the core must have AVX512-VNNI too.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx2,fma,f16c")]
+/// As for [`run`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 pub unsafe fn run_int8<K: Int8Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller promises the instruction set.
-    unsafe { kernel.run(Avx512) }
+    unsafe { kernel.run(Avx512::<false>) }
+}
+
+/// # Safety
+/// As for [`run`]; the core must have AVX512-VNNI too.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+pub unsafe fn run_vnni<K: Int8Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the caller promises the instruction set.
+    unsafe { kernel.run(Avx512::<true>) }
 }
 
 #[inline(always)]
@@ -36,7 +45,7 @@ fn first(count: usize) -> __mmask16 {
 }
 
 // SAFETY (whole block): the caller promises the instruction set and valid pointers by the contract of `Simd`.
-impl Simd for Avx512 {
+impl<const VNNI: bool> Simd for Avx512<VNNI> {
     const LANES: usize = 16;
     const REGISTERS: usize = 32;
     type Vector = __m512;
@@ -84,6 +93,13 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_storeu_ps(to, first(12), _mm512_maskz_compress_ps(0x7777, value)) }
     }
     #[inline(always)]
+    unsafe fn store_u8(self, to: *mut u8, value: __m512) {
+        unsafe {
+            let integers = _mm512_max_epi32(_mm512_cvtps_epi32(value), _mm512_setzero_si512());
+            _mm_storeu_si128(to.cast(), _mm512_cvtusepi32_epi8(integers));
+        }
+    }
+    #[inline(always)]
     unsafe fn add(self, a: __m512, b: __m512) -> __m512 {
         unsafe { _mm512_add_ps(a, b) }
     }
@@ -119,7 +135,7 @@ impl Simd for Avx512 {
 
 // SAFETY (whole block): the caller promises AVX512-BF16 and valid pointers by the contract of `SimdBf16`; every bit
 // pattern is valid in the types that vectors are reinterpreted as.
-impl SimdBf16 for Avx512 {
+impl SimdBf16 for Avx512<false> {
     #[inline(always)]
     unsafe fn dot_bf16(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         unsafe {
@@ -132,13 +148,19 @@ impl SimdBf16 for Avx512 {
     }
 }
 
-// SAFETY (whole block): the caller promises AVX512-VNNI and valid pointers by the contract of `SimdInt8`.
-impl SimdInt8 for Avx512 {
+// SAFETY (whole block): the caller promises the instruction set, with AVX512-VNNI if `VNNI`.
+impl<const VNNI: bool> SimdInt8 for Avx512<VNNI> {
+    const LEFT_OFFSET: i32 = 0;
     #[inline(always)]
     unsafe fn dot_int8(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         unsafe {
-            let sums = _mm512_dpbusd_epi32(_mm512_castps_si512(c), _mm512_castps_si512(a), _mm512_castps_si512(b));
-            _mm512_castsi512_ps(sums)
+            let [a, b, c] = [a, b, c].map(|v| _mm512_castps_si512(v));
+            _mm512_castsi512_ps(if VNNI {
+                _mm512_dpbusd_epi32(c, a, b)
+            } else {
+                let pairs = _mm512_maddubs_epi16(a, b);
+                _mm512_add_epi32(c, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
+            })
         }
     }
     #[inline(always)]
@@ -146,11 +168,52 @@ impl SimdInt8 for Avx512 {
         unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(integers)) }
     }
     #[inline(always)]
-    unsafe fn store_u8(self, to: *mut u8, value: __m512) {
+    unsafe fn f32_to_int(self, values: __m512) -> __m512 {
+        unsafe { _mm512_castsi512_ps(_mm512_cvtps_epi32(values)) }
+    }
+    #[inline(always)]
+    unsafe fn interleave(self, rows: [__m512; 4]) -> [__m512; 4] {
         unsafe {
-            let integers = _mm512_add_epi32(_mm512_cvtps_epi32(value), _mm512_set1_epi32(ZERO_POINT.into()));
-            let quantized = _mm512_cvtusepi32_epi8(_mm512_max_epi32(integers, _mm512_setzero_si512()));
-            _mm_storeu_si128(to.cast(), quantized);
+            let [a, b, c, d] = rows.map(|v| _mm512_castps_si512(v));
+            let (low, high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
+            let (low2, high2) = (_mm512_unpacklo_epi8(c, d), _mm512_unpackhi_epi8(c, d));
+            [
+                _mm512_unpacklo_epi16(low, low2),
+                _mm512_unpackhi_epi16(low, low2),
+                _mm512_unpacklo_epi16(high, high2),
+                _mm512_unpackhi_epi16(high, high2),
+            ]
+            .map(|v| _mm512_castsi512_ps(v))
+        }
+    }
+    #[inline(always)]
+    unsafe fn narrow_unsigned(self, integers: [__m512; 4]) -> __m512 {
+        unsafe {
+            let [a, b, c, d] = integers.map(|v| _mm512_castps_si512(v));
+            let (ab, cd) = (_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+            _mm512_castsi512_ps(_mm512_packus_epi16(ab, cd))
+        }
+    }
+    #[inline(always)]
+    unsafe fn narrow_signed(self, integers: [__m512; 4]) -> __m512 {
+        unsafe {
+            let [a, b, c, d] = integers.map(|v| _mm512_castps_si512(v));
+            let (ab, cd) = (_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+            let signed = _mm512_packs_epi16(ab, cd);
+            _mm512_castsi512_ps(_mm512_xor_si512(signed, _mm512_set1_epi8(-128)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn in_channel_order(self, [a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
+        unsafe {
+            let (ab, ab2) = (_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+            let (cd, cd2) = (_mm512_shuffle_f32x4::<0x44>(c, d), _mm512_shuffle_f32x4::<0xee>(c, d));
+            [
+                _mm512_shuffle_f32x4::<0x88>(ab, cd),
+                _mm512_shuffle_f32x4::<0xdd>(ab, cd),
+                _mm512_shuffle_f32x4::<0x88>(ab2, cd2),
+                _mm512_shuffle_f32x4::<0xdd>(ab2, cd2),
+            ]
         }
     }
 }

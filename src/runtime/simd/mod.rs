@@ -2,12 +2,12 @@
 //!
 //! A kernel is written once against [`Simd`] and instantiated for every instruction set: [`dispatch`] calls it inside
 //! a function compiled for that set, so everything marked `#[inline(always)]` uses the set's instructions. By default
-//! kernels use the best set of the running core; the environment variable `AWING_ISA` (`avx512`, `avx2`, `neon`,
+//! kernels use the best set of the running core; the environment variable `AWING_ISA` (`avx512`, `avxvnni`, `avx2`, `neon`,
 //! `portable`) forces another. Every set gives the results of the portable one up to rounding; integer sums are equal
 //! bit for bit. Tests check both.
 //!
-//! Products in bf16 and int8 are extensions ([`SimdBf16`], [`SimdInt8`]) with their own dispatchers, because not every
-//! core with an instruction set has them.
+//! Products in bf16 and int8 are extensions ([`SimdBf16`], [`SimdInt8`]) with their own dispatchers. Not every core with an
+//! instruction set has bf16; int8 gives the same integers on every core.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -48,6 +48,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn store_partial(self, to: *mut f32, value: Self::Vector, count: usize);
     /// Writes the first three of every four lanes, `LANES / 4 * 3` values, and nothing else.
     unsafe fn store_pixels(self, to: *mut f32, value: Self::Vector);
+    /// Writes `LANES` bytes: each value, at most 2^30, rounded to the nearest integer, ties to even, and clamped to 0..=255.
+    unsafe fn store_u8(self, to: *mut u8, value: Self::Vector);
     unsafe fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
@@ -86,28 +88,43 @@ pub trait SimdBf16: Simd {
 
 /// Dot products of 8-bit integers, summed in 32-bit integers.
 ///
-/// An operand vector holds `4 * LANES` 8-bit integers: lane `i` holds those from `4i` to `4i + 3`. A vector of sums
-/// holds `LANES` 32-bit integers.
+/// A vector holds `4 * LANES` 8-bit integers, or `LANES` 32-bit integers or f32 values. Four vectors of 32-bit numbers for
+/// as many channels as one vector of bytes are in *quad order*: lane `i` of vector `k` is the channel [`quad_channel`]`(k,
+/// i)`. In this order, widening and narrowing are done within 128 bits, without permutations.
+///
+/// Results are integers that are the same on every set, bit for bit; conversions from and to f32 round to the nearest,
+/// ties to even.
 ///
 /// # Safety
 /// As for [`Simd`]; [`dispatch_int8`] checks the instruction set.
-pub trait SimdInt8: SimdBf16 {
-    /// `c[i]` plus the dot product of `a[4i..4i + 4]`, unsigned, and `b[4i..4i + 4]`, signed.
+pub trait SimdInt8: Simd {
+    /// What [`Self::dot_int8`] subtracts from its unsigned factors.
+    const LEFT_OFFSET: i32;
+    /// `c[i]` plus the dot product of `a[4i..4i + 4]`, unsigned and less [`Self::LEFT_OFFSET`], and `b[4i..4i + 4]`,
+    /// signed. The absolute values of `b[2j]` and `b[2j + 1]` have a sum of at most [`MOST_OF_TWO_WEIGHTS`], so that sums
+    /// of two products fit into 16 bits.
     unsafe fn dot_int8(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// Converts 32-bit integers to f32.
     unsafe fn int_to_f32(self, integers: Self::Vector) -> Self::Vector;
-    /// Quantizes with scale 1 and zero point [`ZERO_POINT`]: rounds to the nearest integer, ties to even, adds the zero
-    /// point, clamps to 0..=255 and writes `LANES` unsigned 8-bit integers.
-    unsafe fn store_u8(self, to: *mut u8, value: Self::Vector);
+    /// Converts f32 values of at most 2^30 to the nearest 32-bit integers.
+    unsafe fn f32_to_int(self, values: Self::Vector) -> Self::Vector;
+    /// The bytes of four rows side by side: those of a channel become the four bytes of its lane, in quad order.
+    unsafe fn interleave(self, rows: [Self::Vector; 4]) -> [Self::Vector; 4];
+    /// 32-bit integers in quad order as bytes, clamped to 0..=255.
+    unsafe fn narrow_unsigned(self, integers: [Self::Vector; 4]) -> Self::Vector;
+    /// 32-bit integers in quad order as bytes, clamped to -128..=127 and 128 added.
+    unsafe fn narrow_signed(self, integers: [Self::Vector; 4]) -> Self::Vector;
+    /// From quad order to vectors of neighbouring channels.
+    unsafe fn in_channel_order(self, values: [Self::Vector; 4]) -> [Self::Vector; 4];
 }
 
-/// What stands for 0 in the unsigned operand of an int8 product.
-pub const ZERO_POINT: u8 = 128;
+/// The largest sum of the absolute values of two neighbouring weights ([`SimdInt8::dot_int8`]).
+pub const MOST_OF_TWO_WEIGHTS: f32 = 128.0;
 
-/// Quantizes one value as [`SimdInt8::store_u8`] does.
+/// The channel in lane `lane` of vector `vector` of four that are in quad order ([`SimdInt8`]).
 #[inline(always)]
-pub fn quantize_u8(value: f32) -> u8 {
-    (value.round_ties_even() + f32::from(ZERO_POINT)).clamp(0.0, 255.0) as u8
+pub const fn quad_channel(vector: usize, lane: usize) -> usize {
+    lane / 4 * 16 + vector * 4 + lane % 4
 }
 
 /// An instruction set with kernels of its own.
@@ -115,6 +132,8 @@ pub fn quantize_u8(value: f32) -> u8 {
 pub enum Isa {
     /// AVX-512 F, BW, DQ and VL, with FMA: 16 lanes.
     Avx512,
+    /// As [`Self::Avx2`], with int8 dot products (AVX-VNNI).
+    AvxVnni,
     /// AVX2, FMA and F16C: 8 lanes.
     Avx2,
     /// NEON of 64-bit Arm: 4 lanes.
@@ -125,7 +144,7 @@ pub enum Isa {
 
 impl Isa {
     /// All, the best first.
-    const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
+    const ALL: [Self; 5] = [Self::Avx512, Self::AvxVnni, Self::Avx2, Self::Neon, Self::Portable];
 
     /// Every instruction set of the running core, the best first. The portable one is always among them.
     pub fn available() -> Vec<Self> {
@@ -144,6 +163,8 @@ impl Isa {
                     && is_x86_feature_detected!("avx512vl")
             }
             #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => Self::Avx2.is_available() && is_x86_feature_detected!("avxvnni"),
+            #[cfg(target_arch = "x86_64")]
             Self::Avx2 => {
                 is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
             }
@@ -159,15 +180,6 @@ impl Isa {
         match self {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => self.is_available() && is_x86_feature_detected!("avx512bf16"),
-            _ => false,
-        }
-    }
-
-    /// Whether the core has int8 products ([`SimdInt8`]) in this set, and bf16 products too.
-    pub fn has_int8(self) -> bool {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => self.has_bf16() && is_x86_feature_detected!("avx512vnni"),
             _ => false,
         }
     }
@@ -194,6 +206,7 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self {
             Isa::Avx512 => "avx512",
+            Isa::AvxVnni => "avxvnni",
             Isa::Avx2 => "avx2",
             Isa::Neon => "neon",
             Isa::Portable => "portable",
@@ -222,7 +235,7 @@ pub fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => avx512::run(kernel),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::run(kernel),
+            Isa::AvxVnni | Isa::Avx2 => avx2::run(kernel),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => neon::run(kernel),
             Isa::Portable => kernel.run(portable::Portable),
@@ -284,21 +297,30 @@ pub trait Int8Kernel {
     unsafe fn run<S: SimdInt8>(self, simd: S) -> Self::Output;
 }
 
-/// As [`dispatch`], for sets with int8 products ([`Isa::has_int8`]) and, in tests, for the portable one, which
-/// emulates them.
+/// As [`dispatch`]. Where an instruction set has no dot products of 8-bit integers, other instructions give the same
+/// results.
 ///
 /// # Panics
-/// If the core has no int8 products in `isa`.
+/// If the core does not have `isa`.
 pub fn dispatch_int8<K: Int8Kernel>(isa: Isa, kernel: K) -> K::Output {
-    assert!(isa.has_int8() || isa == Isa::Portable, "this processor has no int8 products in {}", isa.name());
-    // SAFETY: the core has the set and its int8 products.
+    assert!(isa.is_available(), "this processor has no {}", isa.name());
+    // SAFETY: the core has the set.
     unsafe {
         match isa {
             #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if is_x86_feature_detected!("avx512vnni") => avx512::run_vnni(kernel),
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => avx512::run_int8(kernel),
-            #[cfg(any(test, not(target_arch = "x86_64")))]
+            #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni => avx2::run_vnni(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2::run_int8(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon if std::arch::is_aarch64_feature_detected!("dotprod") => neon::run_dot(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => neon::run_int8(kernel),
             Isa::Portable => kernel.run(portable::Portable),
-            other => unreachable!("{} has no int8 products", other.name()),
+            other => unreachable!("{} is not of this processor family", other.name()),
         }
     }
 }

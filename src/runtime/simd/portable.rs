@@ -1,6 +1,6 @@
 //! Plain Rust for any core, eight lanes: the reference for every other instruction set.
 
-use super::{Simd, SimdBf16, SimdInt8, quantize_u8};
+use super::{Simd, SimdBf16, SimdInt8, quad_channel};
 
 #[derive(Clone, Copy)]
 pub struct Portable;
@@ -54,6 +54,11 @@ impl Simd for Portable {
         unsafe { to.cast::<[f32; 6]>().write_unaligned([a, b, c, d, e, f]) }
     }
     #[inline(always)]
+    unsafe fn store_u8(self, to: *mut u8, value: Self::Vector) {
+        let bytes = value.map(|v| v.round_ties_even().clamp(0.0, 255.0) as u8);
+        unsafe { to.cast::<[u8; LANES]>().write_unaligned(bytes) }
+    }
+    #[inline(always)]
     unsafe fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
         map2(a, b, |a, b| a + b)
     }
@@ -105,12 +110,35 @@ impl SimdBf16 for Portable {
     }
 }
 
+type Bytes = [u8; 4 * LANES];
+
+#[inline(always)]
+fn bytes(vector: [f32; LANES]) -> Bytes {
+    std::array::from_fn(|i| vector[i / 4].to_bits().to_le_bytes()[i % 4])
+}
+
+#[inline(always)]
+fn vector(bytes: Bytes) -> [f32; LANES] {
+    std::array::from_fn(|i| f32::from_bits(u32::from_le_bytes(std::array::from_fn(|j| bytes[4 * i + j]))))
+}
+
+/// From lanes of vectors in quad order to channels.
+#[inline(always)]
+fn channels<T: Copy + Default>(quad: [[T; LANES]; 4]) -> [T; 4 * LANES] {
+    let mut channels = [T::default(); 4 * LANES];
+    for (k, lanes) in quad.into_iter().enumerate() {
+        lanes.into_iter().enumerate().for_each(|(lane, value)| channels[quad_channel(k, lane)] = value);
+    }
+    channels
+}
+
 // SAFETY (whole block): as above.
 impl SimdInt8 for Portable {
+    const LEFT_OFFSET: i32 = 0;
     #[inline(always)]
     unsafe fn dot_int8(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         std::array::from_fn(|i| {
-            let products = a[i].to_ne_bytes().into_iter().zip(b[i].to_ne_bytes());
+            let products = a[i].to_bits().to_le_bytes().into_iter().zip(b[i].to_bits().to_le_bytes());
             let sum: i32 = products.map(|(a, b)| i32::from(a) * i32::from(b as i8)).sum();
             f32::from_bits((c[i].to_bits() as i32 + sum) as u32)
         })
@@ -120,9 +148,25 @@ impl SimdInt8 for Portable {
         integers.map(|v| v.to_bits() as i32 as f32)
     }
     #[inline(always)]
-    unsafe fn store_u8(self, to: *mut u8, value: Self::Vector) {
-        for (i, v) in value.into_iter().enumerate() {
-            unsafe { to.add(i).write(quantize_u8(v)) }
-        }
+    unsafe fn f32_to_int(self, values: Self::Vector) -> Self::Vector {
+        values.map(|v| f32::from_bits(v.round_ties_even() as i32 as u32))
+    }
+    #[inline(always)]
+    unsafe fn interleave(self, rows: [Self::Vector; 4]) -> [Self::Vector; 4] {
+        let rows = rows.map(bytes);
+        std::array::from_fn(|k| vector(std::array::from_fn(|i| rows[i % 4][quad_channel(k, i / 4)])))
+    }
+    #[inline(always)]
+    unsafe fn narrow_unsigned(self, integers: [Self::Vector; 4]) -> Self::Vector {
+        vector(channels(integers.map(|v| v.map(|v| (v.to_bits() as i32).clamp(0, 255) as u8))))
+    }
+    #[inline(always)]
+    unsafe fn narrow_signed(self, integers: [Self::Vector; 4]) -> Self::Vector {
+        vector(channels(integers.map(|v| v.map(|v| ((v.to_bits() as i32).clamp(-128, 127) + 128) as u8))))
+    }
+    #[inline(always)]
+    unsafe fn in_channel_order(self, values: [Self::Vector; 4]) -> [Self::Vector; 4] {
+        let all = channels(values);
+        std::array::from_fn(|j| std::array::from_fn(|i| all[j * LANES + i]))
     }
 }

@@ -104,47 +104,94 @@ fn every_instruction_set_gives_the_portable_results() {
     }
 }
 
-struct EveryInt8Operation<'a>(&'a [f32], &'a [u8]);
+/// Every operation on 8-bit integers, compared with plain arithmetic.
+struct Int8Check;
 
-impl Int8Kernel for EveryInt8Operation<'_> {
-    type Output = Vec<f32>;
+impl Int8Kernel for Int8Check {
+    type Output = ();
 
     #[inline(always)]
-    unsafe fn run<S: SimdInt8>(self, s: S) -> Vec<f32> {
-        let mut quantized = vec![0_u8; 64];
-        let mut out = vec![0.0; 16];
-        // SAFETY: the slices hold 64 f32 and 128 u8 values, at least what a vector needs.
+    unsafe fn run<S: SimdInt8>(self, s: S) {
+        let lanes = S::LANES;
+        let bytes = |seed: usize| -> Vec<u8> { (0..4 * lanes).map(|i| ((i + seed) * 89 % 256) as u8).collect() };
+        // Pairs of weights at the limit: 127 and 1, -64 and 64.
+        let weights: Vec<i8> = (0..4 * lanes).map(|i| [127, 1, -64, 64, -127, -1, 5, -120][i % 8]).collect();
+        let integers = |k: usize| -> Vec<i32> {
+            (0..lanes)
+                .map(|i| [-70_000, -129, -128, -1, 0, 127, 128, 255, 256, 40_000][(k * 5 + i) % 10] + i as i32)
+                .collect()
+        };
+        let as_bytes = |integers: Vec<i32>| integers.into_iter().flat_map(i32::to_ne_bytes).collect::<Vec<u8>>();
+        // SAFETY: every buffer holds one vector.
         unsafe {
-            for start in (0..64).step_by(S::LANES) {
-                s.store_u8(quantized.as_mut_ptr().add(start), s.load(self.0.as_ptr().add(start)));
+            let load = |bytes: &[u8]| s.load(bytes.as_ptr().cast());
+            let stored = |vector: S::Vector| {
+                let mut bytes = vec![0_u8; 4 * lanes];
+                s.store(bytes.as_mut_ptr().cast(), vector);
+                bytes
+            };
+            let stored_integers = |vector: S::Vector| -> Vec<i32> {
+                stored(vector).chunks_exact(4).map(|b| i32::from_ne_bytes(b.try_into().unwrap())).collect()
+            };
+            for factors in [bytes(3), vec![255; 4 * lanes], vec![0; 4 * lanes]] {
+                let sums = s.dot_int8(
+                    load(&factors),
+                    load(&weights.iter().map(|&w| w as u8).collect::<Vec<_>>()),
+                    load(&as_bytes(integers(1))),
+                );
+                let expected: Vec<i32> = (0..lanes)
+                    .map(|i| {
+                        let product = |j: usize| (i32::from(factors[j]) - S::LEFT_OFFSET) * i32::from(weights[j]);
+                        integers(1)[i] + (4 * i..4 * i + 4).map(product).sum::<i32>()
+                    })
+                    .collect();
+                assert_eq!(stored_integers(sums), expected);
             }
-            for start in (0..16).step_by(S::LANES) {
-                let a = s.load(quantized.as_ptr().add(4 * start).cast());
-                let b = s.load(self.1.as_ptr().add(4 * start).cast());
-                let sums = s.dot_int8(a, b, s.dot_int8(b, a, s.splat(0.0)));
-                s.store(out.as_mut_ptr().add(start), s.int_to_f32(sums));
+
+            let rows: [Vec<u8>; 4] = std::array::from_fn(|row| bytes(row * 31));
+            let quads = s.interleave(std::array::from_fn(|row| load(&rows[row]))).map(stored);
+            for (k, quad) in quads.iter().enumerate() {
+                for (i, byte) in quad.iter().enumerate() {
+                    assert_eq!(*byte, rows[i % 4][quad_channel(k, i / 4)], "vector {k}, byte {i}");
+                }
             }
+
+            let quad = std::array::from_fn(|k| load(&as_bytes(integers(k))));
+            let (unsigned, signed) = (stored(s.narrow_unsigned(quad)), stored(s.narrow_signed(quad)));
+            let ordered = s.in_channel_order(quad).map(stored_integers).concat();
+            for (k, i) in (0..4).flat_map(|k| (0..lanes).map(move |i| (k, i))) {
+                let (channel, integer) = (quad_channel(k, i), integers(k)[i]);
+                assert_eq!(unsigned[channel], integer.clamp(0, 255) as u8);
+                assert_eq!(signed[channel], (integer.clamp(-128, 127) + 128) as u8);
+                assert_eq!(ordered[channel], integer);
+            }
+
+            let floats = s.int_to_f32(quad[0]);
+            let halves = s.mul(floats, s.splat(0.5));
+            let expected = integers(0).into_iter().map(|v| (v as f32 * 0.5).round_ties_even());
+            assert_eq!(stored_integers(s.f32_to_int(halves)), expected.clone().map(|v| v as i32).collect::<Vec<_>>());
+            let mut clamped = vec![9_u8; lanes + 1];
+            s.store_u8(clamped.as_mut_ptr(), halves);
+            assert_eq!(clamped, expected.map(|v| v.clamp(0.0, 255.0) as u8).chain([9]).collect::<Vec<_>>());
         }
-        out.extend(quantized.into_iter().map(f32::from));
-        out
     }
 }
 
 #[test]
-fn int8_products_are_exact_on_every_set() {
-    let numbers: Vec<f32> = (0..64).map(|i| (i * 29 % 64) as f32 * 5.3 - 160.0).collect();
-    let others: Vec<u8> = (0..128).map(|i| (i * 89 % 256) as u8).collect();
-    let quantized = |i: usize| (numbers[i].round_ties_even() + 128.0).clamp(0.0, 255.0) as u8;
-    let product = |a: u8, b: u8| i32::from(a) * i32::from(b as i8);
-    let mut sets = vec![Isa::Portable];
-    sets.extend(Isa::available().into_iter().filter(|isa| isa.has_int8()));
-    for isa in sets {
-        let actual = dispatch_int8(isa, EveryInt8Operation(&numbers, &others));
-        for (lane, actual) in actual[..16].iter().enumerate() {
-            let sum = |i: usize| product(quantized(i), others[i]) + product(others[i], quantized(i));
-            let expected: i32 = (4 * lane..4 * lane + 4).map(sum).sum();
-            assert_eq!(*actual, expected as f32, "{} in lane {lane}", isa.name());
+fn int8_operations_are_exact_on_every_set() {
+    for isa in Isa::available() {
+        dispatch_int8(isa, Int8Check);
+    }
+    // SAFETY: the core has the sets; these are the ways without dot products, which a core that has them does not take.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        if Isa::Avx512.is_available() {
+            avx512::run_int8(Int8Check);
         }
-        assert!((0..64).all(|i| actual[16 + i] == f32::from(quantized(i))), "{}", isa.name());
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        neon::run_int8(Int8Check);
     }
 }

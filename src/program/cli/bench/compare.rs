@@ -37,11 +37,11 @@ struct Report {
 struct Row {
     instructions: &'static str,
     precision: &'static str,
-    /// What the core does in registers with the numbers of the matrix products.
-    peak_gflops: f64,
+    /// What the core does in registers with the numbers of the matrix products; `None` where the compiler chooses the
+    /// instructions.
+    peak_gflops: Option<f64>,
     ms: Spread,
-    /// The time that the same work would take in registers, in percent of the steps' time; `None` where the compiler
-    /// chooses the instructions.
+    /// The time that the same work would take in registers, in percent of the steps' time.
     peak_percent: Option<f64>,
     /// On the faces of `--data`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,6 +99,7 @@ pub(super) fn run(setup: &TrackerSetup, data: Option<&Path>, frames: u64, as_jso
         let rates = Rates::measure(isa);
         let steps = engine.profile(PROFILED_RUNS, &rates);
         let sum = |of: fn(&_) -> f64| -> f64 { steps.iter().map(of).sum() };
+        let has_peak = isa != Isa::Portable;
         let peak = match precision {
             Precision::F16 => rates.bf16,
             Precision::Int8 => rates.int8,
@@ -107,9 +108,9 @@ pub(super) fn run(setup: &TrackerSetup, data: Option<&Path>, frames: u64, as_jso
         rows.push(Row {
             instructions: isa.name(),
             precision: precision.name(),
-            peak_gflops: peak.unwrap_or(rates.f32),
+            peak_gflops: has_peak.then_some(peak.unwrap_or(rates.f32)),
             ms: Spread::of(times_ms).unwrap_or_default(),
-            peak_percent: (isa != Isa::Portable).then(|| 100.0 * sum(|step| step.limit_ms) / sum(|step| step.ms)),
+            peak_percent: has_peak.then(|| 100.0 * sum(|step| step.limit_ms) / sum(|step| step.ms)),
             error_percent: faces.as_deref().map(|faces| error(&model, isa, precision, faces)).transpose()?,
             is_auto,
             is_default: is_auto && isa == Isa::active(),
@@ -128,8 +129,7 @@ fn options(model: &Model, isa: Isa, precision: Precision) -> EngineOptions {
 fn precisions(model: &Model, isa: Isa) -> Vec<Precision> {
     let mut precisions = vec![Precision::F32];
     precisions.extend(isa.has_bf16().then_some(Precision::F16));
-    let has_int8 = isa.has_int8() && model.config().quantization.is_some();
-    precisions.extend(has_int8.then_some(Precision::Int8));
+    precisions.extend(model.config().quantization.is_some().then_some(Precision::Int8));
     precisions
 }
 
@@ -164,9 +164,10 @@ fn table(report: &Report) -> String {
     let with_error = rows.iter().any(|row| row.error_percent.is_some());
     text += if with_error { "  error %\n" } else { "\n" };
     for Row { instructions, precision, peak_gflops, ms, peak_percent, error_percent, is_auto, is_default } in rows {
-        let peak_percent = peak_percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.0}"));
+        let whole = |value: &Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.0}"));
+        let (peak_gflops, peak_percent) = (whole(peak_gflops), whole(peak_percent));
         text += &format!(
-            "{instructions:<12} {precision:<9} {peak_gflops:>9.0} {:>10.4} {:>7.4} {peak_percent:>10}",
+            "{instructions:<12} {precision:<9} {peak_gflops:>9} {:>10.4} {:>7.4} {peak_percent:>10}",
             ms.median, ms.p95
         );
         if let Some(error) = error_percent {
@@ -190,7 +191,7 @@ mod tests {
         let row = |precision, is_default| Row {
             instructions: "avx512",
             precision,
-            peak_gflops: 512.0,
+            peak_gflops: Some(512.0),
             ms: Spread { median: 0.4, p95: 0.5 },
             peak_percent: Some(61.0),
             error_percent: Some(4.05),

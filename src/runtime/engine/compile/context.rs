@@ -4,8 +4,8 @@ use super::Target;
 use crate::runtime::engine::EngineError;
 use crate::runtime::engine::fuse::{Fused, Fusion};
 use crate::runtime::engine::plan::{Element, StepPrecision};
+use crate::runtime::model::Model;
 use crate::runtime::model::graph::{Graph, NodeId, Operation};
-use crate::runtime::model::{INT8_LIMIT, Model};
 
 #[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
@@ -96,26 +96,17 @@ impl<'a> Context<'a> {
         EngineError::Unsupported { layer: self.name(node).to_owned(), reason }
     }
 
-    /// Of all steps but the products that are done in int8.
+    /// Of all steps but the products that are done in integers.
     pub fn precision(self) -> StepPrecision {
         match self.target.precision {
-            StepPrecision::F32 => StepPrecision::F32,
-            StepPrecision::Bf16 | StepPrecision::Int8 => StepPrecision::Bf16,
+            StepPrecision::Bf16 => StepPrecision::Bf16,
+            StepPrecision::F32 | StepPrecision::Int8 => StepPrecision::F32,
         }
     }
 
     /// The element type of maps whose values are factors of products. In f32 it is that of all maps.
     pub fn factor(self) -> Element {
         self.precision().factor()
-    }
-
-    /// The scale of the left factors of the 1x1 convolution `layer`, if that is to be done in int8.
-    pub fn input_scale(self, layer: &str) -> Option<f32> {
-        if self.target.precision != StepPrecision::Int8 {
-            return None;
-        }
-        let quantization = self.model.config().quantization.as_ref()?;
-        Some(quantization.input_ranges.get(layer)? / INT8_LIMIT)
     }
 
     /// # Panics

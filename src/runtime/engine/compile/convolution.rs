@@ -6,9 +6,8 @@ use super::{Compiler, Lowered};
 use crate::runtime::engine::EngineError;
 use crate::runtime::engine::fold::Folded;
 use crate::runtime::engine::fuse::Fused;
-use crate::runtime::engine::memory::Memory;
 use crate::runtime::engine::pack::pack;
-use crate::runtime::engine::plan::{Action, Bias, Depthwise, InMap, MapId, Product, Segment, Step, StepPrecision};
+use crate::runtime::engine::plan::{Action, Bias, Depthwise, InMap, MapId, Product, Segment, Step};
 use std::ops::Range;
 
 /// Packed weights up to this size are read again for every chunk of cells; for larger ones, the cells are read again for
@@ -21,9 +20,6 @@ pub(super) const CHUNK_CELLS: usize = 192;
 
 /// The left side of a product.
 pub(super) struct LeftFactors {
-    pub precision: StepPrecision,
-    /// Of the integer sums, in int8.
-    pub scales: Option<Memory>,
     pub depthwise: Option<Depthwise<InMap>>,
     pub segments: Vec<Segment<InMap>>,
     /// For each factor in the order of the segments, the index of its weight within an output channel; `None` for
@@ -46,13 +42,17 @@ impl Compiler<'_> {
             self.lower(node)?;
         }
 
+        if context.is_integer(fused, reads) {
+            self.lower_integer(fused, reads);
+            return Ok(());
+        }
         let (layer, filter) = (context.name(fused.convolution), context.filter(fused.convolution));
         let (size, outputs) = (context.size(fused.convolution), self.computed_channels(fused));
         let inputs = context.channels(context.inputs(fused.convolution)[0]);
         let norm = fused.norm.map(|norm| context.name(norm));
         let mut folded = Folded::new(context.model, layer, context.channels(fused.convolution), norm);
         let mut left = match reads.depthwise {
-            Some(depthwise) => self.depthwise_factors(depthwise, reads.source, layer, &mut folded, outputs),
+            Some(depthwise) => self.depthwise_factors(depthwise, reads.source, &mut folded),
             None => self.map_factors(reads, filter, size),
         };
         let bias = match reads.coordinates.filter(|_| filter.side > 1) {
@@ -62,7 +62,7 @@ impl Compiler<'_> {
         let terms = fused.residuals.iter().map(|&residual| self.term(residual, size, fused.channel)).collect();
         let each = inputs * filter.taps();
         let weight = |output: usize, factor: usize| folded.weights[output * each + factor];
-        let weights = pack(context.target.vectors, left.precision, outputs, &left.order, weight);
+        let weights = pack(context.target.vectors, context.precision(), outputs, &left.order, weight);
         let inner = fused.inner.iter().flat_map(|&norm| self.stores_of(norm, Some(norm), 0..outputs)).collect();
         let chunk = match &mut left.depthwise {
             Some(depthwise) => {
@@ -84,7 +84,6 @@ impl Compiler<'_> {
             depthwise: left.depthwise,
             segments: left.segments,
             weights,
-            scales: left.scales,
             bias,
             relu: fused.relu,
             inner,
@@ -95,7 +94,7 @@ impl Compiler<'_> {
         };
         self.steps.push(Step {
             name,
-            precision: left.precision,
+            precision: context.precision(),
             action: Action::Product(Box::new(product)),
             multiply_adds: (size.cells() * each * outputs + depthwise_multiply_adds) as u64,
             depthwise_multiply_adds: depthwise_multiply_adds as u64,
@@ -105,7 +104,7 @@ impl Compiler<'_> {
 
     /// Channels that the convolution computes. What only the caller reads is computed as far as it asks for: decoding
     /// does not read the last stack's boundary map.
-    fn computed_channels(&self, fused: &Fused) -> usize {
+    pub(super) fn computed_channels(&self, fused: &Fused) -> usize {
         match self.results.get(&fused.value).filter(|_| !self.needs.is_read(fused.value)) {
             Some(results) => results.iter().map(|&map| self.maps.get(map).channels).max().unwrap_or(0),
             None => self.context.channels(fused.convolution),
@@ -115,9 +114,7 @@ impl Compiler<'_> {
     /// Left factors that are read from maps: the source's channels, then coordinates.
     fn map_factors(&mut self, reads: Reads, filter: Filter, size: Size) -> LeftFactors {
         let context = self.context;
-        let precision = context.precision();
-        let mut left =
-            LeftFactors { precision, scales: None, depthwise: None, segments: Vec::new(), order: Vec::new() };
+        let mut left = LeftFactors { depthwise: None, segments: Vec::new(), order: Vec::new() };
         let channels = context.channels(reads.source);
         let map = self.map(reads.source, context.factor());
         self.push_segment(&mut left, map, 0..channels, filter, size);
@@ -141,7 +138,7 @@ impl Compiler<'_> {
         let cells = self.maps.cells(map, size, Window::of(filter));
         let map = self.maps.get(map);
         let (row_bytes, pitch_bytes) = (map.row_bytes(), map.pitch_bytes());
-        let group = left.precision.group();
+        let group = self.context.precision().group();
         let side = filter.side;
         let mut taps = Vec::new();
         let mut groups = 0;

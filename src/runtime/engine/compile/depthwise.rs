@@ -7,43 +7,32 @@ use super::convolution::LeftFactors;
 use super::maps::Window;
 use crate::runtime::engine::fold::Folded;
 use crate::runtime::engine::memory::Memory;
-use crate::runtime::engine::plan::{CHANNEL_MULTIPLE, Depthwise, Element, InMap, Segment, StepPrecision};
+use crate::runtime::engine::plan::{CHANNEL_MULTIPLE, Depthwise, Element, InMap, Segment};
 use crate::runtime::model::graph::NodeId;
 
 /// Bytes of a strip at most: it has to stay in the nearest cache beside the weights.
 const STRIP_BYTES: usize = 24 * 1024;
 
 impl Compiler<'_> {
-    /// The left factors of the 1x1 convolution `layer`. `folded` takes over the constant that the batch norm between
-    /// the two convolutions adds, and is quantized if the layer is done in int8.
+    /// The left factors of a 1x1 convolution. `folded` takes over the constant that the batch norm between the two
+    /// convolutions adds.
     pub(super) fn depthwise_factors(
         &mut self,
         nodes: DepthwiseNodes,
         source: NodeId,
-        layer: &str,
         folded: &mut Folded,
-        outputs: usize,
     ) -> LeftFactors {
         let context = self.context;
-        let input_scale = context.input_scale(layer);
-        let precision = if input_scale.is_some() { StepPrecision::Int8 } else { context.precision() };
-        let (depthwise, shift) = self.depthwise(nodes, source, input_scale.unwrap_or(1.0), precision.factor());
+        let (depthwise, shift) = self.depthwise(nodes, source);
         folded.add_constant_inputs(&shift);
-        let scales = input_scale.map(|scale| context.target.vectors.pad(&folded.quantize(scale)[..outputs]));
         let channels = context.channels(nodes.convolution);
         let order = (0..depthwise.channels).map(|c| Some(c).filter(|&c| c < channels)).collect();
-        let segment = Segment { cells: None, taps: vec![0], groups: depthwise.channels / precision.group() };
-        LeftFactors { precision, scales, depthwise: Some(depthwise), segments: vec![segment], order }
+        let segment = Segment { cells: None, taps: vec![0], groups: depthwise.channels / context.precision().group() };
+        LeftFactors { depthwise: Some(depthwise), segments: vec![segment], order }
     }
 
-    /// The depthwise part of a step, whose results are in units of `scale`, and the constant that its batch norm adds.
-    fn depthwise(
-        &mut self,
-        nodes: DepthwiseNodes,
-        source: NodeId,
-        scale: f32,
-        element: Element,
-    ) -> (Depthwise<InMap>, Vec<f32>) {
+    /// The depthwise part of a step, and the constant that its batch norm adds.
+    fn depthwise(&mut self, nodes: DepthwiseNodes, source: NodeId) -> (Depthwise<InMap>, Vec<f32>) {
         let context = self.context;
         let filter = context.filter(nodes.convolution);
         let (layer, norm) = (context.name(nodes.convolution), nodes.norm.map(|norm| context.name(norm)));
@@ -52,7 +41,7 @@ impl Compiler<'_> {
         let mut by_tap = vec![0.0; filter.taps() * channels];
         for (channel, weights) in folded.weights.chunks_exact(filter.taps()).enumerate() {
             for (tap, &weight) in weights.iter().enumerate() {
-                by_tap[tap * channels + channel] = weight / scale;
+                by_tap[tap * channels + channel] = weight;
             }
         }
         let map = self.map(source, Element::F32);
@@ -65,7 +54,7 @@ impl Compiler<'_> {
             channels,
             width: context.size(nodes.convolution).width,
             strip_rows: 1,
-            element,
+            element: context.factor(),
             weights: Memory::of(&by_tap),
         };
         (depthwise, folded.bias)
@@ -73,7 +62,6 @@ impl Compiler<'_> {
 
     /// Rows of a strip that fills the tiles best among those that stay in the cache, for `outputs` channels.
     pub(super) fn strip_rows(&self, depthwise: &Depthwise<InMap>, size: Size, outputs: usize) -> usize {
-        // An int8 product's strip is as long as a bf16 one's.
         let row_bytes = depthwise.width * depthwise.channels * self.context.factor().bytes();
         let most = (STRIP_BYTES / row_bytes).clamp(1, size.height);
         let tile = self.context.target.vectors.tile_cells(outputs);

@@ -106,7 +106,7 @@ impl Compiler<'_> {
             Operation::Input => (context.channels(node), context.channels(node)),
             // Only the gated coordinates are a map.
             Operation::Coordinates => (2, CHANNEL_MULTIPLE),
-            _ => (context.channels(node), context.channels(node).next_multiple_of(CHANNEL_MULTIPLE)),
+            _ => (context.channels(node), context.channels(node).next_multiple_of(element.cell_multiple())),
         };
         let border = self.needs.border(node, element).unwrap_or(0);
         let map = self.maps.push(Map { height, width, channels, pitch, border, element, pinned: false });

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `convolution` | a fused convolution to a product |
 //! | `depthwise` | the depthwise convolution in front of a 1x1 convolution to the product's left factor |
+//! | `integer` | both to one product in 8-bit integers, where `levels` knows the ranges of all maps |
 //! | `coordinates` | coordinate channels to a gate, to constant factors or to a bias that depends on the position |
 //! | `sums` | additions, up-sampling, pooling and concatenation that no convolution does along the way |
 //!
@@ -20,6 +21,8 @@ mod context;
 mod convolution;
 mod coordinates;
 mod depthwise;
+mod integer;
+mod levels;
 mod maps;
 mod needs;
 mod stores;
@@ -44,7 +47,7 @@ pub(super) struct Target {
     /// Pixels.
     pub width: usize,
     pub vectors: Vectors,
-    /// Of the products. In int8, only those behind a depthwise convolution of known range; the others are in bf16.
+    /// Of the products. In int8, those that [`levels`] names; the others are in f32.
     pub precision: StepPrecision,
     /// Maps of the last stack that decoding reads.
     pub channels: usize,

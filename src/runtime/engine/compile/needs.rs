@@ -44,6 +44,12 @@ impl Needs {
             let side = context.filter(fused.convolution).side;
             let border = side / 2;
             let reads = context.reads(fused);
+            if context.is_integer(fused, reads) {
+                let border = reads.depthwise.map_or(0, |nodes| context.filter(nodes.convolution).side / 2);
+                self.add(reads.source, Element::U8, border);
+                fused.residuals.iter().for_each(|residual| self.add(residual.node, Element::U8, 0));
+                continue;
+            }
             if let Some(depthwise) = reads.depthwise {
                 let filter = context.filter(depthwise.convolution);
                 if side != 1 || !matches!((filter.side, filter.stride), (3 | 5, 1 | 2)) {

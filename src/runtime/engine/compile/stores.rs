@@ -2,9 +2,11 @@
 
 use super::Compiler;
 use super::context::Size;
+use super::levels::Levels;
 use super::maps::Window;
 use crate::runtime::engine::fold;
 use crate::runtime::engine::fuse::Residual;
+use crate::runtime::engine::memory::Memory;
 use crate::runtime::engine::plan::{Affine, Element, InMap, Store, Term};
 use crate::runtime::model::graph::{NodeId, Operation};
 use std::ops::Range;
@@ -53,9 +55,31 @@ impl Compiler<'_> {
                 }
                 _ => None,
             };
+            let affine = match element {
+                Element::U8 => Some(self.in_levels(node, affine, channels.len())),
+                Element::F32 | Element::Bf16 => affine,
+            };
             stores.push(Store { cells, room, affine, element });
         }
         stores
+    }
+
+    /// `affine`, or nothing, and then the conversion to the numbers of the node's 8-bit map.
+    fn in_levels(&self, node: NodeId, affine: Option<Affine>, channels: usize) -> Affine {
+        let Levels { scale, zero_point } = self.context.levels_read(node);
+        let vectors = self.context.target.vectors;
+        let map = |values: Option<&Memory>, otherwise: f32, f: &dyn Fn(f32) -> f32| {
+            let values = values.map_or(vec![otherwise; channels], |values| values.floats(0, channels).to_vec());
+            vectors.pad(&values.into_iter().map(f).collect::<Vec<_>>())
+        };
+        Affine {
+            scale: map(affine.as_ref().map(|affine| &affine.scale), 1.0, &|value| value / scale),
+            shift: map(affine.as_ref().map(|affine| &affine.shift), 0.0, &|value| {
+                value / scale + f32::from(zero_point)
+            }),
+            // Bytes clamp at the zero of a map that a ReLU has made.
+            relu: false,
+        }
     }
 
     /// What `residual` adds to an output of `size`, from channel `channel` of it on.

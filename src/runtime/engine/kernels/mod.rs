@@ -3,17 +3,19 @@
 //! In: a placed step, the plan's tables and memory. They write the cells of the step's output and allocate nothing.
 
 mod depthwise;
+mod integer;
 mod picture;
 mod product;
 mod run;
 mod sum;
 mod tile;
 
+pub(super) use integer::RunInteger;
 pub(super) use product::RunProduct;
 pub(super) use run::RunWhole;
 pub(super) use tile::{most_vectors, tile_cells};
 
-use crate::runtime::simd::{Simd, SimdBf16, SimdInt8, quantize_u8};
+use crate::runtime::simd::{Simd, SimdBf16};
 use std::marker::PhantomData;
 
 /// The number type that a matrix product multiplies. A lane holds 32 bits, a group of neighbouring channels.
@@ -23,8 +25,6 @@ use std::marker::PhantomData;
 pub(super) trait Factor<S: Simd> {
     /// Of one value.
     const BYTES: usize;
-    /// Whether sums are integers, which [`Self::sums_to_f32`] converts.
-    const SUMS_INTEGERS: bool = false;
     /// The group at `from` in every lane.
     #[inline(always)]
     unsafe fn spread(s: S, from: *const u8) -> S::Vector {
@@ -33,12 +33,6 @@ pub(super) trait Factor<S: Simd> {
     }
     /// `c` plus the products of the groups in each lane.
     unsafe fn multiply_add(s: S, a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector;
-    /// Sums as f32.
-    #[inline(always)]
-    unsafe fn sums_to_f32(s: S, sums: S::Vector) -> S::Vector {
-        let _ = s;
-        sums
-    }
     /// Converts and writes `LANES` values.
     unsafe fn store(s: S, to: *mut u8, value: S::Vector);
     /// Converts and writes one value.
@@ -82,30 +76,5 @@ impl<S: SimdBf16> Factor<S> for Bf16Factor<S> {
     #[inline(always)]
     unsafe fn store_one(to: *mut u8, value: f32) {
         unsafe { to.cast::<half::bf16>().write_unaligned(half::bf16::from_f32(value)) }
-    }
-}
-
-/// Left factors in u8 with the zero point [`crate::runtime::simd::ZERO_POINT`], weights in i8, summed in 32-bit integers.
-pub(super) struct Int8Factor<S>(PhantomData<S>);
-
-// SAFETY (whole block): by the contract of the trait.
-impl<S: SimdInt8> Factor<S> for Int8Factor<S> {
-    const BYTES: usize = 1;
-    const SUMS_INTEGERS: bool = true;
-    #[inline(always)]
-    unsafe fn multiply_add(s: S, a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
-        unsafe { s.dot_int8(a, b, c) }
-    }
-    #[inline(always)]
-    unsafe fn sums_to_f32(s: S, sums: S::Vector) -> S::Vector {
-        unsafe { s.int_to_f32(sums) }
-    }
-    #[inline(always)]
-    unsafe fn store(s: S, to: *mut u8, value: S::Vector) {
-        unsafe { s.store_u8(to, value) }
-    }
-    #[inline(always)]
-    unsafe fn store_one(to: *mut u8, value: f32) {
-        unsafe { to.write(quantize_u8(value)) }
     }
 }

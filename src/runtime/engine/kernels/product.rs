@@ -6,7 +6,7 @@
 use super::tile::{Tile, each, with_tile};
 use super::{Factor, depthwise};
 use crate::runtime::engine::plan::{Address, Block, Element, Product};
-use crate::runtime::simd::{Bf16Kernel, Int8Kernel, Kernel, Simd, SimdBf16, SimdInt8};
+use crate::runtime::simd::{Bf16Kernel, Kernel, Simd, SimdBf16};
 use std::ops::Range;
 
 /// Computes the output cells `part` of `product`.
@@ -26,7 +26,7 @@ impl Kernel for RunProduct<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self, s: S) {
         // SAFETY: the core has the instruction set by the contract of `Kernel`; product, tables and memory are of one plan.
-        unsafe { self.run_in::<S, super::F32Factor, super::F32Factor>(s) }
+        unsafe { self.run_in::<S, super::F32Factor>(s) }
     }
 }
 
@@ -35,26 +35,17 @@ impl Bf16Kernel for RunProduct<'_> {
     #[inline(always)]
     unsafe fn run<S: SimdBf16>(self, s: S) {
         // SAFETY: as above.
-        unsafe { self.run_in::<S, super::Bf16Factor<S>, super::Bf16Factor<S>>(s) }
-    }
-}
-
-impl Int8Kernel for RunProduct<'_> {
-    type Output = ();
-    #[inline(always)]
-    unsafe fn run<S: SimdInt8>(self, s: S) {
-        // SAFETY: as above.
-        unsafe { self.run_in::<S, super::Int8Factor<S>, super::Bf16Factor<S>>(s) }
+        unsafe { self.run_in::<S, super::Bf16Factor<S>>(s) }
     }
 }
 
 impl RunProduct<'_> {
-    /// Multiplies factors `F` and writes factors `N` for the steps that read the results.
+    /// Multiplies factors `F`, and writes them for the steps that read the results.
     ///
     /// # Safety
     /// The core has the instruction set; product, tables and memory are of one plan.
     #[inline(always)]
-    unsafe fn run_in<S: Simd, F: Factor<S>, N: Factor<S>>(&self, s: S) {
+    unsafe fn run_in<S: Simd, F: Factor<S>>(&self, s: S) {
         let chunk = self.product.chunk;
         let mut start = self.part.start;
         while start < self.part.end {
@@ -72,7 +63,7 @@ impl RunProduct<'_> {
                 }
                 for &(block, weights) in &self.product.weights.blocks {
                     let weights = self.product.weights.memory.pointer().add(weights);
-                    with_tile!(S, block.vectors, |M, V| self.block::<S, F, N, M, V>(s, cells.clone(), block, weights));
+                    with_tile!(S, block.vectors, |M, V| self.block::<S, F, M, V>(s, cells.clone(), block, weights));
                 }
             }
             start = cells.end;
@@ -84,7 +75,7 @@ impl RunProduct<'_> {
     /// # Safety
     /// As for [`Self::run_in`]; `weights` are the block's.
     #[inline(always)]
-    unsafe fn block<S: Simd, F: Factor<S>, N: Factor<S>, const M: usize, const V: usize>(
+    unsafe fn block<S: Simd, F: Factor<S>, const M: usize, const V: usize>(
         &self,
         s: S,
         cells: Range<usize>,
@@ -93,17 +84,14 @@ impl RunProduct<'_> {
     ) {
         let p = self.product;
         let first = block.first_channel;
-        // SAFETY: by this function's contract. The compiler makes tables that fit their maps, and pads weights, scales and
-        // bias to whole vectors.
+        // SAFETY: by this function's contract. The compiler makes tables that fit their maps, and pads weights and bias to
+        // whole vectors.
         unsafe {
             let mut start = cells.start;
             while start < cells.end {
                 let count = M.min(cells.end - start);
                 let tile = Tile { tables: self.tables, memory: self.memory, start, count, first };
-                let mut sums = [[s.splat(0.0); V]; M];
-                if !F::SUMS_INTEGERS {
-                    sums = tile.bias::<S, M, V>(s, &p.bias);
-                }
+                let mut sums = tile.bias::<S, M, V>(s, &p.bias);
                 if p.prefetch {
                     p.terms.iter().for_each(|term| tile.prefetch::<S, M, V>(s, &term.cells, Element::F32));
                     for store in p.inner.iter().chain(&p.stores) {
@@ -126,27 +114,18 @@ impl RunProduct<'_> {
                         weights = weights.add(segment.groups * V * S::LANES * 4);
                     }
                 }
-                if let Some(scales) = p.scales.as_ref().filter(|_| F::SUMS_INTEGERS) {
-                    let bias = tile.bias::<S, M, V>(s, &p.bias);
-                    for v in 0..V {
-                        let scale = s.load(scales.pointer().cast::<f32>().add(first + v * S::LANES));
-                        for m in 0..M {
-                            sums[m][v] = s.mul_add(F::sums_to_f32(s, sums[m][v]), scale, bias[m][v]);
-                        }
-                    }
-                }
                 if p.relu {
                     let zero = s.splat(0.0);
                     each!(M, V, |m, v| sums[m][v] = s.max(sums[m][v], zero));
                 }
                 for store in &p.inner {
-                    tile.store::<S, N, M, V>(s, store, &sums);
+                    tile.store::<S, F, M, V>(s, store, &sums);
                 }
                 for term in &p.terms {
                     tile.add::<S, M, V>(s, term, &mut sums);
                 }
                 for store in &p.stores {
-                    tile.store::<S, N, M, V>(s, store, &sums);
+                    tile.store::<S, F, M, V>(s, store, &sums);
                 }
                 start += count;
             }

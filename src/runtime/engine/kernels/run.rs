@@ -28,7 +28,7 @@ impl RunWhole<'_> {
                 Action::Picture(action) => picture::<S, F>(s, action, self.picture, self.memory),
                 Action::Gate(action) => gate::<S, F>(action, self.tables, self.memory),
                 Action::Sum(action) => sum::<S, F>(s, action, self.tables, self.memory),
-                Action::Product(_) => unreachable!("products are run in parts"),
+                Action::Product(_) | Action::Integer(_) => unreachable!("products are run in parts"),
             }
         }
     }

@@ -151,10 +151,10 @@ impl Tile<'_> {
         }
     }
 
-    /// Writes `sums`, as f32 or as `F`, whichever the map holds.
+    /// Writes `sums`, as f32, as `F` or as bytes, whichever the map holds.
     ///
     /// # Safety
-    /// As for [`Self::cells`] and [`Simd`]; the map holds f32 or elements of `F`.
+    /// As for [`Self::cells`] and [`Simd`]; the map holds f32, elements of `F`, or bytes, and then the store is affine.
     #[inline(always)]
     pub unsafe fn store<S: Simd, F: Factor<S>, const M: usize, const V: usize>(
         &self,
@@ -167,7 +167,7 @@ impl Tile<'_> {
         unsafe {
             let to: [*const u8; M] = self.cells(&store.cells);
             let is_factor = store.element != Element::F32;
-            let bytes_each = if is_factor { F::BYTES } else { 4 };
+            let bytes_each = store.element.bytes();
             let whole = self.first + V * S::LANES <= store.room;
             let at = |m: usize, v: usize| to[m].cast_mut().add((self.first + v * S::LANES) * bytes_each);
             let left = |v: usize| store.room.saturating_sub(self.first + v * S::LANES).min(S::LANES);
@@ -194,7 +194,13 @@ impl Tile<'_> {
                     let scale: [S::Vector; V] = std::array::from_fn(|v| channel(&affine.scale, v));
                     let shift: [S::Vector; V] = std::array::from_fn(|v| channel(&affine.shift, v));
                     let floor = s.splat(if affine.relu { 0.0 } else { f32::NEG_INFINITY });
-                    if is_factor {
+                    if store.element == Element::U8 {
+                        each!(M, V, |m, v| {
+                            if m < self.count {
+                                s.store_u8(at(m, v), s.mul_add(sums[m][v], scale[v], shift[v]));
+                            }
+                        });
+                    } else if is_factor {
                         each!(M, V, |m, v| {
                             if m < self.count {
                                 F::store(s, at(m, v), s.max(s.mul_add(sums[m][v], scale[v], shift[v]), floor));

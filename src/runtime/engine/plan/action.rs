@@ -3,8 +3,9 @@
 //! Everything that lies in a map is generic over its position: [`InMap`] in a draft, [`Address`] in a plan. `starts`
 //! lists the positions; `place` replaces them, and the types make sure that it misses none.
 
+use super::integer::IntegerProduct;
 use super::map::Element;
-use super::{Address, InMap, TableId};
+use super::{Address, InMap, Placement, TableId};
 use crate::runtime::engine::memory::Memory;
 
 /// What a step does.
@@ -12,6 +13,7 @@ pub(in crate::runtime::engine) enum Action<A> {
     Picture(Picture<A>),
     Gate(Gate<A>),
     Product(Box<Product<A>>),
+    Integer(Box<IntegerProduct<A>>),
     Sum(Sum<A>),
 }
 
@@ -60,8 +62,6 @@ pub(in crate::runtime::engine) struct Product<A> {
     pub depthwise: Option<Depthwise<A>>,
     pub segments: Vec<Segment<A>>,
     pub weights: Weights,
-    /// Scale of the integer sums of an int8 product, one per output channel; `None` for other precisions.
-    pub scales: Option<Memory>,
     pub bias: Bias<A>,
     pub relu: bool,
     pub inner: Vec<Store<A>>,
@@ -167,11 +167,32 @@ impl<A> Product<A> {
 }
 
 impl<A> Action<A> {
+    /// Bytes that a thread needs for strips, with vectors of `lanes`.
+    pub fn strip_bytes(&self, lanes: usize) -> usize {
+        match self {
+            Action::Product(product) => product.strip_bytes(),
+            Action::Integer(product) => product.strip_bytes(lanes),
+            Action::Picture(_) | Action::Gate(_) | Action::Sum(_) => 0,
+        }
+    }
+
+    /// Bytes of packed weights.
+    pub fn weight_bytes(&self) -> usize {
+        match self {
+            Action::Product(product) => {
+                product.weights.memory.bytes() + product.depthwise.as_ref().map_or(0, |d| d.weights.bytes())
+            }
+            Action::Integer(product) => product.weights.bytes() + product.depthwise().map_or(0, |d| d.weights.bytes()),
+            Action::Picture(_) | Action::Gate(_) | Action::Sum(_) => 0,
+        }
+    }
+
     /// Positions in every map that the step reads or writes.
     pub fn starts(&self) -> Vec<&A> {
         match self {
             Action::Picture(picture) => vec![&picture.start],
             Action::Gate(gate) => vec![&gate.boundary.start, &gate.to.start],
+            Action::Integer(product) => product.starts().collect(),
             Action::Sum(sum) => {
                 let terms = sum.terms.iter().map(|term| &term.cells.start);
                 terms.chain(sum.stores.iter().map(|store| &store.cells.start)).collect()
@@ -191,9 +212,6 @@ impl<A> Action<A> {
     }
 }
 
-/// Where a position is once the maps are placed.
-type Placement<'a> = &'a dyn Fn(InMap) -> Address;
-
 impl Action<InMap> {
     pub fn place(self, at: Placement<'_>) -> Action<Address> {
         match self {
@@ -204,6 +222,7 @@ impl Action<InMap> {
                 Action::Gate(Gate { boundary: boundary.place(at), to: to.place(at), coordinates })
             }
             Action::Product(product) => Action::Product(Box::new(product.place(at))),
+            Action::Integer(product) => Action::Integer(Box::new(product.place(at))),
             Action::Sum(Sum { cells, blocks, terms, scale, stores }) => Action::Sum(Sum {
                 cells,
                 blocks,
@@ -217,8 +236,7 @@ impl Action<InMap> {
 
 impl Product<InMap> {
     fn place(self, at: Placement<'_>) -> Product<Address> {
-        let Self { cells, depthwise, segments, weights, scales, bias, relu, inner, terms, stores, chunk, prefetch } =
-            self;
+        let Self { cells, depthwise, segments, weights, bias, relu, inner, terms, stores, chunk, prefetch } = self;
         let place_segment = |Segment { cells, taps, groups }: Segment<InMap>| Segment {
             cells: cells.map(|cells| cells.place(at)),
             taps,
@@ -233,7 +251,6 @@ impl Product<InMap> {
             depthwise: depthwise.map(|depthwise| depthwise.place(at)),
             segments: segments.into_iter().map(place_segment).collect(),
             weights,
-            scales,
             bias,
             relu,
             inner: place_stores(inner, at),
@@ -255,7 +272,7 @@ impl Depthwise<InMap> {
 }
 
 impl Cells<InMap> {
-    fn place(self, at: Placement<'_>) -> Cells<Address> {
+    pub fn place(self, at: Placement<'_>) -> Cells<Address> {
         Cells { start: at(self.start), table: self.table }
     }
 }

@@ -4,7 +4,6 @@
 //! up to the pitch. Borders are zeros on every side.
 
 use crate::runtime::engine::memory::LINE_BYTES;
-use crate::runtime::simd::quantize_u8;
 use std::ops::Range;
 
 /// The number type of a map's or a strip's elements.
@@ -12,7 +11,7 @@ use std::ops::Range;
 pub(in crate::runtime::engine) enum Element {
     F32,
     Bf16,
-    /// Unsigned 8-bit integers with the zero point [`crate::runtime::simd::ZERO_POINT`]. Only strips have them so far.
+    /// Unsigned 8-bit integers.
     U8,
 }
 
@@ -27,12 +26,21 @@ impl Element {
         }
     }
 
-    /// Appends the bytes that represent `value` to `to`.
+    /// A cell is padded to a multiple of so many channels.
+    pub fn cell_multiple(self) -> usize {
+        match self {
+            Element::F32 | Element::Bf16 => super::CHANNEL_MULTIPLE,
+            // The bytes of the widest vector.
+            Element::U8 => 64,
+        }
+    }
+
+    /// Appends the bytes that represent `value`, a factor of a product in floating point, to `to`.
     pub fn encode(self, value: f32, to: &mut Vec<u8>) {
         match self {
             Element::F32 => to.extend(value.to_ne_bytes()),
             Element::Bf16 => to.extend(half::bf16::from_f32(value).to_ne_bytes()),
-            Element::U8 => to.push(quantize_u8(value)),
+            Element::U8 => unreachable!("integer products pack their own weights"),
         }
     }
 }

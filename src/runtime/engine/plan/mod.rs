@@ -8,10 +8,14 @@
 //! into a [`Plan`], with positions in memory ([`Address`]). Kernels take steps of a plan only.
 
 mod action;
+mod integer;
 mod map;
 
 pub(super) use action::{
     Action, Affine, Bias, Block, Cells, Depthwise, Gate, Picture, Product, Segment, Store, Sum, Term, Weights,
+};
+pub(super) use integer::{
+    IntegerDepthwise, IntegerFormat, IntegerLeft, IntegerProduct, IntegerStore, IntegerTerm, rows_at_once,
 };
 pub(super) use map::{Element, Map, PlacedMap};
 
@@ -39,13 +43,16 @@ pub(super) struct InMap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Address(pub usize);
 
+/// Where a position is once the maps are placed.
+type Placement<'a> = &'a dyn Fn(InMap) -> Address;
+
 /// The number types that a step multiplies and adds, which select the instructions of its kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum StepPrecision {
     F32,
     /// Factors of products in bf16, sums and everything else in f32.
     Bf16,
-    /// Left factors in u8, weights in i8, sums in 32-bit integers, everything else as [`Self::Bf16`].
+    /// Maps and weights in 8-bit integers, sums in 32-bit ones ([`Action::Integer`]).
     Int8,
 }
 
@@ -62,14 +69,6 @@ impl StepPrecision {
     /// Neighbouring channels that one lane multiplies and adds at once: as many as fill 32 bits.
     pub fn group(self) -> usize {
         4 / self.factor().bytes()
-    }
-
-    /// Appends the bytes that represent a weight to `to`. In int8 it has been quantized: an integer in -127..=127.
-    pub fn encode_weight(self, value: f32, to: &mut Vec<u8>) {
-        match self {
-            StepPrecision::Int8 => to.push(value as i8 as u8),
-            StepPrecision::F32 | StepPrecision::Bf16 => self.factor().encode(value, to),
-        }
     }
 }
 
@@ -120,10 +119,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub fn products(&self) -> impl Iterator<Item = &Product<Address>> {
-        self.steps.iter().filter_map(|step| match &step.step.action {
-            Action::Product(product) => Some(&**product),
-            _ => None,
-        })
+    pub fn actions(&self) -> impl Iterator<Item = &Action<Address>> {
+        self.steps.iter().map(|step| &step.step.action)
     }
 }
