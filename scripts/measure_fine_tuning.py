@@ -29,7 +29,7 @@ ABLATIONS = [
     ("without procedural faces", {"procedural": "0.0"}),
     ("without interpolation", {"shares": "[1.0]"}),
     ("half the rate", {"learning_rate": "1e-3"}),
-    ("half the steps", {"steps": "200"}),
+    ("200 steps", {"steps": "200"}),
     ("decoder only", {"frozen": '["stem", ".down.", ".skip.", ".middle."]'}),
     ("norms only", {"frozen": '["conv.weight", "depthwise.weight", "pointwise.weight"]'}),
 ]
