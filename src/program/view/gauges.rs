@@ -184,7 +184,8 @@ mod tests {
 
     /// The canvas with the gauges of such a face, and nothing but faint outlines else.
     fn drawn(signals: Option<&Signals>, is_mirrored: bool) -> Frame {
-        let mut overlay = Overlay { look: Look { gauges: true, ..Look::default() }, ..Overlay::default() };
+        let mut overlay = Overlay::default();
+        overlay.look = Look { gauges: true, ..Look::default() };
         let mut canvas = Frame::filled(SIZE.0, SIZE.1, [0; 3]);
         let shown = [ShownFace { face: &face(), signals, opacity: 1.0 }];
         overlay.draw(&mut canvas, &Placement::fit(SIZE, SIZE, is_mirrored), &shown);
@@ -203,7 +204,8 @@ mod tests {
     fn the_axis_of_a_head_points_to_where_the_nose_goes_mirrored_or_not() {
         let nose = face().landmarks[NOSE].point;
         for (angle_deg, is_mirrored) in [(40.0, false), (-40.0, false), (40.0, true)] {
-            let signals = Signals { head: Some(turned(angle_deg)), ..Signals::unknown(4) };
+            let mut signals = Signals::unknown(4);
+            signals.head = Some(turned(angle_deg));
             let ((x, y), count) = middle_of(&drawn(Some(&signals), is_mirrored), palette::AXES[2]);
             let from = if is_mirrored { SIZE.0 as f32 - 1.0 - nose.x } else { nose.x };
             let is_right = (x > from) == ((angle_deg > 0.0) != is_mirrored);
@@ -213,29 +215,37 @@ mod tests {
 
     #[test]
     fn eyes_that_look_aside_have_rays_and_shut_ones_have_none() {
-        let looking = |yaw_deg: f32, open: f32| Signals {
-            head: Some(turned(0.0)),
-            gaze_yaw_deg: Some(yaw_deg),
-            gaze_pitch_deg: Some(0.0),
-            eye_open_left: Some(open),
-            eye_open_right: Some(open),
-            ..Signals::unknown(4)
+        // What is drawn because of the gaze: how much, and where on the average.
+        let rays = |yaw_deg: f32, open: f32| {
+            let mut signals = Signals::unknown(4);
+            signals.head = Some(turned(0.0));
+            (signals.eye_open_left, signals.eye_open_right) = (Some(open), Some(open));
+            let without = drawn(Some(&signals), false);
+            (signals.gaze_yaw_deg, signals.gaze_pitch_deg) = (Some(yaw_deg), Some(0.0));
+            let with = drawn(Some(&signals), false);
+            let pixels = with.rgb().chunks_exact(3).zip(without.rgb().chunks_exact(3)).enumerate();
+            pixels.fold((0.0, 0.0), |(light, x), (i, (a, b))| {
+                let change: f32 = a.iter().zip(b).map(|(a, b)| f32::from(a.abs_diff(*b))).sum();
+                (light + change, x + change * (i % SIZE.0) as f32)
+            })
         };
-        let rays = |signals: &Signals| middle_of(&drawn(Some(signals), false), palette::GAZE);
-        let ((right_x, _), seen) = rays(&looking(30.0, 1.0));
-        let ((left_x, _), _) = rays(&looking(-30.0, 1.0));
-        assert!(seen > 4 && right_x < left_x, "the person's right is left in the picture: {right_x}, {left_x}");
-        assert_eq!(rays(&looking(30.0, 0.1)).1, 0);
+        let ((right, right_x), (left, left_x)) = (rays(30.0, 1.0), rays(-30.0, 1.0));
+        let is_aside = right_x / right + 5.0 < left_x / left;
+        assert!(
+            right > 0.0 && is_aside,
+            "the person's right is left in the picture: {right_x} / {right}, {left_x} / {left}"
+        );
+        assert_eq!(rays(30.0, 0.1), (0.0, 0.0));
     }
 
     #[test]
     fn meters_fill_with_eyes_and_mouth_and_nothing_unknown_is_drawn() {
         let light = |signals: Option<&Signals>| drawn(signals, false).rgb().iter().map(|v| u64::from(*v)).sum::<u64>();
-        let open = |share: f32| Signals {
-            eye_open_left: Some(share),
-            eye_open_right: Some(share),
-            mouth_open: Some(share),
-            ..Signals::unknown(4)
+        let open = |share: f32| {
+            let mut signals = Signals::unknown(4);
+            (signals.eye_open_left, signals.eye_open_right) = (Some(share), Some(share));
+            signals.mouth_open = Some(share);
+            signals
         };
         let nothing = light(None);
         assert_eq!(light(Some(&Signals::unknown(4))), nothing);

@@ -307,7 +307,7 @@ fn a_profile_stays_with_its_person_and_passes_on_when_they_leave() {
     };
     assert_eq!(pitch(&mut meter, &[with_id(7), with_id(8)], 0.0), [0.0, 10.0], "only the first has it");
     assert_eq!(pitch(&mut meter, &[with_id(8), with_id(9)], 1.0), [10.0, 10.0], "7 may come back");
-    assert_eq!(pitch(&mut meter, &[with_id(8), with_id(10)], 5.0), [10.0, 0.0], "7 has left");
+    assert_eq!(pitch(&mut meter, &[with_id(8), with_id(10)], 3.5), [10.0, 0.0], "7 has left");
     meter.reset();
     assert_eq!(pitch(&mut meter, &[with_id(11)], 0.0), [0.0], "another place of the same video");
 }
