@@ -187,18 +187,20 @@ fn equalize(graph: &Graph, group: &[NodeId], maps: &mut [Vec<f32>], tensors: &mu
     }
 }
 
-/// For each layer and input channel, the largest absolute value without the constant that the batch norm adds; and for each
-/// node the largest absolute value of each channel.
-fn ranges(model: &Model, layers: &[Layer], crops: &[f32]) -> Result<(Vec<Vec<f32>>, Vec<Vec<f32>>), QuantizeError> {
+/// The largest absolute value of each channel, of several maps.
+type Ranges = Vec<Vec<f32>>;
+
+/// The ranges of the inputs of `layers`, without the constant that the batch norm adds, and those of every node.
+fn ranges(model: &Model, layers: &[Layer], crops: &[f32]) -> Result<(Ranges, Ranges), QuantizeError> {
     let size = model.config().input_size;
     let values = size * size * 3;
     if crops.len() < values {
         return Err(QuantizeError::NoFaces);
     }
     let mut network = CpuNetwork::new(model);
-    let mut ranges: Vec<Vec<f32>> = layers.iter().map(|layer| vec![0.0; layer.channels]).collect();
+    let mut ranges: Ranges = layers.iter().map(|layer| vec![0.0; layer.channels]).collect();
     let graph = model.config().graph();
-    let mut maps: Vec<Vec<f32>> = graph.nodes.iter().map(|node| vec![0.0; node.channels]).collect();
+    let mut maps: Ranges = graph.nodes.iter().map(|node| vec![0.0; node.channels]).collect();
     let shifts: Vec<Vec<f32>> = layers.iter().map(|layer| shift(model, &layer.norm)).collect();
     for crops in crops.chunks(BATCH * values) {
         network.stacks_seen(crops.to_vec(), (size, size), |node, value| {

@@ -71,6 +71,7 @@ impl RunInteger<'_> {
     /// # Safety
     /// As for [`SimdInt8`]; product, tables and memory are of one plan.
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "iterators put the sums on the stack")]
     unsafe fn block<S: SimdInt8, const M: usize>(&self, s: S, cells: Range<usize>, block: usize) {
         let p = self.product;
         let first = block * 4 * S::LANES;
@@ -280,6 +281,7 @@ impl Part<'_> {
     /// # Safety
     /// As for [`depthwise`].
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "iterators put the sums on the stack")]
     unsafe fn tile<S: SimdInt8, const K: usize, const STRIDE: usize, const T: usize, const N: usize>(
         &self,
         s: S,
