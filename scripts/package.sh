@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Packs awing for people who do not build it: for each system an archive and a Debian package, and their checksums, in dist/.
 #   scripts/package.sh [x86_64] [aarch64]     (default: x86_64)
-# Both hold the program, its manual pages and completions, the licences, the README and the model card. The same sources,
+# Both hold the program, its manual pages and completions, the licences, the README, the guides and the model card. The same sources,
 # toolchain and system libraries give the same bytes: paths of this machine are left out of the program, and all times are those
 # of the commit (SOURCE_DATE_EPOCH). Everything is packed twice and compared. Then the archive is tried in a root that holds the C
 # library, GCC's part of it, and nothing else; aarch64 is tried under emulation.
@@ -44,10 +44,11 @@ build() { # ARCHITECTURE; sets `binary`
 
 # The files of an archive.
 fill() { # ARCHITECTURE FOLDER
-  mkdir -p "$2/man" "$2/completions"
+  mkdir -p "$2/man" "$2/completions" "$2/docs"
   install -m 755 "$binary" "$2/awing"
   install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$2"
   install -m 644 models/README.md "$2/MODEL-CARD.md"
+  install -m 644 docs/*.md docs/json.schema.json docs/landmarks.png "$2/docs"
   execute "$1" "$binary" completions man --out "$2/man" >/dev/null
   for shell in bash fish zsh; do execute "$1" "$binary" completions "$shell" --out "$2/completions" >/dev/null; done
 }
@@ -72,6 +73,7 @@ pack_debian() { # FOLDER DEBIAN-ARCHITECTURE PACKAGE
   done
   gzip --no-name --best "$share"/man/man1/*.1
   install -D -m 644 -t "$share/doc/awing" "$1/README.md" "$1/MODEL-CARD.md" "$1/LICENSE-APACHE"
+  install -D -m 644 -t "$share/doc/awing/docs" "$1"/docs/*
   gzip --no-name --best --stdout "$1/CHANGELOG.md" >"$share/doc/awing/changelog.gz"
   {
     printf 'awing is licensed under MIT or Apache-2.0 (LICENSE-APACHE), at your option.\n'
