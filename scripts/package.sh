@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Packs awing for people who do not build it: for each system an archive and a Debian package, and their checksums, in dist/.
 #   scripts/package.sh [x86_64] [aarch64]     (default: x86_64)
-# Both hold the program, its manual pages and completions, the licences, the README and the model card. The same sources,
+# Both hold the program, its manual pages and completions, the licences, the README, the guides and the model card. The same sources,
 # toolchain and system libraries give the same bytes: paths of this machine are left out of the program, and all times are those
 # of the commit (SOURCE_DATE_EPOCH). Everything is packed twice and compared. Then the archive is tried in a root that holds the C
-# library and nothing else; aarch64 is tried under emulation.
+# library, GCC's part of it, and nothing else; aarch64 is tried under emulation.
 # AWING_BINARY=FILE packs that program instead of building one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -38,17 +38,17 @@ build() { # ARCHITECTURE; sets `binary`
   fi
   section "build for $target"
   local flags="--remap-path-prefix=$PWD=awing --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
-  # libgcc inside, so that the program needs the C library alone.
-  RUSTFLAGS="$flags" cargo rustc --release --locked --bin awing --target "$target" -- -C link-arg=-static-libgcc
+  RUSTFLAGS="$flags" cargo build --release --locked --bin awing --target "$target"
   binary=${CARGO_TARGET_DIR:-target}/$target/release/awing
 }
 
 # The files of an archive.
 fill() { # ARCHITECTURE FOLDER
-  mkdir -p "$2/man" "$2/completions"
+  mkdir -p "$2/man" "$2/completions" "$2/docs"
   install -m 755 "$binary" "$2/awing"
   install -m 644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$2"
   install -m 644 models/README.md "$2/MODEL-CARD.md"
+  install -m 644 docs/*.md docs/json.schema.json docs/landmarks.png "$2/docs"
   execute "$1" "$binary" completions man --out "$2/man" >/dev/null
   for shell in bash fish zsh; do execute "$1" "$binary" completions "$shell" --out "$2/completions" >/dev/null; done
 }
@@ -73,6 +73,7 @@ pack_debian() { # FOLDER DEBIAN-ARCHITECTURE PACKAGE
   done
   gzip --no-name --best "$share"/man/man1/*.1
   install -D -m 644 -t "$share/doc/awing" "$1/README.md" "$1/MODEL-CARD.md" "$1/LICENSE-APACHE"
+  install -D -m 644 -t "$share/doc/awing/docs" "$1"/docs/*
   gzip --no-name --best --stdout "$1/CHANGELOG.md" >"$share/doc/awing/changelog.gz"
   {
     printf 'awing is licensed under MIT or Apache-2.0 (LICENSE-APACHE), at your option.\n'
@@ -86,7 +87,7 @@ Version: $version
 Architecture: $2
 Maintainer: The awing authors <awing@localhost>
 Installed-Size: $(find "$root" -type f -printf "%s\n" | awk "{ sum += \$1 } END { print int(sum / 1024) }")
-Depends: libc6 (>= $(least_libc))
+Depends: libc6 (>= $(least_libc)), libgcc-s1
 Recommends: ffmpeg, libx11-6, libxcursor1
 Section: video
 Priority: optional
@@ -99,7 +100,8 @@ CONTROL
   dpkg-deb --root-owner-group --build -Zxz "$root" "$3" >/dev/null
 }
 
-# Unpacks the archive into a root with the C library and nothing else, and tracks a face there.
+# Unpacks the archive into a root with the C library and nothing else, and tracks a face there. libgcc_s belongs to it: programs
+# unwind with it, and no system comes without.
 try_bare() { # ARCHITECTURE ARCHIVE
   section "$(basename "$2") in a bare root"
   local root=$work/root-$1
@@ -114,7 +116,7 @@ try_bare() { # ARCHITECTURE ARCHIVE
   [ "$1" = x86_64 ] || place=lib
   mkdir -p "$root/$place" "$root/lib"
   cp --dereference "$loader" "$root/$place/"
-  cp --dereference "$library/libc.so.6" "$library/libm.so.6" "$root/lib/"
+  cp --dereference "$library/libc.so.6" "$library/libm.so.6" "$library/libgcc_s.so.1" "$root/lib/"
   local inside=(/awing demo --headless --frames 5 --json /faces.jsonl)
   if [ "$1" != "$(uname -m)" ]; then
     # The emulator needs libraries of its own, so it stays outside; the program finds only what lies in the root.
