@@ -320,7 +320,10 @@ pub(crate) fn init(path: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<(String, Vec<String>, usize)>, (usize, String)> {
+    /// A field's name, the arguments that it stands for, and its line.
+    type Read = (String, Vec<String>, usize);
+
+    fn read(text: &str) -> Result<Vec<Read>, (usize, String)> {
         let entries = entries(text, Path::new("/home/me"))?;
         Ok(entries.into_iter().map(|entry| (entry.setting.name(), entry.arguments, entry.line)).collect())
     }
