@@ -1,4 +1,4 @@
-"""Runs awing and its rivals side by side and prints the table of docs/performance.md.
+"""Runs awing and its rivals side by side and prints the table of docs/engineering/performance.md.
 
     python3 benches/rivals/run.py                                  on the built-in demo
     python3 benches/rivals/run.py --video FACE.mp4 --validation VAL.jsonl

@@ -51,7 +51,7 @@ const fn setting(
 }
 
 /// All fields, in the order in which they are written.
-pub(crate) const SETTINGS: [Setting; 22] = [
+pub(crate) const SETTINGS: [Setting; 23] = [
     setting(
         ("", "profile"),
         "--profile",
@@ -119,6 +119,14 @@ pub(crate) const SETTINGS: [Setting; 22] = [
     setting(("output", "csv"), "--csv", Kind::Path, "none", "A table", "\"faces.csv\""),
     setting(("output", "osf"), "--osf", Kind::Text, "none", "As OpenSeeFace", "\"127.0.0.1:11573\""),
     setting(("output", "vmc"), "--vmc", Kind::Text, "none", "By VMC", "\"127.0.0.1:39539\""),
+    setting(
+        ("output", "vmc_shapes"),
+        "--vmc-shapes",
+        Kind::Text,
+        "vrm",
+        "The names of VMC's blend shapes: \"vrm\" or \"perfect-sync\"",
+        "\"perfect-sync\"",
+    ),
     setting(("output", "ifacialmocap"), "--ifacialmocap", Kind::Text, "none", "As iFacialMocap", "\"127.0.0.1:49983\""),
     setting(
         ("output", "serve"),

@@ -133,7 +133,10 @@ fn start_log() {
         parsed => (DEFAULT_LOG.parse().expect("the default parses"), parsed.err()),
     };
     let is_coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    // Which module says it matters to those who ask for more.
+    let with_module = !asked.is_empty();
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(is_coloured).without_time();
+    let lines = lines.with_target(with_module);
     tracing_subscriber::registry().with(lines.with_filter(levels)).init();
     if let Some(complaint) = complaint {
         tracing::warn!("AWING_LOG={asked}: {complaint}; using {DEFAULT_LOG}");

@@ -358,7 +358,7 @@ impl TrackingLoop {
         }
         let is_there = self.source.seek(seek)?;
         if is_there {
-            self.begin_again();
+            self.begin_elsewhere();
         }
         self.has_ended(!is_there);
         self.is_frame_wanted = true;
@@ -386,6 +386,17 @@ impl TrackingLoop {
         match (&mut self.profile, self.meter.profile_so_far()) {
             (Some(profile), Some(learned)) => profile.save(learned),
             _ => Ok(()),
+        }
+    }
+
+    /// Frames come from another place of the same source: a neutral pose stays.
+    fn begin_elsewhere(&mut self) {
+        let neutral = self.session.controls.status().neutral;
+        let person = self.frame.faces.first().and_then(|face| self.meter.profile(face.id));
+        self.begin_again();
+        if let (NeutralStatus::Set, Some(person), None) = (neutral, person, self.meter.profile_so_far()) {
+            self.meter.set_profile(person);
+            self.session.controls.status().neutral = neutral;
         }
     }
 

@@ -468,7 +468,7 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const key = event.key.toLowerCase();
   if (key === "m") return mirror();
-  const button = [...document.querySelectorAll("#controls button")].find((button) => button.dataset.key === key);
+  const button = [...document.querySelectorAll("#controls button")].find((button) => button.dataset.key.includes(key));
   if (!button || button.disabled) return;
   // The space key would also press the button that has the focus.
   event.preventDefault();
