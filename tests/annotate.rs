@@ -106,7 +106,7 @@ mod in_a_window {
         fn start() -> Self {
             let folder = tempfile::tempdir().unwrap();
             demo_collection::write(&folder.path().join("faces/demo"), FACES);
-            let display = Display::start();
+            let display = Display::of_size(1440, 900);
             let child = Self::run(&folder, &display);
             Self { folder, display, child }
         }

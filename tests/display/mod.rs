@@ -20,9 +20,15 @@ pub struct Display {
 
 impl Display {
     pub fn start() -> Self {
+        Self::of_size(1280, 800)
+    }
+
+    /// A screen of this many pixels.
+    pub fn of_size(width: u32, height: u32) -> Self {
         let mut command = Command::new("Xvfb");
+        let screen = format!("{width}x{height}x24");
         // It writes its number to standard output once it is ready.
-        command.args(["-displayfd", "1", "-screen", "0", "1280x800x24"]).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(["-displayfd", "1", "-screen", "0", &screen]).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut server = command.spawn().expect("Xvfb is installed (Debian, Ubuntu: sudo apt install xvfb)");
         let mut number = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
