@@ -90,7 +90,7 @@ mod in_a_window {
     fn a_video_pauses_goes_back_and_on_and_stays_open_at_its_end() {
         let Some(folder) = video() else { return };
         let mut session = Session::start(folder, "face.mp4");
-        assert_eq!(session.display.title(), "face.mp4 - awing");
+        session.wait_until("title", |session| session.display.title() == "face.mp4 - awing");
         session.display.press_symbol(XK_space.into());
         sleep(Duration::from_millis(200));
         let paused_s = session.time_s();
@@ -163,7 +163,7 @@ mod in_a_window {
         let [_, _, width, height] = session.display.place_of_window();
         assert_eq!((width, height > 480 && height < 520), (640, true), "the picture and a slim bar");
         // Beside the help, at the right, the picture is smaller: its bar at the top is black.
-        assert!(session.display.brightness([0, 0, 20, 20]) > 20.0);
+        session.wait_until("picture", |session| session.display.brightness([0, 0, 20, 20]) > 20.0);
         session.display.click((width - 20, height - 10));
         session.wait_until("help", |session| session.display.brightness([0, 0, 20, 20]) < 5.0);
         session.display.press('h');
