@@ -255,7 +255,7 @@ mod in_a_window {
     fn wait_until(what: &str, is_so: impl Fn() -> bool) {
         let start = Instant::now();
         while !is_so() {
-            assert!(start.elapsed() < Duration::from_secs(240), "timed out waiting for {what}");
+            assert!(start.elapsed() < Duration::from_secs(900), "timed out waiting for {what}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
