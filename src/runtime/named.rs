@@ -9,6 +9,13 @@ pub trait Named: Copy + Eq + 'static {
 
     /// The name of this variant.
     fn name(self) -> &'static str;
+
+    /// The variant after this one; after the last comes the first.
+    fn next(self) -> Self {
+        let mut all = Self::VARIANTS.iter().map(|(variant, ..)| *variant).cycle();
+        all.find(|variant| *variant == self);
+        all.next().unwrap_or(self)
+    }
 }
 
 /// A name that no variant has.

@@ -308,7 +308,7 @@ impl TrackingLoop {
                 },
                 Request::NextPrecision => {
                     let mut setup = self.setup.clone();
-                    setup.options.precision = after(setup.options.precision);
+                    setup.options.precision = setup.options.precision.next();
                     self.set_up(setup).unwrap_or_else(|| format!("Precision: {}", self.precision_in_words()))
                 }
                 // Whoever asked said which one; here only what went wrong is of interest.
@@ -460,13 +460,6 @@ impl TrackingLoop {
     }
 }
 
-/// The precision after this one, all around.
-fn after(precision: Precision) -> Precision {
-    let mut all = Precision::VARIANTS.iter().map(|(variant, ..)| *variant).cycle();
-    all.find(|variant| *variant == precision);
-    all.next().unwrap_or(precision)
-}
-
 /// The pace at which a video, or the pictures of a folder, are shown.
 #[derive(Default)]
 struct Pace {
@@ -510,7 +503,7 @@ mod tests {
 
     #[test]
     fn precisions_come_in_turn() {
-        assert_eq!(after(Precision::F32), Precision::F16);
-        assert_eq!(after(Precision::Int8), Precision::Auto);
+        assert_eq!(Precision::F32.next(), Precision::F16);
+        assert_eq!(Precision::Int8.next(), Precision::Auto);
     }
 }

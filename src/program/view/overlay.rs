@@ -11,7 +11,7 @@ use super::{gauges, palette, panel};
 use crate::runtime::geometry::{CanvasSpace, FrameSpace, Point, Rect};
 use crate::runtime::image::Frame;
 use crate::runtime::landmarks::{Curve, Scheme};
-use crate::runtime::named::{Named, named};
+use crate::runtime::named::named;
 use crate::runtime::signals::Signals;
 use crate::runtime::track::Face;
 
@@ -33,15 +33,6 @@ named!(Style {
     Minimal = "minimal": "Thin lines along brows, eyes and lips",
     Confidence = "confidence": "Dots in the colour of their confidence, from red to green",
 });
-
-impl Style {
-    /// The one after this, all around.
-    pub fn next(self) -> Self {
-        let mut all = Self::VARIANTS.iter().map(|(style, ..)| *style).cycle();
-        all.find(|style| *style == self);
-        all.next().unwrap_or(self)
-    }
-}
 
 /// What is drawn of a face.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -290,6 +281,7 @@ fn hermite(t: f32, a: f32, b: f32, start: f32, end: f32) -> f32 {
 mod tests {
     use super::*;
     use crate::runtime::landmarks::Landmark;
+    use crate::runtime::named::Named as _;
 
     fn draw(look: Look, size: (usize, usize), face: &Face) -> Frame {
         let mut overlay = Overlay { look, ..Overlay::default() };

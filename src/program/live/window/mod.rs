@@ -34,6 +34,7 @@ use crate::program::view::{
     Bar, Menu, NetworkLayers, Room, ShownFace, Style, Window, WindowCommand, WindowKey, help, palette, veil,
 };
 use crate::runtime::geometry::{CanvasSpace, Point};
+use crate::runtime::named::Named as _;
 use crate::runtime::track::Face;
 use anyhow::Result;
 use fading::Fading;
