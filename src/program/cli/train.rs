@@ -144,6 +144,7 @@ fn landmark_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndV
     let TrainArguments { data, validation, .. } = arguments;
     let mut samples = read_all(data, |path| read_faces(path, Split::Train))?;
     samples.retain(|sample| !recipe.hold_out.contains(sample));
+    samples.extend(recipe.procedural()?);
     let task = landmark_task_of(recipe, samples)?;
     let held_out = read_all(validation, |path| read_faces(path, Split::Test))?;
     let validator = (!validation.is_empty()).then(|| validator_of(held_out, &recipe.model));

@@ -129,12 +129,12 @@ pub(super) fn mean_percent(all: &[Measured]) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::runtime::model::default_landmarks;
-    use crate::train::finetune::procedural;
+    use crate::train::synth::moments;
 
     #[test]
     fn errors_are_those_of_an_evaluation_on_the_whole_pictures() {
         let model = default_landmarks().unwrap();
-        let samples = procedural::faces(6, 11).unwrap();
+        let samples = moments(6, 11).unwrap();
         let measured = Faces::new(samples.clone(), model.config()).unwrap().measure(&model, 1).unwrap();
         let mut landmarker = Landmarker::new(&model, Outputs::Decoded, Precision::F32).unwrap();
         for (sample, measured) in samples.iter().zip(&measured) {
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_lost_face_counts_the_same_however_far_its_landmarks_lie() {
-        let sample = procedural::faces(1, 7).unwrap().remove(0);
+        let sample = moments(1, 7).unwrap().remove(0);
         let error_when_off_by = |px: f32| {
             let predicted = sample.points.iter().map(|p| Point::new(p.x + px, p.y)).collect();
             measured(&sample, predicted, None).error
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn the_parts_make_up_the_whole() {
         let model = default_landmarks().unwrap();
-        let faces = Faces::new(procedural::faces(3, 5).unwrap(), model.config()).unwrap();
+        let faces = Faces::new(moments(3, 5).unwrap(), model.config()).unwrap();
         let measured = faces.measure(&model, 1).unwrap();
         let whole: f64 = Part::ALL
             .iter()

@@ -30,7 +30,6 @@ mod labels;
 mod measure;
 mod own_faces;
 mod picture;
-mod procedural;
 mod recipe;
 mod run;
 #[cfg(test)]

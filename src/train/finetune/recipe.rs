@@ -112,6 +112,7 @@ impl TuningRecipe {
             model,
             datasets: Default::default(),
             hold_out: Default::default(),
+            procedural_faces: 0,
             emphasis: Default::default(),
             sigma_cells: self.sigma_cells,
             targets: Default::default(),

@@ -7,7 +7,6 @@ use super::error::FineTuneError;
 use super::labels::{Split, split};
 use super::measure::{Faces, Measured, mean_percent, part_percent};
 use super::picture;
-use super::procedural;
 use super::recipe::TuningRecipe;
 use super::verdict::{Change, MOST_GUARD_LOSS_PERCENT, PartChange, Tried, Verdict, judge};
 use crate::runtime::image::Frame;
@@ -17,6 +16,7 @@ use crate::train::data::{LandmarkTask, Sample};
 use crate::train::fnv::Fnv1a;
 use crate::train::gpu::Gpu;
 use crate::train::network::Network;
+use crate::train::synth::{self, moments};
 use crate::train::trainer::{CheckpointError, Ending, Recipe, TrainError, TrainOptions, Trainer, Validator};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -132,7 +132,6 @@ const TRAINED_PROCEDURAL_FACES: usize = 60;
 const TRAINED_SEED: u64 = 2_000_000;
 /// The names under which the trainer draws the faces.
 const LABELLED: &str = "labelled";
-const PROCEDURAL: &str = "procedural";
 /// Time between two checkpoints.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -153,7 +152,7 @@ impl FineTune {
         let held_out = Faces::new(held_out, config)?;
         let mut guards = Vec::new();
         if scheme == Scheme::Wflw98 {
-            let faces = procedural::faces(GUARD_FACES, GUARD_SEED)?;
+            let faces = moments(GUARD_FACES, GUARD_SEED)?;
             guards.push(("procedural faces".to_owned(), Faces::new(faces, config)?));
         }
         for (name, samples) in &options.guards {
@@ -163,11 +162,11 @@ impl FineTune {
         training.iter_mut().for_each(|sample| sample.dataset = LABELLED.into());
         let mut datasets = BTreeMap::from([(LABELLED.to_owned(), 1.0)]);
         if recipe.procedural > 0.0 && scheme == Scheme::Wflw98 {
-            let faces = procedural::faces(TRAINED_PROCEDURAL_FACES, TRAINED_SEED)?;
+            let faces = moments(TRAINED_PROCEDURAL_FACES, TRAINED_SEED)?;
             let faces = Faces::new(faces, config)?.labelled_by(&base, options.threads)?;
             let of_each = recipe.procedural * trained_faces as f64 / faces.len() as f64;
-            datasets.insert(PROCEDURAL.to_owned(), of_each);
-            training.extend(faces.into_iter().map(|face| Sample { dataset: PROCEDURAL.into(), ..face }));
+            datasets.insert(synth::DATASET.to_owned(), of_each);
+            training.extend(faces);
         }
         let mut training_recipe = recipe.training(start_of(config, &fingerprint), trained_faces)?;
         training_recipe.datasets = datasets;

@@ -1,17 +1,18 @@
 //! A fine-tuning from end to end, on procedural faces.
 
+use super::TuningRecipe;
 use super::measure::Faces;
 use super::run::{FineTune, FineTuneEnding, FineTuneOptions, Tuned};
-use super::{TuningRecipe, procedural};
 use crate::runtime::model::{Model, default_landmarks};
 use crate::train::data::Sample;
+use crate::train::synth::moments;
 use crate::train::trainer::TrainError;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 /// Faces that the base places in a style of its own: exact labels of procedural faces.
 fn faces() -> Vec<Sample> {
-    procedural::faces(24, 77).unwrap()
+    moments(24, 77).unwrap()
 }
 
 fn options(folder: &Path) -> FineTuneOptions {

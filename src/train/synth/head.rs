@@ -80,13 +80,14 @@ pub(super) struct Expression {
     pub smile: f32,
     /// How far the brows are raised.
     pub brows: f32,
-    /// Horizontal direction of the gaze, -1..=1.
+    /// Direction of the gaze, to the right and upwards, -1..=1.
     pub gaze: f32,
+    pub gaze_up: f32,
 }
 
 impl Expression {
     /// Eyes open, mouth closed.
-    pub const CALM: Self = Self { eyes: 1.0, mouth: 0.0, smile: 0.2, brows: 0.2, gaze: 0.0 };
+    pub const CALM: Self = Self { eyes: 1.0, mouth: 0.0, smile: 0.2, brows: 0.2, gaze: 0.0, gaze_up: 0.0 };
 
     pub fn at(t: f32) -> Self {
         // A blink of 0.2 s every 3.5 s.
@@ -99,6 +100,20 @@ impl Expression {
             smile: 0.5 + 0.5 * (0.33 * t + 2.0).sin(),
             brows: 0.5 + 0.5 * (0.61 * t).sin(),
             gaze: (0.47 * t).sin(),
+            gaze_up: 0.0,
+        }
+    }
+
+    /// Any expression. Eyes are open more often than not.
+    pub fn random(rng: &mut ChaCha8Rng) -> Self {
+        let eyes = if rng.random_bool(0.7) { rng.random_range(0.8..=1.0) } else { rng.random_range(0.0..1.0) };
+        Self {
+            eyes,
+            mouth: rng.random_range(-0.6_f32..1.0).max(0.0),
+            smile: rng.random_range(0.0..1.0),
+            brows: rng.random_range(0.0..1.0),
+            gaze: rng.random_range(-1.2..1.2),
+            gaze_up: rng.random_range(-1.0..1.0),
         }
     }
 }
@@ -255,7 +270,7 @@ impl SolidLandmarks {
             self.put(68 + (12 - i) % 8, -x, y, lift);
         }
         for (i, x) in [(96, -0.455), (97, 0.455)] {
-            self.put(i, x + 0.06 * e.gaze, -0.185, -0.085);
+            self.put(i, x + 0.06 * e.gaze, -0.185 - 0.03 * e.gaze_up, -0.085);
         }
     }
 

@@ -6,6 +6,9 @@
 mod face;
 mod head;
 mod paint;
+mod samples;
+
+pub use samples::{DATASET, moments, portraits};
 
 use crate::runtime::geometry::{FrameSpace, Point};
 use crate::runtime::image::Frame;
@@ -71,6 +74,26 @@ impl Scene {
         painter.copy_to(frame);
         landmarks
     }
+}
+
+/// Draws a person in any pose up to a half profile, with any expression, as large as the frame; returns the landmarks. Equal
+/// generators give equal pictures.
+fn any_face(rng: &mut ChaCha8Rng, frame: &mut Frame) -> Option<[Point<FrameSpace>; WFLW_POINTS]> {
+    let mut painter = Painter::new(frame.width(), frame.height())?;
+    painter.wall();
+    let (width, height) = (frame.width() as f32, frame.height() as f32);
+    let mut turned = |most_deg: f32| rng.random_range(-most_deg..most_deg).to_radians();
+    let head = Head {
+        center: (0.5 * width, 0.46 * height),
+        scale: 0.29 * width.min(height),
+        yaw_rad: turned(50.0),
+        pitch_rad: turned(22.0),
+        roll_rad: turned(15.0),
+    };
+    let (identity, expression) = (Identity::random(rng), Expression::random(rng));
+    let landmarks = face::draw(&mut painter, &identity, &head, &expression);
+    painter.copy_to(frame);
+    Some(landmarks)
 }
 
 /// A person in a chosen pose, for measurements of signals. Angles as in AFLW2000, see [`HeadPose`](crate::HeadPose).

@@ -99,6 +99,10 @@ pub enum RecipeError {
          the memory of a computer"
     )]
     BatchTooLarge { batch_size: usize, side: usize, most: usize },
+    #[error("{field} is {count}, at most {most} are possible")]
+    TooMany { field: &'static str, count: usize, most: usize },
+    #[error("procedural faces have 98 landmarks, the model {points}: leave procedural_faces out")]
+    NoProceduralFaces { points: usize },
     #[error("{field} is {value}, it must be above 0")]
     NotPositive { field: &'static str, value: f64 },
     #[error("{field} is {value}, it must not be below 0")]

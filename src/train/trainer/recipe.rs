@@ -5,9 +5,11 @@
 use super::error::{RecipeError, TrainError};
 use super::optimizer::OptimizerConfig;
 use crate::runtime::files::read_text;
-use crate::runtime::landmarks::Scheme;
+use crate::runtime::image::ImageError;
+use crate::runtime::landmarks::{Scheme, WFLW_POINTS};
 use crate::runtime::model::{Kind, ModelConfig};
-use crate::train::data::{Augmentation, Compositions, Emphasis, HoldOut, LandmarkTaskOptions};
+use crate::train::data::{Augmentation, Compositions, Emphasis, HoldOut, LandmarkTaskOptions, Sample};
+use crate::train::synth::portraits;
 use crate::train::targets::TargetStyle;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -15,6 +17,11 @@ use std::path::Path;
 
 /// Memory for the pictures of one batch. Several batches are prepared at once, and the maps of a network take ten times as much.
 const MOST_BATCH_BYTES: usize = 1 << 30;
+
+/// Procedural faces are kept in memory, 0.15 MB each.
+const MOST_PROCEDURAL_FACES: usize = 10_000;
+/// Decides over the procedural faces; tests and tunings draw other people.
+const PROCEDURAL_SEED: u64 = 3_000_000;
 
 /// Everything but the data that decides the result of a training: network, targets, augmentation, optimizer, schedule, seed.
 /// See `recipes/` for examples.
@@ -30,6 +37,9 @@ pub struct Recipe {
     /// Faces that are not trained on: of each data set named here one photograph in so many.
     #[serde(default)]
     pub hold_out: HoldOut,
+    /// Procedural faces that a landmark training draws from as well, as the data set `procedural`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub procedural_faces: usize,
     /// What a landmark training looks at more.
     #[serde(default)]
     pub emphasis: Emphasis,
@@ -79,6 +89,10 @@ impl Adaptation {
     fn is_free(&self) -> bool {
         *self == Self::default()
     }
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// How long to train, and the learning rate over time.
@@ -151,6 +165,14 @@ impl Recipe {
         })
     }
 
+    /// The procedural faces that the training draws from.
+    ///
+    /// # Errors
+    /// None: the pictures are never empty.
+    pub fn procedural(&self) -> Result<Vec<Sample>, ImageError> {
+        portraits(self.procedural_faces, PROCEDURAL_SEED)
+    }
+
     fn read(path: &Path) -> Result<Self, RecipeError> {
         let text = read_text(path).map_err(RecipeError::Read)?;
         let recipe: Self = parse(&text)?;
@@ -184,6 +206,13 @@ impl Recipe {
             }
             Kind::Landmarks => {
                 let ModelConfig { points, outputs, .. } = self.model;
+                if self.procedural_faces > 0 && points != WFLW_POINTS {
+                    return Err(RecipeError::NoProceduralFaces { points });
+                }
+                if self.procedural_faces > MOST_PROCEDURAL_FACES {
+                    let (field, most) = ("procedural_faces", MOST_PROCEDURAL_FACES);
+                    return Err(RecipeError::TooMany { field, count: self.procedural_faces, most });
+                }
                 if Scheme::of_points(points).is_none() || outputs != points + 1 {
                     return Err(RecipeError::Untrainable { points, outputs });
                 }
@@ -192,6 +221,9 @@ impl Recipe {
             Kind::Detector if !self.datasets.is_empty() => return Err(RecipeError::DetectorDatasets),
             Kind::Detector if self.hold_out != HoldOut::default() => {
                 return Err(RecipeError::LandmarksOnly { field: "hold_out" });
+            }
+            Kind::Detector if self.procedural_faces > 0 => {
+                return Err(RecipeError::LandmarksOnly { field: "procedural_faces" });
             }
             Kind::Detector if self.emphasis != Emphasis::default() => {
                 return Err(RecipeError::LandmarksOnly { field: "emphasis" });
@@ -290,6 +322,7 @@ mod tests {
             RecipeError::BatchTooLarge { batch_size: 100_000_000, .. }
         ));
         assert!(matches!(refused("validate_every", "0"), RecipeError::Zero { field: "validate_every" }));
+        assert!(matches!(refused("procedural_faces", "20000"), RecipeError::TooMany { count: 20_000, .. }));
         assert!(matches!(refused("average_decay", "1.0"), RecipeError::NotADecay { field: "average_decay", .. }));
         assert!(matches!(refused("sigma_cells", "-1.0"), RecipeError::NotPositive { field: "sigma_cells", .. }));
         for number in ["nan", "inf", "-inf"] {

@@ -1,0 +1,109 @@
+//! Procedural faces as samples: what stands for all other faces where no photographs can be had.
+//!
+//! In: how many, and a seed. Out: samples in memory with exact landmarks, of as many people as there are samples, as the data set
+//! [`DATASET`].
+
+use super::{Scene, any_face};
+use crate::runtime::geometry::{FrameSpace, Point};
+use crate::runtime::image::{Frame, ImageError};
+use crate::runtime::landmarks::{Scheme, Style, WFLW_POINTS};
+use crate::train::data::{Origin, Sample};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The name of the data set.
+pub const DATASET: &str = "procedural";
+/// Side of the pictures of [`moments`] in pixels.
+const MOMENT_SIDE: usize = 288;
+/// Side of the pictures of [`portraits`] in pixels, in which faces are larger.
+const PORTRAIT_SIDE: usize = 224;
+/// Seconds between the moments that two people are shown at: long enough for another expression and pose.
+const APART_S: f64 = 3.7;
+
+/// `count` people, each at one moment of the demo.
+///
+/// # Errors
+/// None: the pictures are never empty.
+pub fn moments(count: usize, seed: u64) -> Result<Vec<Sample>, ImageError> {
+    samples(count, MOMENT_SIDE, |i, frame| {
+        let faces = Scene::demo(seed.wrapping_add(i as u64), 1).draw(APART_S * i as f64, frame);
+        faces.into_iter().next()
+    })
+}
+
+/// `count` people in any pose up to a half profile, who look anywhere.
+///
+/// # Errors
+/// As [`moments`].
+pub fn portraits(count: usize, seed: u64) -> Result<Vec<Sample>, ImageError> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    samples(count, PORTRAIT_SIDE, |_, frame| any_face(&mut rng, frame))
+}
+
+type Landmarks = [Point<FrameSpace>; WFLW_POINTS];
+
+fn samples(
+    count: usize,
+    side: usize,
+    mut draw: impl FnMut(usize, &mut Frame) -> Option<Landmarks>,
+) -> Result<Vec<Sample>, ImageError> {
+    let mut samples = Vec::with_capacity(count);
+    for i in 0..count {
+        let mut frame = Frame::from_rgb(side, side, vec![0; side * side * 3])?;
+        let Some(points) = draw(i, &mut frame) else { continue };
+        let name = format!("procedural face {i}");
+        samples.push(Sample {
+            image: name.clone().into(),
+            frame: Some(Arc::new(frame)),
+            name: name.clone(),
+            dataset: DATASET.into(),
+            subject: None,
+            clip: None,
+            scheme: Scheme::Wflw98,
+            style: Style::Wflw,
+            is_automatic: false,
+            points: points.to_vec(),
+            weight: vec![1.0; WFLW_POINTS],
+            rect: None,
+            subsets: Vec::new(),
+            size: None,
+            origin: Origin { file: Arc::from(Path::new(&name)), line: 0 },
+        });
+    }
+    Ok(samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::geometry::Rect;
+
+    #[test]
+    fn portraits_lie_in_their_pictures_and_look_everywhere() {
+        let faces = portraits(60, 5).unwrap();
+        assert_eq!(faces.len(), 60);
+        assert_eq!(faces[..5], portraits(5, 5).unwrap());
+        let (mut along, mut up) = (Vec::new(), Vec::new());
+        for face in &faces {
+            let size = face.frame.as_ref().unwrap().width() as f32;
+            let around = Rect::around(face.points.iter().copied()).unwrap();
+            assert!(around.x > 0.0 && around.y > 0.0, "{}: {around:?}", face.name);
+            assert!(around.x + around.width < size && around.y + around.height < size, "{}: {around:?}", face.name);
+            let (left, right) = (face.points[60], face.points[64]);
+            let (dx, dy) = (right.x - left.x, right.y - left.y);
+            let middle = left.midpoint(right);
+            let pupil = (face.points[96].x - middle.x, face.points[96].y - middle.y);
+            let width2 = dx * dx + dy * dy;
+            along.push((pupil.0 * dx + pupil.1 * dy) / width2);
+            up.push((pupil.0 * dy - pupil.1 * dx) / width2);
+        }
+        let range = |values: Vec<f32>| {
+            let ends = values.iter().fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
+            ends.1 - ends.0
+        };
+        let (along, up) = (range(along), range(up));
+        assert!(along > 0.3 && up > 0.12, "{along} {up}");
+    }
+}
