@@ -204,7 +204,7 @@ fn never() -> End {
     Box::new(|_, _| false)
 }
 
-/// Ends after so many frames.
+/// Ends after this number of frames.
 fn after_frames(mut frames: usize) -> End {
     Box::new(move |kind, _| {
         frames -= usize::from(kind == "InjectParameterDataRequest");

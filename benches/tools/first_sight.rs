@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 type AnyError = Box<dyn Error>;
 
-/// Every so many of the faces is measured.
+/// One face in this many is measured.
 const FACES: usize = 24;
 const SIZE: (usize, usize) = (640, 480);
 /// Pixels around the frame, so that it can be turned.

@@ -41,7 +41,7 @@ impl JsonLines {
     }
 }
 
-/// The line of a frame, of which there were so many before it.
+/// The line of a frame; `frame` counts from 0.
 pub(super) struct JsonLine<'a> {
     pub frame: u64,
     pub tracked: &'a TrackedFrame,

@@ -99,7 +99,7 @@ fn fill(heights: &[f32], columns: usize, most: f32) -> Option<Vec<Vec<usize>>> {
     (filled.len() <= columns).then_some(filled)
 }
 
-/// The groups in so many columns that are as low as possible, and their height.
+/// The groups in the given number of columns, as low as possible, and their height.
 fn balanced(heights: &[f32], columns: usize) -> (Vec<Vec<usize>>, f32) {
     let mut most = heights.iter().copied().fold(0.0, f32::max);
     loop {

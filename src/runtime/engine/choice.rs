@@ -9,7 +9,7 @@ use super::Precision;
 use crate::runtime::model::Quantization;
 use crate::runtime::simd::Rates;
 
-/// A precision has to have so many times the rate of a more accurate one to be preferred: the geometric mean of one and
+/// A precision is preferred to a more accurate one from this ratio of their rates on: the geometric mean of one and
 /// two.
 const FASTER: f64 = std::f64::consts::SQRT_2;
 

@@ -128,7 +128,7 @@ impl EngineOptions {
     }
 }
 
-/// A step with at least so many multiplications is shared by threads: waking a thread takes as long as some hundred
+/// A step with at least this number of multiplications is shared by threads: waking a thread takes as long as some hundred
 /// thousand of them.
 const SHARED_FROM: u64 = 8_000_000;
 /// Parts per thread: several, so that a thread that the system interrupts does not hold up the others.
@@ -144,7 +144,7 @@ pub struct Engine {
     strips: Memory,
     strip_bytes: usize,
     input: Vec<f32>,
-    /// A step with at least so many multiplications is shared by threads.
+    /// A step with at least this number of multiplications is shared by threads.
     shared_from: u64,
 }
 

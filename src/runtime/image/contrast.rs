@@ -12,7 +12,7 @@ const STRETCHED: [f32; 2] = [0.05, 0.85];
 const MOST_GAIN: f32 = 25.0;
 /// The share of values that may lie below, and above, the span.
 const OUTLIERS: f32 = 0.02;
-/// Every so many of the values are looked at.
+/// One value in this many is looked at.
 const STEP: usize = 7;
 
 /// Stretches the first `width` values of each row of `row` values, if they use little of the range.

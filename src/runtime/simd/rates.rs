@@ -22,7 +22,7 @@ pub struct Rates {
 const CHAINS: usize = 14;
 /// Passes through all sums in one measurement: about ten microseconds.
 const PASSES: usize = 8000;
-/// The fastest of so many measurements counts, since anything else that the core does only makes it slower.
+/// The number of measurements. The fastest counts, since anything else that the core does only makes it slower.
 const ROUNDS: usize = 9;
 
 impl Rates {

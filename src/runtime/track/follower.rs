@@ -27,7 +27,7 @@ const LATE_FRAMES: u32 = 5;
 const REMEMBERED_S: f64 = 1.0;
 /// How often the detector looks for newcomers while other faces are followed, in seconds.
 const NEWCOMERS_EVERY_S: f64 = 1.0;
-/// While nobody is followed, each of [`Roll::TURNED`] is tried once in so many seconds.
+/// While nobody is followed, each of [`Roll::TURNED`] is tried once in this time.
 const TURNED_EVERY_S: f64 = 1.0;
 /// A detection that overlaps a followed face by more than this (intersection over union) is the same face.
 const SAME_FACE_IOU: f32 = 0.3;

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// For a data set, one photograph in so many is held out; 0 holds out none.
+/// The number `n` of each data set: one photograph in `n` is held out, none if it is 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct HoldOut(BTreeMap<String, u64>);
 
 impl HoldOut {
-    /// Of every data set in `samples` one photograph in so many.
+    /// One photograph in `every` of each data set in `samples`.
     pub fn of_all(samples: &[Sample], every: u64) -> Self {
         Self(samples.iter().map(|sample| (sample.dataset.clone(), every)).collect())
     }

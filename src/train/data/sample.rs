@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// So many widths or heights of its picture a face may reach beyond it. What lies further out is no label but a wrong number,
+/// A face may reach beyond its picture by this many widths or heights. What lies further out is no label but a wrong number,
 /// and a single one spoils a whole training.
 const MOST_SIZES_OUTSIDE: f32 = 3.0;
 /// The same in pixels, where the picture's size is not known yet.

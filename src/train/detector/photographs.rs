@@ -8,7 +8,7 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Of pictures without faces, one in so many is never trained on.
+/// One in this many pictures without faces is never trained on.
 pub const HELD_OUT_EVERY: usize = 6;
 
 /// Pixels: no box or point of a picture lies further out.

@@ -12,7 +12,7 @@ use crate::train::targets::{MapSize, render_point};
 const SIGMA_OF_SIDE: f32 = 0.08;
 /// Narrowest and widest Gaussian, in cells.
 const SIGMA_CELLS: (f32, f32) = (0.8, 2.5);
-/// Size and offset are learnt in cells at most so far from the centre, in each direction.
+/// Size and offset are learnt in cells up to this distance from the centre, in each direction.
 const LEARNT_AROUND: f32 = 1.5;
 
 fn cell_from_input(p: Point<CropSpace>) -> (f32, f32) {

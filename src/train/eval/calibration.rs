@@ -25,7 +25,7 @@ use std::path::PathBuf;
 pub const RIGHT_WITHIN: f32 = 0.1;
 /// Crops of each face.
 const DRAWS: usize = 6;
-/// For so many crops with a face there is one without.
+/// There is one crop without a face for this many with one.
 const FACES_FOR_ONE_EMPTY: usize = 4;
 /// Bins of the fit; neighbours that fall instead of rise are joined.
 const BINS: usize = 24;

@@ -18,7 +18,7 @@ use crate::train::trainer::Recipe;
 const MOST_COMPARED: usize = 1000;
 /// Faces that are held out of more than those, about.
 const HELD_OUT_OF_MANY: u64 = 500;
-/// At most one photograph in so many is held out.
+/// At most one photograph in this many is held out.
 const MOST_HELD_OUT: u64 = 5;
 
 /// A training, its faces, and those that it is measured on.

@@ -32,7 +32,7 @@ pub(super) fn draw(
 
 /// Number of landmarks on the outline.
 const OUTLINE: usize = 33;
-/// The outline lies so much in front of the face's surface.
+/// How far the outline lies in front of the face's surface.
 const OUTLINE_LIFT: f32 = -0.01;
 
 /// Where the face seems to end at height `y` on the side of `x`: at `x`, or nearer to the middle if the cheek hides that.

@@ -25,7 +25,7 @@ pub struct LogRow {
 }
 
 const HEADER: &str = "step,images,seconds,learning_rate,loss,validation";
-/// A start that is so many times as bad as all that follows is left out of the range of the curve.
+/// A start that is worse than all that follows by this factor is left out of the range of the curve.
 const BAD_START: f64 = 2.0;
 
 pub(super) fn path(folder: &Path) -> PathBuf {

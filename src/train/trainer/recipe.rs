@@ -34,7 +34,7 @@ pub struct Recipe {
     /// that are not named are refused; if the map is empty, all samples are drawn alike.
     #[serde(default)]
     pub datasets: BTreeMap<String, f64>,
-    /// Faces that are not trained on: of each data set named here one photograph in so many.
+    /// Faces that are not trained on: for each data set named here, one photograph in the given number.
     #[serde(default)]
     pub hold_out: HoldOut,
     /// Procedural faces that a landmark training draws from as well, as the data set `procedural`.

@@ -316,7 +316,7 @@ impl Trainer {
         Ok(Ending::Finished)
     }
 
-    /// The learning rate of the step after so many.
+    /// The learning rate of the next step after `step` steps.
     fn learning_rate(&self, step: u64) -> f64 {
         self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(step)
     }

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// The rows are timed in turn, so many times ...
+/// The rows are timed in turn, this many times ...
 const ROUNDS: u64 = 6;
 /// ... and so often before that, for caches and frequencies.
 const WARM_UP: u64 = 5;

@@ -142,7 +142,7 @@ impl SessionWindow {
     }
 }
 
-/// A text with at most so many letters.
+/// A text of at most `letters` letters.
 fn elided(text: &str, letters: usize) -> String {
     match text.char_indices().nth(letters) {
         Some(_) => format!("{}\u{2026}", text.chars().take(letters - 1).collect::<String>()),

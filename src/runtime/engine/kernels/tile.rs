@@ -18,7 +18,7 @@ macro_rules! each {
     };
 }
 
-/// Evaluates an expression with the size of the tile for so many vectors as constants: `M` output cells and `V` vectors
+/// Evaluates an expression with the size of the tile for a number of vectors as constants: `M` output cells and `V` vectors
 /// of output channels.
 macro_rules! with_tile {
     ($simd:ty, $vectors:expr, |$m:ident, $v:ident| $body:expr) => {
@@ -40,12 +40,12 @@ macro_rules! with_tile {
 
 pub(super) use {each, with_tile};
 
-/// Vectors of output channels in a tile at most, for a core with so many registers.
+/// The most vectors of output channels in a tile, for the number of registers of a core.
 pub(in crate::runtime::engine) fn most_vectors(registers: usize) -> usize {
     if registers >= 32 { 4 } else { 2 }
 }
 
-/// Output cells of a tile with so many vectors.
+/// Output cells of a tile with this number of vectors.
 pub(in crate::runtime::engine) const fn tile_cells(registers: usize, vectors: usize) -> usize {
     match (registers >= 32, vectors) {
         (true, 4) => 6,

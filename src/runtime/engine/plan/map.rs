@@ -26,7 +26,7 @@ impl Element {
         }
     }
 
-    /// A cell is padded to a multiple of so many channels.
+    /// Cells are padded to a multiple of this number of channels.
     pub fn cell_multiple(self) -> usize {
         match self {
             Element::F32 | Element::Bf16 => super::CHANNEL_MULTIPLE,

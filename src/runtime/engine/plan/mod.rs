@@ -28,7 +28,7 @@ pub(super) type MapId = usize;
 /// Number of a table in [`Draft::tables`] and [`Plan::tables`].
 pub(super) type TableId = usize;
 
-/// A cell is padded to a multiple of so many channels: the lanes of the widest vector.
+/// Cells are padded to a multiple of this number of channels: the lanes of the widest vector.
 pub(super) const CHANNEL_MULTIPLE: usize = 16;
 
 /// A position before the maps are placed.
