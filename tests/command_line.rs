@@ -222,7 +222,9 @@ fn bench_says_what_was_chosen_and_compares_everything_that_the_core_can_run() {
     }
     let compared = json(&["bench", "--compare", "--frames", "6", "--json", "--model", "bundled"]);
     let rows = compared["rows"].as_array().unwrap();
-    assert!(rows.iter().any(|row| row["instructions"] == "portable" && row["precision"] == "f32"));
+    for precision in ["f32", "int8"] {
+        assert!(rows.iter().any(|row| row["instructions"] == "portable" && row["precision"] == precision));
+    }
     let default: Vec<&Value> = rows.iter().filter(|row| row["is_default"] == true).collect();
     assert_eq!(default.len(), 1, "{compared}");
     assert_eq!(default[0]["precision"], chosen);
@@ -233,7 +235,9 @@ fn bench_says_what_was_chosen_and_compares_everything_that_the_core_can_run() {
 #[test]
 fn an_int8_that_a_model_does_not_have_is_said_with_what_is_used_instead() {
     let folder = tempfile::tempdir().unwrap();
-    let arguments = ["--headless", "--input", "demo", "--frames", "1", "--model", "bundled", "--precision"];
+    let single = awing::Models::bundled().unwrap().landmarks.with_quantization(None).unwrap();
+    single.save(&folder.path().join("single.safetensors")).unwrap();
+    let arguments = ["--headless", "--input", "demo", "--frames", "1", "--model", "single.safetensors", "--precision"];
     let told = |precision| said(&run(folder.path(), &[&arguments[..], &[precision]].concat()));
     let int8 = told("int8");
     assert!(int8.contains("in place of int8: this model has no int8 weights"), "{int8}");

@@ -81,6 +81,7 @@ pub use finetune::{
 pub use gpu::candle::adaptive_wing;
 pub use gpu::{Gpu, GpuError, GpuKind};
 pub use interchange::{ImportError, import_pytorch, import_pytorch_bytes, to_onnx};
+pub use quantize::QuantizeError;
 pub use trainer::{
     CheckpointError, Course, Ending, LogError, Progress, Recipe, RecipeError, TrainError, TrainOptions, Trainer,
     Validator,

@@ -190,6 +190,8 @@ impl Engine {
             Kind::Landmarks => model.config().points,
             Kind::Detector => model.config().outputs,
         };
+        let balanced = (precision == StepPrecision::Int8).then(|| model.balanced());
+        let model = balanced.as_ref().unwrap_or(model);
         let vectors = pack::Vectors::of(isa);
         let all = outputs == Outputs::All;
         let target = compile::Target { height, width, vectors, precision, channels, all };

@@ -4,7 +4,7 @@ use super::*;
 use crate::runtime::geometry::Rect;
 use crate::runtime::image::Frame;
 use crate::runtime::model::graph::{Operation, Parameter, Role};
-use crate::runtime::model::{ModelConfig, Quantization, default_detector, default_landmarks};
+use crate::runtime::model::{Group, ModelConfig, Quantization, default_detector, default_landmarks};
 use crate::train::gpu::candle::{CandleNetwork, Mode};
 use crate::train::quantize::quantize;
 use crate::train::synth::Scene;
@@ -167,11 +167,17 @@ fn bf16_products_give_the_portable_maps() {
     }
 }
 
-/// The model with a guessed range for every layer that can be done in int8.
+/// The model with guessed numbers for every layer that can be done in int8.
 fn with_ranges(model: Model) -> Model {
     let mut quantization = Quantization::default();
-    for node in model.config().graph().nodes {
-        if let Operation::Convolution { name, kernel, depthwise, .. } = node.operation {
+    let graph = model.config().graph();
+    let guessed = |channels: usize| (0..channels).map(|channel| 0.5 + (channel % 7) as f32 / 8.0).collect();
+    quantization.factors = Group::all(&graph).into_iter().map(|group| (group.name, guessed(group.channels))).collect();
+    for node in &graph.nodes {
+        if let Operation::Convolution { name, kernel, depthwise, .. } = node.operation.clone() {
+            if name.ends_with(".pointwise") {
+                quantization.centres.insert(name.clone(), guessed(graph.nodes[node.inputs[0]].channels));
+            }
             if name.contains(".reduce.") {
                 quantization.output_ranges.insert(name.clone(), 3.0);
             }

@@ -41,6 +41,9 @@ pub enum ConfigError {
     /// The layer is no 1x1 convolution of the network, or the range is not valid.
     #[error("the layer {layer} can't be quantized with the range {range}")]
     Quantization { layer: String, range: f32 },
+    /// The centres or factors of an int8 layer.
+    #[error("what int8 needs to know of the layer {layer} is not one number for each of its channels")]
+    Channels { layer: String },
 }
 
 /// Checks that a number is in 1..=`most`.

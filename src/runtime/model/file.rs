@@ -3,10 +3,11 @@
 //! Loading checks everything that the file claims: a [`Model`] has every parameter of its network, in the right shape and
 //! finite. Writing gives the same bytes for the same model.
 
+use super::balance::Group;
 use super::config::{Kind, ModelConfig};
 use super::error::{FORMAT_VERSION, ModelError};
 use super::graph::{Parameter, Role};
-use super::quantization::{Quantization, quantize_weights};
+use super::quantization::Quantization;
 use super::weight_format::WeightFormat;
 use crate::runtime::file_kind::{is_safetensors, recognized};
 use crate::runtime::files::read_whole;
@@ -102,6 +103,19 @@ impl Model {
             quantization.loss = Some(loss);
         }
         self
+    }
+
+    /// The same network with the channels of its maps divided by the factors for int8.
+    pub(crate) fn balanced(&self) -> Self {
+        let mut balanced = self.clone();
+        let Some(quantization) = &self.config.quantization else { return balanced };
+        let graph = self.config.graph();
+        for group in Group::all(&graph) {
+            if let Some(factors) = quantization.factors.get(&group.name) {
+                group.divide(&graph, factors, &mut balanced.tensors);
+            }
+        }
+        balanced
     }
 
     /// Row-major values of a parameter; `None` if the network has none of that name.
@@ -212,17 +226,9 @@ impl Model {
     /// the tensors.
     pub fn to_bytes(&self, format: WeightFormat) -> Result<Vec<u8>, ModelError> {
         let mut stored: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
-        let scales = scales_by_weight(&self.config);
         for Parameter { name, shape, role } in self.config.graph().parameters() {
             let values = &self.tensors[&name];
-            let entry = if let Some(scale_name) = scales.get(&name) {
-                let mut quantized = values.clone();
-                let scales = quantize_weights(&mut quantized, shape[0]);
-                let scales =
-                    (Dtype::F32, vec![shape[0]], scales.iter().flat_map(|scale| scale.to_le_bytes()).collect());
-                stored.insert(scale_name.clone(), scales);
-                (Dtype::I8, shape, quantized.iter().map(|&w| w as i8 as u8).collect())
-            } else if role == Role::ConvolutionWeight && format == WeightFormat::F16 {
+            let entry = if role == Role::ConvolutionWeight && format == WeightFormat::F16 {
                 if values.iter().any(|&v| half::f16::from_f32(v).is_infinite()) {
                     return Err(ModelError::TooLarge { name });
                 }
@@ -246,7 +252,7 @@ impl Model {
     }
 }
 
-/// The names of the int8 layers' weight tensors, with the names of the tensors of their scales.
+/// The names of weight tensors that an older file may hold in int8, with the names of the tensors of their scales.
 fn scales_by_weight(config: &ModelConfig) -> HashMap<String, String> {
     let graph = config.graph();
     let layers = config.quantization.iter().flat_map(|quantization| quantization.dense_layers(&graph));
@@ -372,23 +378,65 @@ mod tests {
         assert!(matches!(Model::from_bytes(&foreign), Err(ModelError::NoDescription)));
     }
 
+    /// The model with ranges for the block `stack.0.skip.0`.
+    fn with_ranges(change: impl Fn(&mut Quantization)) -> Result<Model, ModelError> {
+        let ranges = ["stack.0.skip.0.depthwise", "stack.0.skip.0.pointwise"].map(|layer| (layer.to_owned(), 3.5));
+        let mut quantization = Quantization { input_ranges: BTreeMap::from(ranges), ..Quantization::default() };
+        quantization.centres.insert("stack.0.skip.0.pointwise".into(), vec![-0.5; 8]);
+        quantization.factors.insert("stack.0.skip.0.depthwise_norm".into(), vec![0.25; 8]);
+        change(&mut quantization);
+        tiny().with_quantization(Some(quantization))
+    }
+
     #[test]
-    fn int8_weights_read_back_to_half_a_step_and_then_exactly() {
-        let layer = "stack.0.skip.0.pointwise";
-        let input_ranges = BTreeMap::from([(layer.to_owned(), 3.5)]);
-        let model = tiny().with_quantization(Some(Quantization { input_ranges, ..Quantization::default() })).unwrap();
-        let bytes = model.to_bytes(WeightFormat::F16).unwrap();
-        let once = Model::from_bytes(&bytes).unwrap();
-        assert_eq!(once.config(), model.config());
-        let name = format!("{layer}.weight");
-        let (before, after) = (model.tensor(&name).unwrap(), once.tensor(&name).unwrap());
-        for (before, after) in before.chunks_exact(8).zip(after.chunks_exact(8)) {
-            let largest = before.iter().fold(0.0_f32, |m, w| m.max(w.abs()));
-            assert!(before.iter().zip(after).all(|(b, a)| (a - b).abs() <= 0.5001 * largest / 64.0));
-        }
-        let again = Model::from_bytes(&once.to_bytes(WeightFormat::F16).unwrap()).unwrap();
-        let again = again.tensor(&name).unwrap();
-        assert!(again.iter().zip(after).all(|(a, b)| (a - b).abs() <= 1e-6 * b.abs()));
+    fn what_int8_needs_stands_beside_the_weights_of_all_precisions() {
+        let model = with_ranges(|_| ()).unwrap();
+        let read = |model: &Model| Model::from_bytes(&model.to_bytes(WeightFormat::F32).unwrap()).unwrap();
+        assert_eq!(read(&model), model);
+        assert_eq!(read(&model).tensors, tiny().tensors);
+        let balanced = model.balanced();
+        let of = |model: &Model, name: &str| model.tensor(name).unwrap().to_vec();
+        let (gain, weight) = ("stack.0.skip.0.depthwise_norm.weight", "stack.0.skip.0.pointwise.weight");
+        assert_eq!(of(&balanced, gain), of(&model, gain).iter().map(|gain| 4.0 * gain).collect::<Vec<_>>());
+        assert_eq!(of(&balanced, weight), of(&model, weight).iter().map(|w| 0.25 * w).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_file_with_int8_weights_is_read() {
+        let model = with_ranges(|quantization| quantization.centres.clear()).unwrap();
+        let bytes = model.to_bytes(WeightFormat::F32).unwrap();
+        let metadata = SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let name = "stack.0.skip.0.pointwise.weight";
+        let weights: Vec<u8> = (0..64_u8).map(|i| i.wrapping_sub(32)).collect();
+        let scales: Vec<u8> = (1..=8).flat_map(|i| (i as f32).to_le_bytes()).collect();
+        let mut views: Vec<(String, TensorView<'_>)> =
+            file.tensors().into_iter().filter(|(other, _)| other != name).collect();
+        views.push((name.into(), TensorView::new(Dtype::I8, vec![8, 8, 1, 1], &weights).unwrap()));
+        let unscaled = safetensors::serialize(views.clone(), metadata.clone()).unwrap();
+        assert!(matches!(Model::from_bytes(&unscaled), Err(ModelError::Missing { .. })));
+        views.push((
+            "stack.0.skip.0.pointwise.weight_unit".into(),
+            TensorView::new(Dtype::F32, vec![8], &scales).unwrap(),
+        ));
+        let read = Model::from_bytes(&safetensors::serialize(views, metadata).unwrap()).unwrap();
+        let expected: Vec<f32> = (0..64).map(|i| (i as f32 - 32.0) * (i / 8 + 1) as f32).collect();
+        assert_eq!(read.tensor(name).unwrap(), expected);
+    }
+
+    #[test]
+    fn numbers_for_int8_that_do_not_fit_the_channels_are_refused_with_the_layer() {
+        let refused = |change: &dyn Fn(&mut Quantization)| match with_ranges(change) {
+            Err(ModelError::Impossible(ConfigError::Channels { layer })) => layer,
+            other => panic!("{other:?}"),
+        };
+        let pointwise = "stack.0.skip.0.pointwise";
+        let norm = "stack.0.skip.0.depthwise_norm";
+        assert_eq!(refused(&|q| q.centres.values_mut().for_each(|centres| centres.truncate(7))), pointwise);
+        assert_eq!(refused(&|q| q.centres.values_mut().for_each(|centres| centres[0] = f32::NAN)), pointwise);
+        assert_eq!(refused(&|q| q.factors.values_mut().for_each(|factors| factors.push(1.0))), norm);
+        assert_eq!(refused(&|q| q.factors.values_mut().for_each(|factors| factors[3] = 0.0)), norm);
+        assert_eq!(refused(&|q| drop(q.factors.insert("stem.0.conv".into(), vec![1.0; 8]))), "stem.0.conv");
     }
 
     #[test]

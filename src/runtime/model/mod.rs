@@ -1,6 +1,6 @@
 //! Network definitions, their configuration, and the model file.
 //!
-//! A [`Model`] is a configuration and its weights. Its file is safetensors: convolution weights in f16 (or f32, or int8),
+//! A [`Model`] is a configuration and its weights. Its file is safetensors: convolution weights in f16 (or f32),
 //! biases and batch norms in f32, and the configuration as JSON in the metadata, so that a file describes itself. A file
 //! that doesn't fit its own description is refused with the first tensor that is missing, superfluous or misshapen; no
 //! model is ever loaded in part.
@@ -8,9 +8,9 @@
 //! The network itself is data ([`graph::Graph`]): the training layer runs it with gradients,
 //! [`crate::runtime::engine`] compiles it for inference.
 //!
-//! A file that `awing quantize` made stores the weights of some layers in int8 (tensors of type I8), with the scales of
-//! their output channels in `LAYER.weight_unit`; in memory they are dequantized to f32 like all others.
+//! What int8 needs beside the weights stands in the configuration ([`Quantization`]).
 
+mod balance;
 mod bundled;
 mod config;
 mod config_error;
@@ -22,6 +22,7 @@ mod paper;
 mod quantization;
 mod weight_format;
 
+pub(crate) use balance::Group;
 pub use bundled::{default_detector, default_landmarks};
 pub use config::{Architecture, BoxSide, CropConvention, DETECTOR_OUTPUTS, Kind, ModelConfig};
 pub use config_error::ConfigError;

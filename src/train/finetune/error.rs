@@ -4,6 +4,7 @@ use crate::runtime::engine::EngineError;
 use crate::runtime::image::ImageError;
 use crate::runtime::model::ModelError;
 use crate::train::data::DataError;
+use crate::train::quantize::QuantizeError;
 use crate::train::trainer::{RecipeError, TrainError};
 
 /// What can keep a fine-tuning from its verdict.
@@ -43,6 +44,9 @@ pub enum FineTuneError {
     /// A model that can't be made.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A model that can't be quantized as its base was.
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
     /// A model that can't be compiled.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -82,12 +82,27 @@ impl Faces {
         Ok(labelled.collect())
     }
 
-    /// Runs a model over all faces.
+    /// The crops as pictures for the network, one after the other.
+    pub fn pictures(&self) -> Vec<f32> {
+        self.crops.iter().flat_map(|crop| crop.rgb()).map(|value| f32::from(*value) / 255.0).collect()
+    }
+
+    /// Runs a model over all faces, in single precision.
     ///
     /// # Errors
     /// [`FineTuneError::Engine`].
     pub fn measure(&self, model: &Model, threads: usize) -> Result<Vec<Measured>, FineTuneError> {
-        let mut landmarker = Landmarker::with_threads(model, Outputs::Decoded, Precision::F32, threads)?;
+        self.measure_in(Precision::F32, model, threads)
+    }
+
+    /// As [`Self::measure`], in any precision.
+    pub fn measure_in(
+        &self,
+        precision: Precision,
+        model: &Model,
+        threads: usize,
+    ) -> Result<Vec<Measured>, FineTuneError> {
+        let mut landmarker = Landmarker::with_threads(model, Outputs::Decoded, precision, threads)?;
         let size = model.config().input_size;
         let middle = (size as f32 - 1.0) / 2.0;
         let whole = crop_from_frame(Point::new(middle, middle), size as f32, 0.0, size);

@@ -9,6 +9,7 @@ use super::measure::{Faces, Measured, mean_percent, part_percent};
 use super::picture;
 use super::recipe::TuningRecipe;
 use super::verdict::{Change, MOST_GUARD_LOSS_PERCENT, PartChange, Tried, Verdict, judge};
+use crate::runtime::engine::Precision;
 use crate::runtime::image::Frame;
 use crate::runtime::landmarks::{Part, Scheme};
 use crate::runtime::model::{Kind, Model, ModelConfig};
@@ -16,6 +17,7 @@ use crate::train::data::{LandmarkTask, Sample};
 use crate::train::fnv::Fnv1a;
 use crate::train::gpu::Gpu;
 use crate::train::network::Network;
+use crate::train::quantize::quantize;
 use crate::train::synth::{self, moments};
 use crate::train::trainer::{CheckpointError, Ending, Recipe, TrainError, TrainOptions, Trainer, Validator};
 use std::collections::{BTreeMap, HashMap};
@@ -120,6 +122,8 @@ pub struct FineTune {
     trainer: Trainer,
     held_out: Faces,
     guards: Vec<(String, Faces)>,
+    /// For the ranges of int8, if the base has them.
+    calibration: Option<Faces>,
     trained_faces: usize,
     clips: usize,
 }
@@ -130,6 +134,8 @@ const GUARD_SEED: u64 = 1_000_000;
 /// Procedural faces that are trained on, of other people.
 const TRAINED_PROCEDURAL_FACES: usize = 60;
 const TRAINED_SEED: u64 = 2_000_000;
+/// Faces that the ranges of int8 are measured on at most, of those that are trained on.
+const MOST_CALIBRATION_FACES: usize = 200;
 /// The names under which the trainer draws the faces.
 const LABELLED: &str = "labelled";
 /// Time between two checkpoints.
@@ -159,6 +165,13 @@ impl FineTune {
             guards.push((name.clone(), Faces::new(samples.clone(), config)?));
         }
 
+        let calibration = match config.quantization {
+            Some(_) => {
+                let every = training.len().div_ceil(MOST_CALIBRATION_FACES).max(1);
+                Some(Faces::new(training.iter().step_by(every).cloned().collect(), config)?)
+            }
+            None => None,
+        };
         training.iter_mut().for_each(|sample| sample.dataset = LABELLED.into());
         let mut datasets = BTreeMap::from([(LABELLED.to_owned(), 1.0)]);
         if recipe.procedural > 0.0 && scheme == Scheme::Wflw98 {
@@ -172,7 +185,7 @@ impl FineTune {
         training_recipe.datasets = datasets;
         let mut trainer = trainer(training_recipe, training, &options)?;
         trainer.start_from(&base)?;
-        Ok(Self { base, recipe, options, trainer, held_out, guards, trained_faces, clips })
+        Ok(Self { base, recipe, options, trainer, held_out, guards, calibration, trained_faces, clips })
     }
 
     /// Trains to the end of the schedule or the time limit, and comes to a verdict; or pauses when `stop` is set.
@@ -222,7 +235,7 @@ impl FineTune {
 
     /// Chooses the share of the trained weights and measures the result.
     fn judge(&self, before: &[Measured]) -> Result<Tuned, FineTuneError> {
-        let Self { base, recipe, options, trainer, held_out, guards, .. } = self;
+        let Self { base, recipe, options, trainer, held_out, guards, calibration, .. } = self;
         let threads = options.threads;
         let trained = trainer.model()?;
         let of_guards = guards.iter().map(|(_, faces)| faces.measure(base, threads)).collect::<Result<Vec<_>, _>>()?;
@@ -271,7 +284,26 @@ impl FineTune {
         let picture = picture::draw(&verdict, held_out, before, &best.after);
         let mut record = base.config().training.clone();
         record.insert("fine_tuned".into(), serde_json::to_value(&verdict).unwrap_or_default());
-        Ok(Tuned { model: best.model.with_training_record(record), verdict, picture })
+        let model = match calibration {
+            Some(faces) => self.quantized(&best.model, faces)?,
+            None => best.model,
+        };
+        Ok(Tuned { model: model.with_training_record(record), verdict, picture })
+    }
+
+    /// The model with ranges of int8 and their measured loss: those of the base are not its own.
+    fn quantized(&self, model: &Model, faces: &Faces) -> Result<Model, FineTuneError> {
+        let quantized = quantize(model, &faces.pictures())?;
+        let error = |precision| -> Result<f64, FineTuneError> {
+            let sets = std::iter::once(&self.held_out).chain(self.guards.iter().map(|(_, faces)| faces));
+            let mut errors = Vec::new();
+            for faces in sets {
+                errors.extend(faces.measure_in(precision, &quantized, self.options.threads)?);
+            }
+            Ok(mean_percent(&errors).unwrap_or(0.0))
+        };
+        let (single, int8) = (error(Precision::F32)?, error(Precision::Int8)?);
+        Ok(if single > 0.0 { quantized.with_int8_loss(int8 / single - 1.0) } else { quantized })
     }
 }
 
@@ -364,7 +396,7 @@ fn interpolated(base: &Model, trained: &Model, share: f64) -> Result<Model, Fine
         tensors.insert(parameter.name, between);
     }
     let mut config = base.config().clone();
-    // The scales of int8 layers were measured on the base.
+    // The ranges of int8 were measured on the base.
     config.quantization = None;
     Ok(Model::new(config, tensors)?)
 }

@@ -54,6 +54,19 @@ fn what_the_base_gets_wrong_is_learned_and_the_folder_of_the_training_goes() {
     assert_eq!(tuned.model.config().training["fine_tuned"]["accepted"], true);
     assert!(!folder.path().join("tuning").exists());
     assert!(tuned.picture.width() > 0);
+    // The ranges of int8 are measured anew.
+    let (own, of_base) = (tuned.model.config().quantization.as_ref().unwrap(), base.config().quantization.as_ref());
+    assert_ne!(own.input_ranges, of_base.unwrap().input_ranges);
+    assert_eq!(own.input_ranges.len(), of_base.unwrap().input_ranges.len());
+    assert!(own.loss.is_some_and(|loss| loss.abs() < 0.2), "{:?}", own.loss);
+}
+
+#[test]
+fn what_is_tuned_from_a_base_without_int8_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = default_landmarks().unwrap().with_quantization(None).unwrap();
+    let tuned = finish(&base, faces(), short(folder.path()));
+    assert_eq!(tuned.model.config().quantization, None);
 }
 
 #[test]

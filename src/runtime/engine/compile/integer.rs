@@ -37,7 +37,8 @@ impl Compiler<'_> {
                 name = format!("{} + {name}", context.name(nodes.convolution));
                 multiply_adds += size.cells() * context.filter(nodes.convolution).taps() * inputs;
                 let levels = context.strip_levels(layer);
-                let (depthwise, shift) = self.integer_depthwise(nodes, reads.source, levels, size);
+                let centres = context.strip_centres(layer);
+                let (depthwise, shift) = self.integer_depthwise(nodes, reads.source, levels, centres, size);
                 folded.add_constant_inputs(&shift);
                 (IntegerLeft::Depthwise(depthwise), levels)
             }
@@ -139,12 +140,14 @@ impl Compiler<'_> {
         stores
     }
 
-    /// The depthwise part of a step, whose results are `levels`, and the constant that its batch norm adds.
+    /// The depthwise part of a step, whose results less `centres` are `levels`, and the constants that are to be added to what
+    /// it writes: centres and those of its batch norm.
     fn integer_depthwise(
         &mut self,
         nodes: DepthwiseNodes,
         source: NodeId,
         levels: Levels,
+        centres: Option<&[f32]>,
         size: Size,
     ) -> (IntegerDepthwise<InMap>, Vec<f32>) {
         let context = self.context;
@@ -158,14 +161,17 @@ impl Compiler<'_> {
         let blocks = channels.div_ceil(in_block);
         // Which rows share a pair of bytes depends on the output row.
         let pairs: Vec<(usize, usize)> = (0..filter.taps() - filter.side).map(|tap| (tap, tap + filter.side)).collect();
-        let rows = folded.weights.chunks_exact_mut(filter.taps());
+        let centre = |channel: usize| centres.map_or(0.0, |centres| centres[channel]);
+        let rows = folded.weights.chunks_exact_mut(filter.taps()).enumerate();
         let (bias, scales) = rows
-            .map(|row| {
-                let scale = quantize_row(row, &pairs) * read.scale / levels.scale;
-                let bias = integer_bias(row, 0.0, read.zero_point, vectors.left_offset);
-                (bias, scale.min(LARGEST / (255.0 * 128.0 * filter.taps() as f32)))
+            .map(|(channel, row)| {
+                let scale = quantize_row(row, &pairs) * read.scale;
+                let bias = integer_bias(row, -centre(channel) / scale, read.zero_point, vectors.left_offset);
+                let largest = bias.unsigned_abs() as f32 + 255.0 * 128.0 * filter.taps() as f32;
+                (bias, (scale / levels.scale).min(LARGEST / largest))
             })
             .unzip::<i32, f32, Vec<_>, Vec<_>>();
+        folded.bias.iter_mut().enumerate().for_each(|(channel, bias)| *bias += centre(channel));
         let weight = |channel: usize, row: Option<usize>, column: usize| match row.filter(|&row| row < filter.side) {
             Some(row) if channel < channels => {
                 folded.weights[channel * filter.taps() + row * filter.side + column] as i8 as u8

@@ -61,6 +61,11 @@ impl Context<'_> {
         Levels::new(*range.expect("an integer product has a range"), false)
     }
 
+    /// What is subtracted from every channel of what a depthwise convolution writes for the 1x1 convolution `layer`.
+    pub fn strip_centres(&self, layer: &str) -> Option<&[f32]> {
+        self.quantization()?.centres.get(layer).map(Vec::as_slice)
+    }
+
     /// Whether the convolution is done in integers.
     pub fn is_integer(self, fused: &Fused, reads: Reads) -> bool {
         let Some(quantization) = self.quantization() else { return false };
