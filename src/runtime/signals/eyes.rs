@@ -8,6 +8,7 @@
 //! head one grows by as much as the other shrinks, so their geometric mean stays within 4 % up to 40 degrees.
 
 use super::Side;
+use super::face_model::AVERAGE_FACE;
 use super::front::Front;
 use crate::runtime::landmarks::{Landmark, Part, Scheme};
 
@@ -52,10 +53,13 @@ const ONE_EYE_YAW_DEG: [f32; 2] = [15.0, 30.0];
 /// Up to this difference in openness the eyes are one; from the second on each is its own (a wink).
 const WINK: [f32; 2] = [0.25, 0.5];
 /// The radius of the eyeball, in cm.
-const EYEBALL_CM: f32 = 1.2;
+pub(super) const EYEBALL_CM: f32 = 1.2;
+/// The pupil of an eye that looks straight ahead lies so much in front of the eye's corners, in cm.
+#[cfg(feature = "internals")]
+pub(super) const PUPIL_LEAD_CM: f32 = 0.36;
 /// Where the pupil of an eye lies that looks along the head's axis, relative to the middle of the eye corners and in half
 /// eye widths: outwards and up.
-const STRAIGHT: [f32; 2] = [0.035, 0.18];
+const STRAIGHT: [f32; 2] = [0.009, 0.149];
 
 /// What is known about a person's eyes.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -75,6 +79,11 @@ impl Default for EyeLevels {
 }
 
 impl EyeLevels {
+    #[cfg(test)]
+    pub fn straight_ahead() -> [f32; 2] {
+        STRAIGHT
+    }
+
     /// 0 shut, 1 as open as usual; above 1 wider.
     fn openness(&self, opening: f32) -> f32 {
         (opening - self.shut) / (FULLY_OPEN * self.open - self.shut)
@@ -224,13 +233,21 @@ impl Eyes {
         signals.is_blinking = since.is_some_and(|start_s| time_s - start_s <= *BLINK_S.end());
     }
 
+    /// The line of sight to the pupil meets the eyeball where the eye looks out: the pupil comes back as the eye turns, which
+    /// from the side looks like another turn.
     fn gaze_of(&self, side: Side, [outwards, up]: [f32; 2], front: &Front) -> Gaze {
         let [straight_outwards, straight_up] = self.levels[side as usize].straight;
         let half_width_cm = 0.5 * front.distance(corners(side));
-        let angle = |offset: f32| (offset * half_width_cm / EYEBALL_CM).clamp(-1.0, 1.0).asin().to_degrees();
-        let outwards_deg = angle(outwards - straight_outwards);
+        let (x, y) = ((outwards - straight_outwards) * half_width_cm, (up - straight_up) * half_width_cm);
+        let [slope_x, slope_y] = front.slope(pupil_index(side), AVERAGE_FACE[pupil_index(side)][2]);
+        let slope_x = if side == Side::Right { -slope_x } else { slope_x };
+        let along = x * slope_x + y * slope_y + EYEBALL_CM;
+        let squared = 1.0 + slope_x * slope_x + slope_y * slope_y;
+        let depth = ((along * along - squared * (x * x + y * y)).max(0.0).sqrt() - along) / squared;
+        let (x, y, z) = (x + depth * slope_x, y + depth * slope_y, EYEBALL_CM + depth);
+        let outwards_deg = x.atan2(z).to_degrees();
         let yaw_deg = if side == Side::Right { outwards_deg } else { -outwards_deg };
-        Gaze { yaw_deg, pitch_deg: angle(up - straight_up) }
+        Gaze { yaw_deg, pitch_deg: y.atan2(x.hypot(z)).to_degrees() }
     }
 }
 
@@ -259,7 +276,7 @@ fn lids(side: Side) -> &'static [usize] {
     Scheme::Wflw98.part(if side == Side::Right { Part::LeftEye } else { Part::RightEye })
 }
 
-fn corners(side: Side) -> (usize, usize) {
+pub(super) fn corners(side: Side) -> (usize, usize) {
     (lids(side)[0], lids(side)[4])
 }
 
@@ -273,9 +290,13 @@ fn opening(landmarks: &[Landmark], side: Side, px_per_cm: f32) -> Option<f32> {
     (confidence >= LEAST_CONFIDENCE && width_px > 0.0).then(|| gap_px / (width_px * px_per_cm).sqrt())
 }
 
+fn pupil_index(side: Side) -> usize {
+    Scheme::Wflw98.part(if side == Side::Right { Part::LeftPupil } else { Part::RightPupil })[0]
+}
+
 /// The pupil from the middle of the eye corners, outwards and up, in half eye widths.
-fn pupil(front: &Front, landmarks: &[Landmark], side: Side) -> Option<[f32; 2]> {
-    let index = Scheme::Wflw98.part(if side == Side::Right { Part::LeftPupil } else { Part::RightPupil })[0];
+pub(super) fn pupil(front: &Front, landmarks: &[Landmark], side: Side) -> Option<[f32; 2]> {
+    let index = pupil_index(side);
     let (a, b) = corners(side);
     let half_width = 0.5 * front.distance((a, b));
     if landmarks[index].confidence < LEAST_CONFIDENCE || half_width <= 0.0 {

@@ -12,6 +12,8 @@ use crate::runtime::landmarks::{Landmark, WFLW_POINTS};
 pub(super) struct Front {
     /// In cm.
     pub points: [[f32; 2]; WFLW_POINTS],
+    /// The camera in head space, in cm.
+    pub camera_cm: [f32; 3],
 }
 
 impl Front {
@@ -22,7 +24,14 @@ impl Front {
             let point_px = [f64::from(landmark.point.x), f64::from(landmark.point.y)];
             *to = pose.unproject(camera, point_px, f64::from(solid[2]))?.map(|v| v as f32);
         }
-        Some(Self { points })
+        let camera_cm = pose.camera_in_head().map(|v| v as f32);
+        Some(Self { points, camera_cm })
+    }
+
+    /// How far the line of sight to a point at depth `z_cm` moves to the right and up for each centimetre towards the viewer.
+    pub fn slope(&self, i: usize, z_cm: f32) -> [f32; 2] {
+        let [x, y, z] = self.camera_cm;
+        [(x - self.x(i)) / (z - z_cm), (y - self.y(i)) / (z - z_cm)]
     }
 
     pub fn x(&self, i: usize) -> f32 {

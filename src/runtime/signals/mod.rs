@@ -7,6 +7,8 @@
 
 mod eyes;
 mod face_model;
+#[cfg(feature = "internals")]
+pub mod fit;
 mod front;
 mod pose;
 mod profile;

@@ -25,6 +25,11 @@ impl Camera {
         let focal_px = 0.5 * longer / f64::from(0.5 * fov_deg).to_radians().tan();
         Self { focal_px, center_px: [0.5 * (width as f64 - 1.0), 0.5 * (height as f64 - 1.0)] }
     }
+
+    /// The line of sight to a pixel: right and down for each unit of depth.
+    pub fn sight(&self, point_px: [f64; 2]) -> [f64; 2] {
+        [0, 1].map(|i| (point_px[i] - self.center_px[i]) / self.focal_px)
+    }
 }
 
 /// Where a head is, and how it is turned.
@@ -57,14 +62,19 @@ impl Pose {
         camera.focal_px / self.translation_cm[2]
     }
 
+    /// The camera's place in head space, in cm.
+    pub fn camera_in_head(&self) -> [f64; 3] {
+        let [x, y, z] = self.translation_cm;
+        self.rotation.inverse().apply([-x, y, z])
+    }
+
     /// The point of head space at depth `z_cm` that is seen at `point_px`; `None` if it is seen almost edge-on.
     pub fn unproject(&self, camera: &Camera, point_px: [f64; 2], z_cm: f64) -> Option<[f64; 2]> {
         /// The cosine between the line of sight and the head's axis: about 65 degrees.
         const LEAST_COSINE: f64 = 0.42;
-        let [u, v] = [0, 1].map(|i| (point_px[i] - camera.center_px[i]) / camera.focal_px);
-        let back = |[x, y, z]: [f64; 3]| self.rotation.inverse().apply([x, -y, -z]);
-        let direction = back([u, v, 1.0]);
-        let origin = back(self.translation_cm.map(|t| -t));
+        let [u, v] = camera.sight(point_px);
+        let direction = self.rotation.inverse().apply([u, -v, -1.0]);
+        let origin = self.camera_in_head();
         if -direction[2] < LEAST_COSINE * dot(direction, direction).sqrt() {
             return None;
         }
@@ -90,6 +100,15 @@ impl Pose {
         found.min_by(|a, b| a.residual.total_cmp(&b.residual)).filter(|pose| pose.residual < LARGEST_RESIDUAL)
     }
 
+    /// The direction in the picture in which the head's height runs, turned by a quarter: the eyes' line, which stays seen when
+    /// the head turns aside.
+    fn axis(&self) -> [f64; 2] {
+        let [x, y, _] = self.rotation.rows();
+        let (right, up) = (x[1], y[1]);
+        let length = right.hypot(up);
+        if length > 1e-6 { [up / length, right / length] } else { [1.0, 0.0] }
+    }
+
     /// The other pose with nearly the same picture in a distant camera.
     fn mirrored_in_depth(&self) -> Self {
         let [mut x, mut y, _] = self.rotation.rows();
@@ -104,7 +123,10 @@ struct Problem<'a> {
     face: &'a [[f32; 3]; WFLW_POINTS],
     camera: &'a Camera,
     points_px: [[f64; 2]; WFLW_POINTS],
-    weights: [f64; WFLW_POINTS],
+    /// Along the head's x axis in the picture, and across it.
+    weights: [[f64; 2]; WFLW_POINTS],
+    /// That axis: right and down, of length 1.
+    axis: [f64; 2],
     /// The distance of the eye corners as it would be seen from the front, in pixels; residuals are relative to it.
     eye_distance_px: f64,
 }
@@ -115,11 +137,20 @@ impl<'a> Problem<'a> {
             return None;
         }
         let points_px = std::array::from_fn(|i| [f64::from(landmarks[i].point.x), f64::from(landmarks[i].point.y)]);
-        let weights = std::array::from_fn(|i| f64::from(pose_weight(i) * landmarks[i].confidence.clamp(0.02, 1.0)));
-        let mut problem = Self { face, camera, points_px, weights, eye_distance_px: 0.0 };
+        let weights = std::array::from_fn(|i| {
+            pose_weight(i).map(|weight| f64::from(weight * landmarks[i].confidence.clamp(0.02, 1.0)))
+        });
+        let mut problem = Self { face, camera, points_px, weights, axis: [1.0, 0.0], eye_distance_px: 0.0 };
         let start = problem.weak_perspective()?;
+        problem.axis = start.axis();
         problem.eye_distance_px = start.px_per_cm(camera) * f64::from(EYE_DISTANCE_CM);
         (problem.eye_distance_px > 1.0).then_some(problem)
+    }
+
+    /// A vector of the picture, along the axis and across it.
+    fn along_axis(&self, [right, down]: [f64; 2]) -> [f64; 2] {
+        let [x, y] = self.axis;
+        [x * right + y * down, x * down - y * right]
     }
 
     fn solid(&self, i: usize) -> [f64; 3] {
@@ -133,12 +164,13 @@ impl<'a> Problem<'a> {
         for i in 0..WFLW_POINTS {
             let [x, y, z] = self.solid(i);
             let row = [x, y, z, 1.0];
+            let weight = mean(self.weights[i]);
             for a in 0..4 {
                 for b in 0..4 {
-                    normal[a][b] += self.weights[i] * row[a] * row[b];
+                    normal[a][b] += weight * row[a] * row[b];
                 }
-                right[0][a] += self.weights[i] * row[a] * self.points_px[i][0];
-                right[1][a] += self.weights[i] * row[a] * self.points_px[i][1];
+                right[0][a] += weight * row[a] * self.points_px[i][0];
+                right[1][a] += weight * row[a] * self.points_px[i][1];
             }
         }
         let factor = cholesky(normal)?;
@@ -193,7 +225,7 @@ impl<'a> Problem<'a> {
                 _ => damping *= 5.0,
             }
         }
-        let weights: f64 = self.weights.iter().sum();
+        let weights: f64 = self.weights.iter().copied().map(mean).sum();
         let residual = (system.cost / weights).sqrt();
         // The variance of a residual of weight 1: there are two per point, and the pose explains six.
         let variance = system.cost / (2.0 * WFLW_POINTS as f64 - 6.0);
@@ -218,25 +250,30 @@ impl<'a> Problem<'a> {
             if z < 1.0 {
                 return None;
             }
-            let error = [
+            let error = self.along_axis([
                 self.points_px[i][0] * scale - (focal * x / z + self.camera.center_px[0] * scale),
                 self.points_px[i][1] * scale - (focal * y / z + self.camera.center_px[1] * scale),
-            ];
-            let size = error[0].hypot(error[1]);
+            ]);
+            let [along, across] = self.weights[i];
+            let weight = mean(self.weights[i]);
+            let squares = along * error[0] * error[0] + across * error[1] * error[1];
+            let size = (squares / weight).sqrt();
             let (loss, share) =
-                if size <= HUBER { (size * size, 1.0) } else { (HUBER * (2.0 * size - HUBER), HUBER / size) };
-            system.cost += self.weights[i] * loss;
-            let weight = self.weights[i] * share;
+                if size <= HUBER { (squares, 1.0) } else { (weight * HUBER * (2.0 * size - HUBER), HUBER / size) };
+            system.cost += loss;
             // Derivatives by a turn about the axes of the picture (x right, y up, z towards the viewer), then by a shift.
             let [px, py, pz] = turned;
             let (k, kx, ky) = (focal / z, focal * x / (z * z), focal * y / (z * z));
-            let rows =
-                [[kx * py, k * pz - kx * px, -k * py, k, 0.0, -kx], [k * pz + ky * py, -ky * px, -k * px, 0.0, k, -ky]];
-            for (row, error) in rows.iter().zip(error) {
+            let right = [kx * py, k * pz - kx * px, -k * py, k, 0.0, -kx];
+            let down = [k * pz + ky * py, -ky * px, -k * px, 0.0, k, -ky];
+            let turned: [[f64; 2]; 6] = std::array::from_fn(|a| self.along_axis([right[a], down[a]]));
+            for (direction, weight) in [along, across].into_iter().enumerate() {
+                let weight = weight * share;
                 for a in 0..6 {
-                    system.gradient[a] += weight * row[a] * error;
+                    let weighted = weight * turned[a][direction];
+                    system.gradient[a] += weighted * error[direction];
                     for b in 0..=a {
-                        system.normal[a][b] += weight * row[a] * row[b];
+                        system.normal[a][b] += weighted * turned[b][direction];
                     }
                 }
             }
@@ -266,8 +303,12 @@ struct System {
     cost: f64,
 }
 
+fn mean([a, b]: [f64; 2]) -> f64 {
+    0.5 * (a + b)
+}
+
 /// The lower triangular factor of a symmetric positive definite matrix.
-fn cholesky<const N: usize>(mut matrix: [[f64; N]; N]) -> Option<[[f64; N]; N]> {
+pub(super) fn cholesky<const N: usize>(mut matrix: [[f64; N]; N]) -> Option<[[f64; N]; N]> {
     for i in 0..N {
         for j in 0..=i {
             let known: f64 = matrix[i].iter().zip(&matrix[j]).take(j).map(|(a, b)| a * b).sum();
@@ -286,7 +327,7 @@ fn cholesky<const N: usize>(mut matrix: [[f64; N]; N]) -> Option<[[f64; N]; N]> 
 }
 
 /// Solves the system whose matrix has this factor.
-fn solve<const N: usize>(factor: &[[f64; N]; N], mut side: [f64; N]) -> [f64; N] {
+pub(super) fn solve<const N: usize>(factor: &[[f64; N]; N], mut side: [f64; N]) -> [f64; N] {
     for i in 0..N {
         for k in 0..i {
             side[i] -= factor[i][k] * side[k];

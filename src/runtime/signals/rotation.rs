@@ -74,7 +74,7 @@ impl Rotation {
     }
 
     /// From pitch, yaw and roll in radians.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "internals"))]
     pub fn from_angles([pitch, yaw, roll]: [f64; 3]) -> Self {
         let ((sp, cp), (sy, cy), (sr, cr)) = (pitch.sin_cos(), yaw.sin_cos(), roll.sin_cos());
         let x = Self([[1.0, 0.0, 0.0], [0.0, cp, sp], [0.0, -sp, cp]]);

@@ -95,7 +95,7 @@ pub(super) struct Measures {
 impl Measures {
     /// An average face at rest: studio faces with a neutral expression where they were measured, else the average face.
     pub fn average() -> Self {
-        let front = Front { points: AVERAGE_FACE.map(|[x, y, _]| [x, y]) };
+        let front = Front { points: AVERAGE_FACE.map(|[x, y, _]| [x, y]), camera_cm: [0.0, 0.0, f32::INFINITY] };
         Self { mouth_width: 0.544, lip_gap: 0.015, chin: 0.753, brow: [0.236; 2], brow_gap: 0.339, ..Self::of(&front) }
     }
 

@@ -208,14 +208,28 @@ fn blinks_are_found_and_winks_stay_winks() {
 
 #[test]
 fn the_gaze_follows_the_pupils_and_is_held_while_the_eyes_are_shut() {
-    let shift = |degrees: f32| 1.2 * degrees.to_radians().sin();
-    // To the person's right is to the left in the picture.
-    let looking =
-        |yaw: f32, pitch: f32| Truth::new([0.0, 10.0, 0.0]).moved(&[96, 97], [-shift(yaw), shift(pitch), 0.0]);
-    for (yaw, pitch) in [(0.0, 0.0), (15.0, 0.0), (-20.0, 10.0), (0.0, -12.0)] {
-        let signals = signals(&looking(yaw, pitch).face());
-        let (seen_yaw, seen_pitch) = (signals.gaze_yaw_deg.unwrap(), signals.gaze_pitch_deg.unwrap());
-        assert!((seen_yaw - yaw).abs() < 2.0 && (seen_pitch - pitch).abs() < 2.0, "{seen_yaw}, {seen_pitch}");
+    // An eyeball that turns; to the person's right is to the left in the picture.
+    let looking_from = |head: f64, yaw: f32, pitch: f32| {
+        let ((sy, cy), (sp, cp)) = (yaw.to_radians().sin_cos(), pitch.to_radians().sin_cos());
+        let ahead = eyes::EyeLevels::straight_ahead();
+        let mut truth = Truth::new([0.0, head, 0.0]);
+        for (pupil, outer, inner, outwards) in [(96, 60, 64, -1.0), (97, 72, 68, 1.0)] {
+            let half_width = 0.5 * (AVERAGE_FACE[outer][0] - AVERAGE_FACE[inner][0]).abs();
+            let middle: [f32; 2] = [0, 1].map(|axis| 0.5 * (AVERAGE_FACE[outer][axis] + AVERAGE_FACE[inner][axis]));
+            truth.solid[pupil][0] = middle[0] + outwards * half_width * ahead[0] - 1.2 * sy * cp;
+            truth.solid[pupil][1] = middle[1] + half_width * ahead[1] + 1.2 * sp;
+            truth.solid[pupil][2] -= 1.2 * (1.0 - cy * cp);
+        }
+        truth
+    };
+    let looking = |yaw: f32, pitch: f32| looking_from(10.0, yaw, pitch);
+    for head in [-30.0, -10.0, 0.0, 10.0, 30.0] {
+        for (yaw, pitch) in [(0.0, 0.0), (15.0, 0.0), (-20.0, 10.0), (0.0, -12.0)] {
+            let signals = signals(&looking_from(head, yaw, pitch).face());
+            let (seen_yaw, seen_pitch) = (signals.gaze_yaw_deg.unwrap(), signals.gaze_pitch_deg.unwrap());
+            let seen = format!("{seen_yaw}, {seen_pitch} instead of {yaw}, {pitch} at {head}");
+            assert!((seen_yaw - yaw).abs() < 1.5 && (seen_pitch - pitch).abs() < 1.5, "{seen}");
+        }
     }
     let mut meter = SignalMeter::new();
     over_time(&mut meter, 0.0, [looking(15.0, 0.0).face()]);

@@ -269,8 +269,14 @@ impl SolidLandmarks {
             // The right eye starts at its inner corner: 4, 3, 2, 1, 0, 7, 6, 5 mirrored.
             self.put(68 + (12 - i) % 8, -x, y, lift);
         }
+        // Pupils move on eyeballs of 1.2 cm, where the face's half width is 6.75 cm.
+        const EYEBALL: f32 = 0.178;
+        let (right, up) = (0.06 * e.gaze, 0.03 * e.gaze_up);
+        let back = EYEBALL - (EYEBALL * EYEBALL - right * right - up * up).sqrt();
         for (i, x) in [(96, -0.455), (97, 0.455)] {
-            self.put(i, x + 0.06 * e.gaze, -0.185 - 0.03 * e.gaze_up, -0.085);
+            self.put(i, x, -0.185, -0.085 - back);
+            self.0[i][0] += right;
+            self.0[i][1] -= up;
         }
     }
 
