@@ -1,4 +1,4 @@
-//! `awing annotate`: collected faces corrected in a window, or a recording made of labels of other programs.
+//! `awing annotate`: corrects collected faces in a window, or imports labels from other programs as a recording.
 
 use super::parse::scale;
 use crate::program::annotate::{Imported, import};
@@ -12,11 +12,11 @@ pub(super) struct AnnotateArguments {
     /// A folder of recordings, or one recording [default: the faces that `awing capture` collected]
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// Import labels of another program as a recording instead: .pts, COCO keypoints or LabelMe (.json), or CVAT for images
+    /// Import labels from another program as a recording instead: .pts, COCO keypoints or LabelMe (.json), or CVAT for images
     /// 1.1 (.xml), with 98 or 68 points; a file or a folder of files
     #[arg(long, value_name = "PATH")]
     import: Option<PathBuf>,
-    /// Scale the window, text and lines by this factor [default: what the desktop says]
+    /// Scale the window, text and lines by this factor [default: the desktop's scale]
     #[arg(long, value_name = "FACTOR", value_parser = scale, conflicts_with = "import")]
     scale: Option<f32>,
 }
@@ -42,7 +42,7 @@ fn bring_in(collection: &Path, path: &Path) -> Result<()> {
         return Ok(());
     }
     left_out.iter().for_each(|line| say(&format!("left out: {line}")));
-    bail!("{} of {} labels did not fit and were left out", left_out.len(), left_out.len() + faces)
+    bail!("{} of {} labels were left out, see above", left_out.len(), left_out.len() + faces)
 }
 
 #[cfg(feature = "window")]

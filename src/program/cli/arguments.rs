@@ -13,7 +13,7 @@ use crate::runtime::track::TrackerOptions;
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 
-/// What is asked of a camera; the closest mode that it supports is used.
+/// The requested camera mode; the closest supported one is used.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Camera")]
 pub(super) struct CameraArguments {
@@ -26,23 +26,23 @@ pub(super) struct CameraArguments {
 }
 
 impl CameraArguments {
-    /// What a source is asked for; `faces`: how many the demo shows.
+    /// The request to a source; `faces`: how many the demo shows.
     pub(super) fn options(&self, faces: Option<usize>) -> CaptureOptions {
         CaptureOptions { size: self.size, frames_per_second: self.fps, faces, ..CaptureOptions::default() }
     }
 }
 
-/// How faces are tracked.
+/// Options of the tracker.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Tracking")]
 pub(super) struct TrackerArguments {
-    /// Maximum number of faces to follow [default: 4]
+    /// Maximum number of faces to track [default: 4]
     #[arg(long, value_name = "N", value_parser = faces)]
     pub faces: Option<usize>,
     /// The landmark model: a file, or `bundled` [default: the one that `awing models use` chose, else the bundled one]
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
-    /// The face detector [default: the built-in one]
+    /// The face detector [default: the bundled one]
     #[arg(long, value_name = "PATH")]
     pub detector: Option<PathBuf>,
     /// Where the landmark network runs; `auto` is the CPU, on which small networks are fastest
@@ -60,12 +60,12 @@ pub(super) struct TrackerArguments {
 }
 
 impl TrackerArguments {
-    /// The files that it is made from.
+    /// The files that the tracker is made from.
     pub(super) fn paths(&self) -> Paths {
         Paths::default().reads("--model", self.model.as_ref()).reads("--detector", self.detector.as_ref())
     }
 
-    /// What the tracker is made from. If a tuned model was chosen, says so.
+    /// The tracker's setup. Prints a line if a tuned model is chosen.
     ///
     /// # Errors
     /// If the model's file can't be read.
@@ -95,13 +95,13 @@ impl TrackerArguments {
     }
 }
 
-/// The model that the person chose, and a line that says so; if it can't be used, the bundled one, and why.
+/// The model that the user chose, with a line that says so; if it can't be used, the bundled one, with the reason.
 fn chosen_model(library: &ModelLibrary) -> LandmarkModel {
     let chosen = || -> Result<Option<(LandmarkModel, TuningRecord)>> {
         let Some(name) = library.chosen()? else { return Ok(None) };
         let use_of = || format!("cannot use the chosen model {name}");
         let model = LandmarkModel::open(&library.file(&name).with_context(use_of)?).with_context(use_of)?;
-        // Now, when there is a way out.
+        // Checked now, while the bundled model can still replace it.
         let kind = model.model().with_context(use_of)?.config().kind;
         ensure!(kind == Kind::Landmarks, "cannot use the chosen model {name}: it is a detector");
         Ok(Some((model, library.record(&name)?)))

@@ -1,8 +1,8 @@
 //! `awing cameras`: the cameras that can capture.
 //!
-//! Out, on standard output: number, name, and for every format and size the rates in frames per second, the best first; as
-//! text or as one JSON array of `{"index", "name", "modes": [{"format", "width", "height", "frames_per_second"}]}`.
-//! Devices that can't capture, such as those that only carry metadata, are left out.
+//! Out, on standard output: number, name, and for every format and size the frame rates, the best first; as text or as one
+//! JSON array of `{"index", "name", "modes": [{"format", "width", "height", "frames_per_second"}]}`.
+//! Devices that can't capture, such as those with metadata only, are left out.
 
 use anyhow::Result;
 

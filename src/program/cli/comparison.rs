@@ -3,7 +3,7 @@
 use crate::train::eval::Comparison;
 use std::fmt::Write as _;
 
-/// A line for each figure, with the difference and its interval.
+/// A line for each metric, with the difference and its interval.
 pub(super) fn comparison_table(comparisons: &[Comparison]) -> String {
     let mut text =
         format!("{:<22} {:>6} {:>9} {:>9} {:>11}  95 % interval\n", "figure", "faces", "first", "second", "difference");

@@ -1,6 +1,6 @@
-//! `awing completions`: what a shell or `man` needs to know about the program.
+//! `awing completions`: shell completions and manual pages.
 //!
-//! In: a shell, or `man`. Out: the completions or the manual page on standard output, or files of their usual names in a
+//! In: a shell, or `man`. Out: the completions or the manual page on standard output, or files with the usual names in a
 //! folder.
 
 use crate::runtime::files::write_whole;
@@ -16,7 +16,7 @@ pub(super) struct CompletionsArguments {
     /// What to print
     #[arg(value_name = "SHELL")]
     target: Target,
-    /// Write files of the usual names into this folder instead; for `man`, a page for each command
+    /// Write files with the usual names into this folder instead; for `man`, a page for each command
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -74,7 +74,7 @@ fn files(target: Target, mut program: clap::Command) -> Result<Vec<(String, Vec<
     let mut content = Vec::new();
     clap_complete::generate(shell, &mut program, &name, &mut content);
     let file = match shell {
-        // Found under the name of the program.
+        // zsh finds the file by the program's name.
         Shell::Bash => name,
         shell => shell.file_name(&name),
     };

@@ -1,7 +1,7 @@
 //! `awing config`, and the file `awing.toml` in front of the arguments of `awing track`.
 //!
-//! In: the arguments and the file. Out: arguments in which what the file says stands where the person has said nothing, or a
-//! table of what is in force and from where.
+//! In: the arguments and the file. Out: the arguments, completed from the file where the command line sets nothing, or a
+//! table of all values and their origin.
 
 use super::Arguments;
 use crate::program::config::{Config, Entry, SETTINGS, init};
@@ -24,7 +24,7 @@ pub(super) struct ConfigArguments {
     /// Write a commented file, unless there is one
     #[arg(long)]
     init: bool,
-    /// The file [default: awing.toml at the platform's place]
+    /// The file [default: awing.toml in the system's settings folder]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -32,8 +32,8 @@ pub(super) struct ConfigArguments {
 /// Whether `awing track` reads a file, and which.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct ConfigChoice {
-    /// Take what is not said here from this file [default: awing.toml at the platform's place, if it is there; see `awing
-    /// config`]
+    /// Read defaults for these options from this file [default: awing.toml in the system's settings folder, if it exists; see
+    /// `awing config`]
     #[arg(long, value_name = "FILE", conflicts_with = "no_config")]
     config: Option<PathBuf>,
     /// Ignore awing.toml
@@ -51,10 +51,10 @@ impl ConfigChoice {
     }
 }
 
-/// The arguments `words`, which were parsed to `matches`, with what the file says.
+/// The arguments `words`, already parsed to `matches`, completed from the file.
 ///
 /// # Errors
-/// If the file can't be read, or has a field or value that is not possible.
+/// If the file can't be read, or has an unknown field or an invalid value.
 pub(super) fn completed(words: Vec<OsString>, matches: &ArgMatches, choice: &ConfigChoice) -> Result<Vec<OsString>> {
     let Some(config) = choice.read()? else { return Ok(words) };
     let (matches, first) = match matches.subcommand_matches("track") {
@@ -66,7 +66,7 @@ pub(super) fn completed(words: Vec<OsString>, matches: &ArgMatches, choice: &Con
     for entry in &config.entries {
         check(&config, entry)?;
         let mut names = entry.setting.argument_names();
-        // An input may be named without the option.
+        // An input needs no option.
         let is_input_said = entry.setting.flag == "--input" && is_said("inputs");
         if !(is_input_said || names.any(|name| is_said(&name))) {
             added.extend(entry.arguments.iter().map(OsString::from));
@@ -77,14 +77,14 @@ pub(super) fn completed(words: Vec<OsString>, matches: &ArgMatches, choice: &Con
     Ok(words)
 }
 
-/// Refuses a value that the command line does not take.
+/// Refuses a value that the command line would not accept.
 fn check(config: &Config, entry: &Entry) -> Result<()> {
     let Err(error) = Arguments::try_parse_from(std::iter::once("awing".to_owned()).chain(entry.arguments.clone()))
     else {
         return Ok(());
     };
     let said = error.to_string();
-    // What follows is about the command line.
+    // The lines after that are about the command line.
     let reason = said.lines().map(|line| line.trim_start_matches("error: ").trim()).take_while(|line| !line.is_empty());
     let possible = said.lines().find(|line| line.trim_start().starts_with("[possible values"));
     let reason =
@@ -117,7 +117,7 @@ pub(super) fn run(arguments: &ConfigArguments) -> Result<()> {
     io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }
 
-/// A row for each field: its value, and from where.
+/// A row for each field: its value and its origin.
 fn table(config: Option<&Config>) -> String {
     let rows: Vec<[String; 3]> = SETTINGS
         .iter()

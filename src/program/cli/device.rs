@@ -3,7 +3,7 @@
 use crate::train::gpu::{Gpu, GpuKind};
 use anyhow::Result;
 
-/// Where to compute.
+/// The device to compute on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum DeviceChoice {
     /// The GPU that awing was built for, if there is one, else the CPU.
@@ -20,7 +20,7 @@ impl DeviceChoice {
     /// Opens the GPU; `None` is the CPU.
     ///
     /// # Errors
-    /// If a GPU is named that this computer or this build does not have.
+    /// If the named GPU is missing from this computer or this build.
     pub(super) fn open(self) -> Result<Option<Gpu>> {
         match self {
             Self::Cpu => Ok(None),
@@ -32,7 +32,7 @@ impl DeviceChoice {
         }
     }
 
-    /// The GPU, if one was named. Tracking uses one only if told to: a small network is done on the CPU before a GPU has
+    /// The GPU, if one was named. Tracking uses one only on request: the CPU finishes a small network before a GPU has
     /// started.
     pub(super) fn named_gpu(self) -> Option<GpuKind> {
         match self {

@@ -1,8 +1,7 @@
 //! `awing eval`: evaluation of a landmark model or a detector on annotated faces, comparison of two evaluations, and
 //! calibration of a model's confidences.
 //!
-//! In: models, and data sets or reports. Out: a table or one JSON object on standard output, and the files that were asked
-//! for.
+//! In: models, and data sets or reports. Out: a table or one JSON object on standard output, and the requested files.
 
 use super::comparison::comparison_table;
 use super::parse::named;
@@ -29,16 +28,16 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(super) struct EvalArguments {
-    /// The landmark model [default: the built-in one]
+    /// The landmark model [default: the bundled one]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Precision of the landmark network
     #[arg(long, value_parser = named::<Precision>(), default_value_t = Precision::Auto)]
     precision: Precision,
-    /// The detector for `--box detector` and `--detection` [default: the built-in one]
+    /// The detector for `--box detector` and `--detection` [default: the bundled one]
     #[arg(long, value_name = "FILE")]
     detector: Option<PathBuf>,
-    /// Where the crop comes from
+    /// The box that the crop is cut around
     #[arg(long = "box", value_parser = named::<BoxSource>(), default_value_t = BoxSource::Truth)]
     box_source: BoxSource,
     /// Annotated faces, files or folders
@@ -47,7 +46,7 @@ pub(super) struct EvalArguments {
     /// The format of --data
     #[arg(long, value_parser = named::<Format>(), default_value_t = Format::Auto)]
     format: Format,
-    /// What errors are divided by
+    /// The length that errors are divided by
     #[arg(long, value_parser = named::<Norm>(), default_value_t = Norm::InterOcular)]
     norm: Norm,
     /// Thresholds of the failure rate and of the area under the error curve, in percent of the norm
@@ -65,18 +64,18 @@ pub(super) struct EvalArguments {
     /// Compare two reports that --json printed: the differences, second minus first, with 95 % confidence intervals
     #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = ["data", "detection", "calibrate"])]
     compare: Option<Vec<PathBuf>>,
-    /// Measure the detector instead: recall by face size, and false detections. --data is then what detectors are trained
+    /// Evaluate the detector instead: recall by face size, and false positives. --data then takes what detectors are trained
     /// on: pictures with face boxes, single faces, and lists of pictures without faces
     #[arg(long, conflicts_with_all = ["model", "plot", "predictions", "calibrate"])]
     detection: bool,
     /// Calibrate the confidences of the model's points on --data and --faceless, and write the calibrated model
     #[arg(long, value_name = "MODEL", requires = "faceless", conflicts_with_all = ["plot", "predictions"])]
     calibrate: Option<PathBuf>,
-    /// Fit a map from the model's points to 300-W's on the faces of that style in --data, and write the model with it; leave
-    /// out the faces on which you measure it
+    /// Fit a map from the model's points to 300-W's on the faces of that style in --data, and write the model with it; --data
+    /// should not contain the faces that you evaluate on
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["plot", "predictions", "calibrate", "detection"])]
     fit_style: Option<PathBuf>,
-    /// Measure only the faces that a training with this recipe holds out
+    /// Evaluate only on the faces that a training with this recipe holds out
     #[arg(long, value_name = "RECIPE.toml", conflicts_with = "detection")]
     held_out_of: Option<PathBuf>,
     /// A list of pictures without faces, for --calibrate
@@ -122,7 +121,7 @@ fn print(text: &str) -> Result<()> {
     io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }
 
-/// Refuses a file that can't be written before the work is done, not after it.
+/// Refuses an output that can't be written before the work starts, not after it.
 fn check_target(path: Option<&Path>) -> Result<()> {
     let folder = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
     match (path, folder) {
@@ -181,7 +180,7 @@ fn measure_landmarks(arguments: &EvalArguments) -> Result<()> {
     };
     let evaluation = evaluate(&mut landmarker, &mut find, &samples, &options, || bar.inc(1))?;
     bar.finish_and_clear();
-    // Printed first, so that it is not lost if a file can't be written.
+    // Printed before files are written, so that a failed write does not lose the report.
     let printed = print(&if arguments.json { json(&evaluation)? } else { landmark_table(&evaluation) });
     if let Some(path) = &arguments.plot {
         draw_curve(&evaluation, path)?;
@@ -234,7 +233,7 @@ fn write_with_style(arguments: &EvalArguments, out: &Path) -> Result<()> {
     save_alike(&model.with_ibug_fit(fit), out)
 }
 
-/// Writes a model whose description has changed; weights of single precision stay what they are.
+/// Writes a model whose description has changed; single-precision weights stay in single precision.
 fn save_alike(model: &Model, out: &Path) -> Result<()> {
     let is_half = |bytes: &[u8]| Model::from_bytes(bytes).is_ok_and(|half| half == *model);
     let format = match model.to_bytes(WeightFormat::F16) {
@@ -301,15 +300,15 @@ fn landmark_table(evaluation: &Evaluation) -> String {
     let unmeasured: usize = evaluation.summaries.iter().filter(|s| s.name != "all").map(|s| s.unmeasured).sum();
     if unmeasured > 0 {
         text +=
-            &format!("\n{unmeasured} faces are counted but not measured: points that the norm needs are not known.\n");
+            &format!("\n{unmeasured} faces are counted but not measured: the norm needs points that are unknown.\n");
     }
     if evaluation.not_numbers > 0 {
         let count = evaluation.not_numbers;
-        text += &format!("\nfor {count} faces the model's landmarks are no numbers: they count as missed.\n");
+        text += &format!("\nfor {count} faces the model's landmarks are not numbers: they count as missed.\n");
     }
     if let Some(eyes) = &evaluation.eyes {
         text += &format!(
-            "\neyes: {} shut, at {} of their width; {} open, at {}; shut over open {}, correlation with the truth {}\n",
+            "\neyes: {} shut, at {} of their width; {} open, at {}; shut over open {}, correlation with ground truth {}\n",
             eyes.shut,
             number(eyes.predicted_shut, 3),
             eyes.open,
@@ -321,7 +320,7 @@ fn landmark_table(evaluation: &Evaluation) -> String {
     let expressed = evaluation.faces.iter().filter(|f| f.landmarks68.is_some()).count();
     if expressed > 0 {
         text += &format!(
-            "\n{expressed} faces are annotated in another style than the model's: its points were moved to theirs.\n"
+            "\n{expressed} faces are annotated in another style than the model's: its points were mapped to theirs.\n"
         );
     }
     text += match evaluation.counted {
@@ -345,17 +344,17 @@ fn detection_table(evaluation: &DetectionEvaluation) -> String {
         row(&mut text, &r.kind, &side, &r.faces.to_string(), values);
     }
     if let Some(overlap) = evaluation.mean_overlap {
-        let _ = writeln!(text, "mean overlap of found boxes with the true ones: {overlap:.3}");
+        let _ = writeln!(text, "mean intersection over union of found and true boxes: {overlap:.3}");
     }
     if let Some(scenes) = &evaluation.scenes {
         let _ = writeln!(
             text,
-            "scenes: average precision {:.1}; at one invented face in 100 pictures (score {:.2}) {:.1} % of {} faces found",
+            "scenes: average precision {:.1}; at one false positive in 100 pictures (score {:.2}) {:.1} % of {} faces found",
             scenes.average_precision, scenes.score_at_one_invented, scenes.recall_at_one_invented, scenes.faces
         );
     }
     text.push('\n');
-    row(&mut text, "invented faces", "", "pictures", &mut evaluation.thresholds.iter().map(head("/100 ")));
+    row(&mut text, "false positives", "", "pictures", &mut evaluation.thresholds.iter().map(head("/100 ")));
     for r in &evaluation.invented {
         let values = &mut r.per_100_pictures.iter().map(|v| format!(" {v:>8.1}"));
         row(&mut text, &r.kind, "", &r.pictures.to_string(), values);

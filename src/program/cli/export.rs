@@ -1,6 +1,6 @@
-//! `awing export`: a model for other programs.
+//! `awing export`: exports a model for other programs.
 //!
-//! In: a model file. Out: an ONNX file, or the weights under PyTorch's names. Nothing is written if it fails.
+//! In: a model file. Out: an ONNX file, or the weights under PyTorch's names. On failure nothing is written.
 
 use super::paths::{Content, Overwrite, Paths};
 use crate::runtime::files::write_whole;
@@ -11,14 +11,14 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct ExportArguments {
-    /// The model, of landmarks or a detector [default: the built-in one for landmarks]
+    /// The landmark model or detector [default: the bundled landmark model]
     #[arg(value_name = "MODEL")]
     model: Option<PathBuf>,
     /// The file to write: `NAME.onnx` for ONNX Runtime, OpenCV and TensorRT (opset 17), or `NAME.pth-names.safetensors`, the
     /// weights under PyTorch's names for `load_state_dict`
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Fix the number of pictures that the ONNX network takes at once; some programs need that [default: any number]
+    /// Fix the batch size of the ONNX network; some programs need that [default: any size]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: Option<u16>,
     #[command(flatten)]
@@ -38,11 +38,11 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<()> {
     } else if name.ends_with(".pth-names.safetensors") {
         Content::Model
     } else {
-        bail!("cannot tell from {name:?} what to write: --out ends in .onnx or .pth-names.safetensors");
+        bail!("cannot tell the format from {name:?}: --out has to end in .onnx or .pth-names.safetensors");
     };
     let is_onnx = content == Content::Onnx;
     if !is_onnx && batch.is_some() {
-        bail!("--batch is for ONNX files: --out {} is none", out.display());
+        bail!("--batch is for ONNX files: --out {} is not one", out.display());
     }
     Paths::default().reads("MODEL", model.as_ref()).writes("--out", [out], content).check(*overwrite)?;
     let model = model.as_deref().map_or_else(default_landmarks, Model::load)?;

@@ -1,8 +1,8 @@
 //! `awing finetune`: accepted faces in, a tuned model and a verdict out.
 //!
 //! Out: the model, if it is accepted, and beside it the report as JSON and as a picture; progress on standard error, the
-//! report as text on standard output. A tuning that is refused writes no model, and the exit status is 0: a refusal is an
-//! answer. Ctrl-C stops with a checkpoint, from which --resume goes on.
+//! report as text on standard output. A refused fine-tuning writes no model, but its exit status is 0: a refusal is a valid
+//! result. Ctrl-C stops with a checkpoint, from which --resume continues.
 
 use super::device::DeviceChoice;
 use super::interrupt;
@@ -24,17 +24,17 @@ use std::time::Duration;
 
 #[derive(clap::Args)]
 pub(super) struct FineTuneArguments {
-    /// Annotated faces: a folder that `awing capture` made and `awing annotate` corrected, or any format that `awing train`
+    /// Annotated faces: a folder from `awing capture`, corrected with `awing annotate`, or any format that `awing train`
     /// reads [default: the faces that `awing capture` collected]
     #[arg(long, num_args = 1.., value_name = "PATH")]
     data: Vec<PathBuf>,
     /// The file for the tuned model
     #[arg(long, value_name = "TUNED.safetensors", default_value = "tuned.safetensors")]
     out: PathBuf,
-    /// The model to tune, which stays as it is [default: the built-in one]
+    /// The model to fine-tune; its file stays unchanged [default: the bundled one]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// More annotated faces on which the tuned model must not be worse
+    /// More annotated faces as guards: the tuned model must not be worse on them
     #[arg(long, num_args = 1.., value_name = "FILE.jsonl")]
     guard: Vec<PathBuf>,
     /// Train for at most this many minutes
@@ -46,7 +46,7 @@ pub(super) struct FineTuneArguments {
     /// Where to compute
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceChoice,
-    /// Continue the tuning that was stopped
+    /// Continue the fine-tuning that was stopped
     #[arg(long)]
     resume: bool,
     /// Save the model even if it is refused
@@ -59,7 +59,7 @@ pub(super) struct FineTuneArguments {
     overwrite: Overwrite,
 }
 
-/// How often a line of progress is printed where there is no terminal to draw a bar in.
+/// How often a progress line is printed if there is no terminal for a bar.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(super) const EXAMPLES: &str = "\
@@ -121,8 +121,8 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
             finish(arguments, &tuned)?;
             if undetected_faces > 0 {
                 println!(
-                    "The detector had not found {undetected_faces} of the faces. Their landmarks were learned; the detector stays \
-                     as it is."
+                    "The detector had missed {undetected_faces} of the faces. The landmark model was trained on them; the detector \
+                     is unchanged."
                 );
             }
             tuning.discard()?;
@@ -162,7 +162,7 @@ fn finish(arguments: &FineTuneArguments, tuned: &Tuned) -> Result<()> {
     Ok(())
 }
 
-/// Puts the model into the person's library, if there is a home folder for it; returns its name there.
+/// Adds the model to the user's library, if there is a home folder for it; returns its name there.
 fn register(arguments: &FineTuneArguments, bytes: &[u8], verdict: &Verdict) -> Result<Option<String>> {
     let Some(library) = ModelLibrary::of_user() else { return Ok(None) };
     let name = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -171,14 +171,14 @@ fn register(arguments: &FineTuneArguments, bytes: &[u8], verdict: &Verdict) -> R
     Ok(Some(library.register(bytes, record)?.name))
 }
 
-/// The verdict for people.
+/// The verdict as text.
 fn report(verdict: &Verdict) -> String {
     let mut text = String::new();
     let mut line = |content: String| text += &format!("{content}\n");
     let title = if verdict.accepted { "Accepted" } else { "Refused" };
     line(format!("{title}: {}.", verdict.reason));
     line(format!(
-        "Learned from {} faces, measured on {} others ({} clips in all); {} steps in {:.0} s; share of the trained weights: \
+        "Trained on {} faces, measured on {} held-out ones ({} clips in all); {} steps in {:.0} s; share of the trained weights: \
          {:.0} %.",
         verdict.trained_faces,
         verdict.held_out.faces,
@@ -208,14 +208,14 @@ fn report(verdict: &Verdict) -> String {
     text
 }
 
-/// Says what to do about an unfinished tuning that is in the way.
+/// Says what to do about an unfinished fine-tuning that is in the way.
 fn explained(error: FineTuneError, work: &Path) -> anyhow::Error {
     let is_other = error.is_other_tuning();
     let error = anyhow::Error::from(error);
     if is_other {
         let work = work.display();
         return error.context(format!(
-            "the unfinished tuning in {work} is of other faces, another model or another recipe: remove that folder, or name \
+            "the unfinished fine-tuning in {work} has other faces, another model or another recipe: remove that folder, or name \
              another file for --out"
         ));
     }

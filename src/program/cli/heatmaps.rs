@@ -1,4 +1,4 @@
-//! `awing heatmaps`: the raw heatmaps of a network, for debugging, teaching and parity checks.
+//! `awing heatmaps`: the raw heatmaps of a network, for debugging, teaching and parity checks with other implementations.
 //!
 //! In: a model and a picture, or the network's input as a tensor. Out: the raw maps of every stack.
 
@@ -22,26 +22,26 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(super) struct HeatmapsArguments {
-    /// The model [default: the built-in one for landmarks]
+    /// The landmark model or detector [default: the bundled landmark model]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// A picture, of which the most confident face is shown; without a face, and for a detector, the square in its middle
+    /// A picture; the input is its most confident face, or without a face, and for a detector, the square in its middle
     /// [default: a drawn face]
     #[arg(long, value_name = "FILE", conflicts_with = "tensor")]
     image: Option<PathBuf>,
     /// The network's input instead of a picture: a tensor `input` of 1 x 3 x height x width numbers in f32 from 0 to 1
     #[arg(long, value_name = "FILE.safetensors")]
     tensor: Option<PathBuf>,
-    /// Write the maps as numbers in f32: tensors `stack0`, `stack1`, ... of 1 x maps x height x width
+    /// Write the maps as f32 tensors `stack0`, `stack1`, ... of 1 x maps x height x width
     #[arg(long, value_name = "FILE.safetensors", required_unless_present = "plot")]
     out: Option<PathBuf>,
-    /// Draw the maps into a picture
+    /// Draw the maps as a picture
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
-    /// Where to compute; `--engine compiled` runs on the CPU only
+    /// The device to compute on; `--engine compiled` runs on the CPU only
     #[arg(long, value_enum, default_value = "auto")]
     device: DeviceChoice,
-    /// Which implementation computes the maps, in f32
+    /// The implementation that computes the maps, in f32
     #[arg(long, value_enum, default_value = "training")]
     engine: EngineChoice,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub(super) struct HeatmapsArguments {
 enum EngineChoice {
     /// The compiled engine, as in tracking.
     Compiled,
-    /// The network as it is trained: on the CPU with awing's own kernels, on a GPU with candle.
+    /// The training's forward pass: on the CPU with awing's own kernels, on a GPU with candle.
     #[value(alias = "candle")]
     Training,
 }
@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &HeatmapsArguments) -> Result<()> {
     let stacks = match arguments.engine {
         EngineChoice::Compiled => {
             if !matches!(arguments.device, DeviceChoice::Auto | DeviceChoice::Cpu) {
-                bail!("the compiled engine runs on the CPU only: leave out --device, or say --engine training");
+                bail!("the compiled engine runs on the CPU only: leave out --device, or use --engine training");
             }
             compiled(&model, &input)?
         }
@@ -105,7 +105,7 @@ pub(super) fn run(arguments: &HeatmapsArguments) -> Result<()> {
     Ok(())
 }
 
-/// Where no picture was named.
+/// The picture if none was named.
 fn drawn_face() -> Frame {
     let mut frame = Frame::filled(DRAWN_SIDE, DRAWN_SIDE, [0; 3]);
     front_view(&mut frame);
@@ -177,7 +177,7 @@ fn trained(model: &Model, input: &Input, gpu: Option<Gpu>) -> Result<Vec<Maps>> 
     let &Input { ref values, height, width } = input;
     let multiple = model.config().graph().coarsest_stride();
     if height == 0 || width == 0 || !height.is_multiple_of(multiple) || !width.is_multiple_of(multiple) {
-        bail!("an input of {width}x{height} pixels does not fit: both sides have to be multiples of {multiple}");
+        bail!("the input has {width}x{height} pixels: both sides have to be multiples of {multiple}");
     }
     let mut network: Box<dyn Network> = match gpu {
         None => Box::new(CpuNetwork::new(model)),

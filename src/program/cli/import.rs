@@ -1,4 +1,4 @@
-//! `awing import`: a PyTorch checkpoint of the paper's network in, a model file out.
+//! `awing import`: converts a PyTorch checkpoint of the paper's network to a model file.
 
 use super::parse::named;
 use super::paths::{Content, Overwrite, Paths};

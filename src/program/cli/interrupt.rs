@@ -1,6 +1,6 @@
-//! Ctrl-C, and requests to terminate: the first asks for an orderly end, so that files are whole; the second ends the
-//! process at once. Requests that follow each other closely are one: a key that bounces or is held down, or a program
-//! around this one that passes on what the terminal has sent to both.
+//! Ctrl-C, and requests to terminate: the first one ends the program in order, so that files are complete; the second ends
+//! the process at once. Requests in close succession count as one: a key may bounce or be held down, and a parent program
+//! may pass on the signal that the terminal has sent to both.
 
 use crate::program::capture::end_decoders;
 use anyhow::{Context, Result};
@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// The exit status that shells report of a program that Ctrl-C ended.
+/// The exit status that shells report for a program ended by Ctrl-C.
 const INTERRUPTED: i32 = 130;
-/// Requests that come within this time of one another are one.
+/// Requests within this time of one another count as one.
 const ONE_REQUEST: Duration = Duration::from_millis(200);
 
 /// Calls `request_end` at the first Ctrl-C, on a thread of its own.

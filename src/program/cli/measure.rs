@@ -1,4 +1,4 @@
-//! Figures of measurements: spreads of durations, the memory of the process, errors of landmarks.
+//! Statistics of measurements: spreads of durations, memory of the process, landmark errors.
 
 use crate::runtime::engine::Landmarker;
 use crate::train::data::Sample;
@@ -25,8 +25,8 @@ impl Spread {
     }
 }
 
-/// What the system says under `key` (`VmHWM`: the most memory that the process ever held, `VmRSS`: what it holds now), in
-/// megabytes; `None` where the system does not tell.
+/// The process's memory in megabytes under the system's `key` (`VmHWM`: the peak so far, `VmRSS`: now); `None` where the
+/// system does not report it.
 pub(super) fn memory_mb(key: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
@@ -34,7 +34,7 @@ pub(super) fn memory_mb(key: &str) -> Option<f64> {
     Some(kilobytes * 1024.0 / 1e6)
 }
 
-/// Mean error over all known points of `faces`, in percent of the distance of the outer eye corners.
+/// Mean error over all known points of `faces`, in percent of the distance between the outer eye corners.
 pub(super) fn error_percent(landmarker: &mut Landmarker, faces: &[Sample]) -> Result<f64> {
     let options = EvalOptions { norm: Norm::InterOcular, thresholds: vec![0.1], box_source: BoxSource::Truth };
     let bar = ProgressBar::new(faces.len() as u64);

@@ -1,9 +1,9 @@
 //! The commands, one file or folder each: parse, call, print.
 //!
-//! In: the program's arguments. Out: its exit status, 0 if it did what was asked. Errors end in one line on standard
-//! error that says what failed and what to do; a reader that closes standard output (`awing --json - | head`) is no
-//! error. A command owns its arguments and needs no other command; what several share is in `arguments`, `comparison`, `device`,
-//! `interrupt`, `measure`, `parse`, `paths` and `progress`. Every command ends its help with examples.
+//! In: the program's arguments. Out: its exit status, 0 on success. An error prints one line on standard error that says
+//! what failed and what to do. It is no error if a reader closes standard output (`awing --json - | head`). Each command
+//! owns its arguments and needs no other command; shared code is in `arguments`, `comparison`, `device`, `interrupt`,
+//! `measure`, `parse`, `paths` and `progress`. The help of every command ends with examples.
 
 mod annotate;
 mod arguments;
@@ -43,11 +43,11 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// What is logged unless the environment variable `AWING_LOG` says otherwise. The drawing library warns of every shape
-/// that happens to be empty, such as the white of a closed eye.
+/// The log levels if the environment variable `AWING_LOG` is not set. The drawing library warns about every empty shape,
+/// such as the white of a closed eye.
 const DEFAULT_LOG: &str = "warn,tiny_skia=error";
 
-/// Follow faces in live video, videos and pictures, with 98 landmarks on each
+/// Track faces in live video, videos and pictures, with 98 landmarks each
 #[derive(Parser)]
 #[command(name = "awing", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 struct Arguments {
@@ -66,10 +66,10 @@ Examples:
 
 #[derive(Subcommand)]
 enum Command {
-    /// Follow faces of a camera, a video, pictures or the built-in demo (the default command)
+    /// Track faces from a camera, a video, pictures or the built-in demo (the default command)
     #[command(after_help = track::EXAMPLES)]
     Track(track::TrackArguments),
-    /// Collect faces that are worth correcting, to tune the model to them; list and delete them
+    /// Collect faces that are worth correcting, for fine-tuning; list and delete them
     #[command(after_help = capture::EXAMPLES)]
     Capture(capture::CaptureArguments),
     /// List the cameras and their modes
@@ -78,16 +78,16 @@ enum Command {
     /// Measure the time of every stage
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::BenchArguments),
-    /// Correct collected faces in a window, or import labels of other programs
+    /// Correct collected faces in a window, or import labels from other programs
     #[command(after_help = annotate::EXAMPLES)]
     Annotate(annotate::AnnotateArguments),
     /// Train a model on annotated faces
     #[command(after_help = train::EXAMPLES)]
     Train(train::TrainArguments),
-    /// Tune a model to corrected faces; keep it only if it is better
+    /// Fine-tune a model on corrected faces; keep it only if it is better
     #[command(name = "finetune", after_help = finetune::EXAMPLES)]
     FineTune(finetune::FineTuneArguments),
-    /// Measure a model on annotated faces
+    /// Evaluate a model on annotated faces
     #[command(after_help = eval::EXAMPLES)]
     Eval(eval::EvalArguments),
     /// List tuned models, choose the one that awing starts with, compare models
@@ -96,22 +96,22 @@ enum Command {
     /// List the profiles of people, and delete them
     #[command(after_help = profiles::EXAMPLES)]
     Profiles(profiles::ProfilesArguments),
-    /// Show what awing.toml says and what holds without it, or write a commented one
+    /// Show awing.toml and the defaults, or write a commented one
     #[command(after_help = config::EXAMPLES)]
     Config(config::ConfigArguments),
     /// Import a PyTorch checkpoint of the paper's network
     #[command(after_help = import::EXAMPLES)]
     Import(import::ImportArguments),
-    /// Export a model to ONNX or under PyTorch's names
+    /// Export a model to ONNX, or its weights under PyTorch's names
     #[command(after_help = export::EXAMPLES)]
     Export(export::ExportArguments),
-    /// Convert a landmark model to int8, which is faster and smaller, or back to f16
+    /// Quantize a landmark model to int8, which is faster and smaller, or convert it back to f16
     #[command(after_help = quantize::EXAMPLES)]
     Quantize(quantize::QuantizeArguments),
-    /// Draw or write the heatmaps that a network predicts
+    /// Draw or write a network's heatmaps
     #[command(after_help = heatmaps::EXAMPLES)]
     Heatmaps(heatmaps::HeatmapsArguments),
-    /// List the landmarks, by part and in each scheme, or draw them with their numbers
+    /// List the landmarks by part and scheme, or draw them with their numbers
     #[command(after_help = landmarks::EXAMPLES)]
     Landmarks(landmarks::LandmarksArguments),
     /// Print completions for a shell, or the manual pages
@@ -133,7 +133,7 @@ fn start_log() {
         parsed => (DEFAULT_LOG.parse().expect("the default parses"), parsed.err()),
     };
     let is_coloured = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    // Which module says it matters to those who ask for more.
+    // The module matters only to those who raised the log level.
     let with_module = !asked.is_empty();
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(is_coloured).without_time();
     let lines = lines.with_target(with_module);
@@ -190,7 +190,7 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) if !is_closed_pipe(&error) => {
-            // With its causes, each of which says only what it adds.
+            // With its causes: each says only what it adds.
             say(&format!("awing: {error:#}"));
             ExitCode::FAILURE
         }
@@ -198,12 +198,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Whether Ctrl-C ended it before there was anything to do.
+/// Whether Ctrl-C ended the command before there was anything to do.
 fn is_interrupted(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(CaptureError::Interrupted(_)))
 }
 
-/// Whether standard output was closed by its reader, who has what it wanted.
+/// Whether the reader closed standard output, because it has what it wanted.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let io = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
     io.map(io::Error::kind).any(|kind| kind == io::ErrorKind::BrokenPipe)

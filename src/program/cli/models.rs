@@ -1,7 +1,7 @@
 //! `awing models`: the tuned models of this computer.
 //!
-//! Out, on standard output: a table of the models, or what was done. `use`, `rollback` and `remove` change which models
-//! there are and which one awing starts with; `compare` measures two on annotated faces.
+//! Out, on standard output: a table of the models, or what was done. `use` and `rollback` change the model that awing starts
+//! with, `remove` deletes one; `compare` evaluates two on annotated faces.
 
 use super::comparison::comparison_table;
 use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Errors above this count as failures, as a share of the norm.
+/// Errors above this count as failures, as a fraction of the norm.
 const FAILURE: f64 = 0.1;
 
 #[derive(clap::Args)]
@@ -31,23 +31,23 @@ enum Action {
     List,
     /// Choose the model that awing starts with
     Use {
-        /// A model of the list, or `bundled`
+        /// A model from the list, or `bundled`
         name: String,
     },
-    /// Go back to the model that was chosen before
+    /// Go back to the previously chosen model
     Rollback,
     /// Delete a model that is not in use
     Remove {
-        /// A model of the list
+        /// A model from the list
         name: String,
     },
     /// Compare two models on annotated faces: the differences, second minus first, with 95 % confidence intervals
     Compare {
-        /// A model of the list, `bundled`, or a model file
+        /// A model from the list, `bundled`, or a model file
         first: String,
-        /// As the first
+        /// The same for the second
         second: String,
-        /// Annotated faces, files or folders; those that a model was tuned on favour it
+        /// Annotated faces, files or folders; faces that a model was tuned on favour that model
         #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
         data: Vec<PathBuf>,
     },
@@ -84,7 +84,7 @@ pub(super) fn run(arguments: &ModelsArguments) -> Result<()> {
 fn now_starts_with(library: &ModelLibrary) -> Result<String> {
     let Some(name) = library.chosen()? else { return Ok("awing now starts with the bundled model\n".into()) };
     let TuningRecord { accepted, verdict, .. } = library.record(&name)?;
-    let doubt = if accepted { "" } else { "\nIt was not accepted when it was tuned; awing models rollback goes back." };
+    let doubt = if accepted { "" } else { "\nIts fine-tuning was not accepted; awing models rollback goes back." };
     Ok(format!("awing now starts with {name}: {verdict}{doubt}\n"))
 }
 
@@ -129,7 +129,7 @@ fn table(library: &ModelLibrary) -> Result<String> {
     }
     let note = match names.is_empty() {
         true => "awing finetune makes tuned models.",
-        false => "* awing starts with it. Errors are those before and after tuning, in % of the eye distance.",
+        false => "* awing starts with this model. Errors before and after fine-tuning, in % of the eye distance.",
     };
     let _ = writeln!(text, "{note}");
     Ok(text)

@@ -1,18 +1,18 @@
 //! Parsers for values on the command line.
 //!
-//! In: what the person typed. Out: the value. Errors: a sentence that says what it has to be; clap adds the option and the
-//! way to help.
+//! In: what the user typed. Out: the value. Errors: a sentence that says what the value has to be; clap adds the option and a
+//! pointer to the help.
 
 use crate::runtime::engine::MOST_THREADS;
 use crate::runtime::named::{Named, by_name};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-/// The detector sees no more in any picture.
+/// The detector finds no more in any picture.
 const MOST_FACES: usize = 1000;
 /// A frame of this size takes 192 MiB.
 const MOST_PIXELS_A_SIDE: u32 = 1 << 13;
 
-/// Any variant of a library enum, by its name; help lists the names with their meanings.
+/// A variant of a library enum by its name; the help lists the names with their meanings.
 pub(super) fn named<T: Named + Send + Sync>() -> impl TypedValueParser<Value = T> {
     named_if(|_| true)
 }
@@ -40,11 +40,11 @@ pub(super) fn threads(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A number of faces to follow at once.
+/// A number of faces to track at once.
 pub(super) fn faces(text: &str) -> Result<usize, String> {
     match positive(text)? {
         number if number <= MOST_FACES => Ok(number),
-        _ => Err(format!("at most {MOST_FACES} can be followed: no picture has room for more")),
+        _ => Err(format!("at most {MOST_FACES} can be tracked: no picture has room for more")),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The files of a command, compared before any of them is opened.
 //!
-//! In: what the command reads and writes, each with the option that names it. Out: nothing, or an error that names both:
-//! an output that is an input, two outputs that are one file, and an output file that holds something else than what would
-//! be written. Paths are compared by what they are: through links, `.` and `..`, and where the file system takes upper and
-//! lower case for the same. Devices and pipes hold nothing that could be lost.
+//! In: the paths that the command reads and writes, each with its option. Out: nothing, or an error that names both
+//! paths: an output is an input, two outputs are one file, or an output file has other content than would be written. The
+//! comparison follows links, `.` and `..`, and ignores case where the file system does. Devices and pipes hold nothing that
+//! could be lost.
 
 use crate::program::capture::Recorder;
 use anyhow::{Context, Result, bail};
@@ -13,23 +13,23 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// Links are followed this often; more are a circle.
+/// Links are followed this many times; more mean a cycle.
 const MOST_LINKS: usize = 40;
-/// Bytes at the beginning of a file that tell what it is.
+/// The first bytes of a file, which tell its type.
 const SIGNATURE_LENGTH: usize = 12;
 
 /// The option of commands that write files.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub(super) struct Overwrite {
-    /// Replace output files even if they hold something else; inputs are never replaced
+    /// Replace output files even if they have other content; inputs are never replaced
     #[arg(long)]
     overwrite: bool,
 }
 
-/// What is written to a file.
+/// The content of an output file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// JSON, or lines of it.
+    /// JSON, or JSON lines.
     Json,
     /// Rows of comma-separated values under a header.
     Csv,
@@ -50,7 +50,7 @@ pub(super) struct Paths {
     outputs: Vec<Output>,
 }
 
-/// A path, and how the person named it.
+/// A path, and how the user named it.
 struct Named {
     option: &'static str,
     path: PathBuf,
@@ -83,7 +83,7 @@ impl Paths {
         self
     }
 
-    /// Adds a folder in which files of these names are written; only `--overwrite` replaces one that is there.
+    /// Adds a folder for files with these names; only `--overwrite` replaces an existing one.
     pub(super) fn writes_into(mut self, option: &'static str, folder: &Path, names: &[String]) -> Self {
         let files = names.iter().map(|name| (name.to_lowercase(), name.clone())).collect();
         let name = Named { option, path: folder.to_owned() };
@@ -91,7 +91,7 @@ impl Paths {
         self
     }
 
-    /// Refuses what would destroy something.
+    /// Refuses outputs that would destroy something.
     ///
     /// # Errors
     /// See the module.
@@ -101,7 +101,11 @@ impl Paths {
             let place = Place::of(&output.name.path);
             for other in &self.outputs[..i] {
                 if place.is_some() && Place::of(&other.name.path) == place {
-                    bail!("{} and {} are the same file: name two", other.name.in_words(), output.name.in_words());
+                    bail!(
+                        "{} and {} are the same file: name two different ones",
+                        other.name.in_words(),
+                        output.name.in_words()
+                    );
                 }
             }
             if !overwrite.overwrite {
@@ -111,7 +115,7 @@ impl Paths {
         Ok(())
     }
 
-    /// Refuses outputs that are inputs; for inputs that are known only once others were read.
+    /// Refuses outputs that are inputs; for inputs that are known only after others were read.
     ///
     /// # Errors
     /// If there is one.
@@ -160,7 +164,7 @@ impl Output {
     fn keep_other_content(&self) -> Result<()> {
         let Self { name: Named { option, path }, content, files } = self;
         if let Some(file) = files.values().find(|name| path.join(name).exists()) {
-            bail!("{option} {} exists already: name another folder, or say --overwrite", path.join(file).display());
+            bail!("{option} {} exists already: name another folder, or use --overwrite", path.join(file).display());
         }
         if !path.is_file() {
             return Ok(());
@@ -168,7 +172,7 @@ impl Output {
         let start = signature(path).with_context(|| format!("cannot read {}", path.display()))?;
         if !start.is_empty() && !content.may_begin_with(&start) {
             bail!(
-                "{} exists already and does not hold {}: name another file, or say --overwrite",
+                "{} exists already and does not hold {}: name another file, or use --overwrite",
                 self.name.in_words(),
                 content.in_words()
             );
@@ -178,7 +182,7 @@ impl Output {
 }
 
 impl Content {
-    /// What a picture or video is by the ending of its name.
+    /// The content of a picture or video file, by its extension.
     pub(super) fn of_recording(path: &Path) -> Self {
         if Recorder::is_folder(path) {
             return Self::Frames;
@@ -265,7 +269,7 @@ fn of_new_file(path: &Path) -> PathBuf {
     };
     let Some(name) = path.file_name() else { return path };
     let Ok(folder) = fs::canonicalize(folder) else { return path };
-    // These file systems usually take upper and lower case for the same.
+    // These file systems usually ignore case.
     let folds_case = cfg!(any(windows, target_os = "macos"));
     folder.join(if folds_case { name.to_string_lossy().to_lowercase().into() } else { name.to_owned() })
 }

@@ -25,7 +25,7 @@ enum Action {
     List,
     /// Delete a profile
     Forget {
-        /// A profile of the list
+        /// A profile from the list
         name: ProfileName,
     },
 }

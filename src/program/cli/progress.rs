@@ -1,13 +1,13 @@
-//! The progress of a training: a bar on a terminal, a line now and then elsewhere.
+//! The progress of a training: a bar on a terminal, otherwise a line at intervals.
 //!
-//! In: the step and a text, after every step. Out: on standard error. Nothing fails but the bar's template, a constant.
+//! In: the step and a text, after every step. Out: on standard error. Only the bar's template, a constant, can fail.
 
 use crate::program::console::say;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 
-/// A bar, or lines in place of it.
+/// A bar, or lines instead.
 pub(super) struct TrainingProgress {
     bar: ProgressBar,
     line_interval: Duration,
@@ -15,13 +15,13 @@ pub(super) struct TrainingProgress {
 }
 
 impl TrainingProgress {
-    /// A line is printed at most once in `line_interval` where there is no terminal to draw a bar in.
+    /// Without a terminal for a bar, a line is printed at most once per `line_interval`.
     pub(super) fn new(line_interval: Duration) -> Result<Self> {
         let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:20} {wide_msg}")?);
         Ok(Self { bar, line_interval, last_line: None })
     }
 
-    /// `step` of `steps` is done.
+    /// Reports that `step` of `steps` is done.
     pub(super) fn show(&mut self, step: u64, steps: u64, describe: impl FnOnce() -> String) {
         if !self.bar.is_hidden() {
             self.bar.set_length(steps);
@@ -33,7 +33,7 @@ impl TrainingProgress {
         }
     }
 
-    /// The bar stays as it is.
+    /// Leaves the bar as it is.
     pub(super) fn finish(self) {
         self.bar.abandon();
     }

@@ -1,7 +1,7 @@
-//! `awing quantize`: a landmark model in int8, or back in half precision.
+//! `awing quantize`: converts a landmark model to int8, or back to half precision.
 //!
-//! In: a model, and faces to calibrate and to measure it with. Out: the new model file, and a table of error, size and time
-//! before and after. Nothing is written if it fails.
+//! In: a model, and faces for calibration and validation. Out: the new model file, and a table of error, size and time
+//! before and after. On failure nothing is written.
 
 use super::measure::{Spread, error_percent};
 use super::parse::named_if;
@@ -16,22 +16,22 @@ use std::time::Instant;
 
 #[derive(clap::Args)]
 pub(super) struct QuantizeArguments {
-    /// The landmark model [default: the built-in one]
+    /// The landmark model [default: the bundled one]
     #[arg(value_name = "MODEL")]
     model: Option<PathBuf>,
     /// The new precision
     #[arg(long, value_parser = named_if::<Precision>(|precision| matches!(precision, Precision::F16 | Precision::Int8)))]
     to: Precision,
-    /// Annotated faces to measure the ranges of the layers' inputs on, for int8
+    /// Annotated faces for calibration: the ranges of the layers' inputs, for int8
     #[arg(long, value_name = "FILE.jsonl")]
     calibrate: PathBuf,
     /// Use N of them, evenly spread
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
     faces: u64,
-    /// Annotated faces to measure the error on, before and after [default: those to calibrate with]
+    /// Annotated faces to measure the error on, before and after [default: the calibration faces]
     #[arg(long, value_name = "FILE.jsonl")]
     validation: Option<PathBuf>,
-    /// Where to write the model
+    /// The model file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
         Precision::Int8 => quantize(&model, &crops(&model, &faces, arguments.faces as usize)?)?,
         _ => model.clone().with_quantization(None)?,
     };
-    // The file is measured, not the model before it was rounded.
+    // The file is measured, not the model before rounding.
     let quantized = Model::from_bytes(&quantized.to_bytes(WeightFormat::F16)?)?;
     let faces = match &arguments.validation {
         Some(path) => data::open(path, Format::Auto, Split::Test)?,
@@ -97,10 +97,7 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
         single / now
     );
     if precision == Precision::Int8 && loss > MOST_LOSS {
-        println!(
-            "--precision auto will not choose int8: it costs more than {:.0} % of the accuracy",
-            100.0 * MOST_LOSS
-        );
+        println!("--precision auto will not choose int8: it raises the error by more than {:.0} %", 100.0 * MOST_LOSS);
     }
     Ok(())
 }
@@ -109,7 +106,7 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Crops of `count` of the faces, evenly spread, one after the other.
+/// Crops of `count` faces, evenly spread, one after the other.
 fn crops(model: &Model, faces: &[Sample], count: usize) -> Result<Vec<f32>> {
     let count = count.min(faces.len());
     let config = model.config();
@@ -121,7 +118,7 @@ fn crops(model: &Model, faces: &[Sample], count: usize) -> Result<Vec<f32>> {
     Ok(crops)
 }
 
-/// The median time of a run of each.
+/// The median time of a run of each model.
 fn times_ms<const N: usize>(models: &[(&Model, Precision); N]) -> Result<[f32; N]> {
     let mut engines = Vec::with_capacity(N);
     for (model, precision) in models {

@@ -1,7 +1,7 @@
-//! `awing track`, and `awing` without a command: faces followed live.
+//! `awing track`, and `awing` without a command: live tracking.
 //!
-//! In: a source and what to do with its frames. Out: a session ([`live`]): a window, lines of JSON, packets to other programs, a page for browsers,
-//! an annotated video or picture, and about once a second a line on standard error.
+//! In: a source and the outputs. Out: a session ([`live`]): a window, JSON lines, packets to other programs, a page for
+//! browsers, an annotated video or picture, and about once a second a line on standard error.
 
 use super::arguments::{CameraArguments, TrackerArguments};
 use super::config::ConfigChoice;
@@ -28,54 +28,54 @@ pub(super) struct TrackArguments {
     /// The same as INPUT
     #[arg(long, value_name = "INPUT")]
     pub input: Option<OsString>,
-    /// Where frames come from: `camera`, `camera:N`, `demo`, a video, pictures, folders of pictures, the address of a stream
+    /// The source of frames: `camera`, `camera:N`, `demo`, a video, pictures, folders of pictures, the address of a stream
     /// (`rtsp://...`, `http://...`), or `-` for YUV4MPEG on standard input [default: the first camera, or the demo if there is
     /// none]
     #[arg(value_name = "INPUT", conflicts_with = "input")]
     inputs: Vec<OsString>,
-    /// Show no window
+    /// Run without a window
     #[arg(long)]
     pub headless: bool,
-    /// Write one line of JSON per frame to this file (`-`: standard output)
+    /// Write one JSON line per frame to this file (`-`: standard output)
     #[arg(long, value_name = "PATH")]
     pub json: Option<PathBuf>,
-    /// Write one row of comma-separated values per face and frame to this file (`-`: standard output)
+    /// Write one CSV row per face and frame to this file (`-`: standard output)
     #[arg(long, value_name = "PATH")]
     csv: Option<PathBuf>,
-    /// Send the faces of each frame to this program as OpenSeeFace does, over UDP [default port: 11573]
+    /// Send the faces of each frame in OpenSeeFace's format, over UDP [default port: 11573]
     #[arg(long, value_name = "HOST:PORT")]
     osf: Option<String>,
-    /// Send the first face of each frame to this program by VMC, over OSC [default port: 39539]
+    /// Send the first face of each frame by VMC, over OSC [default port: 39539]
     #[arg(long, value_name = "HOST:PORT")]
     vmc: Option<String>,
     /// The blend shapes that --vmc sends
     #[arg(long, value_name = "SET", default_value_t = VmcShapes::Vrm, value_parser = named::<VmcShapes>(), requires = "vmc")]
     vmc_shapes: VmcShapes,
-    /// Send the first face of each frame to this program as iFacialMocap does, over UDP [default port: 49983]
+    /// Send the first face of each frame in iFacialMocap's format, over UDP [default port: 49983]
     #[arg(long, value_name = "HOST[:PORT]")]
     ifacialmocap: Option<String>,
     /// Send the first face of each frame to VTube Studio's plugin API [default: ws://127.0.0.1:8001]
     #[arg(long, value_name = "ws://HOST:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1")]
     vts: Option<String>,
-    /// Serve a page with the picture, the faces and a WebSocket with lines of JSON, for browsers and OBS on this computer; an
-    /// address of this computer in place of 127.0.0.1 lets others in who have the token that is printed [default: 127.0.0.1:8098]
+    /// Serve a page with the picture and the faces, and a WebSocket with JSON lines, to browsers and OBS on this computer; with
+    /// another of its addresses, also to other computers that have the printed token [default: 127.0.0.1:8098]
     #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1")]
     serve: Option<String>,
-    /// Show the annotated picture to other programs as a camera: a device of the module v4l2loopback
+    /// Offer the annotated picture to other programs as a camera: a device of the module v4l2loopback
     #[arg(long, value_name = "/dev/videoN")]
     virtual_camera: Option<PathBuf>,
     /// The camera's field of view along the longer side of its picture, in degrees; distances depend on it
     #[arg(long, value_name = "DEGREES", default_value_t = DEFAULT_FOV_DEG, value_parser = fov)]
     fov: f32,
-    /// Take the first face, one second after it appears, as neutral: looking straight ahead and at rest
+    /// Set the neutral pose, straight ahead and at rest, from the first face one second after it appears
     #[arg(long)]
     neutral: bool,
-    /// Keep the neutral pose and what is learned about the person's eyes and face under this name, and start with what is
-    /// known (`awing profiles` lists them)
+    /// Load this profile and keep it up to date: the neutral pose, and what awing learned about the person's eyes and face
+    /// (`awing profiles` lists them)
     #[arg(long, value_name = "NAME")]
     profile: Option<ProfileName>,
     /// Save an annotated copy: a video (.mp4 through ffmpeg, or .gif), a picture of the last frame (.png, .jpg), or a folder
-    /// (`FOLDER/`) for a picture of each frame, where pictures keep their names
+    /// (`FOLDER/`) with a picture of each frame; pictures keep their names
     #[arg(long, value_name = "PATH")]
     save: Option<PathBuf>,
     /// Stop after N frames
@@ -87,11 +87,11 @@ pub(super) struct TrackArguments {
     /// Show the picture as the camera sees it
     #[arg(long, overrides_with = "mirror")]
     no_mirror: bool,
-    /// Scale the window, text and lines by this factor; 2 suits a screen with twice as many pixels [default: what the
-    /// desktop says]
+    /// Scale the window, text and lines by this factor; 2 suits a screen with twice the pixel density [default: the desktop's
+    /// scale]
     #[arg(long, value_name = "FACTOR", value_parser = scale)]
     scale: Option<f32>,
-    /// How landmarks are drawn, in the window and into what is saved
+    /// Style of the landmarks, in the window and in saved pictures and videos
     #[arg(long, value_name = "STYLE", default_value_t = Style::Curves, value_parser = named::<Style>())]
     look: Style,
     /// Draw where the head points, where the eyes look, and how far eyes and mouth are open
@@ -127,7 +127,7 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
     let capture = arguments.camera.options(arguments.tracker.faces);
     arguments.paths(input.as_ref()).check(arguments.overwrite)?;
     if let Some(path) = arguments.json.as_ref().filter(|path| path.extension().is_some_and(|ending| ending == "csv")) {
-        bail!("--json {}: this writes lines of JSON; --csv writes a table", path.display());
+        bail!("--json {}: this writes JSON lines; --csv writes a table", path.display());
     }
     if [&arguments.json, &arguments.csv].iter().all(|path| path.as_deref() == Some(Path::new("-"))) {
         bail!("--json - and --csv - would mix on standard output: write one of them to a file");
@@ -173,13 +173,13 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
 }
 
 impl TrackArguments {
-    /// The first input without an option that is no file.
+    /// The first input without an option that is not a file.
     pub(super) fn unknown_word(&self) -> Option<&OsStr> {
         let mut words = self.inputs.iter().map(OsString::as_os_str);
         words.find(|word| Input::new(&[word]).is_missing())
     }
 
-    /// Options whose value may be left out take the word behind them, which may have been meant as an input.
+    /// Options with an optional value take the next word, which may have been meant as an input.
     fn check_addresses(&self) -> Result<()> {
         for (option, address) in [("--serve", &self.serve), ("--vts", &self.vts)] {
             if let Some(address) = address.as_ref().filter(|address| !address.contains("://"))
@@ -216,7 +216,7 @@ impl TrackArguments {
         paths
     }
 
-    /// Finds the programs that signals are sent to.
+    /// Resolves the addresses that signals are sent to.
     fn receivers(&self) -> Result<Vec<Receiver>> {
         let named = [
             (Protocol::OpenSeeFace, &self.osf),
@@ -227,7 +227,7 @@ impl TrackArguments {
         named.map(|(protocol, name)| Receiver::find(protocol, name)).collect()
     }
 
-    /// Whether frames are shown. Pictures that something is written of are not: there is nothing to wait for.
+    /// Whether frames are shown. Pictures are not if an output is written: there is nothing to wait for.
     fn has_window(&self, input: Option<&Input>) -> bool {
         let is_written = [&self.json, &self.csv, &self.save].iter().any(|path| path.is_some());
         let is_pictures = input.is_some_and(|input| input.pictures().is_some());

@@ -1,8 +1,8 @@
-//! `awing train`: data sets, and a recipe or none, in; model files out.
+//! `awing train`: trains a model on data sets, with or without a recipe.
 //!
-//! Without a recipe the built-in model goes on learning ([`OwnFaces`]). Out: the last model and the best, the log, the curve
-//! and the checkpoint in one folder, progress on standard error, and on standard output whether it became better. Ctrl-C and
-//! --minutes stop it with a checkpoint, from which --resume continues.
+//! In: data sets; without a recipe, training continues from the bundled model ([`OwnFaces`]). Out: one folder with the last
+//! and the best model, the log, the curve and the checkpoint; progress on standard error; on standard output whether the
+//! model improved. Ctrl-C and --minutes stop with a checkpoint, from which --resume continues.
 
 use super::device::DeviceChoice;
 use super::interrupt;
@@ -30,11 +30,10 @@ pub(super) struct TrainArguments {
     /// Annotated faces to train on, files or folders
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     data: Vec<PathBuf>,
-    /// Annotated faces to validate on [default: without a recipe, about a fifth of --data, which is then not trained on; with
-    /// one, none]
+    /// Annotated faces to validate on [default: without a recipe, about a fifth of --data is held out; with one, none]
     #[arg(long, num_args = 1.., value_name = "PATH")]
     validation: Vec<PathBuf>,
-    /// What to train and how (see recipes/) [default: the built-in model goes on learning, from every set alike]
+    /// What to train and how (see recipes/) [default: train the bundled model further, all data sets weighted equally]
     #[arg(long, value_name = "FILE.toml")]
     recipe: Option<PathBuf>,
     /// Folder for the models, the log, the curve and the checkpoint
@@ -43,8 +42,8 @@ pub(super) struct TrainArguments {
     /// Continue the training in --out
     #[arg(long)]
     resume: bool,
-    /// Start from the weights of this model, a file or `bundled`; ignored when a training is continued [default: without a
-    /// recipe, the built-in model; with one, random weights]
+    /// Start from the weights of this model, a file or `bundled`; ignored with --resume [default: without a recipe, the
+    /// bundled model; with one, random weights]
     #[arg(long, value_name = "MODEL")]
     start_from: Option<PathBuf>,
     /// Where to compute
@@ -65,7 +64,7 @@ Examples:
   awing train --data mine.jsonl
   awing train --recipe recipes/edge-98.toml --data train.jsonl --validation val.jsonl";
 
-/// How often a line of progress is printed where there is no terminal to draw a bar in.
+/// How often a progress line is printed if there is no terminal for a bar.
 const LINE_INTERVAL: Duration = Duration::from_secs(30);
 
 fn describe(p: &Progress) -> String {
@@ -84,7 +83,7 @@ struct Plan {
     start: Option<Model>,
 }
 
-/// What all the files hold, one after the other.
+/// The contents of all files, one after the other.
 fn read_all<T, E>(paths: &[PathBuf], read: impl Fn(&Path) -> Result<Vec<T>, E>) -> Result<Vec<T>, E> {
     let mut all = Vec::new();
     for path in paths {
@@ -103,7 +102,7 @@ fn landmark_task_of(recipe: &Recipe, samples: Vec<Sample>) -> Result<Arc<dyn Tas
     Ok(Arc::new(LandmarkTask::new(samples, &recipe.datasets, recipe.augmentation.clone(), options)?))
 }
 
-/// Without a recipe: a model goes on learning.
+/// Without a recipe: continues the training of a model.
 fn of_own_faces(arguments: &TrainArguments) -> Result<Plan> {
     let TrainArguments { data, validation, start_from, .. } = arguments;
     let start = model_to_start_from(start_from.as_deref().unwrap_or(Path::new(BUNDLED)), Kind::Landmarks)?;
@@ -112,8 +111,8 @@ fn of_own_faces(arguments: &TrainArguments) -> Result<Plan> {
     let OwnFaces { recipe, training, held_out } = OwnFaces::new(&start, samples, held_out.transpose()?)?;
     let steps = recipe.schedule.steps;
     let (trained, measured) = (training.len(), held_out.len());
-    say(&format!("{trained} faces to train on, {measured} to measure on, {steps} steps"));
-    say("Only these faces count. awing finetune also keeps what the model knows of other faces.");
+    say(&format!("{trained} faces to train on, {measured} to validate on, {steps} steps"));
+    say("Only these faces count. awing finetune also preserves the accuracy on other faces.");
     let validator = Some(validator_of(held_out, &recipe.model)?);
     Ok(Plan { task: landmark_task_of(&recipe, training)?, validator, start: Some(start), recipe })
 }
@@ -160,7 +159,7 @@ fn detector_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndV
     let held_out = read(&arguments.validation, Split::Test)?;
     let left_out = leave_out_faces_of(&held_out, &mut photographs);
     if left_out > 0 {
-        say(&format!("{left_out} faces are left out: they are cut from photographs of the validation"));
+        say(&format!("{left_out} faces are left out: they come from photographs of the validation faces"));
     }
     let training = Arc::new(task(photographs)?);
     if held_out.is_empty() {
@@ -186,9 +185,7 @@ pub(super) fn run(arguments: TrainArguments) -> Result<()> {
     let stop = options.stop.clone();
     interrupt::on_interrupt(move || {
         stop.store(true, Ordering::Relaxed);
-        say(
-            "\nStopping after this step. Ctrl-C again stops at once and loses what was learned since the last checkpoint.",
-        );
+        say("\nStopping after this step. Ctrl-C again stops at once and loses everything since the last checkpoint.");
     })?;
     options.resume = arguments.resume;
     options.gpu = arguments.device.open()?;
@@ -219,7 +216,7 @@ fn conclusion(ending: Ending, model: &Path) -> String {
     }
 }
 
-/// Whether it became better, and which model to use.
+/// Whether the model improved, and which one to use.
 fn verdict(course: &Course, measure: &str, step: u64, out: &Path) -> String {
     let &Course { start, best: (best_step, best), last, .. } = course;
     let model = out.join(BEST_FILE);

@@ -1,8 +1,8 @@
 //! `awing bench --compare`: every instruction set and precision that this core can run, in one table.
 //!
-//! In: a landmark model and, with `--data`, annotated faces. Out: for each row what the core does at most (measured in
-//! registers), the median time of a run of the network, how close that is to the limit and, with faces, the error. The rows
-//! are timed in turn, and the picture is noise: the time does not depend on it.
+//! In: a landmark model and, with `--data`, annotated faces. Out: for each row the core's peak rate (measured in registers),
+//! the median time of a run of the network, its share of the peak and, with faces, the error. The rows are timed in turn.
+//! The picture is noise: the time does not depend on it.
 
 use crate::program::cli::interrupt;
 use crate::program::cli::measure::{Spread, error_percent};
@@ -21,9 +21,9 @@ use std::time::Instant;
 
 /// The rows are timed in turn, this many times ...
 const ROUNDS: u64 = 6;
-/// ... and so often before that, for caches and frequencies.
+/// ... after this many untimed runs, which fill caches and raise clock frequencies.
 const WARM_UP: u64 = 5;
-/// Runs whose steps are timed, for the share of the limit.
+/// Runs whose steps are timed, for the share of the peak.
 const PROFILED_RUNS: usize = 20;
 
 #[derive(Serialize)]
@@ -37,18 +37,18 @@ struct Report {
 struct Row {
     instructions: &'static str,
     precision: &'static str,
-    /// What the core does in registers with the numbers of the matrix products; `None` where the compiler chooses the
+    /// The core's rate in registers with the number type of the matrix products; `None` where the compiler chooses the
     /// instructions.
     peak_gflops: Option<f64>,
     ms: Spread,
-    /// The time that the same work would take in registers, in percent of the steps' time.
+    /// The time of the same work in registers, in percent of the steps' time.
     peak_percent: Option<f64>,
     /// On the faces of `--data`.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_percent: Option<f64>,
     /// Whether `--precision auto` chooses this precision in this instruction set.
     is_auto: bool,
-    /// Whether it is what awing does without further options.
+    /// Whether awing uses this row by default.
     is_default: bool,
 }
 
@@ -59,7 +59,7 @@ struct Row {
 pub(super) fn run(setup: &TrackerSetup, data: Option<&Path>, frames: u64, as_json: bool) -> Result<String> {
     let stop = interrupt::flag()?;
     if setup.gpu.is_some() {
-        bail!("instruction sets can be compared on the CPU only: leave out --device");
+        bail!("--compare runs on the CPU only: leave out --device");
     }
     let (model_name, model) = setup.landmark_model()?;
     if model.config().kind != Kind::Landmarks {
@@ -137,7 +137,7 @@ fn error(model: &Model, isa: Isa, precision: Precision, faces: &[Sample]) -> Res
     error_percent(&mut Landmarker::compiled(model, &options(model, isa, precision))?, faces)
 }
 
-/// What the system calls the processor; at least its family.
+/// The system's name for the processor, or at least its family.
 fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let value = |key: &str| {

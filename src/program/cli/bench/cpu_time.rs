@@ -1,4 +1,4 @@
-//! How much of the CPU the threads of this process use, where the system tells (Linux).
+//! CPU usage of this process's threads, where the system reports it (Linux).
 
 use serde::Serialize;
 use std::fs;
@@ -12,7 +12,7 @@ pub(super) struct CpuTimes {
 }
 
 impl CpuTimes {
-    /// From the start of each thread until now; `None` where the system does not tell.
+    /// From the start of each thread until now; `None` where the system does not report it.
     pub(super) fn now() -> Option<Self> {
         let mut times = Self { capture: 0.0, tracking: 0.0, display: 0.0 };
         for thread in fs::read_dir("/proc/self/task").ok()?.flatten() {
@@ -40,7 +40,7 @@ impl CpuTimes {
     }
 }
 
-/// How long this thread has been ready without a core, in milliseconds; `None` where the system does not tell.
+/// How long this thread has been ready without a core, in milliseconds; `None` where the system does not report it.
 pub(super) fn waiting_ms() -> Option<f64> {
     let schedule = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let nanoseconds: f64 = schedule.split_whitespace().nth(1)?.parse().ok()?;

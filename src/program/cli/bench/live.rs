@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// How often memory is measured.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
-/// Growth of memory counts after this share of a soak, when everything was used once ...
+/// Memory growth counts after this share of a soak, when everything was used once ...
 const WARM_UP_SHARE: f64 = 0.1;
 /// ... or after this long.
 const LONGEST_WARM_UP: Duration = Duration::from_secs(60);
@@ -53,7 +53,7 @@ impl Histogram {
         self.counts[((ms * Self::STEPS_PER_MS) as usize).min(last)] += 1;
     }
 
-    /// The smallest duration that this share of all do not exceed.
+    /// The quantile: the smallest duration that this share of all does not exceed.
     fn percentile(&self, share: f64) -> f32 {
         let wanted = share * self.counts.iter().sum::<u64>() as f64;
         let mut below = 0;
@@ -76,19 +76,19 @@ struct Measurement {
     display: Mutex<DisplayFigures>,
 }
 
-/// What is measured on the tracking thread.
+/// Measurements on the tracking thread.
 struct TrackingFigures {
     frames: u64,
     times: Histogram,
     slowest: SlowestFrame,
-    /// How long the thread had waited for a core before the frame that is being tracked.
+    /// How long the thread had waited for a core before the current frame.
     waited_before_ms: Option<f64>,
     /// At the end.
     source: String,
     tally: Tally,
 }
 
-/// What is measured on the main thread.
+/// Measurements on the main thread.
 struct DisplayFigures {
     /// Of the last frame, in pixels.
     size: (usize, usize),
@@ -130,7 +130,7 @@ impl Measurement {
         Self { length, tracking: Mutex::new(tracking), display: Mutex::new(display) }
     }
 
-    /// What was measured until now; `start` is when the program began.
+    /// The measurements so far; `start` is when the program began.
     fn report(&self, start: Instant) -> Report {
         let (tracking, display) = (lock(&self.tracking), lock(&self.display));
         let Tally { delivered, replaced, damaged, lost, first } = tracking.tally;
@@ -235,7 +235,7 @@ impl DisplayFigures {
 /// Measures a session with a camera; `start` is when the program began.
 ///
 /// # Errors
-/// If the input is no camera, delivers no frame, or the session fails.
+/// If the input is not a camera, delivers no frame, or the session fails.
 pub(super) fn run(
     input: Input,
     capture: CaptureOptions,
@@ -273,7 +273,7 @@ pub(super) fn run(
     live::run(options, &lifecycle, measurement.clone())?;
     let report = measurement.report(start);
     if report.shown == 0 {
-        bail!("{} delivered no frame to measure with", report.input);
+        bail!("{} delivered no frame", report.input);
     }
     Ok(report)
 }

@@ -1,11 +1,11 @@
-//! What `awing bench --live` and `--soak` report.
+//! The report of `awing bench --live` and `--soak`.
 
 use super::cpu_time::CpuTimes;
 use crate::program::cli::measure::Spread;
 use anyhow::Result;
 use serde::Serialize;
 
-/// What was measured.
+/// The measurements.
 #[derive(Serialize)]
 pub(super) struct Report {
     pub input: String,
@@ -14,17 +14,17 @@ pub(super) struct Report {
     pub seconds: f64,
     /// Whether there was a window.
     pub is_in_window: bool,
-    /// Frames that were shown, and those of them that show a face.
+    /// Frames that were shown, and those of them with a face.
     pub shown: u64,
     pub shown_with_faces: u64,
     /// Frames that were tracked but replaced by a newer one before they were shown.
     pub not_shown: u64,
     pub camera: CameraFrames,
-    /// From the moment at which the camera took a frame to that at which it is shown.
+    /// Latency from the capture of a frame until it is shown.
     pub capture_to_display_ms: Spread,
     pub tracker_ms: Spread,
     pub slowest_tracker_frame: SlowestFrame,
-    /// Of one core, by thread, where the system tells.
+    /// Shares of one core, by thread, where the system reports them.
     pub core_share: Option<CpuTimes>,
     /// To the first shown frame with landmarks, from the camera's first frame and from the start of the program.
     pub first_landmarks_after_first_frame_s: Option<f64>,
@@ -32,7 +32,7 @@ pub(super) struct Report {
     pub memory_mb: Option<Memory>,
 }
 
-/// What became of the camera's frames.
+/// What happened to the camera's frames.
 #[derive(Serialize)]
 pub(super) struct CameraFrames {
     pub delivered: u64,
@@ -53,7 +53,7 @@ pub(super) struct Memory {
 #[derive(Clone, Copy, Default, Serialize)]
 pub(super) struct SlowestFrame {
     pub ms: f32,
-    /// How much of that the thread was ready and had no core, where the system tells.
+    /// How long of that the thread was ready but had no core, where the system reports it.
     pub waited_for_core_ms: Option<f64>,
 }
 

@@ -1,9 +1,8 @@
-//! `awing bench`: how long everything takes.
+//! `awing bench`: timings.
 //!
 //! In: the source and the tracker's options. Out, on standard output, as a table or as one JSON object: the time of every
-//! stage ([`stages`]), of every layer of a network with `--profile` ([`profile`]), of every
-//! instruction set and precision with `--compare` ([`compare`]), or, with `--live` and `--soak`, from the
-//! camera to the screen ([`live`]).
+//! stage ([`stages`]), of every layer of a network with `--profile` ([`profile`]), of every instruction set and precision
+//! with `--compare` ([`compare`]), or, with `--live` and `--soak`, the latency from the camera to the screen ([`live`]).
 
 mod compare;
 mod cpu_time;
@@ -23,7 +22,7 @@ use std::time::{Duration, Instant};
 
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct BenchArguments {
-    /// Where frames come from, as for `track` [default: the demo; for --live and --soak the first camera]
+    /// The source of frames, as for `track` [default: the demo; for --live and --soak the first camera]
     #[arg(value_name = "INPUT", conflicts_with = "named_input")]
     input: Option<OsString>,
     /// The same as INPUT
@@ -44,10 +43,10 @@ pub(super) struct BenchArguments {
     /// Annotated faces on which --compare measures the error
     #[arg(long, value_name = "FILE", requires = "compare")]
     data: Option<PathBuf>,
-    /// Measure a camera's frames on their way to the screen: delay, load and lost frames
+    /// Measure a camera's frames on their way to the screen: latency, load and lost frames
     #[arg(long)]
     live: bool,
-    /// Like --live for a long time, with the growth of memory
+    /// Like --live for a long time, with memory growth
     #[arg(long, conflicts_with_all = ["live", "frames"])]
     pub soak: bool,
     /// Duration of --soak in minutes
@@ -70,7 +69,7 @@ pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
     let BenchArguments { input, frames, json, tracker, .. } = arguments;
     let setup = tracker.setup()?;
     let input = input.as_ref().or(arguments.named_input.as_ref()).map(|input| Input::new(&[input]));
-    // The demo shows as many faces as are asked for.
+    // The demo shows as many faces as requested.
     let capture = arguments.camera.options(tracker.faces);
     let text = if arguments.profile {
         profile::run(&setup, *frames, *json)?

@@ -1,8 +1,8 @@
 //! `awing bench --profile`: how long every layer of a network takes.
 //!
-//! In: a model, of landmarks or a detector. Out: the median of every step of the compiled plan, its share of the whole,
-//! its multiplications and additions per second and how close that is to what the core does in registers, then median and 95th percentile of whole runs. The picture is noise: the
-//! time does not depend on it.
+//! In: a landmark model or a detector. Out: for every step of the compiled plan its median time, its share of the whole, its
+//! multiplications and additions per second and their share of the core's peak in registers; then median and 95th
+//! percentile of whole runs. The picture is noise: the time does not depend on it.
 
 use crate::program::cli::interrupt;
 use crate::program::cli::measure::Spread;
@@ -23,16 +23,16 @@ const MAX_PROFILED_RUNS: u64 = 200;
 #[derive(Serialize)]
 struct Report {
     model: String,
-    /// The measure on validation data that the model's file records: for landmarks the error, in %.
+    /// The validation measure recorded in the model file: for landmarks the error, in %.
     recorded_validation: Option<f64>,
     width: usize,
     height: usize,
-    /// The one that was used.
+    /// The precision in use.
     precision: &'static str,
     /// Why, if awing chose it.
     #[serde(skip_serializing_if = "Option::is_none")]
     precision_reason: Option<String>,
-    /// What the core does in registers.
+    /// The core's peak rates in registers.
     peak_gflops: Rates,
     threads: usize,
     million_multiply_adds: f64,
@@ -49,7 +49,7 @@ struct Layer {
     layers: String,
     ms: f64,
     gflops: f64,
-    /// The time that the same work would take in registers, in percent.
+    /// The time of the same work in registers, in percent of this step's time.
     peak_percent: f64,
 }
 
@@ -62,11 +62,11 @@ impl Layer {
 /// Measures `frames` runs. The text is the report.
 ///
 /// # Errors
-/// If the model can't be loaded or compiled, or is to run on a GPU.
+/// If the model can't be loaded or compiled, or a GPU was requested.
 pub(super) fn run(setup: &TrackerSetup, frames: u64, as_json: bool) -> Result<String> {
     let stop = interrupt::flag()?;
     if setup.gpu.is_some() {
-        bail!("layers can be timed on the CPU only: leave out --device");
+        bail!("--profile runs on the CPU only: leave out --device");
     }
     let (name, model) = setup.landmark_model()?;
     let options = &setup.options;
@@ -104,7 +104,7 @@ pub(super) fn run(setup: &TrackerSetup, frames: u64, as_json: bool) -> Result<St
         threads,
         million_multiply_adds: model.config().graph().multiply_adds(height, width) as f64 / 1e6,
         runs: times_ms.len(),
-        ms: Spread::of(times_ms).context("stopped before the first run was measured")?,
+        ms: Spread::of(times_ms).context("stopped before the first timed run")?,
         weights_mb: weights as f64 / 1e6,
         working_memory_mb: working_memory as f64 / 1e6,
         layers: layers.into_iter().map(Layer::of).collect(),
@@ -125,7 +125,7 @@ fn input_size(model: &Model) -> (usize, usize) {
     }
 }
 
-/// The rates in words.
+/// The rates as text.
 fn described(rates: &Rates) -> String {
     let others = [("bf16", rates.bf16), ("int8", rates.int8)];
     let others = others.into_iter().filter_map(|(name, rate)| Some(format!(", {name} {:.0}", rate?)));

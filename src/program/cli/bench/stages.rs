@@ -1,7 +1,7 @@
-//! `awing bench`: how long every stage takes, on the frames of a source.
+//! `awing bench`: the time of every stage, on the frames of a source.
 //!
 //! Out: median and 95th percentile of every stage in milliseconds, frames per second, the time from the program's start to
-//! the first landmarks, and the peak of its memory. Reading frames is not counted.
+//! the first landmarks, and its peak memory. Reading frames is not counted.
 
 use crate::program::capture::{self, CaptureOptions, Input, Waited};
 use crate::program::cli::interrupt;
@@ -15,18 +15,18 @@ use serde::Serialize;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// The detector is also timed on its own, once in this many frames; a tracker that has all its faces hardly runs it.
+/// The detector is also timed by itself, once in this many frames; a tracker that has all its faces hardly runs it.
 const DETECTOR_INTERVAL: u64 = 10;
-/// How often Ctrl-C is looked for while no frame comes.
+/// How often Ctrl-C is checked while no frame arrives.
 const SOURCE_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// What was measured.
+/// The measurements.
 #[derive(Serialize)]
 struct Report {
     input: String,
     width: usize,
     height: usize,
-    /// The one that was used.
+    /// The precision in use.
     precision: &'static str,
     /// Why, if awing chose it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ struct Report {
     frames_with_faces: u64,
     /// Faces in a frame, on average.
     faces: f64,
-    /// Stages of a frame that only follows its faces, and the detector by itself.
+    /// Stages of a frame without detection, and the detector by itself.
     ms: Vec<(&'static str, Spread)>,
     /// Of all frames, with the detector where the tracker ran it.
     frames_per_second: f64,
@@ -91,7 +91,7 @@ pub(super) fn run(
         frames += 1;
     }
     if frames == 0 {
-        bail!("{} has no frame to measure with", source.describe());
+        bail!("{} has no frame", source.describe());
     }
     let stage = |of: fn(&StageTimes) -> f32| Spread::of(followed.iter().map(of).collect());
     let ms = [
@@ -122,7 +122,7 @@ pub(super) fn run(
 
 fn json(report: &Report) -> Result<String> {
     let mut value = serde_json::to_value(report)?;
-    // Programs read an object more easily than pairs.
+    // An object is easier to read for programs than pairs.
     let ms = report.ms.iter().map(|(name, spread)| Ok((name.replace(' ', "_"), serde_json::to_value(spread)?)));
     value["ms"] = serde_json::Value::Object(ms.collect::<Result<_>>()?);
     Ok(format!("{value}\n"))
@@ -147,8 +147,8 @@ fn table(report: &Report) -> String {
         text += &format!("{precision} was chosen: {reason}\n");
     }
     match report.peak_memory_mb {
-        Some(megabytes) => text += &format!("{megabytes:.1} MB of memory at most\n"),
-        None => text += "memory: this system does not tell\n",
+        Some(megabytes) => text += &format!("{megabytes:.1} MB of peak memory\n"),
+        None => text += "memory: this system does not report it\n",
     }
     text
 }

@@ -1,8 +1,7 @@
-//! `awing capture`: faces collected from a camera or a file, to be corrected and learned from; and what is stored, listed
-//! and deleted.
+//! `awing capture`: collects faces for fine-tuning from a camera or a file; lists and deletes stored recordings.
 //!
-//! In: a source. Out: a recording in the collection, a line on standard error for every frame that is kept, and at the end
-//! what to do next. The session is that of `awing track` without a window: this is its [`Observer`].
+//! In: a source. Out: a recording in the collection, a line on standard error for every kept frame, and at the end what to
+//! do next. The session is that of `awing track` without a window: this is its [`Observer`].
 
 mod stored;
 
@@ -21,17 +20,17 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How long a source without an end of its own is captured unless told otherwise, in seconds.
+/// The default duration of a capture from an endless source, in seconds.
 const USUAL_SECONDS: f64 = 60.0;
-/// The length of the time slots of which at most one frame is kept, in seconds: as short as it has to be for the wanted
-/// number, within these bounds.
+/// Bounds of the time slots, in seconds. At most one frame is kept per slot; slots are as short as the wanted number of
+/// frames requires.
 const SLOT_S: (f64, f64) = (0.5, 2.0);
-/// After this long without a frame that is kept the person is told what would help, in seconds.
+/// After this many seconds without a kept frame, awing prints a hint.
 const HINT_AFTER_S: f64 = 10.0;
 
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct CaptureArguments {
-    /// Where frames come from, as for `track` [default: the first camera]
+    /// The source of frames, as for `track` [default: the first camera]
     #[arg(value_name = "INPUT", conflicts_with = "named_input")]
     input: Option<OsString>,
     /// The same as INPUT
@@ -40,7 +39,7 @@ pub(super) struct CaptureArguments {
     /// The folder for recordings, which only you can read; each capture adds one [default: `samples` in awing's data folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Stop after this long [default: 60 for a camera; files have an end]
+    /// Stop after N seconds [default: 60 for a camera, none for files]
     #[arg(long, value_name = "N", value_parser = seconds)]
     seconds: Option<f64>,
     /// Stop when N frames are kept
@@ -97,7 +96,7 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
     let mut collector = Collector::new(collection.to_owned(), !origin.is_live);
     collector.set_origin(origin);
     collector.start(SelectionOptions { slot_s }, arguments.count);
-    // The demo would end earlier without a window.
+    // Without a window the demo would end earlier.
     let rate = source.get().frames_per_second().filter(|_| source.get().is_endless());
     let frames = rate.zip(seconds).map(|(rate, seconds)| (rate * seconds).ceil() as u64 + 1);
     let tracker = arguments.tracker.setup()?;
@@ -147,13 +146,13 @@ struct State {
     collector: Collector,
     /// The time of the first frame, in seconds.
     first_s: Option<f64>,
-    /// When a frame was kept, or a hint was given.
+    /// When the last frame was kept or the last hint given.
     last_kept_s: f64,
     frames: u64,
     with_faces: u64,
-    /// Frames that were kept.
+    /// Kept frames.
     kept: usize,
-    /// Whether the input came to its end before anything else ended the capture.
+    /// Whether the end of the input ended the capture.
     has_input_ended: bool,
     failure: Option<String>,
 }
@@ -183,8 +182,8 @@ impl Observer for Capturing {
         if elapsed_s - state.last_kept_s >= HINT_AFTER_S {
             state.last_kept_s = elapsed_s;
             say(match tracked.faces.is_empty() {
-                true => "no face is seen; more light or another distance may help",
-                false => "nothing new; turn the head, change the expression, the light or the distance",
+                true => "no face in sight; more light or another distance may help",
+                false => "nothing new; turn your head, change your expression, the light or the distance",
             });
         }
         if !state.collector.is_choosing() || state.failure.is_some() {
@@ -212,12 +211,12 @@ impl State {
         }
     }
 
-    /// Says what there is now, and what to do with it.
+    /// Says what was collected, and what to do next.
     fn conclude(&self, count: usize) {
         let Self { collector, frames, with_faces, kept, failure, .. } = self;
         if self.has_input_ended && (1..count).contains(kept) {
             say(&format!(
-                "the input ended after {kept} of {count} frames: the rest was blurred or like those that were kept"
+                "the input ended after {kept} of {count} frames: the rest was blurred or similar to the kept ones"
             ));
         }
         match collector.conclusion() {

@@ -1,4 +1,4 @@
-//! What is stored in a collection, and its deletion.
+//! Lists and deletes the recordings of a collection.
 
 use crate::program::console::with_causes;
 use crate::train::collection::{FACES_FILE, Recording, Removed, Review, recordings, remove};
@@ -17,13 +17,13 @@ pub(super) fn list(collection: &Path) -> Result<()> {
     print(&table(collection)?)
 }
 
-/// Prints which recordings there are to delete, and how.
+/// Lists the recordings that can be deleted, and says how.
 pub(super) fn list_to_forget(collection: &Path) -> Result<()> {
     let how = "awing capture --forget RECORDING deletes one of them, --forget all deletes all\n";
     print(&(table(collection)? + if recordings(collection)?.is_empty() { "" } else { how }))
 }
 
-/// Deletes the recording of this name, or all.
+/// Deletes the recording with this name, or all.
 pub(super) fn forget(collection: &Path, name: &str) -> Result<()> {
     let there = recordings(collection)?;
     let chosen: Vec<_> = match name {
@@ -31,7 +31,7 @@ pub(super) fn forget(collection: &Path, name: &str) -> Result<()> {
         name => there.into_iter().filter(|folder| folder.file_name().is_some_and(|n| n == name)).collect(),
     };
     if chosen.is_empty() && name != ALL {
-        bail!("{} holds no recording {name}; awing capture --list says which there are", collection.display());
+        bail!("{} holds no recording {name}; awing capture --list shows them", collection.display());
     }
     let mut failed = 0;
     for folder in &chosen {
@@ -74,7 +74,7 @@ fn table(collection: &Path) -> Result<String> {
                 let (accepted, rejected) = (count(Review::Accepted), count(Review::Rejected));
                 writeln!(text, "{name:<22} {:>6} {accepted:>9} {rejected:>9} {size:>9}  {changed}", faces.len())
             }
-            // It is there all the same, and can be deleted.
+            // It exists all the same, and can be deleted.
             Err(error) => writeln!(text, "{name:<22} {size:>36}  {changed}  damaged: {}", with_causes(&error)),
         };
     }
@@ -88,7 +88,7 @@ fn in_words(folder: &Path, removed: &Removed) -> String {
     };
     let mut text = format!("deleted {}: {pictures} and their landmarks, {}\n", folder.display(), size(removed.bytes));
     for path in &removed.left {
-        let _ = writeln!(text, "left {}: awing did not write it", path.display());
+        let _ = writeln!(text, "kept {}: awing did not write it", path.display());
     }
     text
 }
