@@ -52,14 +52,7 @@ const fn setting(
 
 /// All fields, in the order in which they are written.
 pub(crate) const SETTINGS: [Setting; 23] = [
-    setting(
-        ("", "profile"),
-        "--profile",
-        Kind::Text,
-        "none",
-        "Whose neutral pose and eyes are kept and used",
-        "\"anna\"",
-    ),
+    setting(("", "profile"), "--profile", Kind::Text, "none", "The profile to load and keep up to date", "\"anna\""),
     setting(("", "model"), "--model", Kind::Path, "the chosen one", "A landmark model, or \"bundled\"", "\"bundled\""),
     setting(
         ("camera", "input"),
@@ -70,7 +63,7 @@ pub(crate) const SETTINGS: [Setting; 23] = [
         "\"camera:0\"",
     ),
     setting(("camera", "size"), "--size", Kind::Text, "about 640x480", "Width and height", "\"1280x720\""),
-    setting(("camera", "fps"), "--fps", Kind::Number, "the most up to 60", "Frames per second", "30"),
+    setting(("camera", "fps"), "--fps", Kind::Number, "the highest up to 60", "Frames per second", "30"),
     setting(("camera", "fov"), "--fov", Kind::Number, "64", "Field of view in degrees, for distances", "64"),
     setting(
         ("camera", "mirror"),
@@ -80,7 +73,7 @@ pub(crate) const SETTINGS: [Setting; 23] = [
         "Left and right as in a mirror",
         "true",
     ),
-    setting(("tracking", "faces"), "--faces", Kind::Number, "4", "The most faces to follow", "1"),
+    setting(("tracking", "faces"), "--faces", Kind::Number, "4", "Maximum number of faces to track", "1"),
     setting(("tracking", "threads"), "--threads", Kind::Number, "1", "Number of threads", "2"),
     setting(
         ("tracking", "precision"),
@@ -288,8 +281,8 @@ fn entry(
 /// A file with every field, all of them commented out.
 pub(crate) fn template() -> String {
     let mut text = String::from(
-        "# What awing does each time. Arguments of the command line win over it; awing --no-config ignores it.\n\
-         # Take away the # in front of what you want. awing config shows what is in force.\n",
+        "# Default options of awing. The command line overrides them; awing --no-config ignores this file.\n\
+         # Remove the # in front of a line to use it. awing config shows the values in use.\n",
     );
     let mut table = "";
     for setting in &SETTINGS {

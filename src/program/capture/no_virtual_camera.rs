@@ -18,8 +18,7 @@ impl VirtualCamera {
     /// # Errors
     /// Always.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
-        let reason =
-            "virtual cameras are devices of Linux, for an awing that was built with the feature \"camera\"".into();
+        let reason = "virtual cameras need Linux and an awing built with the feature \"camera\"".into();
         Err(CaptureError::VirtualCamera { path: path.to_owned(), reason })
     }
 

@@ -97,7 +97,7 @@ impl<R: Read> Reader<R> {
         let mut id = [0; FILE_ID.len()];
         input.read_exact(&mut id)?;
         if id != *FILE_ID {
-            return Err(NutError::Damaged("it does not begin as NUT does"));
+            return Err(NutError::Damaged("it does not begin with NUT's signature"));
         }
         let mut reader = Self {
             input,
@@ -145,7 +145,7 @@ impl<R: Read> Reader<R> {
     fn frame_header(&mut self, code: FrameCode) -> Result<u64, NutError> {
         let mut flags = code.flags;
         if flags & flags::INVALID != 0 {
-            return Err(NutError::Damaged("a frame begins with a byte that no frame begins with"));
+            return Err(NutError::Damaged("a frame begins with an invalid byte"));
         }
         if flags & flags::CODED != 0 {
             flags ^= self.number()?;

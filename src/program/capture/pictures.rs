@@ -128,7 +128,7 @@ impl Source for Pictures {
             match read(&path) {
                 Ok(picture) => *frame = picture,
                 Err(error) if !self.is_single => {
-                    say(&format!("awing: {}; going on without it", with_causes(&error)));
+                    say(&format!("awing: {}; skipping it", with_causes(&error)));
                     self.bad += 1;
                     continue;
                 }

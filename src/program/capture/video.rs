@@ -210,7 +210,7 @@ impl Source for Video {
 impl Video {
     /// A live stream has ended: opens it again, as long as it takes.
     fn open_again(&mut self, ended: Result<(), CaptureError>) -> Result<(), CaptureError> {
-        let reason = ended.err().map_or_else(|| "it was ended".into(), |error| error.to_string());
+        let reason = ended.err().map_or_else(|| "it was stopped".into(), |error| error.to_string());
         tracing::warn!("{}: no picture ({reason}); connecting again", self.origin.name());
         loop {
             thread::sleep(RETRY_INTERVAL);

@@ -238,7 +238,7 @@ impl Collector {
 /// Why these faces can't be learned from.
 fn unfit(faces: &[Face]) -> Option<String> {
     let other = faces.iter().map(|face| face.landmarks.len()).find(|count| *count != WFLW_POINTS)?;
-    Some(format!("this model places {other} landmarks: faces are collected with {WFLW_POINTS} only"))
+    Some(format!("this model has {other} landmarks: only faces with {WFLW_POINTS} can be collected"))
 }
 
 /// A whole frame with all its faces; where none was found, there is one in `place`.

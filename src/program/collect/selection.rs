@@ -82,11 +82,11 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Asked => "you asked for it",
-            Self::Picture => "a picture of its own",
+            Self::Picture => "a separate picture",
             Self::First => "the first face",
-            Self::Unsure => "landmarks are unsure",
+            Self::Unsure => "landmarks have low confidence",
             Self::Jumping => "landmarks jump",
-            Self::Turned => "the head is turned aside",
+            Self::Turned => "the head is turned",
             Self::Tilted => "the head is tilted",
             Self::Different => "different from the others",
             Self::Lost => "the face was lost",

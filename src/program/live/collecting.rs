@@ -76,7 +76,7 @@ impl Collecting {
             "collecting off".into()
         } else {
             collector.start(SelectionOptions::default(), MOST_FRAMES);
-            "collecting: turn the head, change the expression, the light and the distance; G stops".into()
+            "collecting: turn your head, change your expression, the light and the distance; G stops".into()
         }
     }
 

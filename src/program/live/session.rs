@@ -85,7 +85,7 @@ impl Session {
                     self.controls.request(Request::UseModel(model));
                     self.notices.say(name.into());
                 }
-                None => self.notices.say("There is no tuned model yet. U makes one of the accepted faces".into()),
+                None => self.notices.say("There is no tuned model yet. U fine-tunes one on the accepted faces".into()),
             },
         }
     }

@@ -264,7 +264,7 @@ impl TrackingLoop {
         if id == face.id && self.frame.time_s - since_s >= NEUTRAL_AFTER_S && self.meter.set_neutral(id) {
             self.awaits_neutral = false;
             self.session.controls.status().neutral = NeutralStatus::Set;
-            say("the present pose and expression count as neutral");
+            say("the current pose and expression count as neutral");
             if let Err(error) = self.save_profile() {
                 say(&format!("awing: {error:#}"));
             }

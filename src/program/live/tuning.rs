@@ -80,7 +80,7 @@ impl Tuning {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
             self.stop.store(true, Ordering::Relaxed);
-            return "stopping the tuning; U goes on with it".into();
+            return "stopping the fine-tuning; U continues it".into();
         }
         self.stop.store(false, Ordering::Relaxed);
         let (shared, stop) = (self.shared.clone(), self.stop.clone());
@@ -100,11 +100,11 @@ impl Tuning {
         match thread::Builder::new().name("tuning".into()).spawn(work) {
             Ok(started) => {
                 *thread = Some(started);
-                "tuning on the accepted faces".into()
+                "fine-tuning on the accepted faces".into()
             }
             Err(error) => {
                 lock(&self.shared).status = None;
-                format!("the tuning can't start: {}", with_causes(&error))
+                format!("the fine-tuning can't start: {}", with_causes(&error))
             }
         }
     }
@@ -174,7 +174,7 @@ fn tune(shared: &Mutex<Shared>, stop: &Arc<AtomicBool>) -> Result<String> {
         });
     })?;
     match ending {
-        FineTuneEnding::Paused => Ok("the tuning is stopped; U goes on with it".into()),
+        FineTuneEnding::Paused => Ok("the fine-tuning is stopped; U continues it".into()),
         FineTuneEnding::Finished(tuned) => {
             let Tuned { verdict, .. } = &*tuned;
             let message = if verdict.accepted {
@@ -204,7 +204,7 @@ fn lower_priority() {
     // On Linux a thread has a priority of its own; elsewhere this would be the whole program's.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(19) {
-        tracing::warn!("the tuning can't lower its priority: {error}");
+        tracing::warn!("the fine-tuning can't lower its priority: {error}");
     }
 }
 

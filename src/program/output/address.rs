@@ -10,7 +10,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 pub(super) fn split(name: &str, usual_port: u16) -> Result<(&str, u16)> {
     let (host, port) = if let Some((host, rest)) = name.strip_prefix('[').and_then(|name| name.split_once(']')) {
         match rest.strip_prefix(':') {
-            None if !rest.is_empty() => bail!("behind the \"]\" only a port can follow, as in [::1]:{usual_port}"),
+            None if !rest.is_empty() => bail!("after the \"]\" only a port can follow, as in [::1]:{usual_port}"),
             port => (host, port),
         }
     } else {

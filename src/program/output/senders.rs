@@ -72,7 +72,7 @@ impl Senders {
                 && !std::mem::replace(&mut self.has_warned, true)
             {
                 let points = face.landmarks.len();
-                tracing::warn!("nothing is sent: signals need a model of 98 landmarks, and this one has {points}");
+                tracing::warn!("nothing is sent: signals need a model with 98 landmarks, and this one has {points}");
             }
             latest.put(next);
         }

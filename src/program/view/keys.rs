@@ -105,7 +105,12 @@ pub const KEY_GROUPS: [KeyGroup; 7] = [
         title: "Faces",
         keys: &[
             key(Key::Key1, WindowCommand::Faces(1), "1-9", "maximum number"),
-            KeyBinding { key: None, command: WindowCommand::FollowAlone, name: "Click", action: "follow a face alone" },
+            KeyBinding {
+                key: None,
+                command: WindowCommand::FollowAlone,
+                name: "Click",
+                action: "track only this face",
+            },
             key(Key::Z, WindowCommand::Neutral, "Z", "neutral: straight ahead, at rest"),
             key(Key::S, WindowCommand::Smoothing, "S", "smoothing"),
         ],
@@ -115,7 +120,7 @@ pub const KEY_GROUPS: [KeyGroup; 7] = [
         keys: &[
             key(Key::F, WindowCommand::Pause, "F", "pause"),
             key(Key::Space, WindowCommand::PauseOrNeutral, "Space", "pause a video; camera: neutral"),
-            key(Key::Left, WindowCommand::Back, "\u{2190} \u{2192}", "5 s back or on in a video"),
+            key(Key::Left, WindowCommand::Back, "\u{2190} \u{2192}", "5 s back or forward in a video"),
             key(Key::C, WindowCommand::ChooseCamera, "C", "choose a camera"),
             key(Key::N, WindowCommand::NextCamera, "N", "next camera"),
         ],
@@ -131,7 +136,7 @@ pub const KEY_GROUPS: [KeyGroup; 7] = [
         title: "Teach the model",
         keys: &[
             key(Key::K, WindowCommand::KeepFace, "K", "keep this face"),
-            key(Key::G, WindowCommand::Collect, "G", "gather faces by itself"),
+            key(Key::G, WindowCommand::Collect, "G", "collect faces automatically"),
             key(Key::U, WindowCommand::Tune, "U", "fine-tune on accepted faces"),
             key(Key::D, WindowCommand::OtherModel, "D", "bundled or tuned model"),
         ],

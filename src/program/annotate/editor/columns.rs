@@ -57,10 +57,8 @@ fn help_rows(editor: &Editor) -> Vec<[TextLine; 3]> {
         [TextLine::new(color, key), TextLine::new(panel::PLAIN, action), TextLine::new(panel::QUIET, setting)]
     };
     let keys = HELP.into_iter().map(|(key, action)| line(panel::ALARM, key, action, setting(key)));
-    let colors = [
-        line(UNSURE, "red", "points that the model is unsure of", ""),
-        line(IGNORED, "grey", "points that don't count", ""),
-    ];
+    let colors =
+        [line(UNSURE, "red", "points with low confidence", ""), line(IGNORED, "grey", "points that don't count", "")];
     keys.chain(colors).collect()
 }
 

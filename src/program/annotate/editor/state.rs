@@ -118,7 +118,7 @@ impl Editor {
         if editor.deck.counts().done() < editor.deck.len() {
             editor.say("H shows the keys; Enter accepts a face".into());
         } else {
-            editor.say("every face here is done; what you change is saved all the same".into());
+            editor.say("every face here is done; changes are still saved".into());
         }
         editor
     }

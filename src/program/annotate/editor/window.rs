@@ -31,7 +31,7 @@ const INPUT_INTERVAL: Duration = Duration::from_millis(8);
 pub(crate) fn run(folder: &Path, scale: Option<f32>, end: &AtomicBool) -> Result<()> {
     let deck = Deck::open(folder)?;
     for path in &deck.left_out {
-        say(&format!("awing: {} is in use by another awing and left out", path.display()));
+        say(&format!("awing: {} is in use by another awing and is skipped", path.display()));
     }
     if deck.len() == 0 {
         let way = format!("collect some with `awing capture`, or `awing annotate {} --import PATH`", folder.display());

@@ -44,7 +44,7 @@ pub(super) fn read(file: &Path, coco: Coco) -> Foreign {
         let why = match images.get(&annotation.image_id) {
             None => format!("there is no image {}", annotation.image_id),
             Some(_) if annotation.keypoints.is_empty() => "it has no keypoints".into(),
-            Some(_) if !keypoints.1.is_empty() => "its keypoints are not x, y, visibility for each".into(),
+            Some(_) if !keypoints.1.is_empty() => "its keypoints are not triples of x, y, visibility".into(),
             Some(image) => {
                 foreign.faces.push(ForeignFace {
                     picture: folders.find(&image.file_name),

@@ -26,15 +26,15 @@ pub(super) fn finished(face: &ForeignFace, (width, height): (usize, usize)) -> R
         return Err(format!("{picture} has {width}x{height} pixels, the labels are for {w}x{h}"));
     }
     if let Some(i) = face.points.iter().position(|p| !p.is_finite()) {
-        return Err(format!("point {i} is no finite number"));
+        return Err(format!("point {i} is not a finite number"));
     }
     let is_known = |i: usize| face.is_known.as_ref().is_none_or(|known| known[i]);
     let (mut points, mut weight) = match face.points.len() {
         WFLW_POINTS => (face.points.clone(), vec![1.0; WFLW_POINTS]),
         IBUG_POINTS => {
-            let all: &[_; IBUG_POINTS] = face.points.as_slice().try_into().map_err(|_| "it has not 68 points")?;
+            let all: &[_; IBUG_POINTS] = face.points.as_slice().try_into().map_err(|_| "it does not have 68 points")?;
             if !(0..IBUG_POINTS).all(is_known) {
-                return Err("not all of its 68 points are placed".into());
+                return Err("some of its 68 points are not placed".into());
             }
             let (mut points, weight) = wflw98_from_ibug68(all);
             Style::Ibug.convert(Style::Wflw, &mut points, &weight);

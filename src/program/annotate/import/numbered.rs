@@ -32,7 +32,7 @@ fn face(mut points: Vec<NamedPoint>) -> NumberedFace {
     let numbers: Vec<Option<usize>> = points.iter().map(|point| number_in(&point.label)).collect();
     if numbers.iter().any(Option::is_some) {
         if let Some(i) = numbers.iter().position(Option::is_none) {
-            return Err(format!("the label {:?} holds no number, others do", points[i].label));
+            return Err(format!("the label {:?} has no number, unlike the others", points[i].label));
         }
         points.sort_by_key(|point| number_in(&point.label));
         let first = number_in(&points[0].label).unwrap_or(0).min(1);

@@ -59,8 +59,8 @@ impl SessionWindow {
         if now != before {
             alone.store(now, Ordering::Relaxed);
             self.say(match now {
-                0 => "Following everybody".into(),
-                id => format!("Following face {id} alone. Click to follow everybody"),
+                0 => "Tracking all faces".into(),
+                id => format!("Tracking only face {id}. Click to track all"),
             });
         }
     }
@@ -101,7 +101,7 @@ impl SessionWindow {
         };
         match thread::Builder::new().name("cameras".into()).spawn(look) {
             Ok(_) => self.cameras = Some(cameras),
-            Err(error) => self.say(format!("cameras can't be looked for: {error}")),
+            Err(error) => self.say(format!("cannot look for cameras: {error}")),
         }
     }
 
@@ -110,7 +110,7 @@ impl SessionWindow {
         let found = match cameras.try_recv() {
             Ok(found) => found,
             Err(TryRecvError::Empty) => return,
-            Err(TryRecvError::Disconnected) => Err("cameras can't be looked for".into()),
+            Err(TryRecvError::Disconnected) => Err("cannot look for cameras".into()),
         };
         self.cameras = None;
         self.needs_paint = true;
@@ -160,7 +160,7 @@ impl SessionWindow {
             WindowCommand::PauseOrNeutral if self.status.is_file => self.pause(),
             WindowCommand::PauseOrNeutral | WindowCommand::Neutral => self.request(Request::SetNeutral),
             WindowCommand::Back | WindowCommand::Forward if !self.status.is_file => {
-                self.say("The arrows go back and on in a video".into());
+                self.say("The arrows go back and forward in a video".into());
             }
             WindowCommand::Back => self.request(Request::Seek(Seek::Back)),
             WindowCommand::Forward => self.request(Request::Seek(Seek::Forward)),

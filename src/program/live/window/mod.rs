@@ -214,7 +214,7 @@ impl SessionWindow {
         let alone = &self.session.controls.alone;
         if alone.load(Ordering::Relaxed) != 0 && self.face_seen.elapsed() > ALONE_PATIENCE {
             alone.store(0, Ordering::Relaxed);
-            self.say("Following everybody again".into());
+            self.say("Tracking all faces again".into());
         }
     }
 

@@ -56,7 +56,7 @@ pub(super) fn state(status: &SessionStatus, sight: &Sight) -> Option<State> {
         return plain(format!("Paused. Press {} to resume", if status.is_file { "Space" } else { "F" }));
     }
     if let Some(id) = sight.missed {
-        return plain(format!("Face {id} is out of sight. Click to follow everybody"));
+        return plain(format!("Face {id} is out of sight. Click to track all faces"));
     }
     if sight.faces == 0 && sight.looks_into_network {
         return plain("No face in sight: the network has nothing to show".into());
@@ -104,7 +104,7 @@ pub(super) fn about(face: &Face, signals: Option<&Signals>, is_alone: bool) -> V
             add(format!("mouth open: {:.0} %", 100.0 * open));
         }
     }
-    add(if is_alone { "click: follow everybody" } else { "click: follow it alone" }.into());
+    add(if is_alone { "click: track all faces" } else { "click: track only this face" }.into());
     lines
 }
 

@@ -50,7 +50,7 @@ pub(super) fn accept_all(listener: &Listener, hub: &Arc<Hub>) {
             thread::Builder::new().name("connection".into()).spawn(serve)
         });
         if !matches!(started, Some(Ok(_))) {
-            hub.complain(Complaint::TooMany, &"there are too many connections at once, and further ones are refused");
+            hub.complain(Complaint::TooMany, &"there are too many connections at once; further ones are refused");
         }
     }
 }
@@ -82,9 +82,9 @@ fn serve(mut stream: TcpStream, listener: &Listener, hub: &Arc<Hub>, place: Plac
         Err(NoRequest::Bad(status)) => {
             hub.complain(
                 Complaint::Broken,
-                &format_args!("a client sent no request of HTTP and was dropped ({status})"),
+                &format_args!("a client sent no valid HTTP request and was dropped ({status})"),
             );
-            return answer_in_words(stream, status, "this is no request that a browser sends");
+            return answer_in_words(stream, status, "this is not a valid HTTP request");
         }
     };
     let guard = &listener.guard;
@@ -116,7 +116,7 @@ fn start_viewer(stream: TcpStream, rest: Vec<u8>, request: &Request, hub: &Arc<H
     let is_page = asks_for("page");
     let subscription = Subscription { is_page, with_picture: is_page && asks_for("picture") };
     let Some(viewer) = hub.join(subscription) else {
-        hub.complain(Complaint::TooMany, &"there are too many viewers at once, and further ones are refused");
+        hub.complain(Complaint::TooMany, &"there are too many viewers at once; further ones are refused");
         return answer_in_words(stream, "503 Service Unavailable", "there are too many viewers: close some pages");
     };
     drop(place);

@@ -59,16 +59,16 @@ fn in_words(error: io::Error, port: u16) -> anyhow::Error {
     let other_port = if port < u16::MAX { port + 1 } else { USUAL_PORT };
     match error.kind() {
         io::ErrorKind::AddrInUse => anyhow!(
-            "another program listens there, perhaps another awing: end it, or take another port, as in \
+            "another program listens there, perhaps another awing: end it, or use another port, as in \
              --serve 127.0.0.1:{other_port}"
         ),
         io::ErrorKind::AddrNotAvailable => anyhow!(
             "this is no address of this computer: 127.0.0.1:{port} is for browsers on this computer, 0.0.0.0:{port} for \
              all that reach it"
         ),
-        io::ErrorKind::PermissionDenied => anyhow!(
-            "this port is not for everybody's programs: take one above 1023, as in --serve 127.0.0.1:{USUAL_PORT}"
-        ),
+        io::ErrorKind::PermissionDenied => {
+            anyhow!("this port needs special rights: use one above 1023, as in --serve 127.0.0.1:{USUAL_PORT}")
+        }
         _ => anyhow!(error).context("cannot listen to this address"),
     }
 }
@@ -82,7 +82,7 @@ fn token() -> Result<String> {
     }
     let token = secret::random()?;
     if let Err(error) = secret::store(TOKEN, &token) {
-        tracing::warn!("--serve: the token is for this time only: {error:#}");
+        tracing::warn!("--serve: the token is valid only for this run: {error:#}");
     }
     Ok(token)
 }

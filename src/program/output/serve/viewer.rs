@@ -115,7 +115,7 @@ fn read_from(socket: &mut WebSocket<Client>, viewer: u64, hub: &Hub) -> Result<(
                 },
                 Err(_) => return unknown("there is no such message"),
             },
-            Ok(Message::Binary(_)) => return unknown("pictures are only sent from here"),
+            Ok(Message::Binary(_)) => return unknown("only awing sends pictures"),
             Ok(_) => {}
             Err(Error::ConnectionClosed | Error::AlreadyClosed) => return Ok(()),
             Err(error) => return Err(error),
@@ -128,7 +128,7 @@ fn report(error: &Error, hub: &Hub) {
     use io::ErrorKind::{InvalidData, TimedOut};
     match error {
         Error::Io(error) if error.kind() == TimedOut => {
-            hub.complain(Complaint::Slow, &"a viewer takes no more messages and was dropped");
+            hub.complain(Complaint::Slow, &"a viewer stopped reading and was dropped");
         }
         Error::Io(error) if error.kind() != InvalidData => {}
         Error::ConnectionClosed | Error::AlreadyClosed => {}

@@ -98,7 +98,7 @@ impl<'a> Client<'a> {
                 Err(error) => return Err(gone(error)),
             };
             let mut answer: Value =
-                serde_json::from_str(&text).map_err(|_| Failure::Gone("its answer is no JSON".into()))?;
+                serde_json::from_str(&text).map_err(|_| Failure::Gone("its answer is not JSON".into()))?;
             if answer["requestID"] != id {
                 continue;
             }

@@ -50,8 +50,7 @@ pub(in crate::program::output) fn run(address: &VtsAddress, latest: &Latest<Snap
             Failure::Over => return,
             Failure::Refused { code: DENIED, .. } => {
                 return tracing::warn!(
-                    "{address}: VTube Studio was told not to allow awing, so nothing is sent; awing asks again when it is \
-                     started again"
+                    "{address}: VTube Studio does not allow awing, so nothing is sent; awing asks again at its next start"
                 );
             }
             Failure::Refused { code: IS_ASKING, .. } => {}
@@ -117,11 +116,11 @@ impl Plugin<'_> {
             return Ok(());
         }
         if !std::mem::replace(&mut self.has_asked, true) {
-            let again = if kept.is_some() { " again, since it does not know awing's token any more" } else { "" };
+            let again = if kept.is_some() { " again, since it no longer knows awing's token" } else { "" };
             say(&format!("{}: VTube Studio asks{again} whether it may be controlled: allow awing there", self.address));
         }
         let answer = client.ask("AuthenticationToken", &plugin(), PATIENCE_WITH_PERSON)?;
-        let token = answer["authenticationToken"].as_str().ok_or_else(|| Failure::Gone("it gives no token".into()))?;
+        let token = answer["authenticationToken"].as_str().ok_or_else(|| Failure::Gone("it gave no token".into()))?;
         if let Err(error) = secret::store(TOKEN, token) {
             tracing::warn!("{}: VTube Studio will ask again next time: {error:#}", self.address);
         }

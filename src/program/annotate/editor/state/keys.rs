@@ -45,7 +45,8 @@ impl Editor {
             Command::Trust => self.toggle_trust(),
             Command::Soft => {
                 self.settings.is_soft ^= true;
-                let setting = if self.settings.is_soft { "neighbours follow a point" } else { "points move alone" };
+                let setting =
+                    if self.settings.is_soft { "neighbours follow a point" } else { "neighbours stay in place" };
                 self.say(setting.into());
             }
             Command::Layers => {
@@ -133,7 +134,7 @@ impl Editor {
 
     fn reset(&mut self) {
         let Some(predicted) = self.face().predicted.clone() else {
-            return self.say("there is no prediction to go back to (Z undoes)".into());
+            return self.say("there is no prediction to reset to (Z undoes)".into());
         };
         let predicted = points_of(&predicted);
         let mut points = self.labels.points.clone();
