@@ -6,8 +6,8 @@
 //!
 //! # Frames in, faces out
 //!
-//! A [`Tracker`] follows faces from frame to frame. It takes anything that turns into a [`FrameView`] and returns a
-//! [`Face`] for everyone in sight:
+//! A [`Tracker`] tracks faces from frame to frame. It takes anything that converts to a [`FrameView`] and returns a
+//! [`Face`] for each face in sight:
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,7 +24,7 @@
 //!
 //! Each [`Landmark`] has a point in pixels of the frame and a confidence. A face keeps its `id` while it is in sight, and
 //! for a second after it was lost. [`Tracker::track`] takes the time from the clock; for recordings, pass the frame's own
-//! time to [`Tracker::track_at`]. Call [`Tracker::reset`] between pictures that have nothing to do with each other.
+//! time to [`Tracker::track_at`]. Call [`Tracker::reset`] between unrelated pictures.
 //!
 //! # Parts of a face
 //!
@@ -44,7 +44,7 @@
 //! # Your own buffers
 //!
 //! A [`FrameView`] borrows a buffer in the layout that a camera or decoder delivers, with any stride. RGB is read in place;
-//! of other formats only the pixels that are looked at are converted. No frame is copied.
+//! of other formats only the pixels in use are converted. No frame is copied.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -62,9 +62,10 @@
 //!
 //! # Several faces, threads
 //!
-//! [`TrackerOptions`] says how many faces to follow, how to smooth them and how many threads to use. One thread is enough
-//! for a face at hundreds of frames a second; more pay with several faces or a large network. A tracker is [`Send`] but
-//! not shared: give each video stream its own. After the first frames of a size, tracking does not allocate.
+//! [`TrackerOptions`] sets the maximum number of faces, the smoothing and the number of threads. One thread tracks a
+//! face at hundreds of frames per second; more threads help with several faces or a large network. A tracker is
+//! [`Send`] but not shared: give each video stream its own. After the first frames of a size, tracking does not
+//! allocate.
 //!
 //! ```
 //! # fn main() -> Result<(), awing::TrackError> {
@@ -97,8 +98,9 @@
 //!
 //! # Errors
 //!
-//! "No face" is not an error: the list is empty. Errors are typed ([`TrackError`], [`ModelError`], [`EngineError`],
-//! [`ImageError`]); each says what failed, and [`source`](std::error::Error::source) says why. More variants may come.
+//! A frame without a face is not an error: the list is empty. Errors are typed ([`TrackError`], [`ModelError`],
+//! [`EngineError`], [`ImageError`]); each says what failed, and [`source`](std::error::Error::source) says why. More
+//! variants may come.
 //!
 //! # Features
 //!
@@ -110,16 +112,16 @@
 //! | `cuda`, `metal` | training and large networks on a GPU, through candle |
 //! | `program`, `camera`, `window` (default) | the `awing` program |
 //!
-//! To embed the tracker and nothing else:
+//! To embed only the tracker:
 //!
 //! ```toml
 //! awing = { version = "0.2", default-features = false, features = ["pictures"] }
 //! ```
 
-// Layers above use what a layer alone does not.
+// The upper layers use items that a lower layer alone leaves unused.
 #![cfg_attr(not(feature = "program"), allow(dead_code, unused_imports))]
 
-// Some tests inside share files with those outside, which call the library by its name.
+// Some unit tests share files with integration tests, which call the library by its name.
 #[cfg(test)]
 extern crate self as awing;
 

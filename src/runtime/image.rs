@@ -22,10 +22,10 @@ pub use view::{FrameView, PixelFormat};
 
 use std::path::PathBuf;
 
-/// Pictures with more pixels are refused, since a file of a few kilobytes can claim any size and so exhaust memory.
+/// Pictures with more pixels are refused: a file of a few kilobytes can claim any size and so exhaust memory.
 const MOST_PIXELS: u64 = 1 << 27;
 
-/// What can be wrong with a picture.
+/// Errors of pictures.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImageError {
@@ -54,7 +54,7 @@ impl Clone for Frame {
         Self { rgb: self.rgb.clone(), ..*self }
     }
 
-    /// Reuses the memory of `self` if it suffices.
+    /// Reuses the memory of `self` if it is large enough.
     fn clone_from(&mut self, source: &Self) {
         (self.width, self.height) = (source.width, source.height);
         self.rgb.clone_from(&source.rgb);

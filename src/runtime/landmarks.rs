@@ -19,12 +19,12 @@ use crate::runtime::geometry::{FrameSpace, Point, Space};
 pub struct Landmark {
     /// In pixels of the frame; it may lie beyond the frame's border.
     pub point: Point<FrameSpace>,
-    /// The share of such landmarks that lie within a tenth of the eye distance of the truth, 0..=1; 0 beyond the
+    /// The probability that the point is within a tenth of the eye distance of the ground truth, 0..=1; 0 beyond the
     /// border.
     pub confidence: f32,
 }
 
-/// The points that describe a face, and their order.
+/// A set of landmarks in a fixed order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -85,7 +85,7 @@ impl Scheme {
         }
     }
 
-    /// The curves of a face that is drawn: through more points than those of the boundary map, where the scheme has them.
+    /// The curves to draw a face with: through more points than those of the boundary map, where the scheme has them.
     pub const fn outlines(self) -> &'static [Curve] {
         match self {
             Self::Wflw98 => &WFLW98_OUTLINES,
@@ -93,7 +93,7 @@ impl Scheme {
         }
     }
 
-    /// The points of WFLW-98 whose mean is this point of the scheme: the one that lies there, or those around it.
+    /// The points of WFLW-98 whose mean is this point of the scheme: the one at its position, or those around it.
     ///
     /// # Panics
     /// If the scheme has no such point.

@@ -12,8 +12,8 @@ pub(super) struct AnnotateArguments {
     /// A folder of recordings, or one recording [default: the faces that `awing capture` collected]
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// Import labels from another program as a recording instead: .pts, COCO keypoints or LabelMe (.json), or CVAT for images
-    /// 1.1 (.xml), with 98 or 68 points; a file or a folder of files
+    /// Import labels from another program as a recording instead: .pts, COCO keypoints or LabelMe (.json), or CVAT for
+    /// images 1.1 (.xml), with 98 or 68 points; a file or a folder of files
     #[arg(long, value_name = "PATH")]
     import: Option<PathBuf>,
     /// Scale the window, text and lines by this factor [default: the desktop's scale]

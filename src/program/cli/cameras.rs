@@ -1,7 +1,7 @@
 //! `awing cameras`: the cameras that can capture.
 //!
-//! Out, on standard output: number, name, and for every format and size the frame rates, the best first; as text or as one
-//! JSON array of `{"index", "name", "modes": [{"format", "width", "height", "frames_per_second"}]}`.
+//! Out, on standard output: number, name, and for every format and size the frame rates, the best first; as text or as
+//! one JSON array of `{"index", "name", "modes": [{"format", "width", "height", "frames_per_second"}]}`.
 //! Devices that can't capture, such as those with metadata only, are left out.
 
 use anyhow::Result;

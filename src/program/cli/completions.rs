@@ -1,7 +1,7 @@
 //! `awing completions`: shell completions and manual pages.
 //!
-//! In: a shell, or `man`. Out: the completions or the manual page on standard output, or files with the usual names in a
-//! folder.
+//! In: a shell, or `man`. Out: the completions or the manual page on standard output, or files with the usual names in
+//! a folder.
 
 use crate::runtime::files::write_whole;
 use anyhow::{Context, Result};

@@ -1,7 +1,7 @@
 //! `awing config`, and the file `awing.toml` in front of the arguments of `awing track`.
 //!
-//! In: the arguments and the file. Out: the arguments, completed from the file where the command line sets nothing, or a
-//! table of all values and their origin.
+//! In: the arguments and the file. Out: the arguments, completed from the file where the command line sets nothing, or
+//! a table of all values and their origin.
 
 use super::Arguments;
 use crate::program::config::{Config, Entry, SETTINGS, init};
@@ -32,8 +32,8 @@ pub(super) struct ConfigArguments {
 /// Whether `awing track` reads a file, and which.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct ConfigChoice {
-    /// Read defaults for these options from this file [default: awing.toml in the system's settings folder, if it exists; see
-    /// `awing config`]
+    /// Read defaults for these options from this file [default: awing.toml in the system's settings folder, if it
+    /// exists; see `awing config`]
     #[arg(long, value_name = "FILE", conflicts_with = "no_config")]
     config: Option<PathBuf>,
     /// Ignore awing.toml

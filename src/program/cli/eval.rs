@@ -64,15 +64,15 @@ pub(super) struct EvalArguments {
     /// Compare two reports that --json printed: the differences, second minus first, with 95 % confidence intervals
     #[arg(long, num_args = 2, value_names = ["A.json", "B.json"], conflicts_with_all = ["data", "detection", "calibrate"])]
     compare: Option<Vec<PathBuf>>,
-    /// Evaluate the detector instead: recall by face size, and false positives. --data then takes what detectors are trained
-    /// on: pictures with face boxes, single faces, and lists of pictures without faces
+    /// Evaluate the detector instead: recall by face size, and false positives. --data then takes what detectors are
+    /// trained on: pictures with face boxes, single faces, and lists of pictures without faces
     #[arg(long, conflicts_with_all = ["model", "plot", "predictions", "calibrate"])]
     detection: bool,
     /// Calibrate the confidences of the model's points on --data and --faceless, and write the calibrated model
     #[arg(long, value_name = "MODEL", requires = "faceless", conflicts_with_all = ["plot", "predictions"])]
     calibrate: Option<PathBuf>,
-    /// Fit a map from the model's points to 300-W's on the faces of that style in --data, and write the model with it; --data
-    /// should not contain the faces that you evaluate on
+    /// Fit a map from the model's points to 300-W's on the faces of that style in --data, and write the model with it;
+    /// --data should not contain the faces that you evaluate on
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["plot", "predictions", "calibrate", "detection"])]
     fit_style: Option<PathBuf>,
     /// Evaluate only on the faces that a training with this recipe holds out

@@ -1,4 +1,5 @@
-//! `awing heatmaps`: the raw heatmaps of a network, for debugging, teaching and parity checks with other implementations.
+//! `awing heatmaps`: the raw heatmaps of a network, for debugging, teaching and parity checks with other
+//! implementations.
 //!
 //! In: a model and a picture, or the network's input as a tensor. Out: the raw maps of every stack.
 

@@ -1,6 +1,6 @@
-//! Ctrl-C, and requests to terminate: the first one ends the program in order, so that files are complete; the second ends
-//! the process at once. Requests in close succession count as one: a key may bounce or be held down, and a parent program
-//! may pass on the signal that the terminal has sent to both.
+//! Ctrl-C, and requests to terminate: the first one ends the program in order, so that files are complete; the second
+//! ends the process at once. Requests in close succession count as one: a key may bounce or be held down, and a parent
+//! program may pass on the signal that the terminal has sent to both.
 
 use crate::program::capture::end_decoders;
 use anyhow::{Context, Result};

@@ -1,7 +1,7 @@
 //! `awing landmarks`: the numbers and positions of the landmarks.
 //!
-//! Out: tables of the parts and of the maps between schemes on standard output, or a picture of a face with its 98 points
-//! numbered.
+//! Out: tables of the parts and of the maps between schemes on standard output, or a picture of a face with its 98
+//! points numbered.
 
 use super::paths::{Content, Overwrite, Paths};
 use crate::program::diagram;

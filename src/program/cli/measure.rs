@@ -25,8 +25,8 @@ impl Spread {
     }
 }
 
-/// The process's memory in megabytes under the system's `key` (`VmHWM`: the peak so far, `VmRSS`: now); `None` where the
-/// system does not report it.
+/// The process's memory in megabytes under the system's `key` (`VmHWM`: the peak so far, `VmRSS`: now); `None` where
+/// the system does not report it.
 pub(super) fn memory_mb(key: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;

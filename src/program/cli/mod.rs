@@ -1,9 +1,9 @@
 //! The commands, one file or folder each: parse, call, print.
 //!
-//! In: the program's arguments. Out: its exit status, 0 on success. An error prints one line on standard error that says
-//! what failed and what to do. It is no error if a reader closes standard output (`awing --json - | head`). Each command
-//! owns its arguments and needs no other command; shared code is in `arguments`, `comparison`, `device`, `interrupt`,
-//! `measure`, `parse`, `paths` and `progress`. The help of every command ends with examples.
+//! In: the program's arguments. Out: its exit status, 0 on success. An error prints one line on standard error that
+//! says what failed and what to do. It is no error if a reader closes standard output (`awing --json - | head`). Each
+//! command owns its arguments and needs no other command; shared code is in `arguments`, `comparison`, `device`,
+//! `interrupt`, `measure`, `parse`, `paths` and `progress`. The help of every command ends with examples.
 
 mod annotate;
 mod arguments;
@@ -43,8 +43,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The log levels if the environment variable `AWING_LOG` is not set. The drawing library warns about every empty shape,
-/// such as the white of a closed eye.
+/// The log levels if the environment variable `AWING_LOG` is not set. The drawing library warns about every empty
+/// shape, such as the white of a closed eye.
 const DEFAULT_LOG: &str = "warn,tiny_skia=error";
 
 /// Track faces in live video, videos and pictures, with 98 landmarks each

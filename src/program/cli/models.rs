@@ -1,7 +1,7 @@
 //! `awing models`: the tuned models of this computer.
 //!
-//! Out, on standard output: a table of the models, or what was done. `use` and `rollback` change the model that awing starts
-//! with, `remove` deletes one; `compare` evaluates two on annotated faces.
+//! Out, on standard output: a table of the models, or what was done. `use` and `rollback` change the model that awing
+//! starts with, `remove` deletes one; `compare` evaluates two on annotated faces.
 
 use super::comparison::comparison_table;
 use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};

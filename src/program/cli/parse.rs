@@ -1,7 +1,7 @@
 //! Parsers for values on the command line.
 //!
-//! In: what the user typed. Out: the value. Errors: a sentence that says what the value has to be; clap adds the option and a
-//! pointer to the help.
+//! In: what the user typed. Out: the value. Errors: a sentence that says what the value has to be; clap adds the option
+//! and a pointer to the help.
 
 use crate::runtime::engine::MOST_THREADS;
 use crate::runtime::named::{Named, by_name};

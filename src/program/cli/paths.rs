@@ -1,9 +1,9 @@
 //! The files of a command, compared before any of them is opened.
 //!
 //! In: the paths that the command reads and writes, each with its option. Out: nothing, or an error that names both
-//! paths: an output is an input, two outputs are one file, or an output file has other content than would be written. The
-//! comparison follows links, `.` and `..`, and ignores case where the file system does. Devices and pipes hold nothing that
-//! could be lost.
+//! paths: an output is an input, two outputs are one file, or an output file has other content than would be written.
+//! The comparison follows links, `.` and `..`, and ignores case where the file system does. Devices and pipes hold
+//! nothing that could be lost.
 
 use crate::program::capture::Recorder;
 use anyhow::{Context, Result, bail};

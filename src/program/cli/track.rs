@@ -28,9 +28,9 @@ pub(super) struct TrackArguments {
     /// The same as INPUT
     #[arg(long, value_name = "INPUT")]
     pub input: Option<OsString>,
-    /// The source of frames: `camera`, `camera:N`, `demo`, a video, pictures, folders of pictures, the address of a stream
-    /// (`rtsp://...`, `http://...`), or `-` for YUV4MPEG on standard input [default: the first camera, or the demo if there is
-    /// none]
+    /// The source of frames: `camera`, `camera:N`, `demo`, a video, pictures, folders of pictures, the address of a
+    /// stream (`rtsp://...`, `http://...`), or `-` for YUV4MPEG on standard input [default: the first camera, or the
+    /// demo if there is none]
     #[arg(value_name = "INPUT", conflicts_with = "input")]
     inputs: Vec<OsString>,
     /// Run without a window
@@ -57,8 +57,9 @@ pub(super) struct TrackArguments {
     /// Send the first face of each frame to VTube Studio's plugin API [default: ws://127.0.0.1:8001]
     #[arg(long, value_name = "ws://HOST:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1")]
     vts: Option<String>,
-    /// Serve a page with the picture and the faces, and a WebSocket with JSON lines, to browsers and OBS on this computer; with
-    /// another of its addresses, also to other computers that have the printed token [default: 127.0.0.1:8098]
+    /// Serve a page with the picture and the faces, and a WebSocket with JSON lines, to browsers and OBS on this
+    /// computer; with another of its addresses, also to other computers that have the printed token [default:
+    /// 127.0.0.1:8098]
     #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1")]
     serve: Option<String>,
     /// Offer the annotated picture to other programs as a camera: a device of the module v4l2loopback
@@ -70,8 +71,8 @@ pub(super) struct TrackArguments {
     /// Set the neutral pose, straight ahead and at rest, from the first face one second after it appears
     #[arg(long)]
     neutral: bool,
-    /// Load this profile and keep it up to date: the neutral pose, and what awing learned about the person's eyes and face
-    /// (`awing profiles` lists them)
+    /// Load this profile and keep it up to date: the neutral pose, and what awing learned about the person's eyes and
+    /// face (`awing profiles` lists them)
     #[arg(long, value_name = "NAME")]
     profile: Option<ProfileName>,
     /// Save an annotated copy: a video (.mp4 through ffmpeg, or .gif), a picture of the last frame (.png, .jpg), or a folder
@@ -87,8 +88,8 @@ pub(super) struct TrackArguments {
     /// Show the picture as the camera sees it
     #[arg(long, overrides_with = "mirror")]
     no_mirror: bool,
-    /// Scale the window, text and lines by this factor; 2 suits a screen with twice the pixel density [default: the desktop's
-    /// scale]
+    /// Scale the window, text and lines by this factor; 2 suits a screen with twice the pixel density [default: the
+    /// desktop's scale]
     #[arg(long, value_name = "FACTOR", value_parser = scale)]
     scale: Option<f32>,
     /// Style of the landmarks, in the window and in saved pictures and videos

@@ -1,8 +1,8 @@
 //! `awing train`: trains a model on data sets, with or without a recipe.
 //!
-//! In: data sets; without a recipe, training continues from the bundled model ([`OwnFaces`]). Out: one folder with the last
-//! and the best model, the log, the curve and the checkpoint; progress on standard error; on standard output whether the
-//! model improved. Ctrl-C and --minutes stop with a checkpoint, from which --resume continues.
+//! In: data sets; without a recipe, training continues from the bundled model ([`OwnFaces`]). Out: one folder with the
+//! last and the best model, the log, the curve and the checkpoint; progress on standard error; on standard output
+//! whether the model improved. Ctrl-C and --minutes stop with a checkpoint, from which --resume continues.
 
 use super::device::DeviceChoice;
 use super::interrupt;

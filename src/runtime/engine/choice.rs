@@ -1,31 +1,31 @@
-//! Which precision is fastest on a core, among those that are accurate enough.
+//! Chooses the fastest precision of a core, among those that are accurate enough.
 //!
-//! In: the rates that the core was measured at, and what the model's file says about int8. Out: a precision, and why.
+//! In: the measured rates of the core, and the quantization entry of the model file. Out: a precision, and the reason.
 //! The rates of number types are small multiples of each other, since they follow from the width and number of the core's
-//! multipliers. A precision is preferred only from a middle between two multiples on, so that measurements which differ
-//! by a quarter lead to the same choice, and a plan does not change from one start to the next.
+//! multipliers. The threshold lies midway between two multiples. Measurements that differ by a quarter thus lead to the
+//! same choice, and a plan does not change from one start to the next.
 
 use super::Precision;
 use crate::runtime::model::Quantization;
 use crate::runtime::simd::Rates;
 
-/// A precision is preferred to a more accurate one from this ratio of their rates on: the geometric mean of one and
+/// The smallest ratio of rates at which a precision is preferred to a more accurate one: the geometric mean of one and
 /// two.
 const FASTER: f64 = std::f64::consts::SQRT_2;
 
-/// The largest loss of accuracy at which int8 is chosen, relative to the error before.
+/// The largest increase of the error at which int8 is chosen, relative to the error before.
 pub const MOST_LOSS: f64 = 0.01;
 
-/// In which precision a network runs.
+/// The precision that a network runs in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
     /// Never [`Precision::Auto`].
     pub precision: Precision,
-    /// Why, in words; `None` if it was asked for.
+    /// The reason as text; `None` if this precision was requested.
     pub reason: Option<String>,
 }
 
-/// Chooses for a model whose file says `quantization` about int8.
+/// Chooses for a model whose file has this `quantization` entry.
 pub(super) fn choose(quantization: Option<&Quantization>, rates: &Rates) -> Choice {
     let in_f32 = format!("f32 runs at {:.0} G/s in registers", rates.f32);
     let (mut precision, mut best, mut reason) = (Precision::F32, rates.f32, in_f32);

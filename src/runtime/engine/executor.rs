@@ -1,4 +1,4 @@
-//! Who can run a network: the compiled [`Engine`], or a [`Backend`] outside the runtime (candle on a GPU).
+//! What runs a network: the compiled [`Engine`], or a [`Backend`] outside the runtime (candle on a GPU).
 
 use super::{Engine, EngineError};
 use crate::runtime::heatmap::HeatmapView;
@@ -15,10 +15,10 @@ pub trait Executor: Send {
     /// [`EngineError::Executor`] with the device's error. The compiled engine never fails.
     fn run(&mut self) -> Result<(), EngineError>;
 
-    /// The last stack's maps of the last run, those of the landmarks first.
+    /// The last stack's maps from the last run, landmark maps first.
     fn output(&self) -> HeatmapView<'_>;
 
-    /// As [`Self::output`], including the maps that decoding does not read (the boundary map last); `None` if those are
+    /// As [`Self::output`], with the maps that decoding does not read (the boundary map last); `None` if those are
     /// not computed.
     fn all_maps(&self) -> Option<HeatmapView<'_>>;
 }

@@ -1,6 +1,6 @@
 //! Convolutions with their batch norms folded in.
 //!
-//! In: the parameters of a [`Model`], which has all of its network. Out: f32 values for packing.
+//! In: the parameters of a complete [`Model`]. Out: f32 values for packing.
 
 use crate::runtime::model::Model;
 use crate::runtime::model::graph::NORM_EPSILON;
@@ -19,7 +19,7 @@ pub(super) fn norm(model: &Model, name: &str) -> (Vec<f32>, Vec<f32>) {
         .unzip()
 }
 
-/// A convolution that does the work of its batch norm too.
+/// A convolution with its batch norm folded in.
 pub(super) struct Folded {
     /// `[out, in, kernel, kernel]`.
     pub weights: Vec<f32>,
@@ -45,8 +45,7 @@ impl Folded {
         Self { weights, bias }
     }
 
-    /// Adds to the bias what the constant `inputs`, one per input channel, contribute to the outputs of a 1x1
-    /// convolution.
+    /// Adds the contribution of the constant `inputs`, one per input channel, to the bias of a 1x1 convolution.
     pub fn add_constant_inputs(&mut self, inputs: &[f32]) {
         for (bias, weights) in self.bias.iter_mut().zip(self.weights.chunks_exact(inputs.len())) {
             *bias += weights.iter().zip(inputs).map(|(w, s)| w * s).sum::<f32>();

@@ -1,6 +1,6 @@
-//! Which operations of the graph one step computes: each dense convolution together with what follows it.
+//! Fuses operations of the graph into steps: each dense convolution together with what follows it.
 //!
-//! In: the graph and the nodes that are wanted. Out: the fused convolutions, and who reads and writes each value.
+//! In: the graph and the requested nodes. Out: the fused convolutions, and the readers and writers of each value.
 
 use crate::runtime::model::graph::{Graph, NodeId, Operation};
 use std::collections::{HashMap, HashSet};
@@ -9,13 +9,13 @@ use std::collections::{HashMap, HashSet};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Residual {
     pub node: NodeId,
-    /// Whether it is half as high and as wide, so that each of its cells is added to four.
+    /// Whether the term has half the height and width, so that each of its cells is added to four.
     pub upsampled: bool,
     /// Whether a ReLU follows the addition.
     pub relu: bool,
 }
 
-/// A dense convolution and what happens to its result before it leaves the registers.
+/// A dense convolution, and the operations on its result before it leaves the registers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fused {
     pub convolution: NodeId,
@@ -31,7 +31,7 @@ pub(super) struct Fused {
     pub channel: usize,
 }
 
-/// The graph as seen from its fused convolutions.
+/// The graph in terms of its fused convolutions.
 pub(super) struct Fusion {
     /// Nodes that the wanted outputs depend on.
     pub needed: Vec<bool>,

@@ -24,7 +24,7 @@ pub struct LandmarkTimes {
 /// A landmark model, ready to run.
 pub struct Landmarker {
     executor: Box<dyn Executor>,
-    /// Of the compiled engine; `None` on a [`Backend`].
+    /// The compiled engine's choice of precision; `None` on a [`Backend`].
     choice: Option<Choice>,
     cropper: Cropper,
     decoding: Decoding,
@@ -62,7 +62,7 @@ impl Landmarker {
         Self::compiled(model, &EngineOptions { outputs, precision, threads, ..EngineOptions::new(size, size) })
     }
 
-    /// Compiles a landmark model for its own input size, which `options` have to state.
+    /// Compiles a landmark model; `options` have to state the model's own input size.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -109,12 +109,12 @@ impl Landmarker {
         })
     }
 
-    /// The crop about a box around the landmarks, with the model's margin, turned by `angle_rad`, the roll of the head.
+    /// The crop for a box around the landmarks, with the model's margin, rotated by `angle_rad`, the roll of the head.
     pub fn crop_about(&self, landmark_box: &Rect<FrameSpace>, angle_rad: f32) -> Similarity<CropSpace, FrameSpace> {
         crop_from_frame(landmark_box.center(), self.crop.side(landmark_box), angle_rad, self.input_size)
     }
 
-    /// The scheme of its landmarks, if it is a known one.
+    /// The scheme of the landmarks, if it is a known one.
     pub fn scheme(&self) -> Option<Scheme> {
         Scheme::of_points(self.points)
     }
@@ -124,7 +124,7 @@ impl Landmarker {
         style.expressed(self.style, self.ibug_fit.as_ref(), points)
     }
 
-    /// The precision that the network runs in, and why; `None` on a [`Backend`].
+    /// The precision of the network, and the reason; `None` on a [`Backend`].
     pub fn choice(&self) -> Option<&Choice> {
         self.choice.as_ref()
     }
@@ -134,12 +134,12 @@ impl Landmarker {
         self.points
     }
 
-    /// The side of the crop, relative to that of the box around the landmarks.
+    /// The ratio of the crop's side to that of the box around the landmarks.
     pub fn crop_scale(&self) -> f32 {
         self.crop.scale
     }
 
-    /// Which length of the box around the landmarks is its side.
+    /// How the side of the box around the landmarks is measured.
     pub fn box_side(&self) -> BoxSide {
         self.crop.box_side
     }
@@ -160,7 +160,7 @@ impl Landmarker {
         self.times
     }
 
-    /// Allocates what crops of such a frame need, so that [`Self::predict`] does not have to.
+    /// Allocates the memory for crops of such a frame in advance, so that [`Self::predict`] does not have to.
     pub fn reserve(&mut self, frame: &FrameView<'_>) {
         self.cropper.reserve(frame);
     }

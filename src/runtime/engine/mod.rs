@@ -3,9 +3,9 @@
 //! In: `height * width * 3` values in 0..=1, RGB interleaved, top row first. Out: the heatmaps that decoding reads,
 //! (row, column, channel), in f32; maps that only help training (the boundary map) are left out unless requested.
 //!
-//! [`Engine::compile`] makes a plan of the network once: which operations each step fuses (`fuse`), which maps and steps
-//! there are (`compile`), where the maps lie (`place`), the weights in the order of the kernels (`fold`, `pack`). A run
-//! carries out the steps of the plan (`plan`, `kernels`) and allocates nothing.
+//! [`Engine::compile`] makes a plan of the network once: it fuses operations (`fuse`), lists maps and steps
+//! (`compile`), assigns memory to the maps (`place`), and puts the weights into the order of the kernels (`fold`,
+//! `pack`). A run executes the steps of the plan (`plan`, `kernels`) and allocates nothing.
 
 mod choice;
 mod compile;
@@ -73,7 +73,7 @@ pub enum Outputs {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// The fastest on this core among those that are accurate enough: single and half precision always are, int8 if the
-    /// model's file says that it costs at most 1 % of the accuracy. The core is measured once in a process.
+    /// model file says that it raises the error by at most 1 %. The core is measured once per process.
     #[default]
     Auto,
     F32,
@@ -85,7 +85,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// What a network is really run in on a CPU, and why that is not what was asked for.
+    /// The precision that a network runs in on a CPU, and the reason if it is not the requested one.
     pub(crate) fn in_use(self, model: &Model, isa: Isa) -> (Self, Option<&'static str>) {
         match self {
             Self::F16 if !isa.has_bf16() => (Self::F32, Some("this CPU has no AVX512-BF16")),
@@ -104,7 +104,7 @@ named!(Precision {
     Int8 = "int8": "8-bit integers, for models that `awing quantize` has prepared; others run in f32",
 });
 
-/// The input for which a model is compiled, and how it is run.
+/// The input size that a model is compiled for, and how it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineOptions {
     /// Pixels.
@@ -113,9 +113,9 @@ pub struct EngineOptions {
     pub width: usize,
     pub outputs: Outputs,
     pub precision: Precision,
-    /// The running core must have it.
+    /// The running core must support it.
     pub isa: Isa,
-    /// Threads that work at the same time at most, including the caller's. Only long steps are shared.
+    /// The maximum number of threads, including the caller's. Only long steps are shared.
     pub threads: usize,
 }
 
@@ -128,10 +128,10 @@ impl EngineOptions {
     }
 }
 
-/// A step with at least this number of multiplications is shared by threads: waking a thread takes as long as some hundred
-/// thousand of them.
+/// Threads share a step with at least this many multiplications: waking a thread takes as long as some hundred thousand
+/// of them.
 const SHARED_FROM: u64 = 8_000_000;
-/// Parts per thread: several, so that a thread that the system interrupts does not hold up the others.
+/// Parts per thread: several, so that a thread interrupted by the system does not hold up the others.
 const PARTS_PER_THREAD: usize = 4;
 
 /// A model ready to run on pictures of one size.
@@ -144,12 +144,12 @@ pub struct Engine {
     strips: Memory,
     strip_bytes: usize,
     input: Vec<f32>,
-    /// A step with at least this number of multiplications is shared by threads.
+    /// Threads share a step with at least this many multiplications.
     shared_from: u64,
 }
 
 impl Engine {
-    /// Makes `model` ready for pictures of the given size.
+    /// Compiles `model` for pictures of the given size.
     ///
     /// # Errors
     /// [`EngineError::Size`] if the network can't take it; [`EngineError::Unsupported`].
@@ -263,13 +263,13 @@ impl Engine {
         }
     }
 
-    /// All maps of each stack of the last run, the boundary map last if there is one; the last stack comes last. Empty
+    /// All maps of each stack from the last run, in order; in each, the boundary map comes last if there is one. Empty
     /// unless the engine was compiled with [`Outputs::All`].
     pub fn stacks(&self) -> impl Iterator<Item = HeatmapView<'_>> {
         self.plan.stacks.iter().map(|map| self.view(map))
     }
 
-    /// The heatmaps of the last run that decoding reads.
+    /// The heatmaps from the last run that decoding reads.
     pub fn output(&self) -> HeatmapView<'_> {
         self.view(&self.plan.output)
     }
@@ -279,7 +279,7 @@ impl Engine {
         HeatmapView { values, height: map.height, width: map.width, channels: map.channels }
     }
 
-    /// Bytes of packed weights, and of maps and everything else that a run writes.
+    /// Bytes of packed weights, and of everything that a run writes.
     pub fn memory_bytes(&self) -> (usize, usize) {
         let weights = self.plan.actions().map(Action::weight_bytes);
         let maps = self.plan.memory.bytes() + self.strips.bytes() + size_of_val(self.input.as_slice());
@@ -287,7 +287,7 @@ impl Engine {
     }
 }
 
-/// Memory that several threads write to, each its own cells.
+/// Memory that several threads write to, each to its own cells.
 #[derive(Clone, Copy)]
 struct Shared(*mut u8);
 

@@ -1,11 +1,11 @@
-//! Output channels cut into blocks, and weights in the order in which the product kernel reads them.
+//! Splits output channels into blocks, and orders weights as the product kernel reads them.
 
 use super::kernels::{most_vectors, tile_cells};
 use super::memory::Memory;
 use super::plan::{Block, StepPrecision, Weights};
 use crate::runtime::simd::{Int8Kernel, Isa, SimdInt8, dispatch_int8};
 
-/// What packing needs to know about an instruction set.
+/// The properties of an instruction set that packing depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Vectors {
     pub lanes: usize,
@@ -34,7 +34,7 @@ impl Vectors {
         Memory::of(&padded)
     }
 
-    /// Cuts `outputs` channels into blocks of vectors, as even as the registers allow.
+    /// Splits `outputs` channels into blocks of vectors, as evenly as the registers allow.
     pub fn blocks(self, outputs: usize) -> Vec<Block> {
         let count = outputs.div_ceil(self.lanes);
         let parts = count.div_ceil(most_vectors(self.registers));

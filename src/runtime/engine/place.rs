@@ -1,6 +1,6 @@
-//! Where the maps lie: two maps share memory when one is read for the last time before the other is written.
+//! Assigns memory to the maps: two maps share memory if one is last read before the other is first written.
 //!
-//! In: a [`Draft`]. Out: the [`Plan`], its memory allocated and its constant maps written.
+//! In: a [`Draft`]. Out: the [`Plan`] with its memory allocated and its constant maps written.
 
 use super::memory::Memory;
 use super::plan::{Address, CHANNEL_MULTIPLE, Draft, InMap, Map, MapId, PlacedMap, PlacedStep, Plan, Step};
@@ -10,7 +10,7 @@ use std::ops::Range;
 /// The steps from the first that writes a map to the last that reads or writes it.
 type Lifetime = Range<usize>;
 
-/// Gives every map its memory.
+/// Assigns memory to every map.
 pub(super) fn place(draft: Draft) -> Plan {
     let Draft { steps, maps, tables, constants, output, stacks } = draft;
     let lifetimes = lifetimes(maps.len(), &steps);
@@ -73,7 +73,7 @@ fn allocate(maps: Vec<Map>, lifetimes: &[Lifetime]) -> Vec<PlacedMap> {
     maps
 }
 
-/// For every step, the borders of maps that it is the first to write and that other maps overwrite.
+/// For every step, the borders of maps that it writes first and that other maps overwrite.
 fn clears(maps: &[PlacedMap], lifetimes: &[Lifetime], steps: usize) -> Vec<Vec<Range<usize>>> {
     let mut clears = vec![Vec::new(); steps];
     for (map, lifetime) in maps.iter().zip(lifetimes).filter(|(map, _)| is_shared(&map.map)) {
@@ -134,7 +134,7 @@ mod tests {
             assert!(!overlap(&maps[a].range(), &maps[b].range()), "{a} and {b}");
         }
         assert!(plan.memory.bytes() < bytes);
-        // The last map lies where others have been: its border is not zero any more.
+        // The last map reuses memory of others: its border is no longer zero.
         assert_eq!(plan.steps[2].clears, maps[3].gaps());
     }
 

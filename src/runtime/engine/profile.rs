@@ -1,4 +1,4 @@
-//! Where the time of a run goes.
+//! The time of every step of a run.
 
 use super::Engine;
 use super::plan::{PlacedStep, StepPrecision};

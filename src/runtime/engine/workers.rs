@@ -1,7 +1,7 @@
 //! The threads of an engine. They sleep until a step is shared and go back to sleep when it is done.
 //!
-//! In: a job, cut into ranges of items. Every item is done exactly once, by the caller or another thread; the call returns
-//! when all are done.
+//! In: a job, split into ranges of items. Every item is done exactly once, by the caller or another thread; the call
+//! returns when all are done.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -14,14 +14,14 @@ thread_local! {
     static AT_WORK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// More than any computer has cores for. Far more threads than cores take memory and minutes to start, and then stand in each
-/// other's way.
+/// More than any computer has cores for. Far more threads than cores take memory and minutes to start, and then slow
+/// each other down.
 pub const MOST_THREADS: usize = 512;
 
-/// What all threads work on: called with the number of the thread and a range of items.
+/// The work of all threads: called with the number of the thread and a range of items.
 type Job = *const (dyn Fn(usize, Range<usize>) + Sync);
 
-/// The job at hand and the threads that take part in it.
+/// The current job and the threads that take part in it.
 struct Board {
     /// Counts the jobs, so that a thread takes part in each only once.
     number: u64,

@@ -1,21 +1,21 @@
-//! The range of brightness that a picture uses.
+//! Stretches the contrast of dull pictures.
 //!
-//! In: RGB values in 0..=1, in rows. A picture in a dark room or behind fog uses little of that range, and a network that
-//! saw few such pictures finds nothing there: it is stretched. Any other picture stays as it is, to the bit. Nothing fails or
-//! allocates.
+//! In: RGB values in 0..=1, in rows. A picture in a dark room or fog uses little of that range, and a network trained
+//! on few such pictures finds nothing in it, so it is stretched. Any other picture stays bit-identical. Nothing fails
+//! or allocates.
 
 /// A picture whose values span less than this is stretched.
 const DULL_SPAN: f32 = 0.25;
 /// The range that a stretched picture spans.
 const STRETCHED: [f32; 2] = [0.05, 0.85];
-/// Values are multiplied by at most this: beyond it there is more noise than face.
+/// The largest gain: beyond it there is more noise than face.
 const MOST_GAIN: f32 = 25.0;
-/// The share of values that may lie below, and above, the span.
+/// The share of values that may lie below the span, and above it.
 const OUTLIERS: f32 = 0.02;
-/// One value in this many is looked at.
+/// The sampling step: one value in this many is read.
 const STEP: usize = 7;
 
-/// Stretches the first `width` values of each row of `row` values, if they use little of the range.
+/// Stretches the first `width` values of each row of `row` values if they use little of the range.
 pub(crate) fn stretch_dull(values: &mut [f32], row: usize, width: usize) {
     let Some([low, high]) = span(values.chunks_exact(row).flat_map(|row| row[..width].iter().step_by(STEP))) else {
         return;
@@ -32,7 +32,7 @@ pub(crate) fn stretch_dull(values: &mut [f32], row: usize, width: usize) {
     }
 }
 
-/// The values between which nearly all lie; `None` if there are none.
+/// The span of nearly all values; `None` if there are none.
 fn span<'a>(values: impl Iterator<Item = &'a f32>) -> Option<[f32; 2]> {
     const BINS: usize = 256;
     let mut counts = [0_u32; BINS];

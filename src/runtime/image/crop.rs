@@ -1,4 +1,4 @@
-//! The crop: what the network sees of a picture, in training and in tracking alike.
+//! The crop: the part of a picture that the network sees, in training and tracking alike.
 //!
 //! Sampling is bilinear. If the crop is much smaller than the part of the picture that it shows, blocks of n x n pixels
 //! are averaged first, so that every pixel counts and none is skipped. The blocks lie on a fixed grid of the picture,
@@ -17,7 +17,7 @@ use blocks::Blocks;
 use sample::{Pixels, sample};
 use std::cell::RefCell;
 
-/// What a crop shows beyond the border of the picture.
+/// The content of a crop beyond the border of the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Border {
     /// The nearest pixel of the picture.
@@ -50,7 +50,7 @@ pub fn crop_into<'f>(
     CROPPER.with_borrow_mut(|cropper| cropper.crop_into(&frame.into(), crop_from_frame, crop_size, border, out));
 }
 
-/// [`crop_into`] with its own buffers, so that the caller controls when memory is allocated.
+/// [`crop_into`] with its own buffers, so that the caller decides when memory is allocated.
 pub(crate) struct Cropper {
     /// The part of the frame that the crop shows, if the frame is not RGB.
     window: Vec<u8>,
@@ -63,7 +63,7 @@ impl Cropper {
         Self { window: Vec::new(), sums: Vec::new(), means: Vec::new() }
     }
 
-    /// Allocates what any crop of such a frame needs.
+    /// Allocates the memory for any crop of such a frame.
     pub fn reserve(&mut self, frame: &FrameView<'_>) {
         let (sums, means) = Blocks::most_room(frame.width(), frame.height());
         self.sums.reserve(sums.saturating_sub(self.sums.len()));

@@ -1,8 +1,8 @@
-//! The pixels of a JPEG, or what is wrong with it: nothing that was cut off or damaged passes for a picture.
+//! Decodes a JPEG; a truncated or damaged one is an error.
 //!
-//! In: the bytes of a file or of a camera's frame. Out: RGB, not yet turned as EXIF says. What stands between the headers
-//! is taken as leniently as cameras and phones write it; an error in the coded picture itself is an error here, where the
-//! decoder's habit is to fill the rest with grey. Fails with the decoder's words.
+//! In: the bytes of a file or of a camera's frame. Out: RGB, before EXIF rotation. Headers are read leniently, since
+//! cameras and phones write them freely. An error in the coded picture is an error here; the decoder alone would fill
+//! the rest with grey. Errors have the decoder's text.
 
 use super::Frame;
 use zune_core::bytestream::ZCursor;
@@ -22,7 +22,7 @@ impl<'a> Jpeg<'a> {
     /// Reads the headers.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// The decoder's message.
     pub fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let side = usize::from(u16::MAX);
         let options = DecoderOptions::default().set_strict_mode(false).set_max_width(side).set_max_height(side);
@@ -40,7 +40,7 @@ impl<'a> Jpeg<'a> {
     /// Decodes into `frame`; after an error its pixels are unspecified.
     ///
     /// # Errors
-    /// What is wrong with the coded picture.
+    /// The decoder's message.
     pub fn decode(mut self, frame: &mut Frame) -> Result<(), String> {
         let (width, height) = self.size();
         frame.resize(width, height);
@@ -52,20 +52,20 @@ impl<'a> Jpeg<'a> {
     }
 }
 
-/// A whole picture of a file as a decoder has to see it so that it notices a cut; `None` if the end of the picture is missing.
+/// The file's bytes, changed so that a decoder notices truncation; `None` if the end of the picture is missing.
 ///
-/// Programs that mend downloads put an end behind what they have, and the decoder fills what lacks with grey. A run of ones is
-/// no code of any JPEG: put before the end, it is an error if the decoder comes so far.
+/// Programs that repair downloads append an end marker, and the decoder fills the missing part with grey. A run of ones
+/// is an invalid code in any JPEG: inserted before the end, it causes an error if the decoder gets there.
 pub(super) fn with_guarded_end(bytes: &[u8]) -> Option<Vec<u8>> {
     const ONES: [u8; 16] = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0];
     Some([&bytes[..end_of_picture(bytes)?], &ONES, &[0xff, END_OF_PICTURE]].concat())
 }
 
-/// Where the end marker of the picture stands. The preview in the headers of many has one, too, so the segments are walked
-/// through.
+/// The position of the picture's end marker. Many pictures have a preview with its own marker in their headers, so the
+/// segments are walked through.
 fn end_of_picture(bytes: &[u8]) -> Option<usize> {
     let mut is_in_picture = false;
-    // Behind the marker of the start.
+    // After the start marker.
     let mut at = 2;
     loop {
         let rest = bytes.get(at..)?;

@@ -1,4 +1,4 @@
-//! Reading of picture files: JPEG, PNG, WebP, BMP, TIFF, and the first picture of a GIF. Writing of JPEG and PNG.
+//! Reads picture files: JPEG, PNG, WebP, BMP, TIFF, and the first picture of a GIF. Writes JPEG and PNG.
 
 use super::jpeg::{Jpeg, with_guarded_end};
 use super::{Frame, ImageError, MOST_PIXELS};
@@ -47,7 +47,7 @@ impl Frame {
         Ok(Self { width, height, rgb: picture.into_raw() })
     }
 
-    /// Writes a JPEG or PNG file, by its extension; an existing file is replaced only when the new one is whole.
+    /// Writes a JPEG or PNG file, by its extension; an existing file is replaced only once the new one is complete.
     ///
     /// # Errors
     /// [`ImageError::Encode`] naming the file.
@@ -68,7 +68,7 @@ impl Frame {
     }
 }
 
-/// The pixels of a JPEG that is whole.
+/// The pixels of a complete JPEG.
 fn jpeg(bytes: &[u8]) -> Result<RgbImage, String> {
     let bytes = with_guarded_end(bytes).ok_or("it is cut off: the end of the JPEG is missing")?;
     let mut frame = Frame::default();

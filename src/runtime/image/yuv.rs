@@ -22,7 +22,7 @@ const CHROMA_SHIFT: u32 = 8;
 /// The luma values of black and white.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Range {
-    /// Black is 16, white 235, as in cameras, and in videos unless they say otherwise.
+    /// Black is 16, white 235, as in cameras, and by default in videos.
     #[default]
     Limited,
     /// Black is 0, white 255, as in JPEG.

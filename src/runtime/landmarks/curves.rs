@@ -1,4 +1,4 @@
-//! Curves through landmarks: those of the boundary map (paper section 4.3) and those that are drawn for people.
+//! Curves through landmarks: those of the boundary map (paper section 4.3) and those for drawing.
 
 /// A curve through landmarks, in drawing order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

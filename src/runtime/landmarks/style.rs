@@ -1,7 +1,7 @@
-//! Annotation styles: data sets place points of the same name in different positions.
+//! Annotation styles: data sets place points of the same name at different positions.
 //!
-//! The styles of 300-W (iBUG) and WFLW differ by as much as a tenth of the eye distance at the ends of the outline. A
-//! model trained on both learns neither, so a model has one style, and faces of the other style are converted by a mean
+//! The styles of 300-W (iBUG) and WFLW differ by up to a tenth of the eye distance at the ends of the outline. A model
+//! trained on a mix learns neither, so each model has one style, and faces in the other style are converted by a mean
 //! shift of each point, in the frame in which the face is upright.
 //!
 //! In: 98 points in picture coordinates, at any rotation. Out: the same face in another style. Nothing here fails.
@@ -10,7 +10,7 @@ use super::{IBUG_POINTS, WFLW_POINTS, WFLW98_OF_IBUG68};
 use crate::runtime::geometry::{Point, Rect, Space};
 use serde::{Deserialize, Serialize};
 
-/// The data set whose annotators' conventions the points follow.
+/// The data set whose conventions the points follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Style {
@@ -180,15 +180,15 @@ impl Style {
     }
 }
 
-/// A model's own fit to 300-W's style. A fit per model is needed since its output depends on its training, and a fit of
-/// the pose since turned heads show other shifts than frontal ones. For each of the 68 points and for x and y it holds
-/// a constant and the coefficients of the turn and the nod of the head, all in percent of the longer side of the
+/// A model's own fit to 300-W's style. Each model needs its own fit, because its output depends on its training; the
+/// fit has pose terms, because turned heads have other shifts than frontal ones. For each of the 68 points and for x
+/// and y it holds a constant and the coefficients of the head's yaw and pitch, all in percent of the longer side of the
 /// upright box.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct IbugFit(Vec<[[f32; 3]; 2]>);
 
-/// The terms of a face's pose that shifts depend on: 1, the turn to a side, the nod.
+/// The pose terms that shifts depend on: 1, yaw, pitch.
 pub type PoseTerms = [f32; 3];
 
 impl IbugFit {
@@ -213,8 +213,8 @@ impl IbugFit {
         }
     }
 
-    /// The pose of predicted points, and the offset of `truth` from each of the 68 points: right and down in the
-    /// upright face, in percent of its box. `None` for a face without extent.
+    /// The pose of predicted points, and the offset of the ground truth from each of the 68 points: right and down in
+    /// the upright face, in percent of its box. `None` for a face without extent.
     pub fn residuals<S: Space>(
         predicted: &[Point<S>],
         truth: &[Point<S>],
@@ -228,7 +228,8 @@ impl IbugFit {
         Some((frame.pose(predicted)?, WFLW98_OF_IBUG68.map(residual)))
     }
 
-    /// Moves `points`, roughly in the model's style, to where the fit leads from to `ibug`, the points in 300-W's style.
+    /// Moves `points`, roughly in the model's style, to the positions that the fit maps to `ibug`, the points in
+    /// 300-W's style.
     fn undo<S: Space>(&self, ibug: &[Point<S>], points: &mut [Point<S>], weight: &[f32]) {
         let Some(frame) = UprightFrame::of(points, weight) else { return };
         let Some(pose) = frame.pose(points) else { return };

@@ -1,8 +1,8 @@
 //! The tracking loop, generic over the detector and the landmark network.
 //!
-//! A track is followed (its face was seen in the last frame) or lost (it was not). For a few frames, a lost face is
-//! searched for where it was last seen. After that it comes back only through a detection near its expected position;
-//! after a second it is forgotten.
+//! A track is followed if its face was seen in the last frame, else lost. A lost face is searched for at its last
+//! position for a few frames. After that it comes back only through a detection near its expected position; after a
+//! second it is forgotten.
 
 use super::head_box::HeadBox;
 use super::motion::Motion;
@@ -18,16 +18,16 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// A time stamp that is earlier than the last one by no more than this, in seconds, counts as equal to it: frames can
-/// arrive slightly out of order.
+/// A time stamp at most this many seconds before the last one counts as equal to it: frames can arrive slightly out of
+/// order.
 const JITTER_S: f64 = 0.5;
-/// After more than this many late frames in a row, the clock is taken to have been set back by a little.
+/// More than this many late frames in a row mean that the clock was set back slightly.
 const LATE_FRAMES: u32 = 5;
 /// How long a lost face keeps its id, in seconds.
 const REMEMBERED_S: f64 = 1.0;
 /// How often the detector looks for newcomers while other faces are followed, in seconds.
 const NEWCOMERS_EVERY_S: f64 = 1.0;
-/// While nobody is followed, each of [`Roll::TURNED`] is tried once in this time.
+/// While no face is followed, each of [`Roll::TURNED`] is tried once per this many seconds.
 const TURNED_EVERY_S: f64 = 1.0;
 /// A detection that overlaps a followed face by more than this (intersection over union) is the same face.
 const SAME_FACE_IOU: f32 = 0.3;
@@ -37,12 +37,12 @@ const ONE_FACE_IOU: f32 = 0.5;
 const COMES_BACK_WITHIN: f32 = 1.0;
 /// ... and larger or smaller by at most this factor.
 const COMES_BACK_SCALE: f32 = 1.8;
-/// Of two tracks on one face, the one whose surprise is larger by more than this moved in from elsewhere.
+/// If two tracks are on one face, the one whose surprise is larger by more than this moved in from elsewhere.
 const CLEAR_SURPRISE: f32 = 0.1;
-/// A score that is lower by more than this is clearly lower, when two tracks on one face are compared.
+/// A score lower by more than this is clearly lower, when two tracks on one face are compared.
 const CLEAR_SCORE: f32 = 0.1;
 
-/// What a [`Follower`] is configured with.
+/// The configuration of a [`Follower`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FollowerOptions {
     /// Maximum number of faces to follow.
@@ -57,30 +57,30 @@ pub(crate) struct FollowerOptions {
 pub(crate) struct Follower<D, L> {
     options: FollowerOptions,
     detector: D,
-    /// Identical networks, one for each worker; the first may have threads of its own, for a single face.
+    /// Identical networks, one for each worker; the first may have its own threads, for a single face.
     networks: Vec<Mutex<L>>,
     workers: Workers,
     tracks: Vec<Track>,
-    /// For each track, what the network sees in this frame at the track's last position; at least as many as tracks.
+    /// For each track, the network's result in this frame at the track's last position; at least as many as tracks.
     looks: Vec<Mutex<Look>>,
     detections: Vec<Detection>,
-    /// What the network sees at a detection.
+    /// The network's result at a detection.
     look: Look,
     faces: Vec<Face>,
-    /// The same faces as the network placed them; not kept up to date while nothing is smoothed.
+    /// The same faces, unsmoothed; not kept up to date while smoothing is off.
     unsmoothed: Vec<Face>,
     next_id: u64,
     time_s: f64,
     /// How many frames in a row had an earlier time stamp than the latest one.
     late_frames: u32,
     detected_s: Option<f64>,
-    /// When the detector last looked at a turned frame, and how.
+    /// When the detector last searched a rotated frame, and the rotation.
     turned: Option<(f64, Roll)>,
     times: StageTimes,
 }
 
 impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
-    /// A follower that looks at faces on as many threads as there are landmark networks; at least one.
+    /// A follower with as many threads as landmark networks; at least one.
     pub(crate) fn new(detector: D, networks: Vec<L>, options: FollowerOptions) -> Self {
         assert!(!networks.is_empty(), "a follower needs at least one landmark network");
         Self {
@@ -103,7 +103,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         }
     }
 
-    /// Forgets all faces, but does not reuse their ids: the next frame is unrelated to the last.
+    /// Forgets all faces, without reusing their ids: the next frame is unrelated to the last.
     pub(crate) fn reset(&mut self) {
         self.tracks.clear();
         self.faces.clear();
@@ -113,7 +113,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.time_s = f64::NEG_INFINITY;
     }
 
-    /// Goes on with the faces of another follower, under their ids and where they were.
+    /// Takes over the faces of another follower, with their ids and positions.
     pub(crate) fn take_over(&mut self, before: Self) {
         if self.options.scheme != before.options.scheme {
             return;
@@ -147,7 +147,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         &mut self.options
     }
 
-    /// The faces of the last frame as the network placed them, in the order of [`Self::track`].
+    /// The unsmoothed faces of the last frame, in the order of [`Self::track`].
     pub(crate) fn unsmoothed(&self) -> &[Face] {
         if self.options.smoothing.is_some() { &self.unsmoothed } else { &self.faces }
     }
@@ -211,7 +211,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.tracks.iter().filter(|t| t.is_followed()).count()
     }
 
-    /// Drops faces beyond the maximum, the smallest and least sure first.
+    /// Drops faces beyond the maximum, the smallest and least confident first.
     fn end_surplus(&mut self) {
         let worth = |track: &Track| track.score * track.head.side;
         for _ in self.options.faces..self.followed() {
@@ -223,7 +223,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         }
     }
 
-    /// Forgets faces that were lost too long ago, and the ones lost first if there are more than can be followed.
+    /// Forgets faces that were lost too long ago, and those lost first if there are too many.
     fn forget(&mut self, time_s: f64) {
         self.tracks.retain(|track| match track.state {
             TrackState::Followed => true,
@@ -242,7 +242,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         }
     }
 
-    /// Looks for every face where it was in the last frame.
+    /// Searches for every face at its position in the last frame.
     fn follow(&mut self, frame: &FrameView<'_>, time_s: f64) -> Result<(), TrackError> {
         let scheme = self.options.scheme;
         let mut followed = self.followed();
@@ -285,8 +285,8 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         Ok(())
     }
 
-    /// If two tracks are on one face, gives up one of them: the one that moved in from elsewhere, otherwise the one
-    /// with the clearly lower score, otherwise the younger.
+    /// If two tracks are on one face, drops one of them: the one that moved in from elsewhere, otherwise the one with
+    /// the clearly lower score, otherwise the younger.
     fn end_doubles(&mut self, time_s: f64) {
         for later in 1..self.tracks.len() {
             for earlier in 0..later {
@@ -318,8 +318,8 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         is_one_missing || self.detected_s.is_none_or(|last| time_s - last >= NEWCOMERS_EVERY_S)
     }
 
-    /// If nobody is followed, searches the frame for heads that lie on a side or upside down. In the first frame, which may be
-    /// a photograph, all are tried; later one at a time.
+    /// If no face is followed, searches the frame for heads on their side or upside down. In the first frame, which may
+    /// be a photograph, it tries all rotations; later one at a time.
     fn detect_turned(&mut self, frame: &FrameView<'_>, time_s: f64) -> Result<(), TrackError> {
         let step_s = TURNED_EVERY_S / Roll::TURNED.len() as f64;
         let (first, tries) = match self.turned {
@@ -338,13 +338,13 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         Ok(())
     }
 
-    /// Searches the whole frame for faces that are not followed and lie as `roll` says.
+    /// Searches the whole frame for new faces with this `roll`.
     fn detect(&mut self, frame: &FrameView<'_>, time_s: f64, roll: Roll) -> Result<(), TrackError> {
         let start = Instant::now();
         self.detections.clear();
         self.detections.extend_from_slice(self.detector.find_faces(frame, roll)?);
         self.times.detect_ms += milliseconds_since(start);
-        // Large, sure detections first: they are most likely the people in front of the camera.
+        // Large, confident detections first: they are most likely the people in front of the camera.
         self.detections.sort_unstable_by(|a, b| (b.score * b.rect.side()).total_cmp(&(a.score * a.rect.side())));
 
         for track in self.tracks.iter_mut().filter(|t| t.is_followed()) {
@@ -387,8 +387,8 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.tracks.iter().any(|t| t.is_followed() && t.rect().iou(rect) > iou)
     }
 
-    /// Finds the landmarks of a detected face: first in a crop as `roll` says, to see how exactly the head is turned, then
-    /// in a crop made for it.
+    /// Finds the landmarks of a detected face: first in a crop rotated by `roll`, to get the exact roll of the head,
+    /// then in a crop with that roll.
     fn look_closer(&mut self, frame: &FrameView<'_>, rect: &Rect<FrameSpace>, roll: Roll) -> Result<(), TrackError> {
         let network = self.networks[0].get_mut().unwrap_or_else(PoisonError::into_inner);
         let scheme = self.options.scheme;

@@ -18,14 +18,14 @@ pub(crate) struct HeadBox {
     pub roll_rad: f32,
 }
 
-/// A change of the box that is half followed in the next frame, as a share of its side (for the roll, in radians).
+/// The change of the box of which half is applied in the next frame, as a share of its side (for the roll, in radians).
 /// Smaller changes are mostly landmark noise, which would make the crop jitter; larger ones are motion.
 const HALF_FOLLOWED_CHANGE: f32 = 0.03;
-/// Landmarks closer together than this are no face, in pixels.
+/// Landmarks closer together than this are not a face, in pixels.
 const SMALLEST_SIDE: f32 = 2.0;
 
 impl HeadBox {
-    /// A head in `rect`, turned by `roll_rad`.
+    /// A head in `rect`, rotated by `roll_rad`.
     pub(crate) fn in_rect(rect: &Rect<FrameSpace>, box_side: BoxSide, roll_rad: f32) -> Self {
         Self { center: rect.center(), side: box_side.of(rect), roll_rad }
     }
@@ -46,7 +46,7 @@ impl HeadBox {
         crop_from_frame(self.center, self.side * crop_scale, self.roll_rad, crop_size)
     }
 
-    /// This box, moved towards where the head was seen: most of the way if the head clearly moved, hardly at all if it
+    /// This box, moved towards the head's new position: most of the way if the head clearly moved, hardly at all if it
     /// barely did.
     pub(crate) fn approached(&self, seen: &Self) -> Self {
         let roll_change = wrapped(seen.roll_rad - self.roll_rad);

@@ -5,11 +5,10 @@
 //!
 //! The detector searches the whole frame only while a face is missing or in doubt: when none is followed, when one was
 //! just lost, and once a second for newcomers while fewer than the maximum are followed. While none is followed, it also
-//! looks at the frame turned by a quarter, three quarters and a half: at once in the first frame, later by turns, each once
-//! a second. A followed face costs one run
-//! of the landmark network, since the landmarks of one frame give the crop of the next. The network's own confidence
-//! decides whether tracking continues: if the heatmaps stay flat, or no face can have that shape, nothing is reported
-//! and the face is searched for again.
+//! searches the frame rotated by 90, 180 and 270 degrees: all at once in the first frame, later each rotation once a
+//! second. A followed face costs one run of the landmark network, since the landmarks of one frame give the crop of the
+//! next. The network's own confidence decides whether tracking continues: if the heatmaps stay flat, or no face can
+//! have that shape, nothing is reported and the face is searched for again.
 //!
 //! Errors: an empty frame, a model that does not fit its task, a failure of inference. A frame without faces is not an
 //! error.
@@ -37,7 +36,7 @@ use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::{Landmark, Part, Scheme};
 use crate::runtime::model::{BoxSide, ModelError};
 
-/// What can go wrong in tracking.
+/// Errors of tracking.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrackError {
@@ -57,13 +56,13 @@ pub enum TrackError {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Face {
-    /// The same id is the same face, as long as it stays in sight or comes back within a second.
+    /// A face keeps its id while it stays in sight or comes back within a second.
     pub id: u64,
-    /// How sure it is that the landmarks are on a face, 0..=1: their mean confidence, without the outline.
+    /// The confidence that this is a face, 0..=1: the mean confidence of the landmarks without the outline.
     pub score: f32,
     /// The box around the landmarks.
     pub rect: Rect<FrameSpace>,
-    /// In the order of the model's scheme, smoothed if [`TrackerOptions::smoothing`] says so.
+    /// In the order of the model's scheme, smoothed if [`TrackerOptions::smoothing`] is set.
     pub landmarks: Vec<Landmark>,
 }
 
@@ -79,7 +78,7 @@ impl Face {
     }
 }
 
-/// How long the stages of one frame took, in milliseconds.
+/// The time of each stage of one frame, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -102,7 +101,7 @@ pub struct StageTimes {
 
 /// Finds faces in a whole frame. A trait, so that the tracking loop can be tested without a model.
 pub(crate) trait FindFaces {
-    /// All faces in the frame whose heads lie as `roll` says.
+    /// All faces in the frame whose heads have this `roll`.
     fn find_faces(&mut self, frame: &FrameView<'_>, roll: Roll) -> Result<&[Detection], TrackError>;
 }
 
@@ -114,9 +113,9 @@ pub(crate) trait FindLandmarks: Send {
     fn crop_scale(&self) -> f32;
     /// Side of the crop in pixels.
     fn input_size(&self) -> usize;
-    /// Allocates in advance what a frame of this size needs, so that no thread has to allocate later.
+    /// Allocates the memory for frames of this size in advance, so that no thread has to allocate later.
     fn reserve(&mut self, frame: &FrameView<'_>);
-    /// The landmarks of the face that the crop shows, in pixels of the frame.
+    /// The landmarks of the face in the crop, in pixels of the frame.
     fn find_landmarks(
         &mut self,
         frame: &FrameView<'_>,

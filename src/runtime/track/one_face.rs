@@ -1,4 +1,4 @@
-//! The state of one face: what the network sees of it in a frame, and the track that goes on from frame to frame.
+//! The state of one face: the network's result in a frame, and the track across frames.
 //!
 //! Positions are in pixels of the frame, times in seconds of the caller's clock. Only the network can fail.
 
@@ -23,7 +23,7 @@ pub(super) enum TrackState {
     },
 }
 
-/// A face that is followed, or was until a moment ago.
+/// A face that is followed or was just lost.
 pub(super) struct Track {
     pub id: u64,
     pub state: TrackState,
@@ -84,13 +84,13 @@ impl Track {
         std::mem::swap(&mut self.landmarks, &mut look.landmarks);
     }
 
-    /// Writes the face as the network placed it.
+    /// Writes the face unsmoothed.
     pub fn write(&self, face: &mut Face) {
         (face.id, face.score, face.rect) = (self.id, self.score, self.rect());
         face.landmarks.clone_from(&self.landmarks);
     }
 
-    /// Loses the face without searching for it where it was: what is there is another face, or none.
+    /// Loses the face without searching at its last position: there is another face there, or none.
     pub fn give_up(&mut self, time_s: f64) {
         self.state = TrackState::Lost { since_s: time_s, frames: FRAMES_LOOKED_FOR };
     }
@@ -107,7 +107,7 @@ pub(super) fn around(landmarks: &[Landmark]) -> Rect<FrameSpace> {
     Rect::around(landmarks.iter().map(|l| l.point)).unwrap_or(Rect::new(0.0, 0.0, 0.0, 0.0))
 }
 
-/// What the landmark network sees in a crop.
+/// The landmark network's result on a crop.
 pub(super) struct Look {
     pub head: HeadBox,
     pub landmarks: Vec<Landmark>,

@@ -1,4 +1,4 @@
-//! The score of a face, in 0..=1: how sure it is that the landmarks are on one.
+//! The score of a face, in 0..=1: the confidence that the landmarks are on a face.
 //!
 //! In: landmarks in the frame with their confidences, and the box that was searched. Out: the mean confidence of the
 //! inner landmarks; 0 if no face can have this shape. The outline is left out: hair and turned heads hide it, and on

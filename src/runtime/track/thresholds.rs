@@ -1,4 +1,4 @@
-//! The scores and times that decide about one face, and how they were chosen.
+//! The score and time thresholds for one face, and how they were chosen.
 
 // The scores below were chosen with the calibrated `edge-98` model, whose confidence is the share of points that are
 // right. Mean confidence over all 98 points (the score leaves out the outline and is a little higher): of 486
@@ -9,14 +9,14 @@
 /// A track starts, or starts again, only with at least this score, and only where the detector sees the face or it was
 /// just followed.
 pub(super) const START_SCORE: f32 = 0.55;
-/// If the detector is less sure than this, a track needs [`SURE_SCORE`] to start: on four of 100 pictures without faces
+/// If the detector's score is below this, a track needs [`SURE_SCORE`] to start: on four of 100 pictures without faces
 /// both the detector and the landmark network were wrong, and in three of these the detector's score was below this.
 pub(super) const CLEAR_DETECTION: f32 = 0.4;
 /// A face below this score is in doubt: it is followed only while the detector sees it too. It is above
 /// [`START_SCORE`], since a track on a wall drifts to where the wall looks most like a face.
 pub(super) const SURE_SCORE: f32 = 0.7;
-/// If the detector is less sure than [`CLEAR_DETECTION`] of a head in a turned frame, a track needs this score to start: a
-/// room without faces is looked at four times as often as without turns.
+/// If the detector's score for a head in a rotated frame is below [`CLEAR_DETECTION`], a track needs this score to
+/// start: rotations quadruple the searches of a room without faces.
 pub(super) const VERY_SURE_SCORE: f32 = 0.8;
 /// A face below this score is lost. It is below [`START_SCORE`] for hysteresis, so that tracks do not flicker.
 pub(super) const KEEP_SCORE: f32 = 0.38;

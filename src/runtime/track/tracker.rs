@@ -16,7 +16,7 @@ use std::time::Instant;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TrackerOptions {
-    /// Maximum number of faces to follow; at least 1.
+    /// Maximum number of faces to track; at least 1.
     pub faces: usize,
     /// Smoothing of landmarks over time; `None` for none.
     pub smoothing: Option<Smoothing>,
@@ -46,13 +46,13 @@ impl Models {
     /// The models that come with the library.
     ///
     /// # Errors
-    /// None in a build that passes its tests.
+    /// Never in a build that passes its tests.
     pub fn bundled() -> Result<Self, ModelError> {
         Ok(Self { landmarks: default_landmarks()?, detector: default_detector()? })
     }
 }
 
-/// Finds faces, follows them from frame to frame and reports their landmarks.
+/// Finds faces, tracks them from frame to frame and reports their landmarks.
 pub struct Tracker {
     follower: Follower<Detector, Landmarker>,
     /// Of the landmark networks; `None` on a backend.
@@ -72,8 +72,8 @@ impl Tracker {
     /// A tracker with your own models.
     ///
     /// # Errors
-    /// [`TrackError::Options`] if the options ask for no face, no thread or far too many; [`TrackError::Engine`] if a model is not of
-    /// the kind that its place needs.
+    /// [`TrackError::Options`] for zero or far too many faces or threads; [`TrackError::Engine`] if a model is of the
+    /// wrong kind.
     pub fn with_models(options: TrackerOptions, models: &Models) -> Result<Self, TrackError> {
         let (threads, precision) = (options.threads, options.precision);
         // A single face is processed by the first network on all threads; several faces by one network each.
@@ -109,7 +109,7 @@ impl Tracker {
         Ok(Self { follower, choice, start: Instant::now() })
     }
 
-    /// The precision in which the landmark network runs, never [`Precision::Auto`]; `None` on a backend.
+    /// The precision of the landmark network, never [`Precision::Auto`]; `None` on a backend.
     pub fn precision(&self) -> Option<Precision> {
         self.choice.as_ref().map(|choice| choice.precision)
     }
@@ -129,7 +129,7 @@ impl Tracker {
     }
 
     /// The faces in a frame that was taken at `time_s`, in seconds of any clock: the position in a recording, or a
-    /// camera's time stamp. Times determine speeds and when the detector is due. Frames slightly out of order, or a
+    /// camera's time stamp. Times determine speeds and detector runs. Frames slightly out of order, or a
     /// clock that is set back, do no harm. Call [`Self::reset`] between unrelated pictures.
     ///
     /// # Errors
@@ -139,8 +139,8 @@ impl Tracker {
         self.follower.track(&frame.into(), time_s)
     }
 
-    /// The faces of the last frame as the network placed them, in the same order: the same faces that [`Self::track_at`]
-    /// returned, without smoothing. Smoothed landmarks lag a little behind a face that moves.
+    /// The faces of the last frame without smoothing, in the order of [`Self::track_at`]. Smoothed landmarks lag a
+    /// little behind a moving face.
     pub fn unsmoothed(&self) -> &[Face] {
         self.follower.unsmoothed()
     }
@@ -168,15 +168,15 @@ impl Tracker {
         self.follower.reset();
     }
 
-    /// Goes on where another tracker stopped, as with another model or precision in the middle of a video: the faces that it
-    /// followed keep their ids and are looked for where they were. If the two models place different points, this tracker
-    /// begins anew.
+    /// Continues from another tracker, for example to change the model or precision in the middle of a video: its faces
+    /// keep their ids and are searched for at their last positions. If the two models have different schemes, this
+    /// tracker starts from scratch.
     pub fn take_over(&mut self, before: Self) {
         self.start = before.start;
         self.follower.take_over(before.follower);
     }
 
-    /// Changes the maximum number of faces, at least 1. The largest and surest are kept.
+    /// Changes the maximum number of faces, at least 1. The largest and most confident are kept.
     pub fn set_faces(&mut self, faces: usize) {
         self.follower.options_mut().faces = faces.max(1);
     }
@@ -186,7 +186,7 @@ impl Tracker {
         self.follower.set_smoothing(smoothing);
     }
 
-    /// How long the stages of the last frame took.
+    /// The time of each stage of the last frame.
     pub fn timings(&self) -> StageTimes {
         self.follower.times()
     }

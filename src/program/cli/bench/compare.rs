@@ -1,8 +1,8 @@
 //! `awing bench --compare`: every instruction set and precision that this core can run, in one table.
 //!
-//! In: a landmark model and, with `--data`, annotated faces. Out: for each row the core's peak rate (measured in registers),
-//! the median time of a run of the network, its share of the peak and, with faces, the error. The rows are timed in turn.
-//! The picture is noise: the time does not depend on it.
+//! In: a landmark model and, with `--data`, annotated faces. Out: for each row the core's peak rate (measured in
+//! registers), the median time of a run of the network, its share of the peak and, with faces, the error. The rows are
+//! timed in turn. The picture is noise: the time does not depend on it.
 
 use crate::program::cli::interrupt;
 use crate::program::cli::measure::{Spread, error_percent};

@@ -1,8 +1,8 @@
 //! `awing bench --profile`: how long every layer of a network takes.
 //!
-//! In: a landmark model or a detector. Out: for every step of the compiled plan its median time, its share of the whole, its
-//! multiplications and additions per second and their share of the core's peak in registers; then median and 95th
-//! percentile of whole runs. The picture is noise: the time does not depend on it.
+//! In: a landmark model or a detector. Out: for every step of the compiled plan its median time, its share of the
+//! whole, its multiplications and additions per second and their share of the core's peak in registers; then median and
+//! 95th percentile of whole runs. The picture is noise: the time does not depend on it.
 
 use crate::program::cli::interrupt;
 use crate::program::cli::measure::Spread;

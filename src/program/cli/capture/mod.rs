@@ -1,7 +1,7 @@
 //! `awing capture`: collects faces for fine-tuning from a camera or a file; lists and deletes stored recordings.
 //!
-//! In: a source. Out: a recording in the collection, a line on standard error for every kept frame, and at the end what to
-//! do next. The session is that of `awing track` without a window: this is its [`Observer`].
+//! In: a source. Out: a recording in the collection, a line on standard error for every kept frame, and at the end what
+//! to do next. The session is that of `awing track` without a window: this is its [`Observer`].
 
 mod stored;
 

@@ -1,7 +1,7 @@
 //! The product of 8-bit integers, with the depthwise convolution in front of it.
 //!
-//! In: 8-bit maps. Out: 8-bit or f32 maps. All sums are integers, and the conversions between them round the same everywhere:
-//! every instruction set gives the same numbers, bit for bit.
+//! In: 8-bit maps. Out: 8-bit or f32 maps. All sums are integers, and every instruction set rounds the conversions
+//! alike, so all give the same results, bit for bit.
 
 use super::tile::Tile;
 use crate::runtime::engine::plan::{
@@ -10,8 +10,8 @@ use crate::runtime::engine::plan::{
 use crate::runtime::simd::{Int8Kernel, SimdInt8};
 use std::ops::Range;
 
-/// Repeats an expression for the first `count` of at most six cells, whose number is a constant: so much follows the sums of a
-/// tile that the compiler would not unroll a loop, and a variable index would put the sums on the stack.
+/// Repeats an expression for the first `count` of at most six cells; `count` is a constant. The code after the sums of
+/// a tile is too long for the compiler to unroll a loop, and a variable index would put the sums on the stack.
 macro_rules! cells {
     ($count:expr, |$m:ident| $body:expr) => {
         cells!(@ $count, $m, $body, 0 1 2 3 4 5)
@@ -111,7 +111,7 @@ impl RunInteger<'_> {
         }
     }
 
-    /// Does everything that follows the sums of one cell, from channel `first` on.
+    /// Computes everything after the sums of one cell, from channel `first` on.
     ///
     /// # Safety
     /// As for [`Self::block`].
@@ -216,8 +216,8 @@ unsafe fn depthwise<S: SimdInt8>(
     }
 }
 
-/// Writes `rows` input rows, from the one at `top` on, as one or two rows of groups. Places without a row get the last
-/// one: their weights are zero.
+/// Writes `rows` input rows, starting at `top`, as one or two rows of groups. Missing rows repeat the last one: their
+/// weights are zero.
 ///
 /// # Safety
 /// As for [`depthwise`].

@@ -1,6 +1,6 @@
-//! The kernels of the plan's steps, written once over [`Simd`] and [`Factor`].
+//! The kernels of the plan's steps, written once against [`Simd`] and [`Factor`].
 //!
-//! In: a placed step, the plan's tables and memory. They write the cells of the step's output and allocate nothing.
+//! In: a placed step, the plan's tables and memory. Kernels write the cells of the step's output and allocate nothing.
 
 mod depthwise;
 mod integer;

@@ -1,4 +1,5 @@
-//! The picture, copied to its map at the start of a run, and the coordinates that a boundary map lets through.
+//! Copies the picture to its map at the start of a run, and writes the coordinates where a boundary map exceeds its
+//! gate.
 
 use super::Factor;
 use crate::runtime::engine::plan::{Address, Gate, Picture};

@@ -1,7 +1,7 @@
 //! The matrix product of the plan.
 //!
-//! A tile of sums stays in registers while the taps and channels of the inputs pass; then everything that follows the
-//! convolution is done in registers too.
+//! A tile of sums stays in registers over all taps and channels of the inputs, and for everything that follows the
+//! convolution.
 
 use super::tile::{Tile, each, with_tile};
 use super::{Factor, depthwise};

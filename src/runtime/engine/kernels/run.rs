@@ -1,4 +1,4 @@
-//! Steps that one thread does whole: all but products.
+//! Steps that a single thread runs: all but products.
 
 use super::picture::{gate, picture};
 use super::sum::sum;
@@ -6,7 +6,7 @@ use super::{Bf16Factor, F32Factor, Factor};
 use crate::runtime::engine::plan::{Action, Address};
 use crate::runtime::simd::{Bf16Kernel, Kernel, Simd, SimdBf16};
 
-/// Runs a step that is no product.
+/// Runs a step that is not a product.
 pub(in crate::runtime::engine) struct RunWhole<'a> {
     pub action: &'a Action<Address>,
     /// `height * width * 3` values.

@@ -6,8 +6,8 @@ use crate::runtime::engine::memory::{LINE_BYTES, Memory};
 use crate::runtime::engine::plan::{Address, Bias, Cells, Element, Store, Term};
 use crate::runtime::simd::Simd;
 
-/// Repeats a statement for every place of a tile, by indices that are constants after unrolling: the sums then stay in
-/// registers. Iterators over the arrays cost a tenth of a network's time instead.
+/// Repeats a statement for every position of a tile. The indices are constants after unrolling, so the sums stay in
+/// registers. Iterators over the arrays would add a tenth to a network's time.
 macro_rules! each {
     ($rows:expr, $columns:expr, |$m:ident, $v:ident| $body:expr) => {
         for $m in 0..$rows {
@@ -18,8 +18,7 @@ macro_rules! each {
     };
 }
 
-/// Evaluates an expression with the size of the tile for a number of vectors as constants: `M` output cells and `V` vectors
-/// of output channels.
+/// Evaluates an expression with a tile's size as constants: `M` output cells and `V` vectors of output channels.
 macro_rules! with_tile {
     ($simd:ty, $vectors:expr, |$m:ident, $v:ident| $body:expr) => {
         match ($vectors, <$simd>::REGISTERS >= 32) {
@@ -40,7 +39,7 @@ macro_rules! with_tile {
 
 pub(super) use {each, with_tile};
 
-/// The most vectors of output channels in a tile, for the number of registers of a core.
+/// The most vectors of output channels in a tile, given the core's number of registers.
 pub(in crate::runtime::engine) fn most_vectors(registers: usize) -> usize {
     if registers >= 32 { 4 } else { 2 }
 }
@@ -54,7 +53,7 @@ pub(in crate::runtime::engine) const fn tile_cells(registers: usize, vectors: us
     }
 }
 
-/// The output cells and channels that are in registers.
+/// The output cells and channels in registers.
 pub(super) struct Tile<'a> {
     /// The plan's.
     pub tables: &'a [Vec<u32>],
@@ -62,14 +61,14 @@ pub(super) struct Tile<'a> {
     pub memory: *mut u8,
     /// The first output cell.
     pub start: usize,
-    /// Output cells: fewer than the tile has places for at the end of a run of cells.
+    /// Output cells; at the end of a row of cells fewer than the tile holds.
     pub count: usize,
     /// The first channel.
     pub first: usize,
 }
 
 impl Tile<'_> {
-    /// Where the cells are; places without a cell get the last one.
+    /// The positions of the cells; missing cells repeat the last one.
     ///
     /// # Safety
     /// `cells` belongs to the plan whose tables and memory these are, and its table has `start + count` entries.
@@ -106,7 +105,7 @@ impl Tile<'_> {
         }
     }
 
-    /// The bias of every place.
+    /// The bias of every position.
     ///
     /// # Safety
     /// As for [`Self::cells`] and [`Simd`]; the bias has whole vectors.
@@ -126,7 +125,7 @@ impl Tile<'_> {
         }
     }
 
-    /// Adds a map to `sums`, with a ReLU if the term asks for one.
+    /// Adds a map to `sums`, with a ReLU if the term has one.
     ///
     /// # Safety
     /// As for [`Self::cells`] and [`Simd`]; the map has f32 elements and whole vectors.
@@ -171,7 +170,7 @@ impl Tile<'_> {
             let whole = self.first + V * S::LANES <= store.room;
             let at = |m: usize, v: usize| to[m].cast_mut().add((self.first + v * S::LANES) * bytes_each);
             let left = |v: usize| store.room.saturating_sub(self.first + v * S::LANES).min(S::LANES);
-            // A small loop for each frequent case: the compiler would not unroll a large one for all.
+            // A small loop for each frequent case: the compiler would not unroll one large loop.
             match (&store.affine, is_factor, whole) {
                 (None, false, true) => each!(M, V, |m, v| {
                     if m < self.count {

@@ -1,14 +1,14 @@
-//! What a step does, as data for the kernels.
+//! The action of a step, as data for the kernels.
 //!
-//! Everything that lies in a map is generic over its position: [`InMap`] in a draft, [`Address`] in a plan. `starts`
-//! lists the positions; `place` replaces them, and the types make sure that it misses none.
+//! Positions in maps are generic: [`InMap`] in a draft, [`Address`] in a plan. `starts` lists the positions; `place`
+//! replaces them, and the types make sure that it misses none.
 
 use super::integer::IntegerProduct;
 use super::map::Element;
 use super::{Address, InMap, Placement, TableId};
 use crate::runtime::engine::memory::Memory;
 
-/// What a step does.
+/// The action of a step.
 pub(in crate::runtime::engine) enum Action<A> {
     Picture(Picture<A>),
     Gate(Gate<A>),
@@ -67,9 +67,9 @@ pub(in crate::runtime::engine) struct Product<A> {
     pub inner: Vec<Store<A>>,
     pub terms: Vec<Term<A>>,
     pub stores: Vec<Store<A>>,
-    /// Output cells that are finished for all channels before the next ones begin.
+    /// Output cells that are computed for all channels before the next ones.
     pub chunk: usize,
-    /// Whether to prefetch, while a tile's products are computed, what the tile reads and writes afterwards: maps that
+    /// Whether to prefetch, during a tile's products, the maps that the tile reads and writes afterwards, because they
     /// don't stay in the near caches.
     pub prefetch: bool,
 }
@@ -120,7 +120,7 @@ pub(in crate::runtime::engine) struct Weights {
     pub blocks: Vec<(Block, usize)>,
 }
 
-/// What a product's sum begins with.
+/// The initial value of a product's sum.
 pub(in crate::runtime::engine) enum Bias<A> {
     /// One value per channel, padded to whole vectors.
     Channels(Memory),
@@ -128,7 +128,7 @@ pub(in crate::runtime::engine) enum Bias<A> {
     Cells(Cells<A>),
 }
 
-/// A map that is added to a result while that is in registers.
+/// A map that is added to a result in registers.
 #[derive(Clone, Debug)]
 pub(in crate::runtime::engine) struct Term<A> {
     pub cells: Cells<A>,
@@ -139,7 +139,7 @@ pub(in crate::runtime::engine) struct Term<A> {
 /// Where results go.
 pub(in crate::runtime::engine) struct Store<A> {
     pub cells: Cells<A>,
-    /// Channels that may be written, counted from the first that the step computes.
+    /// The number of channels that may be written, from the first one that the step computes.
     pub room: usize,
     /// Applied to the results before they are written.
     pub affine: Option<Affine>,

@@ -19,14 +19,14 @@ pub(in crate::runtime::engine) struct IntegerProduct<A> {
     pub blocks: usize,
     /// `[block][group][vector][lane][input channel]`, i8.
     pub weights: Memory,
-    /// What the sums begin with, i32.
+    /// Initial value of the sums, i32.
     pub bias: Memory,
-    /// From sums to results, f32.
+    /// Factors from sums to results, f32.
     pub scales: Memory,
     pub relu: bool,
     pub terms: Vec<IntegerTerm<A>>,
     pub stores: Vec<IntegerStore<A>>,
-    /// Output cells that are finished for all channels before the next ones begin.
+    /// Output cells that are computed for all channels before the next ones.
     pub chunk: usize,
 }
 
@@ -40,7 +40,7 @@ pub(in crate::runtime::engine) enum IntegerLeft<A> {
 /// A depthwise convolution of an 8-bit map, in integers.
 ///
 /// Eight rows of the input become two rows of groups: the four bytes of a lane are one channel of four rows. A dot product
-/// then sums a column of the filter, and the rows of groups serve several output rows, whose weights stand at other places
+/// then sums a column of the filter. Several output rows use the same groups, with their weights at different positions
 /// in the groups.
 pub(in crate::runtime::engine) struct IntegerDepthwise<A> {
     /// The upper left tap of the first output cell.
@@ -60,16 +60,16 @@ pub(in crate::runtime::engine) struct IntegerDepthwise<A> {
     pub strip_rows: usize,
     /// `[block][output row][row of groups][tap in a row][vector][lane][input row]`, i8, for [`Self::rows_at_once`] rows.
     pub weights: Memory,
-    /// What the sums begin with, i32.
+    /// Initial value of the sums, i32.
     pub bias: Memory,
-    /// From sums to the strip's numbers, f32.
+    /// Factors from sums to the strip's integers, f32.
     pub scales: Memory,
 }
 
 /// Input rows in the two rows of groups.
 pub(in crate::runtime::engine) const GROUPED_ROWS: usize = 8;
 
-/// Output rows that [`GROUPED_ROWS`] rows of input are enough for.
+/// Output rows that can be computed from [`GROUPED_ROWS`] input rows.
 pub(in crate::runtime::engine) const fn rows_at_once(kernel: usize, stride: usize) -> usize {
     (GROUPED_ROWS - kernel) / stride + 1
 }
@@ -77,9 +77,9 @@ pub(in crate::runtime::engine) const fn rows_at_once(kernel: usize, stride: usiz
 /// An 8-bit map that is added to the results.
 pub(in crate::runtime::engine) struct IntegerTerm<A> {
     pub cells: Cells<A>,
-    /// The number that stands for zero.
+    /// The zero point.
     pub zero_point: f32,
-    /// From the map's numbers, less the zero point, to results.
+    /// The scale: from the map's integers minus the zero point to results.
     pub scale: f32,
     /// Whether a ReLU follows the addition.
     pub relu: bool,
@@ -91,14 +91,14 @@ pub(in crate::runtime::engine) struct IntegerStore<A> {
     pub format: IntegerFormat,
 }
 
-/// The numbers of an [`IntegerStore`]'s map.
+/// The number format of an [`IntegerStore`]'s map.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::runtime::engine) enum IntegerFormat {
     /// Rounded and clamped to 0..=255.
     Unsigned,
-    /// Rounded, clamped to -128..=127, and 128 added.
+    /// Rounded, clamped to -128..=127, plus 128.
     Signed,
-    /// Times `scale`, in f32; not more than `room` channels.
+    /// Times `scale`, in f32; at most `room` channels.
     F32 { scale: f32, room: usize },
 }
 

@@ -69,7 +69,7 @@ impl Map {
         (self.width + 2 * self.border) * self.pitch_bytes()
     }
 
-    /// All that it occupies, with one line of padding, because kernels read whole groups of channels.
+    /// The map's size in bytes, with one line of padding, because kernels read whole groups of channels.
     pub fn bytes(&self) -> usize {
         let all = (self.height + 2 * self.border) * self.row_bytes();
         all.next_multiple_of(LINE_BYTES) + LINE_BYTES
@@ -98,7 +98,7 @@ pub(in crate::runtime::engine) struct PlacedMap {
 }
 
 impl PlacedMap {
-    /// What it occupies, in bytes from the start of the plan's memory.
+    /// The map's bytes, from the start of the plan's memory.
     pub fn range(&self) -> Range<usize> {
         self.start..self.start + self.map.bytes()
     }

@@ -1,4 +1,4 @@
-//! The plan: what a compiled network does, step by step, and in which memory.
+//! The plan: the steps of a compiled network and their memory.
 //!
 //! All maps lie in one memory, (row, column, channel), each with a border of zeros as wide as the widest filter that
 //! reads it, so that no kernel handles the edges of the picture. A step visits the cells of its output in order; for
@@ -43,7 +43,7 @@ pub(super) struct InMap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Address(pub usize);
 
-/// Where a position is once the maps are placed.
+/// Converts positions to addresses once the maps are placed.
 type Placement<'a> = &'a dyn Fn(InMap) -> Address;
 
 /// The number types that a step multiplies and adds, which select the instructions of its kernels.
@@ -80,7 +80,7 @@ pub(super) struct Step<A> {
     pub action: Action<A>,
     /// Multiplications of the convolutions.
     pub multiply_adds: u64,
-    /// Those of them that a depthwise convolution does in f32.
+    /// Those of them in a depthwise convolution in f32.
     pub depthwise_multiply_adds: u64,
 }
 
