@@ -1,9 +1,9 @@
-//! What a file is that was taken for another.
+//! Recognizes files of the wrong kind, for error messages.
 //!
-//! In: the first bytes of a file. Out: what it is and what reads it, as the end of a sentence that begins with "it is"; `None`
-//! for what is not known. For error messages only.
+//! In: the first bytes of a file. Out: its kind and what reads it, as the end of a sentence that begins with "it is";
+//! `None` if the kind is unknown.
 
-/// What the file is that begins with `bytes`.
+/// The kind of a file that begins with `bytes`.
 pub fn recognized(bytes: &[u8]) -> Option<&'static str> {
     const PICTURE: &str = "a picture, which `awing track --input FILE` reads";
     const VIDEO: &str = "a video, which `awing track --input FILE` reads";
@@ -40,7 +40,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes[..bytes.len().min(1024)].windows(part.len()).any(|window| window == part)
 }
 
-/// Whether it begins as a safetensors file: with a length, and a header of JSON.
+/// Whether it begins like a safetensors file: with a length and a JSON header.
 pub fn is_safetensors(bytes: &[u8]) -> bool {
     let length = bytes.first_chunk::<8>().map(|length| u64::from_le_bytes(*length));
     length.is_some_and(|length| length < 1 << 28) && bytes.get(8) == Some(&b'{')
@@ -48,7 +48,7 @@ pub fn is_safetensors(bytes: &[u8]) -> bool {
 
 fn is_text(bytes: &[u8]) -> bool {
     let beginning = &bytes[..bytes.len().min(256)];
-    // The last character may be cut.
+    // The last character may be incomplete.
     let is_utf8 = std::str::from_utf8(beginning).map_or_else(|error| error.error_len().is_none(), |_| true);
     is_utf8 && !beginning.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace())
 }

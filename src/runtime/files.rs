@@ -1,13 +1,13 @@
-//! Reading of whole files up to a bound; private folders; claims on outputs; and atomic file writes: a file is written beside
-//! its target, flushed to disk, then renamed over the target.
+//! Reads whole files up to a size limit, makes private folders, claims outputs, and writes files atomically: a file is
+//! written beside its target, flushed to disk, then renamed over the target.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// No model, checkpoint, picture or list that people have is larger, and more would not fit into the memory of many computers.
+/// No real model, checkpoint, picture or list is larger, and more would not fit into the memory of many computers.
 const MOST_BYTES: u64 = 2 << 30;
-/// The same for what has no length, such as a pipe or a device: it may never end.
+/// The same for inputs without a length, such as a pipe or a device: they may never end.
 const MOST_BYTES_OF_A_STREAM: u64 = 256 << 20;
 /// On a file system whose files do not keep their numbers, a lock that is still there can't be told from another.
 const MOST_ATTEMPTS: usize = 100;
@@ -36,7 +36,7 @@ pub fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > most { Err(too_large(most)) } else { Ok(bytes) }
 }
 
-/// Reads a text file in UTF-8; a byte order mark, which some editors put before it, is left out.
+/// Reads a UTF-8 text file, without the byte order mark that some editors add.
 ///
 /// # Errors
 /// As [`read_whole`]; [`io::ErrorKind::InvalidData`] if it is not UTF-8.

@@ -8,7 +8,7 @@
 //! | [`geometry`] | points, boxes and similarity transforms, each tagged with its space |
 //! | [`simd`] | the vector operations that kernels are written in |
 //! | [`files`] | reading of whole files, atomic file writes, claims on outputs |
-//! | [`file_kind`] | what a file is that was taken for another |
+//! | [`file_kind`] | recognition of files of the wrong kind |
 //! | [`named`] | enums whose variants have names |
 //! | [`foreign`] | errors of other crates |
 //! | [`landmarks`] | the landmark schemes |

@@ -4,7 +4,7 @@
 
 /// An enum whose variants have names. [`named!`] implements it, with `Display` and `FromStr`.
 pub trait Named: Copy + Eq + 'static {
-    /// Every variant with its name and its meaning in a phrase, in the order in which people should read them.
+    /// Every variant with its name and its meaning, in the order for display.
     const VARIANTS: &'static [(Self, &'static str, &'static str)];
 
     /// The name of this variant.
@@ -39,7 +39,7 @@ pub fn by_name<T: Named>(name: &str) -> Result<T, UnknownName> {
     })
 }
 
-/// Gives the variants of an enum their names and meanings; one that is left out does not compile.
+/// Gives the variants of an enum their names and meanings; a missing variant does not compile.
 macro_rules! named {
     ($type:ident { $($variant:ident = $name:literal: $meaning:literal,)+ }) => {
         impl $crate::runtime::named::Named for $type {

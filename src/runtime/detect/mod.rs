@@ -4,8 +4,9 @@
 //! A box fits tightly around where the 98 landmarks would be: from the brows to the chin, from ear to ear.
 //!
 //! The detector is an hourglass of the same family as the landmark network. It runs on the frame, scaled so that its
-//! longer side is the model's input size; a dull picture is stretched first, see [`stretch_dull`]. Its five maps, at a quarter of that resolution: the centres of faces;
-//! logarithms of width and height; the offset of the exact centre from that of the cell, in x and y (see [`maps`]).
+//! longer side is the model's input size; a dull picture is stretched first, see [`stretch_dull`]. It has five maps at
+//! a quarter of that resolution: the centres of faces; logarithms of width and height; the offset of the exact centre
+//! from that of the cell, in x and y (see [`maps`]).
 
 pub mod maps;
 mod roll;
@@ -24,13 +25,13 @@ use crate::runtime::model::{Kind, Model};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Detection {
     pub rect: Rect<FrameSpace>,
-    /// How sure the detector is, 0..=1.
+    /// The detector's confidence, 0..=1.
     pub score: f32,
 }
 
 /// The lowest peak that is reported. A tracker can require more of [`Detection::score`].
 const LOWEST_SCORE: f32 = 0.25;
-/// A box that overlaps a surer one by more than this (intersection over union) is the same face.
+/// A box that overlaps a more confident one by more than this (intersection over union) is the same face.
 const SAME_FACE_OVERLAP: f32 = 0.3;
 /// Maximum number of faces reported, those with the highest scores.
 const MOST_FACES: usize = 64;
@@ -38,11 +39,11 @@ const MOST_FACES: usize = 64;
 /// A detector model ready to run on frames of any size.
 pub struct Detector {
     model: Model,
-    /// For frames of the last one's size.
+    /// For frames of the last size.
     scaler: Option<scale::Scaler>,
-    /// Compiled for the canvas of upright heads, and of those that lie on a side; each with its height and width.
+    /// Compiled for the canvas of upright heads, and of heads on their side; each with its height and width.
     engines: [Option<((usize, usize), Engine)>; 2],
-    /// The canvas before it is turned.
+    /// The canvas before rotation.
     upright: Vec<f32>,
     detections: Vec<Detection>,
 }
@@ -69,7 +70,7 @@ impl Detector {
         self.detect_rolled(&frame.into(), Roll::Upright)
     }
 
-    /// As [`Self::detect`], for heads that lie in the frame as `roll` says. The boxes' sides are parallel to the frame's.
+    /// As [`Self::detect`], for heads with this `roll` in the frame. The boxes' sides are parallel to the frame's.
     pub(crate) fn detect_rolled(&mut self, frame: &FrameView<'_>, roll: Roll) -> Result<&[Detection], EngineError> {
         self.detections.clear();
         let size = (frame.width(), frame.height());
@@ -130,7 +131,7 @@ pub(crate) fn decode(view: &HeatmapView<'_>, scale: f32, out: &mut Vec<Detection
             let rows = row.saturating_sub(1)..(row + 2).min(view.height);
             let higher = |r: usize, c: usize| {
                 let other = at(r, c, maps::CENTER);
-                // Of equal neighbours, only the first is a peak.
+                // If neighbours are equal, only the first is a peak.
                 other > peak || (other == peak && (r, c) < (row, column))
             };
             if rows.clone().any(|r| {

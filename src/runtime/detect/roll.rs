@@ -1,10 +1,11 @@
-//! Heads by quarter turns: the picture is turned until such heads are upright, and what was found is turned back.
+//! Heads rotated by quarter turns: the picture is rotated to make them upright, and detections are rotated back.
 //!
-//! In: rows of RGB values, or boxes in the turned frame. Out: the same, turned. Positions are in pixels. Nothing fails.
+//! In: rows of RGB values, or boxes in the rotated frame. Out: the same, rotated. Positions are in pixels. Nothing
+//! fails.
 
 use crate::runtime::geometry::{FrameSpace, Rect};
 
-/// How the heads that are searched for lie in the frame, to an eighth of a turn.
+/// The roll of the wanted heads in the frame, to within an eighth of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Roll {
     Upright,
@@ -30,7 +31,7 @@ impl Roll {
         }
     }
 
-    /// Whether the turned picture has the height of the frame for its width.
+    /// Whether width and height of the rotated picture are swapped.
     pub fn swaps_sides(self) -> bool {
         matches!(self, Self::Clockwise | Self::Counterclockwise)
     }
@@ -59,7 +60,7 @@ impl Roll {
         }
     }
 
-    /// The box in the frame of `width` x `height` pixels, from the one in the turned frame.
+    /// The box in the frame of `width` x `height` pixels, from the one in the rotated frame.
     pub fn turn_back(self, rect: &Rect<FrameSpace>, (width, height): (usize, usize)) -> Rect<FrameSpace> {
         let (right, bottom) = (width as f32 - 1.0, height as f32 - 1.0);
         let Rect { x, y, width, height, .. } = *rect;

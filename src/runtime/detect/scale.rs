@@ -1,4 +1,4 @@
-//! The frame scaled down: each input pixel is the area average of the frame pixels under it, black beyond the frame.
+//! Scales the frame down: each input pixel is the area average of the frame pixels under it, black beyond the frame.
 //!
 //! Products and sums are rounded separately, so every instruction set gives the same picture to the last bit.
 

@@ -33,12 +33,12 @@ pub struct Peak {
     pub cell: Point<HeatmapSpace>,
     /// The map's maximum.
     pub value: f32,
-    /// Share of points with such a maximum that are right (see [`Calibration`]), 0..=1.
+    /// The calibrated confidence (see [`Calibration`]), 0..=1.
     pub confidence: f32,
 }
 
-/// The calibration from a map's maximum to the share of points that lie within a tenth of the eye distance of the
-/// truth, as measured by `awing eval --calibrate`: linear interpolation between `(maximum, share)` pairs with
+/// The calibration from a map's maximum to a confidence: the share of points within a tenth of the eye distance of the
+/// ground truth, as measured by `awing eval --calibrate`. Linear interpolation between `(maximum, share)` pairs with
 /// increasing maxima. Without pairs, the maximum itself, clamped to 0..=1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]

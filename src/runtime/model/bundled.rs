@@ -5,7 +5,7 @@ use super::{Model, ModelError};
 /// The bundled landmark model.
 ///
 /// # Errors
-/// None in a build that passes its tests.
+/// Never in a build that passes its tests.
 pub fn default_landmarks() -> Result<Model, ModelError> {
     Model::from_bytes(include_bytes!(env!("AWING_LANDMARK_MODEL")))
 }
@@ -13,7 +13,7 @@ pub fn default_landmarks() -> Result<Model, ModelError> {
 /// The bundled detector.
 ///
 /// # Errors
-/// None in a build that passes its tests.
+/// Never in a build that passes its tests.
 pub fn default_detector() -> Result<Model, ModelError> {
     Model::from_bytes(include_bytes!(env!("AWING_DETECTOR_MODEL")))
 }

@@ -8,7 +8,7 @@ use crate::runtime::heatmap::{Calibration, Decoding};
 use crate::runtime::landmarks::{IbugFit, Style, WFLW_POINTS};
 use serde::{Deserialize, Serialize};
 
-/// What the heatmaps represent.
+/// The task of a model, which determines the meaning of its heatmaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -19,7 +19,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What a person calls a model of this kind.
+    /// The name of this kind of model in messages.
     pub(crate) fn described(self) -> &'static str {
         match self {
             Self::Landmarks => "landmark model",
@@ -105,7 +105,7 @@ pub struct ModelConfig {
     /// The calibration from a heatmap's maximum to a confidence.
     #[serde(default, skip_serializing_if = "is_default")]
     pub calibration: Calibration,
-    /// Which weights are int8, if any, and their scales.
+    /// The int8 layers and their scales, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantization: Option<Quantization>,
     /// Training data, steps and results, as recorded by the trainer.

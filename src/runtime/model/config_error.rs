@@ -1,4 +1,4 @@
-//! What can be wrong with a model's description, and the limits on its sizes.
+//! Errors in a model's description, and the limits on its sizes.
 //!
 //! The limits are far above anything useful: they keep a file of a few bytes from exhausting memory.
 
@@ -11,7 +11,7 @@ pub(super) const MOST_CHANNELS: usize = 4096;
 /// Maximum number of stacks, blocks and levels.
 pub(crate) const MOST_REPEATS: usize = 64;
 
-/// What is wrong with a model's description.
+/// An error in a model's description.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -38,7 +38,7 @@ pub enum ConfigError {
     Style { points: usize, style: Style },
     #[error("{0}")]
     IbugFit(String),
-    /// The layer is no 1x1 convolution of the network, or the range is not valid.
+    /// The layer is not a convolution that can be quantized, or the range is invalid.
     #[error("the layer {layer} can't be quantized with the range {range}")]
     Quantization { layer: String, range: f32 },
     /// The centres or factors of an int8 layer.

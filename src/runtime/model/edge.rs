@@ -1,4 +1,4 @@
-//! The edge hourglass: a small network of depthwise blocks with few channels, for a phone or a laptop.
+//! The edge hourglass: a small network of depthwise blocks with few channels, for phones and laptops.
 //!
 //! A block is `y = 1x1(depthwise(x))`, with batch normalization after both convolutions, plus `x` if the shape is
 //! unchanged, then a ReLU. The stem reduces the picture to a quarter of its size. The hourglass goes down by strided

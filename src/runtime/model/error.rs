@@ -1,4 +1,4 @@
-//! What can be wrong with a model file.
+//! Errors of model files.
 
 use super::config::Kind;
 use super::config_error::ConfigError;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Version of the file format, increased when an older awing cannot read a newer file.
 pub(super) const FORMAT_VERSION: u64 = 1;
 
-/// What can be wrong with a model or its file.
+/// An error in a model or its file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -17,10 +17,10 @@ pub enum ModelError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("cannot write the model {path}")]
     Write { path: PathBuf, source: std::io::Error },
-    /// The source says what is wrong with the file's contents.
+    /// The source has the error in the file's contents.
     #[error("cannot use the model {path}")]
     InFile { path: PathBuf, source: Box<ModelError> },
-    /// Not a model, but something else that is known.
+    /// Not a model, but a known other kind of file.
     #[error("it is {0}")]
     OtherFile(&'static str),
     /// A detector where a landmark model is needed, or the other way round.
@@ -35,7 +35,7 @@ pub enum ModelError {
     /// The description is not the JSON of a model's configuration.
     #[error("the model's description is damaged")]
     BadDescription(#[from] serde_json::Error),
-    /// The description asks for a network that can't be.
+    /// The description asks for an impossible network.
     #[error("the model's description is invalid")]
     Impossible(#[from] ConfigError),
     #[error("tensor {name} is missing")]

@@ -17,7 +17,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// The only metadata key: the order of several would not be fixed, and so the file's bytes would not be.
+/// The only metadata key: with several, their order and so the file's bytes would not be fixed.
 const KEY: &str = "awing";
 /// The value of [`KEY`], as JSON.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -133,7 +133,7 @@ impl Model {
             .map_err(|source| ModelError::InFile { path: path.to_owned(), source: Box::new(source) })
     }
 
-    /// Reads a model file that has to hold a model of this kind.
+    /// Reads a model file and checks the kind of its model.
     ///
     /// # Errors
     /// As [`Self::load`]; [`ModelError::WrongKind`] as the source of [`ModelError::InFile`].
@@ -158,7 +158,7 @@ impl Model {
     /// Reads a model file that is already in memory.
     ///
     /// # Errors
-    /// [`ModelError`] for what is wrong with it.
+    /// [`ModelError`] if it is invalid.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| {
             let other = recognized(bytes).filter(|_| !is_safetensors(bytes));

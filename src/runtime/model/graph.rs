@@ -1,8 +1,7 @@
 //! The network as data: a list of operations in execution order.
 //!
-//! A network is described once, here, and executed by whatever reads the list: the training pass, the compiled engine,
-//! candle, the ONNX writer. Activations are (row, column, channel); a node's `stride` is the number of input pixels per
-//! cell.
+//! A network is described once, here. The training pass, the compiled engine, candle and the ONNX writer all read the
+//! same list. Activations are (row, column, channel); a node's `stride` is the number of input pixels per cell.
 
 /// Index of a node in [`Graph::nodes`].
 pub type NodeId = usize;
@@ -60,7 +59,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether gradient descent updates it (running statistics follow the data instead).
+    /// Whether gradient descent updates it; running statistics are estimated from the data instead.
     pub fn is_trained(self) -> bool {
         !matches!(self, Role::RunningMean | Role::RunningVariance)
     }

@@ -2,7 +2,7 @@
 //! tensor.
 //!
 //! Structure and names follow the official evaluation code (class `FAN`; paper section 4 and its supplement), so that
-//! its checkpoints load by name. Convolutions have no bias except where the code below asks for one.
+//! its checkpoints load by name. Convolutions have no bias unless the code below says so.
 
 use super::config_error::{ConfigError, MOST_REPEATS, from_one};
 use super::graph::{Graph, NodeId};

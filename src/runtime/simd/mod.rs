@@ -31,7 +31,7 @@ use std::sync::OnceLock;
 pub trait Simd: Copy + Send + Sync + 'static {
     /// Values in one vector.
     const LANES: usize;
-    /// Vector registers of the core: kernels size their accumulator tiles by it.
+    /// The core's number of vector registers, from which kernels choose the size of their accumulator tiles.
     const REGISTERS: usize;
     type Vector: Copy;
 
@@ -98,9 +98,9 @@ pub trait SimdBf16: Simd {
 /// # Safety
 /// As for [`Simd`]; [`dispatch_int8`] checks the instruction set.
 pub trait SimdInt8: Simd {
-    /// What [`Self::dot_int8`] subtracts from its unsigned factors.
+    /// The zero point that [`Self::dot_int8`] subtracts from its unsigned factors.
     const LEFT_OFFSET: i32;
-    /// `c[i]` plus the dot product of `a[4i..4i + 4]`, unsigned and less [`Self::LEFT_OFFSET`], and `b[4i..4i + 4]`,
+    /// `c[i]` plus the dot product of `a[4i..4i + 4]`, unsigned minus [`Self::LEFT_OFFSET`], and `b[4i..4i + 4]`,
     /// signed. The absolute values of `b[2j]` and `b[2j + 1]` have a sum of at most [`MOST_OF_TWO_WEIGHTS`], so that sums
     /// of two products fit into 16 bits.
     unsafe fn dot_int8(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
@@ -112,7 +112,7 @@ pub trait SimdInt8: Simd {
     unsafe fn interleave(self, rows: [Self::Vector; 4]) -> [Self::Vector; 4];
     /// 32-bit integers in quad order as bytes, clamped to 0..=255.
     unsafe fn narrow_unsigned(self, integers: [Self::Vector; 4]) -> Self::Vector;
-    /// 32-bit integers in quad order as bytes, clamped to -128..=127 and 128 added.
+    /// 32-bit integers in quad order as bytes, clamped to -128..=127, plus 128.
     unsafe fn narrow_signed(self, integers: [Self::Vector; 4]) -> Self::Vector;
     /// From quad order to vectors of neighbouring channels.
     unsafe fn in_channel_order(self, values: [Self::Vector; 4]) -> [Self::Vector; 4];
@@ -127,7 +127,7 @@ pub const fn quad_channel(vector: usize, lane: usize) -> usize {
     lane / 4 * 16 + vector * 4 + lane % 4
 }
 
-/// An instruction set with kernels of its own.
+/// An instruction set with its own kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Isa {
     /// AVX-512 F, BW, DQ and VL, with FMA: 16 lanes.

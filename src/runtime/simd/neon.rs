@@ -102,7 +102,7 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     }
     #[inline(always)]
     unsafe fn max(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        // The second operand where one is NaN, as on the other sets.
+        // The second operand if one is NaN, as on the other sets.
         unsafe { vbslq_f32(vcgtq_f32(a, b), a, b) }
     }
     #[inline(always)]
@@ -130,7 +130,7 @@ impl<const DOT: bool> Simd for Neon<DOT> {
 
 // SAFETY (whole block): the caller promises the instruction set, with dot products if `DOT`.
 impl<const DOT: bool> SimdInt8 for Neon<DOT> {
-    /// Products of signed and unsigned integers are rarer than those of signed ones.
+    /// Fewer cores multiply signed by unsigned integers than signed ones.
     const LEFT_OFFSET: i32 = 128;
     #[inline(always)]
     unsafe fn dot_int8(self, a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {

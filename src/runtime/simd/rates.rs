@@ -1,7 +1,7 @@
-//! How fast a core multiplies and adds at most: loops in registers, without memory.
+//! Measures a core's peak rate of multiplications and additions: loops in registers, without memory.
 //!
 //! Out: billions of multiplications and additions per second. A measurement takes about a quarter of a millisecond. It
-//! answers two questions: which number type is fastest on this core, and how far a kernel is from the limit.
+//! answers two questions: which number type is fastest on this core, and how close a kernel is to the peak.
 
 use super::{Bf16Kernel, Int8Kernel, Isa, Kernel, Simd, SimdBf16, SimdInt8, dispatch, dispatch_bf16, dispatch_int8};
 use std::hint::black_box;
@@ -18,11 +18,11 @@ pub struct Rates {
     pub int8: Option<f64>,
 }
 
-/// Sums that do not depend on each other: as many as hide the latency of an instruction and leave registers for factors.
+/// Independent sums: enough to hide the latency of an instruction, few enough to leave registers for factors.
 const CHAINS: usize = 14;
 /// Passes through all sums in one measurement: about ten microseconds.
 const PASSES: usize = 8000;
-/// The number of measurements. The fastest counts, since anything else that the core does only makes it slower.
+/// The number of measurements. The fastest counts, since other work of the core can only slow it down.
 const ROUNDS: usize = 9;
 
 impl Rates {
@@ -34,13 +34,13 @@ impl Rates {
             black_box(run());
             best[number] = best[number].min(start.elapsed().as_secs_f64());
         };
-        // In turn, so that a core that changes its frequency treats all alike.
+        // In turn, so that a change of the core's frequency affects all alike.
         for _ in 0..ROUNDS {
             time(0, &|| dispatch(isa, Loop));
             if isa.has_bf16() {
                 time(1, &|| dispatch_bf16(isa, Loop));
             }
-            // What the compiler makes of it says nothing about a kernel.
+            // The rate would depend on the compiler and say nothing about a kernel.
             if isa != Isa::Portable {
                 time(2, &|| dispatch_int8(isa, Loop));
             }
@@ -53,7 +53,7 @@ impl Rates {
         Self { f32: rate(0, 1).unwrap_or(0.0), bf16: rate(1, 2), int8: rate(2, 4) }
     }
 
-    /// The rates of [`Isa::active`], measured once in a process: every engine decides by the same figures.
+    /// The rates of [`Isa::active`], measured once per process, so that every engine decides by the same rates.
     pub fn of_this_core() -> &'static Self {
         static RATES: OnceLock<Rates> = OnceLock::new();
         RATES.get_or_init(|| Self::measure(Isa::active()))
