@@ -16,7 +16,7 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 /// Reads all of a file.
 ///
 /// # Errors
-/// Any I/O error; [`io::ErrorKind::FileTooLarge`] for more than any file that awing reads has.
+/// Any I/O error; [`io::ErrorKind::FileTooLarge`] beyond the limit.
 pub fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let about = file.metadata()?;

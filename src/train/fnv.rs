@@ -1,6 +1,6 @@
 //! FNV-1a in 64 bits (Fowler, Noll, Vo): checksums and choices that are the same on every machine.
 //!
-//! In: bytes. Out: a number. It finds accidents, not intentions: anybody can make two inputs of one hash.
+//! In: bytes. Out: a number. It detects accidental changes, not deliberate ones: collisions are easy to construct.
 
 /// The hash of the bytes so far.
 #[derive(Clone, Copy)]

@@ -1,8 +1,8 @@
-//! Training: data sets in, model files out, and the measurements of both.
+//! Training: data sets in, model files out; and evaluation.
 //!
-//! A [`Recipe`] (a TOML file, see `recipes/`) says what to train and how. A [`Trainer`] does it on the CPU or on a [`Gpu`], and
+//! A [`Recipe`] (a TOML file, see `recipes/`) defines a training. A [`Trainer`] runs it on the CPU or on a [`Gpu`], and
 //! writes the model, a log, a learning curve and a checkpoint into one folder. The same recipe, data, seed and number of
-//! threads train the same model, bit for bit, however often the training was stopped in between.
+//! threads give the same model, bit for bit, however often the training was interrupted.
 //!
 //! ```no_run
 //! use awing::train::{LandmarkTask, LandmarkValidator, Recipe, Split, TrainOptions, Trainer, read_faces};
@@ -24,23 +24,23 @@
 //! # }
 //! ```
 //!
-//! A [`FineTune`] adapts a model to a few faces on the device it runs on, and judges whether that made it better.
+//! A [`FineTune`] adapts a model to a few faces on the device it runs on, and accepts the result only if it is better.
 //!
-//! Errors are typed; a message says what failed, its cause stands in `source()` only. Everything here is [`Send`].
+//! Errors are typed; a message says what failed, its cause is in `source()` only. Everything here is [`Send`].
 //!
-//! On the CPU everything runs on awing's own kernels. The features `cuda` and `metal` bring in candle, which runs the same
-//! networks on a [`Gpu`]; with them comes the loss as an operation on candle's tensors, `adaptive_wing`.
-// The rooms, for those who work in them. Above the runtime, below the program.
+//! On the CPU everything runs on awing's own kernels. The features `cuda` and `metal` add candle, which runs the same
+//! networks on a [`Gpu`], and `adaptive_wing`, the loss as an operation on candle's tensors.
+// The modules, for contributors. This layer is above the runtime and below the program.
 //
 // | room | holds |
 // |---|---|
 // | `ops` | kernels: dense and depthwise convolutions, norms, element-wise operations |
 // | `network` | initial values and forward pass of a network |
 // | `targets` | target heatmaps, the boundary map and the weight map |
-// | `loss` | what is minimised: the interface of an objective, Adaptive Wing |
+// | `loss` | the interface of an objective, the Adaptive Wing loss |
 // | `data` | readers, augmentation, tasks and the batch loader |
 // | `collection` | faces collected on the device, on disk |
-// | `finetune` | learning on the device: checks, training, verdict |
+// | `finetune` | fine-tuning on the device: checks, training, verdict |
 // | `synth` | procedural faces with exact landmarks |
 // | `gpu` | CUDA and Metal; the only room with candle |
 // | `trainer` | recipe, forward and backward pass, optimizer, checkpoints |
@@ -49,7 +49,7 @@
 // | `eval` | NME, failure rate, AUC, error curves, comparison, calibration |
 // | `interchange` | PyTorch checkpoints in, ONNX out |
 // | `fnv` | a hash for checksums and choices |
-// | `thumbnail` | how different two pictures are |
+// | `thumbnail` | a measure of how different two pictures are |
 // | `plot`, `text` | line plots and text in pictures |
 
 pub(crate) mod collection;

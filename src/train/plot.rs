@@ -1,7 +1,7 @@
 //! Line plots as pictures: learning curves and error curves.
 //!
-//! In: named lines of points. Out: a PNG or JPEG file of 900x560 pixels, with the names above the plotting area, where no line
-//! can pass. Fails with [`ImageError`], naming the file.
+//! In: named lines of points. Out: a PNG or JPEG file of 900x560 pixels, with the names above the plotting area, clear
+//! of all lines. Fails with [`ImageError`], naming the file.
 
 use crate::runtime::image::{Frame, ImageError};
 use crate::train::text;
@@ -15,7 +15,7 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
 }
 
-/// A plot. A range that is not given is that of the points.
+/// A plot. The default range is that of the points.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Chart {
     pub title: String,

@@ -1,7 +1,7 @@
 //! Text on pictures, in one embedded typeface and anti-aliased.
 //!
-//! In: a line of text and a place in pixels. Out: the picture with the text on it. Nothing fails; characters that the typeface
-//! lacks are drawn as its box.
+//! In: a line of text and a position in pixels. Out: the picture with the text on it. Nothing fails; characters missing
+//! from the typeface are drawn as its box.
 
 use crate::runtime::image::Frame;
 use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};

@@ -1,11 +1,11 @@
-//! The look of a picture in a few cells: a cheap measure of how different two pictures are.
+//! A picture reduced to a few cells: a cheap measure of how different two pictures are.
 //!
 //! In: a square grey picture. Out: plain numbers. Nothing fails.
 
 /// Side of a thumbnail, in cells.
 const CELLS: usize = 12;
 
-/// The least deviation that counts as a picture's contrast, so that flat pictures are alike.
+/// The smallest standard deviation that counts as contrast, so that flat pictures are alike.
 const LEAST_DEVIATION: f32 = 1e-3;
 
 /// The means of the cells of a square grey picture, 0..=1.

@@ -1,4 +1,4 @@
-//! What can go wrong with a collection.
+//! Errors of collections.
 
 use crate::runtime::image::ImageError;
 use std::io;
@@ -17,10 +17,10 @@ pub enum CollectionError {
     /// A picture that can't be written.
     #[error("cannot store a frame")]
     Picture(#[from] ImageError),
-    /// A row that is no collected face.
+    /// A row that is not a collected face.
     #[error("{path}:{line} is not a collected face")]
     Row { path: PathBuf, line: usize, source: serde_json::Error },
-    /// A row that JSON can read and whose content can't be right.
+    /// A valid JSON row with impossible content.
     #[error("{path}:{line}: {message}")]
     Content { path: PathBuf, line: usize, message: String },
     /// Another process writes to the recording.
@@ -29,7 +29,7 @@ pub enum CollectionError {
     /// A folder that holds no recording.
     #[error("{path} is no recording: it has no faces.jsonl")]
     NoRecording { path: PathBuf },
-    /// A recording of this name is there already.
+    /// A recording with this name exists already.
     #[error("{path} exists already")]
     Exists { path: PathBuf },
 }

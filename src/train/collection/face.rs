@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a person has said about the landmarks of a face.
+/// A person's decision about the landmarks of a face.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Review {
-    /// Nobody has looked at them: they are the model's own. Not used as labels.
+    /// Nobody has reviewed them: they are the model's own. Not used as labels.
     #[default]
     Pending,
-    /// They are right, or were corrected. Used as labels.
+    /// Right or corrected. Used as labels.
     Accepted,
-    /// The face is not to be used at all.
+    /// The face must not be used at all.
     Rejected,
 }
 
@@ -26,14 +26,14 @@ pub struct CollectedFace {
     pub height: usize,
     /// The 98 landmarks as they are now: [x, y].
     pub points: Vec<[f32; 2]>,
-    /// How far each landmark is trusted, in 0..=1; 1 each if it is left out.
+    /// The weight of each landmark, in 0..=1; 1 each if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<Vec<f32>>,
     pub review: Review,
-    /// The stretch of time that the picture belongs to. Pictures of one clip are alike, so they are never split between
-    /// training and measurement.
+    /// The clip that the picture belongs to. Pictures of one clip are alike, so they are never split between training
+    /// and held-out faces.
     pub clip: String,
-    /// The landmarks as the model placed them; none if the detector did not find the face.
+    /// The landmarks that the model predicted; none if the detector did not find the face.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted: Option<Vec<[f32; 2]>>,
     /// The model's confidence in each of its landmarks, in 0..=1.
@@ -42,13 +42,13 @@ pub struct CollectedFace {
     /// The tracker's score of the face, in 0..=1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,
-    /// Where the picture comes from: a camera's name, a file's name.
+    /// The source of the picture: a camera's name, a file's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// When it was taken, in seconds since 1970 (UTC).
+    /// The capture time, in seconds since 1970 (UTC).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_s: Option<f64>,
-    /// Keys of other programs, kept as they are.
+    /// Keys of other programs, preserved.
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,
 }

@@ -45,7 +45,7 @@ impl Recording {
     /// The recording in `folder`.
     ///
     /// # Errors
-    /// [`CollectionError::NoRecording`], [`CollectionError::InUse`], and what is wrong with its file.
+    /// [`CollectionError::NoRecording`], [`CollectionError::InUse`], and errors in its file.
     #[cfg_attr(not(feature = "window"), allow(dead_code, reason = "faces are corrected in a window"))]
     pub fn open(folder: &Path) -> Result<Self, CollectionError> {
         if !folder.join(FACES_FILE).is_file() {
@@ -61,7 +61,7 @@ impl Recording {
         Ok(Self { folder: folder.to_owned(), faces, next_picture, _lock: lock })
     }
 
-    /// The faces of the recording in `folder`, for those who only look. Also works while another process writes.
+    /// The faces of the recording in `folder`, read-only. Also works while another process writes.
     ///
     /// # Errors
     /// [`CollectionError::Read`]; [`CollectionError::Row`] or [`CollectionError::Content`] with the line.
@@ -87,12 +87,12 @@ impl Recording {
             .collect()
     }
 
-    /// Where it lies.
+    /// The recording's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Its faces, in the order in which they were added.
+    /// The faces, in the order in which they were added.
     #[cfg_attr(not(feature = "window"), allow(dead_code, reason = "faces are corrected in a window"))]
     pub fn faces(&self) -> &[CollectedFace] {
         &self.faces
@@ -109,7 +109,7 @@ impl Recording {
         Ok(name)
     }
 
-    /// Adds a face, whose picture is there already.
+    /// Adds a face; its picture has to exist already.
     ///
     /// # Errors
     /// [`CollectionError::Write`]; the recording is then as before.
@@ -120,7 +120,7 @@ impl Recording {
         })
     }
 
-    /// Adds many faces at once, whose pictures are there already.
+    /// Adds many faces at once; their pictures have to exist already.
     ///
     /// # Errors
     /// [`CollectionError::Write`]; the recording is then as before.
@@ -155,7 +155,7 @@ impl Recording {
     }
 }
 
-/// The folders of all recordings of a collection, in the order of their names. A collection that is not there has none.
+/// The folders of all recordings of a collection, in the order of their names; none if there is no collection.
 ///
 /// # Errors
 /// [`CollectionError::Read`].
@@ -174,7 +174,7 @@ pub fn recordings(collection: &Path) -> Result<Vec<PathBuf>, CollectionError> {
     Ok(folders)
 }
 
-/// The recordings at a path: of a collection, or the one that it is itself; none if it is neither.
+/// The recordings at a path: those of a collection, or the recording itself; none if it is neither.
 ///
 /// # Errors
 /// [`CollectionError::Read`].
@@ -186,7 +186,7 @@ pub fn recordings_at(path: &Path) -> Result<Vec<PathBuf>, CollectionError> {
     }
 }
 
-/// How many accepted faces of the recordings at a path the detector had not found.
+/// The number of accepted faces, in the recordings at a path, that the detector had missed.
 ///
 /// # Errors
 /// As [`Recording::read`].
@@ -210,7 +210,7 @@ pub(super) fn lock(folder: &Path) -> Result<File, CollectionError> {
     }
 }
 
-/// What JSON cannot hold a face to.
+/// Checks of a face beyond its JSON types.
 fn check(face: &CollectedFace) -> Result<(), String> {
     let lists = [("points", Some(face.points.len())), ("predicted", face.predicted.as_ref().map(Vec::len))];
     for (name, count) in lists {

@@ -1,22 +1,22 @@
-//! Deletion of a recording.
+//! Deletes a recording.
 
 use super::recording::{LOCK_FILE, lock};
 use super::{CollectionError, FACES_FILE};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What was deleted.
+/// The deleted files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removed {
     pub pictures: usize,
     /// Of all files together.
     pub bytes: u64,
-    /// Files that awing did not write. They were left, and the folder with them.
+    /// Files that awing did not write. They stay, and so does the folder.
     pub left: Vec<PathBuf>,
 }
 
-/// Deletes the recording in `folder`: its pictures, its faces and, unless something else is left in it, the folder.
-/// Killed meanwhile, it leaves a recording that can be deleted again.
+/// Deletes the recording in `folder`: its pictures, its faces and, unless it holds other files, the folder. If the
+/// process is killed meanwhile, the recording can be deleted again.
 ///
 /// # Errors
 /// [`CollectionError::NoRecording`], [`CollectionError::InUse`], [`CollectionError::Write`].
@@ -39,9 +39,9 @@ pub fn remove(folder: &Path) -> Result<Removed, CollectionError> {
             Kind::Other => removed.left.push(path),
         }
     }
-    // Last: as long as it is there, this is a recording.
+    // Last: as long as this file exists, the folder is a recording.
     removed.bytes += remove_file(&folder.join(FACES_FILE))?;
-    // Some systems delete no open file.
+    // Some systems can't delete open files.
     drop(lock);
     removed.bytes += remove_file(&folder.join(LOCK_FILE))?;
     if removed.left.is_empty() {
@@ -52,7 +52,7 @@ pub fn remove(folder: &Path) -> Result<Removed, CollectionError> {
 
 enum Kind {
     Picture,
-    /// What a process that was killed had not put into place.
+    /// Temporary files of a killed process.
     Unfinished,
     /// Faces and lock, deleted last.
     Own,

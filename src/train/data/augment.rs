@@ -1,8 +1,8 @@
-//! The augmentation of training pictures: a random view of the face, then random changes of its look.
+//! The augmentation of training pictures: a random view of the face, then random changes of its appearance.
 //!
-//! In: a picture and a box around its face; out: a square crop in 0..=1 and the landmarks in its pixels. Everything
-//! random comes from the generator that is handed in. Geometry is one crop ([`crop_into`], the very one that tracking
-//! uses) and a mirror; what changes the look (see [`Augmentation::paint`]) moves no point.
+//! In: a picture and a box around its face; out: a square crop in 0..=1 and the landmarks in its pixels. All random
+//! numbers come from the caller's generator. Geometry is one crop ([`crop_into`], the same as in tracking) and a
+//! mirror; changes of appearance (see [`Augmentation::paint`]) move no point.
 
 use super::chance::{chance, either_way, normal, rarely};
 use super::{DataError, photometric};
@@ -42,20 +42,20 @@ macro_rules! amounts {
 }
 
 amounts! {
-/// How strong and how frequent each change is. Probabilities are in 0..=1. The defaults are those of the study that the
-/// edge networks were chosen with.
+/// The strength and frequency of each change. Probabilities are in 0..=1. The defaults are those of the study that
+/// chose the edge networks.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augmentation {
     /// Standard deviation of the rotation, in degrees.
     rotation_deg = 15.0, at most 180.0;
-    /// What the rotation is clipped to, either way, in degrees.
+    /// The largest rotation, either way, in degrees.
     rotation_limit_deg = 30.0, at most 180.0;
-    /// Probability of a rotation drawn evenly from a wider range instead.
+    /// Probability of a rotation drawn uniformly from a wider range instead.
     wide_rotation = 0.12, at most 1.0;
     /// The wider range, either way, in degrees.
     wide_rotation_deg = 50.0, at most 180.0;
-    /// Probability of a rotation drawn evenly from all.
+    /// Probability of a rotation drawn uniformly from the full circle.
     full_turn = 0.0, at most 1.0;
     /// The crop's side is multiplied by e to the power of at most this, either way.
     scale = 0.2, at most 1.0;
@@ -63,15 +63,16 @@ pub struct Augmentation {
     shift = 0.08, at most 0.5;
     /// Probability of a mirrored picture.
     mirror = 0.5, at most 1.0;
-    /// Probability that it is black beyond the picture; otherwise the nearest pixel is repeated.
+    /// Probability of black beyond the picture; otherwise the nearest pixel is repeated.
     black_border = 0.5, at most 1.0;
     /// Probability of one or two rectangles over the picture: a colour, noise, or a patch of another picture.
     occlusion = 0.3, at most 1.0;
     /// Probability that an occluding rectangle is an ellipse instead.
     ellipses = 0.0, at most 1.0;
-    /// Probability of poor light: most of it from one side, too little, or too flat, in the levels that a camera has left.
+    /// Probability of poor light: mostly from one side, too dim, or too flat, quantized to the levels that a camera has
+    /// left.
     poor_light = 0.0, at most 1.0;
-    /// Probability of levels stretched as if the light were good: what dark or flat pictures of a room have in common with
+    /// Probability of levels stretched as if the light were good: this makes dark or flat pictures of a room resemble
     /// all others.
     stretch = 0.0, at most 1.0;
     /// Probability of changed tones: gamma, contrast, brightness and the channels' gains, all four.
@@ -111,7 +112,7 @@ pub struct Donor {
 }
 
 impl Augmentation {
-    /// No change at all: the upright crop that measuring uses.
+    /// No change at all: the upright crop used in evaluation.
     pub fn none() -> Self {
         Self::ZERO
     }
@@ -148,12 +149,12 @@ impl Augmentation {
         }
     }
 
-    /// Changes the look of a picture of `height * width * 3` values in 0..=1 (row, column, RGB): occluding rectangles and
-    /// ellipses, stretched levels, tones, poor light, grey, low resolution, blur, motion blur, noise, in this order. No point moves. `donor` is asked for
-    /// another picture when one is wanted; it may have none.
+    /// Changes the appearance of a picture of `height * width * 3` values in 0..=1 (row, column, RGB): occluding
+    /// rectangles and ellipses, stretched levels, tones, poor light, grey, low resolution, blur, motion blur, noise, in
+    /// this order. No point moves. `donor` supplies another picture on request; it may have none.
     ///
     /// # Errors
-    /// What `donor` reports.
+    /// Those of `donor`.
     ///
     /// # Panics
     /// If the picture is empty or has another number of values.
@@ -205,7 +206,7 @@ impl Augmentation {
     }
 }
 
-/// A square view of a face: the way from the frame into the crop.
+/// A square view of a face: the transform from the frame into the crop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
     crop_from_frame: Similarity<CropSpace, FrameSpace>,
@@ -230,13 +231,13 @@ impl View {
         }
     }
 
-    /// Where a point of the frame lies in the crop.
+    /// The position in the crop of a point of the frame.
     pub fn apply(&self, point: Point<FrameSpace>) -> Point<CropSpace> {
         let p = self.crop_from_frame.apply(point);
         if self.mirrored { Point::new((self.size - 1) as f32 - p.x, p.y) } else { p }
     }
 
-    /// A face's landmarks and their weights in the crop. In a mirrored crop left and right change places.
+    /// A face's landmarks and their weights in the crop. In a mirrored crop left and right are swapped.
     ///
     /// # Panics
     /// If there are not as many of each as the scheme has points.

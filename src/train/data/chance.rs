@@ -1,4 +1,4 @@
-//! Random draws of the augmentation, from the generator that is handed in.
+//! Random draws of the augmentation, from the caller's generator.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -8,13 +8,13 @@ pub(super) fn chance(rng: &mut ChaCha8Rng, probability: f32) -> bool {
     rng.random::<f32>() < probability
 }
 
-/// As [`chance`], but nothing is drawn for what never happens: a training keeps its random numbers when awing learns to
-/// do something more.
+/// As [`chance`], but a probability of 0 draws nothing, so that a training keeps its random numbers when awing gets a
+/// new augmentation.
 pub(in crate::train) fn rarely(rng: &mut ChaCha8Rng, probability: f32) -> bool {
     probability > 0.0 && chance(rng, probability)
 }
 
-/// Evenly from `-most..=most`.
+/// Uniformly from `-most..=most`.
 pub(super) fn either_way(rng: &mut ChaCha8Rng, most: f32) -> f32 {
     most * (2.0 * rng.random::<f32>() - 1.0)
 }

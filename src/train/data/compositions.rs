@@ -1,16 +1,16 @@
-//! What the training items of a detector are composed of. Numbers only; nothing here fails but the check.
+//! The composition of a detector's training items. Numbers only; only the check can fail.
 
 use serde::{Deserialize, Serialize};
 
-/// What a detector's training items are made of.
+/// The composition of a detector's training items.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Compositions {
-    /// Shares of items: photographs of scenes, faces set into backgrounds, one large face; the rest shows no face.
+    /// Shares of items: photographs of scenes, faces pasted into backgrounds, one large face; the rest shows no face.
     pub scenes: f32,
     pub set_in: f32,
     pub single: f32,
-    /// A single face's largest side over the canvas': over 1 it reaches beyond it, as a face near a camera does.
+    /// A single face's largest side over the canvas': above 1 it reaches beyond it, as a face near a camera does.
     pub largest_single: f32,
     /// Share of pictures whose range is stretched, if they use little of it, as the detector's input is.
     pub stretched: f32,
@@ -26,7 +26,7 @@ impl Compositions {
     /// A single face's smallest side over the canvas'.
     pub const SMALLEST_SINGLE: f32 = 0.25;
 
-    /// What is wrong with it, if anything.
+    /// The first error, if any.
     pub fn check(&self) -> Result<(), String> {
         let Self { scenes, set_in, single, largest_single, stretched } = *self;
         let is_share = |v: f32| (0.0..=1.0).contains(&v);

@@ -1,20 +1,20 @@
-//! What makes a face rare, read off its landmarks: shut eyes, a turned head, a wide-open mouth.
+//! Conditions that make a face rare, read from its landmarks: shut eyes, a turned head, a wide-open mouth.
 //!
-//! In: faces of 98 points; the weights say which are known. What can't be told from the known points is not the case. Nothing
-//! here fails.
+//! In: faces of 98 points; the weights say which are known. A condition that the known points can't show counts as
+//! false. Nothing here fails.
 
 use super::Sample;
 use crate::runtime::geometry::{FrameSpace, Point};
 use crate::runtime::landmarks::Scheme;
 use serde::{Deserialize, Serialize};
 
-/// Something that photographs rarely show.
+/// A condition that is rare in photographs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
-    /// At least one eye is shut: winks too, and what a program that labels faces takes for one.
+    /// At least one eye is shut: also winks, and whatever a labelling program takes for one.
     ShutEye,
-    /// One eye is shut, and the other at least nearly so: where labels of winks can't be trusted.
+    /// One eye is shut and the other nearly so: for labels whose winks can't be trusted.
     ShutEyes,
     /// The head is turned to a side by more than about 20 degrees.
     Turned,
@@ -24,9 +24,9 @@ pub enum Condition {
 
 /// Lid distance over eye width below which an eye is shut; open ones lie at 0.2 to 0.4.
 const SHUT: f32 = 0.1;
-/// Below which the other one is nearly shut.
+/// Below this ratio the other eye is nearly shut.
 const NEARLY_SHUT: f32 = 0.16;
-/// How far the nose's tip lies beside the line from the eyes to the mouth, over the length of that line.
+/// The distance of the nose's tip from the line from the eyes to the mouth, over the length of that line.
 const TURNED: f32 = 0.15;
 const OPEN_MOUTH: f32 = 0.25;
 
@@ -34,7 +34,7 @@ const OPEN_MOUTH: f32 = 0.25;
 pub const EYES: [usize; 2] = [60, 68];
 
 impl Condition {
-    /// Whether it is so.
+    /// Whether the condition is true.
     pub fn holds(self, sample: &Sample) -> bool {
         if sample.scheme != Scheme::Wflw98 {
             return false;
@@ -149,7 +149,7 @@ mod tests {
             wink.points[i].y = wink.points[144 - i].y - 1.0;
         }
         assert_eq!(conditions(&wink), [Condition::ShutEye]);
-        // What is unknown can't be shut; what is known still tells.
+        // Unknown eyes can't be shut; known ones still count.
         wink.weight[69] = 0.0;
         wink.weight[71] = 0.0;
         assert_eq!(conditions(&wink), [Condition::ShutEye]);

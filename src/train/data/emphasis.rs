@@ -1,7 +1,7 @@
-//! What a training looks at more: faces that are rare, points that matter.
+//! Sampling rates of rare faces, and weights of points.
 //!
-//! In: a recipe's wishes. Out: how often a face is drawn beside the others of its data set, and what each of its points
-//! weighs. Values out of range are refused by name.
+//! In: a recipe's settings. Out: how often a face is drawn relative to the others of its data set, and the weights of
+//! its points. Values out of range are errors that name the field.
 
 use super::condition::Condition;
 use super::{DataError, Sample};
@@ -9,13 +9,13 @@ use crate::runtime::landmarks::{Scheme, Style};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What counts more than the rest, and what less.
+/// Faces and points that count more or less than the rest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Emphasis {
-    /// How many times as often a face is drawn of which the condition holds; the largest where several do.
+    /// The factor by which faces with a condition are drawn more often; the largest if several conditions are true.
     pub draw: BTreeMap<Condition, f64>,
-    /// What the parts of a face weigh in the loss, for models of 98 points.
+    /// The weights of the parts of a face in the loss, for models of 98 points.
     pub points: PointWeights,
 }
 
@@ -24,7 +24,7 @@ pub struct Emphasis {
 #[serde(deny_unknown_fields, default)]
 pub struct PointWeights {
     pub outline: f32,
-    /// The outline of faces whose style has no known way to the model's, in place of `outline`.
+    /// The outline of faces whose style has no known map to the model's, in place of `outline`.
     pub other_outline: f32,
     pub brows: f32,
     pub nose: f32,
@@ -39,7 +39,7 @@ impl Default for PointWeights {
     }
 }
 
-/// Beyond this a single part drowns all others.
+/// Beyond this a single part would dominate all others.
 const MOST: f64 = 100.0;
 
 impl Emphasis {
@@ -61,7 +61,7 @@ impl Emphasis {
         }
     }
 
-    /// How many times as often `sample` is drawn as an ordinary face of its data set.
+    /// How many times more often `sample` is drawn than an ordinary face of its data set.
     pub fn factor(&self, sample: &Sample) -> f64 {
         let holding = self.draw.iter().filter(|(condition, _)| condition.holds(sample)).map(|(_, &factor)| factor);
         holding.reduce(f64::max).unwrap_or(1.0)

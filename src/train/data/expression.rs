@@ -1,8 +1,8 @@
-//! Brows that move in training pictures.
+//! An augmentation that raises or lowers brows.
 //!
-//! Photographs of calm faces teach a network that brows sit at one height above the eyes, so raised and lowered ones
-//! come out in the wrong place. Here a crop is warped so that they rise or fall: what lies between lids and brows is
-//! stretched or squeezed, the brows themselves move as they are, the forehead gives way.
+//! From photographs of calm faces a network learns a fixed height of the brows, and misplaces raised and lowered ones.
+//! Here a crop is warped to raise or lower them: the skin between lids and brows is stretched or squeezed, the brows
+//! move undeformed, and the forehead absorbs the rest.
 //!
 //! In: a square crop (row, column, RGB) and its 98 landmarks; both are changed together. Nothing here fails; faces
 //! whose eyes or brows are unknown stay as they are.
@@ -18,17 +18,17 @@ const BROWS: Range<usize> = 33..51;
 /// Eye outlines of the 98.
 const EYES: Range<usize> = 60..76;
 
-/// How far brows rise at most, in distances of the outer eye corners.
+/// The largest rise of the brows, in distances between the outer eye corners.
 const HIGHEST_RISE: f32 = 0.16;
-/// How far they fall at most, as a share of the gap between lids and brows.
+/// Their largest fall, as a share of the gap between lids and brows.
 const DEEPEST_FALL: f32 = 0.45;
 /// One brow's difference from the other, at most, as a share of the common movement.
 const ASYMMETRY: f32 = 0.5;
-/// Forehead above the brows that gives way, in eye distances.
+/// Height of the forehead that absorbs the movement, in eye distances.
 const FOREHEAD: f32 = 0.55;
 /// Where the movement fades out to the sides, in eye distances from the middle.
 const FADE: Range<f32> = 0.6..0.95;
-/// Lids and brows nearer than this, in eye distances, leave nothing to stretch.
+/// Lids and brows closer than this, in eye distances, leave nothing to stretch.
 const SMALLEST_GAP: f32 = 0.03;
 
 /// A drawn movement of both brows, in coordinates about the eyes: x along the line of the eyes, y from it towards the
@@ -94,7 +94,7 @@ impl Movement {
         (dx * self.along.0 + dy * self.along.1, dx * self.up.0 + dy * self.up.1)
     }
 
-    /// How far brows at `x` rise.
+    /// The rise of the brow at `x`.
     fn rise(&self, x: f32) -> f32 {
         let side = smooth_step((x + 0.15) / 0.3);
         let fade = 1.0 - smooth_step((x.abs() - FADE.start) / (FADE.end - FADE.start));
@@ -106,7 +106,7 @@ impl Movement {
         [self.lids, self.lowest, self.highest, self.highest + FOREHEAD]
     }
 
-    /// Where a point moves.
+    /// The new position of a point.
     fn moved(&self, p: Point<CropSpace>) -> Point<CropSpace> {
         let (x, y) = self.local(p);
         let rise = self.rise(x);
@@ -114,7 +114,7 @@ impl Movement {
         self.shifted(p, interpolate(y, &[(lids, 0.0), (lowest, rise), (highest, rise), (top, 0.0)]))
     }
 
-    /// Which point moved to `p`.
+    /// The old position of the point at `p`.
     fn source(&self, p: Point<CropSpace>) -> Point<CropSpace> {
         let (x, y) = self.local(p);
         let rise = self.rise(x);
@@ -134,7 +134,7 @@ fn smooth_step(t: f32) -> f32 {
     t * t * (3.0 - 2.0 * t)
 }
 
-/// Straight lines between points with rising first numbers; constant beyond them.
+/// Linear interpolation between points with rising first numbers; constant beyond them.
 fn interpolate(at: f32, knots: &[(f32, f32); 4]) -> f32 {
     let next = knots.partition_point(|(x, _)| *x <= at);
     if next == 0 || next == knots.len() {
@@ -161,7 +161,7 @@ pub fn move_brows(
     points[BROWS].iter_mut().for_each(|p| *p = movement.moved(*p));
 }
 
-/// Warps a square picture: each pixel takes the colour of where it comes from, bilinearly; without a source it stays.
+/// Warps a square picture: each pixel is sampled bilinearly at its source; without a source it stays.
 pub(super) fn resample(
     size: usize,
     picture: &mut [f32],

@@ -1,4 +1,4 @@
-//! An open eye of a crop, in coordinates of its own, for changes of training pictures.
+//! The coordinates of an open eye in a crop, for augmentations.
 //!
 //! In: the 98 landmarks of a crop and their weights. Out: coordinates about one eye: x from 0 at the left corner to 1 at the
 //! right, y up from the line between them, both in widths of the eye. An eye that is unknown, tiny or shut is `None`.
@@ -10,13 +10,13 @@ use crate::runtime::geometry::{CropSpace, Point};
 pub(super) const PUPILS: [usize; 2] = [96, 97];
 /// An eye narrower than this, in pixels, has no lids to see.
 const LEAST_WIDTH: f32 = 7.0;
-/// An eye whose lids are nearer, in widths of the eye, is not open.
+/// An eye whose lids are closer than this, in widths of the eye, is not open.
 const LEAST_OPENING: f32 = 0.12;
 
 /// See the module's contract.
 pub(super) struct Eye {
     corner: Point<CropSpace>,
-    /// From the left corner to the right one, and the same turned towards the brow.
+    /// The vector from the left corner to the right one, and the same rotated towards the brow.
     along: (f32, f32),
     up: (f32, f32),
     width: f32,

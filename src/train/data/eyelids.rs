@@ -1,8 +1,8 @@
-//! Eyes that close in training pictures.
+//! An augmentation that closes eyes.
 //!
-//! Photographs show open eyes, so a network that learns from them leaves lids half open. Here an eye of a crop is warped
-//! shut or narrower: the skin between brow and upper lid is stretched down over the eye, the lower lid rises a little,
-//! and what lay between the lids is squeezed until it is gone.
+//! Photographs show open eyes, so a network trained on them predicts half-open lids for shut ones. Here an eye of a
+//! crop is warped shut or narrower: the skin between brow and upper lid is stretched down over the eye, the lower lid
+//! rises a little, and the eyeball between the lids is squeezed away.
 //!
 //! In: a square crop (row, column, RGB) and its 98 landmarks; both are changed together. Nothing here fails; eyes that
 //! are unknown, tiny or shut already stay as they are.
@@ -14,23 +14,23 @@ use crate::runtime::geometry::{CropSpace, Point};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-/// Share of faces of which one eye stays as it is.
+/// Share of faces with one eye unchanged.
 const WINKS: f32 = 0.35;
-/// Share of eyes that close (nearly) all the way; the rest narrows.
+/// Share of eyes that close (nearly) completely; the rest narrow.
 const SHUT: f32 = 0.65;
-/// How far an eye closes that shuts.
+/// The closure of an eye that shuts.
 const SHUT_CLOSURE: std::ops::RangeInclusive<f32> = 0.9..=1.0;
-/// How far another one closes.
+/// The closure of an eye that narrows.
 const NARROWED_CLOSURE: std::ops::RangeInclusive<f32> = 0.2..=0.9;
-/// The lower lid's share of the way.
+/// The lower lid's share of the closure.
 const LOWER_LID: std::ops::Range<f32> = 0.0..0.3;
-/// Skin above and below the lids that gives way, in widths of the eye; above, the brow ends it earlier.
+/// Height of the skin above and below the lids that stretches, in widths of the eye; above, at most up to the brow.
 const SKIN: (f32, f32) = (0.45, 0.35);
-/// The least skin between lid and brow that is stretched.
+/// The smallest height of skin between lid and brow to stretch.
 const LEAST_SKIN: f32 = 0.1;
 /// The brow over each eye.
 const BROWS: [std::ops::Range<usize>; 2] = [33..42, 42..51];
-/// How far beside the corners skin moves along, in widths of the eye.
+/// How far the skin beside the corners moves too, in widths of the eye.
 const BESIDE: f32 = 0.08;
 
 /// One eye that closes.
@@ -40,7 +40,7 @@ struct Closing {
     top: f32,
     bottom: f32,
     closure: f32,
-    /// Share of the closure that the lower lid does.
+    /// The lower lid's share of the closure.
     rising: f32,
 }
 
@@ -69,14 +69,14 @@ impl Closing {
         ([self.top, upper, lower, self.bottom], [self.top, upper - fall, lower + rise, self.bottom])
     }
 
-    /// Where a point of the picture moves; `None` if it stays.
+    /// The new position of a point of the picture; `None` if it stays.
     fn moved(&self, p: Point<CropSpace>) -> Option<Point<CropSpace>> {
         let (x, y) = self.eye.local(p);
         let (before, after) = self.heights(x);
         Some(self.eye.place(x, between(y, &before, &after)?))
     }
 
-    /// Which point moved to `p`; `None` if it stayed.
+    /// The old position of the point at `p`; `None` if it stayed.
     fn source(&self, p: Point<CropSpace>) -> Option<Point<CropSpace>> {
         let (x, y) = self.eye.local(p);
         if !(-BESIDE..=1.0 + BESIDE).contains(&x) {
@@ -87,7 +87,7 @@ impl Closing {
     }
 }
 
-/// Takes `y` from between falling heights to the same place between others; `None` outside them.
+/// Maps `y` from its position between falling heights to the same position between others; `None` outside them.
 fn between(y: f32, from: &[f32; 4], to: &[f32; 4]) -> Option<f32> {
     if y >= from[0] || y <= from[3] {
         return None;

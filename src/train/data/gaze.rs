@@ -1,8 +1,8 @@
-//! Eyes that look aside in training pictures.
+//! An augmentation that moves irises.
 //!
-//! People in photographs mostly look into the camera, so a network that learns from them places pupils in the middle of the
-//! eye wherever it looks. Here the iris of a crop is moved along the eye, under lids that stay where they are, and what
-//! is white on either side of it is stretched or squeezed.
+//! People in photographs mostly look into the camera, so a network trained on them places pupils in the middle of the
+//! eye, wherever it looks. Here the iris of a crop is moved along the eye under unchanged lids, and the white on either
+//! side of it is stretched or squeezed.
 //!
 //! In: a square crop (row, column, RGB) and its 98 landmarks; both are changed together. Nothing here fails; eyes that
 //! are unknown, tiny or shut, or whose pupil is unknown, stay as they are.
@@ -13,7 +13,7 @@ use crate::runtime::geometry::{CropSpace, Point};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-/// How far pupils move at most, either way, in widths of the eye.
+/// The largest movement of the pupils, either way, in widths of the eye.
 const FARTHEST: f32 = 0.28;
 /// The radius of the iris, in widths of the eye.
 const IRIS: f32 = 0.21;
@@ -42,7 +42,7 @@ impl Glance {
         Some(Self { eye, from, to })
     }
 
-    /// Which point moved to `p`; `None` if it stayed.
+    /// The old position of the point at `p`; `None` if it stayed.
     fn source(&self, p: Point<CropSpace>) -> Option<Point<CropSpace>> {
         let (x, y) = self.eye.local(p);
         let (lower, upper) = self.eye.lids(x);

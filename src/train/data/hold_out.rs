@@ -1,7 +1,8 @@
-//! Faces that a training leaves out, so that it can be measured on them.
+//! Held-out faces: a training leaves them out, so that it can be measured on them.
 //!
-//! Data sets without a test part of their own are split by photograph: all faces of one are on the same side. Which side
-//! depends on the photograph's name alone, so it is the same in every training and on every machine. Nothing here fails.
+//! Data sets without their own test split are split by photograph: all faces of one photograph are on the same side.
+//! The side depends only on the photograph's name, so it is the same in every training and on every machine. Nothing
+//! here fails.
 
 use super::Sample;
 use crate::train::fnv::Fnv1a;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The number `n` of each data set: one photograph in `n` is held out, none if it is 0.
+/// A number `n` for each data set: one photograph in `n` is held out, none if it is 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct HoldOut(BTreeMap<String, u64>);
@@ -20,7 +21,7 @@ impl HoldOut {
         Self(samples.iter().map(|sample| (sample.dataset.clone(), every)).collect())
     }
 
-    /// Whether a training with this split must not see the face.
+    /// Whether this split holds out the face.
     pub fn contains(&self, sample: &Sample) -> bool {
         self.0
             .get(&sample.dataset)

@@ -1,14 +1,14 @@
 //! Faces as JSON lines, awing's own format.
 //!
 //! One object a line: `image` (a path: absolute, or relative to the file's folder or one of the folders above it),
-//! `points` (pairs [x, y], pixels of the picture turned as its EXIF orientation says, an integer is the centre of a pixel),
+//! `points` (pairs [x, y], pixels of the picture after EXIF rotation, an integer is the centre of a pixel),
 //! and optionally `weight` (a number in 0..=1 for each point, otherwise 1), `dataset` (otherwise the file's stem),
 //! `subject`, `box` ([x, y, width, height], the data set's own face box), `subsets` (names), `width` and `height` of the
-//! picture. The number of points tells the scheme: 98 is WFLW, 29 COFW, 19 AFLW. `scheme` says whose habit of placing 98 points
-//! it is: "wflw98" (as without it), "pseudo98" (programs that imitate WFLW), "ibug68" or "ibug68-auto" (taken over from the
-//! 68 points of 300-W), or another data set's, "scut86", "fgnet68", "frl189". `clip` names the stretch of a video that the
-//! picture is of. `review` is "accepted" (as without it), or "pending" or "rejected": such rows are no labels and are left
-//! out. Other keys are ignored, empty lines too.
+//! picture. The number of points gives the scheme: 98 is WFLW, 29 COFW, 19 AFLW. `scheme` is the annotation style of 98
+//! points: "wflw98" (the default), "pseudo98" (programs that imitate WFLW), "ibug68" or "ibug68-auto" (converted from
+//! the 68 points of 300-W), or another data set's, "scut86", "fgnet68", "frl189". `clip` names the part of a video that
+//! the picture comes from. `review` is "accepted" (the default), or "pending" or "rejected": such rows are not labels
+//! and are skipped. Other keys and empty lines are ignored.
 
 use super::folders::PictureFolders;
 use super::{DataError, Origin, Sample};
@@ -42,8 +42,8 @@ fn accepted() -> Review {
     Review::Accepted
 }
 
-/// Reads every face of a JSON-lines file that may be learned from. Pictures are found but not opened; one that is missing is reported when it
-/// is opened.
+/// Reads every face of a JSON-lines file that may be used for training. Pictures are located but not opened; a missing
+/// one is reported when it is opened.
 ///
 /// # Errors
 /// [`DataError::Read`] if the file can't be read, [`DataError::Row`] with the line for a row that is broken,
@@ -196,7 +196,7 @@ mod tests {
         );
         let said = message(&row("a.png", 98, ", \"box\": [0, 0, 3e20, 9]"));
         assert!(said.contains("faces.jsonl:1: the face box"), "{said}");
-        // Where a point is not known its place means nothing.
+        // The position of an unknown point means nothing.
         let unknown = format!(", \"weight\": [0{}]", ",1".repeat(97));
         assert!(read(&row("a.png", 98, &unknown).replacen("[0, 0.5]", "[1e30, 0.5]", 1)).is_ok());
     }

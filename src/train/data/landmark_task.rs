@@ -1,8 +1,8 @@
-//! What a landmark network is trained on: augmented crops of faces, with one target map a landmark and the boundary
+//! The training task of a landmark network: augmented crops of faces, with one target map per landmark and the boundary
 //! map.
 //!
 //! In: [`Sample`]s, drawn by the weight of their data set. Out: items of `input_size` pixels and `heatmap_size` cells a
-//! side with the maps of [`LandmarkTargets`]: one a landmark and, last, the boundary map. Fails when a picture can't be
+//! side with the maps of [`LandmarkTargets`]: one per landmark and, last, the boundary map. Fails if a picture can't be
 //! read.
 
 use super::chance::{chance, rarely};
@@ -25,20 +25,20 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Sizes of crop and maps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LandmarkTaskOptions {
-    /// The points of the model; faces that have others are taken over where they can be ([`Sample::in_scheme`]).
+    /// The points of the model; faces with other points are converted if possible ([`Sample::in_scheme`]).
     pub scheme: Scheme,
-    /// The style that all faces are brought to; none leaves each as it was annotated.
+    /// The annotation style that all faces are mapped to; none leaves each in its own.
     pub style: Option<Style>,
-    /// The fit to 300-W's style of the model that the training starts from, if it has one: faces of that style are brought to
-    /// what this model would predict.
+    /// The starting model's fit to 300-W's style, if it has one: faces of that style are mapped to what this model
+    /// would predict.
     pub ibug_fit: Option<IbugFit>,
-    /// What counts more.
+    /// Faces and points that count more.
     pub emphasis: Emphasis,
     /// Pixels a side of the network's input.
     pub input_size: usize,
     /// Cells a side of the maps.
     pub heatmap_size: usize,
-    /// The crop about the landmark box, before it is changed at random.
+    /// The crop around the landmark box, before augmentation.
     pub crop: CropConvention,
     /// Standard deviation of the target Gaussians, in cells.
     pub sigma_cells: f32,
@@ -49,7 +49,7 @@ pub struct LandmarkTaskOptions {
 /// Landmarks as a training task.
 pub struct LandmarkTask {
     samples: Vec<Sample>,
-    /// The style that each was annotated in.
+    /// The annotation style of each face.
     styles: Vec<Style>,
     targets: LandmarkTargets,
     draw: WeightedIndex<f64>,
@@ -63,7 +63,7 @@ const PATCH_SIDE: std::ops::Range<f32> = 0.2..0.9;
 
 impl LandmarkTask {
     /// Items from `samples`; a data set's faces are drawn with the weight that `datasets` gives it, relative to the
-    /// others' (0: never). All alike if `datasets` is empty; otherwise every data set must be named.
+    /// others' (0: never). All weigh the same if `datasets` is empty; otherwise every data set must be named.
     ///
     /// # Errors
     /// [`DataError::Options`] if nothing is left to draw from, a data set's weight is missing or no number, a size is 0,
@@ -82,7 +82,7 @@ impl LandmarkTask {
         options.emphasis.check(scheme)?;
         let samples = with_weight(samples, datasets)?;
         let nothing = || DataError::Options("no face is left to train on: every data set has weight 0".into());
-        // Rarity and weights are those of the annotated points; the style moves them afterwards.
+        // Conditions and weights are computed on the annotated points, before the style moves them.
         let chances: Vec<f64> = samples
             .iter()
             .map(|s| datasets.get(&s.dataset).copied().unwrap_or(1.0) * options.emphasis.factor(s))

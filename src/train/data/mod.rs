@@ -51,14 +51,14 @@ use rand_chacha::ChaCha8Rng;
 use std::io;
 use std::path::PathBuf;
 
-/// What can be wrong with training or evaluation data.
+/// Errors in training or evaluation data.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
     /// A file or folder that can't be read.
     #[error("cannot read {path}")]
     Read { path: PathBuf, source: io::Error },
-    /// A row that breaks its format; `message` says how, and what was expected.
+    /// A malformed row; `message` says how, and what was expected.
     #[error("{origin}: {message}")]
     Row { origin: Origin, message: String },
     /// A collection that can't be read.
@@ -73,7 +73,7 @@ pub enum DataError {
     /// A file or folder of no known format.
     #[error("{path} is no data set that can be read here: expected {expected}")]
     Unrecognized { path: PathBuf, expected: &'static str },
-    /// A picture that a row names and that can't be opened.
+    /// A picture named by a row that can't be opened.
     #[error("{origin} names a picture that can't be used")]
     Picture { origin: Origin, source: ImageError },
     /// A picture of a list without rows that can't be opened.
@@ -128,7 +128,7 @@ pub struct ItemMut<'a> {
     pub normalizer: &'a mut f64,
 }
 
-/// Something that a network can be trained on: an endless supply of items.
+/// A training task: an endless supply of items.
 pub trait Task: Send + Sync {
     /// The size of every item.
     fn shape(&self) -> BatchShape;
@@ -142,8 +142,8 @@ pub trait Task: Send + Sync {
     /// The loss that is minimised on the items.
     fn objective(&self) -> &dyn Objective;
 
-    /// Identifies what the items are drawn from, so that a training is not continued on other data by accident. The same
-    /// for data that is drawn.
+    /// Identifies the data that items are drawn from, so that a training is not continued on other data by accident.
+    /// The same for all generated data.
     fn fingerprint(&self) -> String {
         String::new()
     }
@@ -161,7 +161,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// What the loss compares the predicted maps with.
+    /// The targets that the loss compares the predicted maps with.
     pub(crate) fn targets(&self) -> Targets<'_> {
         Targets { maps: &self.target, weight: &self.weight, normalizer: self.normalizer }
     }

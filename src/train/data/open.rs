@@ -88,7 +88,7 @@ fn read_collection(path: &Path) -> Result<Vec<Sample>, DataError> {
     let mut samples = Vec::new();
     for recording in collection::recordings_at(path)? {
         match read_jsonl(&recording.join(collection::FACES_FILE)) {
-            // Nothing of it is accepted yet.
+            // None of its faces is accepted yet.
             Err(DataError::Empty { .. }) => {}
             read => samples.extend(read?),
         }

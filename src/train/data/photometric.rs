@@ -1,7 +1,7 @@
-//! Random changes of a picture's look that move no point of it.
+//! Random changes of a picture's appearance that move no point.
 //!
 //! Pictures are `height * width * 3` values in 0..=1 (row, column, RGB) and stay in that range. Lengths are shares of the
-//! picture's longer side, so that a picture of any resolution looks alike.
+//! picture's longer side, so that the effect does not depend on the resolution.
 
 use super::chance::rarely;
 use super::{DataError, Donor};
@@ -11,21 +11,21 @@ use rand::{Rng, RngCore};
 use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
 
-/// Side of an occluding rectangle: larger ones leave too little of a face to say anything.
+/// Side of an occluding rectangle: larger ones leave too little of a face.
 const OCCLUSION_SIDE: Range<f32> = 0.08..0.42;
-/// Where the rectangle's middle lies: beyond the border too, as a hand comes into the picture.
+/// Range of the rectangle's centre: also beyond the border, like a hand that enters the picture.
 const OCCLUSION_MIDDLE: Range<f32> = -0.1..1.1;
-/// What low resolution shrinks the picture to: 128 pixels to 24..=80.
+/// The size of a low-resolution picture: 24..=80 of 128 pixels.
 const LOW_RESOLUTION: Range<f32> = 0.19..0.63;
 /// Standard deviation of the blur: 0.4 to 1.7 of 128 pixels.
 const BLUR_SIGMA: Range<f32> = 0.003..0.0135;
 /// Length of a motion blur: 3 to 10 of 128 pixels.
 const MOTION_LENGTH: Range<f32> = 0.023..0.08;
-/// Share of poor light that comes from a side.
+/// Share of poor-light pictures with light from one side.
 const LIT_FROM_A_SIDE: f32 = 0.5;
-/// What is left of the light on the far side.
+/// The remaining light on the far side.
 const SIDE_LIGHT_FALL: Range<f32> = 0.08..0.6;
-/// Exponents of what is left of light that is too little, and of contrast that is too flat.
+/// Exponents of the remaining light of a dim picture, and of the remaining contrast of a flat one.
 const TOO_DARK: Range<f32> = -2.8..-0.5;
 const TOO_FLAT: Range<f32> = -2.5..-0.3;
 /// Share of the pixels that stretching clips at either end, the levels that it leads to, and the smallest span that is
@@ -79,7 +79,7 @@ pub(super) fn occlude(
         let covered = (half_width - reach).round() as usize..(half_width + reach).round() as usize;
         let target = &mut picture[(row * width + columns.start) * 3..(row * width + columns.end) * 3];
         for (x, pixel) in target.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-            // Drawn for hidden pixels too: what a rectangle takes from the random numbers depends on its size only.
+            // Drawn for hidden pixels too, so that the number of random draws depends only on the rectangle's size.
             let drawn = match &source {
                 Some(Cover::Noise(amount)) => color.map(|c| (c + amount * (rng.random::<f32>() - 0.5)).clamp(0.0, 1.0)),
                 Some(Cover::Patch(_)) if !square.is_empty() => {
@@ -95,14 +95,14 @@ pub(super) fn occlude(
     Ok(())
 }
 
-/// What an occluding rectangle shows, if not a plain colour.
+/// The content of an occluding rectangle.
 enum Cover {
     Patch(Donor),
     /// A colour with this much noise.
     Noise(f32),
 }
 
-/// Poor light: a lamp on one side, then too little of it or too flat, in the levels that a camera has left.
+/// Poor light: a lamp on one side, or dim or flat light, quantized to the levels that a camera has left.
 pub(super) fn poor_light(rng: &mut ChaCha8Rng, height: usize, width: usize, picture: &mut [f32]) {
     if rng.random::<f32>() < LIT_FROM_A_SIDE {
         let angle = rng.random_range(0.0..std::f32::consts::TAU);
@@ -193,7 +193,7 @@ pub(super) fn lower_resolution(rng: &mut ChaCha8Rng, height: usize, width: usize
     picture.copy_from_slice(&resized(&low, (low_height, low_width), (height, width)));
 }
 
-/// Resizes bilinearly; when shrinking the triangle is widened, so that every pixel counts.
+/// Resizes bilinearly; for shrinking, the triangle filter is widened, so that every pixel counts.
 fn resized(picture: &[f32], (height, width): (usize, usize), (new_height, new_width): (usize, usize)) -> Vec<f32> {
     let mut narrow = vec![0.0; height * new_width * 3];
     let columns = Taps::new(width, new_width);

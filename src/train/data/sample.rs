@@ -9,8 +9,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A face may reach beyond its picture by this many widths or heights. What lies further out is no label but a wrong number,
-/// and a single one spoils a whole training.
+/// A face may reach beyond its picture by this many widths or heights. A point further out is a wrong number, not a
+/// label, and a single one spoils a whole training.
 const MOST_SIZES_OUTSIDE: f32 = 3.0;
 /// The same in pixels, where the picture's size is not known yet.
 const FARTHEST: f32 = 1e6;
@@ -51,17 +51,17 @@ pub struct Sample {
     pub dataset: String,
     /// The same string is the same person, where known.
     pub subject: Option<String>,
-    /// The stretch of a video that the picture is of, where known. Pictures of one clip are alike.
+    /// The part of a video that the picture comes from, if known. Pictures of one clip are alike.
     pub clip: Option<String>,
-    /// Which points these are.
+    /// The scheme of the points.
     pub scheme: Scheme,
-    /// Whose habit of placing them.
+    /// Their annotation style.
     pub style: Style,
-    /// Whether a program placed them.
+    /// Whether a program labelled them.
     pub is_automatic: bool,
     /// The landmarks in the scheme's order, in pixels of the picture. Where the weight is 0 the point is meaningless.
     pub points: Vec<Point<FrameSpace>>,
-    /// How far each point is trusted: 1 exact, 0 unknown.
+    /// The weight of each point: 1 exact, 0 unknown.
     pub weight: Vec<f32>,
     /// The data set's own face box, where it has one.
     pub rect: Option<Rect<FrameSpace>>,
@@ -69,12 +69,12 @@ pub struct Sample {
     pub subsets: Vec<String>,
     /// Width and height of the picture in pixels, where the data set says so; checked when the picture is opened.
     pub size: Option<(usize, usize)>,
-    /// Where it was read.
+    /// The file and line that it was read from.
     pub origin: Origin,
 }
 
 impl Sample {
-    /// The files that it was read from.
+    /// The files of this sample.
     pub fn files(&self) -> [&Path; 2] {
         [&self.image, &self.origin.file]
     }
@@ -96,7 +96,7 @@ impl Sample {
         Err(self.origin.error(format!("the face has {found} points where {expected} are needed")))
     }
 
-    /// The face by the points of `scheme`: as it is, or the 68 of its 98.
+    /// The face in `scheme`: unchanged, or the 68 of its 98 points.
     ///
     /// # Errors
     /// [`DataError::Row`] if the face doesn't have them.
@@ -110,8 +110,8 @@ impl Sample {
         self.checked()
     }
 
-    /// The face as a data set of another style has it. Only faces of 98 points can be converted; others are of the one
-    /// style that their scheme has. `fit` is that of the model that is to learn from it, if it has one.
+    /// The face in another annotation style. Only faces of 98 points can be converted; other schemes have one style
+    /// only. `fit` is that of the model to train, if it has one.
     pub fn in_style(mut self, style: Style, fit: Option<&IbugFit>) -> Self {
         if self.scheme == Scheme::Wflw98 {
             self.style.convert_for(style, fit, &mut self.points, &self.weight);
@@ -155,7 +155,7 @@ impl Sample {
         Ok(frame)
     }
 
-    /// What lies too far outside a picture of this size to be meant.
+    /// Describes a point or box too far outside a picture of this size; `None` if there is none.
     fn far_outside(&self, width: usize, height: usize) -> Option<String> {
         let (w, h, sizes) = (width as f32, height as f32, MOST_SIZES_OUTSIDE);
         let about = Rect::new(-sizes * w, -sizes * h, (1.0 + 2.0 * sizes) * w, (1.0 + 2.0 * sizes) * h);
@@ -177,7 +177,7 @@ impl Sample {
         Some(format!("the face box begins at ({}, {}) and has {} x {} pixels", rect.x, rect.y, rect.width, rect.height))
     }
 
-    /// Refuses what no reader may let through.
+    /// Refuses samples that no reader may return.
     pub(super) fn checked(self) -> Result<Self, DataError> {
         let error = |message: String| Err(self.origin.error(message));
         let expected = self.scheme.points();
@@ -216,7 +216,7 @@ impl Sample {
     }
 }
 
-/// The crop that a measured face is shown in: the convention's square about the landmark box's centre, upright, `size`
+/// The crop of a face for evaluation: the convention's square around the landmark box's centre, upright, `size`
 /// pixels a side, nearest pixels beyond the picture. Returns `size * size * 3` values in
 /// 0..=1 (row, column, RGB) and the transform into the crop.
 ///

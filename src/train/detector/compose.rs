@@ -1,6 +1,6 @@
-//! Pictures made of pictures: square views, faces set into other pictures, faces made unrecognisable.
+//! Composes pictures: square views, faces pasted into other pictures, faces made unrecognisable.
 //!
-//! In: frames, and boxes in their pixels. Out: RGB in 0..=1, row by row. Used to train the detector and to measure it.
+//! In: frames, and boxes in their pixels. Out: RGB in 0..=1, row by row. Used to train and to evaluate the detector.
 
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::runtime::image::{Border, Frame, crop_into};
@@ -27,8 +27,8 @@ impl View {
         }
     }
 
-    /// The box scaled and moved. Of a turned one it is the box around the turned ellipse in it: the landmarks fill no
-    /// corners.
+    /// The box scaled and moved. For a rotated box it is the box around its rotated ellipse: the landmarks don't fill
+    /// the corners.
     pub fn rect(&self, rect: &Rect<FrameSpace>) -> Rect<CropSpace> {
         let Similarity { a, b, .. } = self.crop_from_frame;
         let mut c = self.crop_from_frame.apply(rect.center());
@@ -39,8 +39,8 @@ impl View {
         Rect::new(c.x - width / 2.0, c.y - height / 2.0, width, height)
     }
 
-    /// Sets the face with some of its surroundings into the picture `out`, softly: opaque over the face, nothing at the
-    /// photograph's edge or 0.95 box sides from the centre. Views that mirror are not for this.
+    /// Pastes the face with some of its surroundings into the picture `out`, with a soft edge: opaque over the face,
+    /// transparent at the photograph's edge or 0.95 box sides from the centre. Views that mirror are not for this.
     pub fn paste(&self, frame: &Frame, face: &Rect<FrameSpace>, out: &mut [f32]) {
         let mut layer = vec![0.0; out.len()];
         self.render(frame, &mut layer);
@@ -70,7 +70,7 @@ impl View {
     }
 }
 
-/// A frame of `width` x `height` pixels that the background fills, with the face set in about `center`, so that its box's
+/// A frame of `width` x `height` pixels that the background fills, with the face pasted at `center`, so that its box's
 /// longer side is `pixels`. Also returns the face's box in the new frame.
 pub fn stage(
     background: &Frame,

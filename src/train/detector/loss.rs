@@ -1,11 +1,11 @@
-//! The loss of the detector's maps (see [`crate::runtime::detect::maps`] for what they hold).
+//! The loss of the detector's maps (see [`crate::runtime::detect::maps`] for their contents).
 
 use crate::runtime::detect::maps::{CENTER, CHANNELS, LOGIT_AT_ZERO, SIZE};
 use crate::train::loss::{Objective, Targets};
 
-/// Weight of size and offset against the centre map.
+/// Weight of size and offset relative to the centre map.
 const BOX_WEIGHT: f64 = 1.0;
-/// Height of the target from which on a cell is a face's centre; the highest cell of each has 1.
+/// The smallest target of a cell that is a face's centre; the highest cell of each has 1.
 const FACE_TARGET: f32 = 0.999;
 
 /// The focal loss of CenterNet on the centre map (Zhou, Wang, Krahenbuhl: Objects as Points, 2019, equation 1: alpha 2,

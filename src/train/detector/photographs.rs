@@ -1,4 +1,4 @@
-//! Photographs that a detector learns from: whole pictures with face boxes, single faces with five points, faces with
+//! Photographs to train a detector on: whole pictures with face boxes, single faces with five points, faces with
 //! landmarks, and pictures without a face.
 
 use crate::runtime::files::read_text;
@@ -14,12 +14,12 @@ pub const HELD_OUT_EVERY: usize = 6;
 /// Pixels: no box or point of a picture lies further out.
 const FARTHEST: f32 = 1e6;
 
-/// A picture and what is known about its faces.
+/// A picture and the annotations of its faces.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Photograph {
     /// All faces are boxed, each box as tight as the landmarks would be.
     Scene { image: PathBuf, faces: Vec<Rect<FrameSpace>> },
-    /// One face with landmarks; around it there may be others that nobody marked.
+    /// One face with landmarks; there may be other, unmarked faces around it.
     Face { image: PathBuf, face: Rect<FrameSpace> },
     /// No face.
     Background { image: PathBuf },
@@ -46,8 +46,8 @@ impl Photograph {
     }
 }
 
-/// Takes out of `photographs` the faces that are cut from scenes of `held_out`: a detector that has seen them is not
-/// measured on these. Returns how many they were.
+/// Removes from `photographs` the faces that are cut from scenes of `held_out`, so that a detector is not measured on
+/// scenes that it was trained on. Returns their number.
 pub fn leave_out_faces_of(held_out: &[Photograph], photographs: &mut Vec<Photograph>) -> usize {
     let is_scene = |p: &&Photograph| matches!(p, Photograph::Scene { .. });
     let scenes: BTreeSet<&str> = held_out.iter().filter(is_scene).map(Photograph::source).collect();

@@ -1,8 +1,8 @@
-//! Targets of the detector's maps (see [`crate::runtime::detect::maps`] for what they hold).
+//! Targets of the detector's maps (see [`crate::runtime::detect::maps`] for their contents).
 //!
 //! In: the boxes of the faces of one picture, in pixels of the network's input. Out: target and weight of every cell, (row,
-//! column, channel). The target of the centre map is a Gaussian about each face's centre, wider for larger faces. Size and
-//! offset count in the cells about the centre only. Nothing here fails.
+//! column, channel). The target of the centre map is a Gaussian around each face's centre, wider for larger faces. Size
+//! and offset count only in cells near the centre. Nothing here fails.
 
 use crate::runtime::detect::maps::{CENTER, CHANNELS, SIZE, STRIDE, UNIT_PIXELS};
 use crate::runtime::geometry::{CropSpace, Point, Rect};
@@ -12,7 +12,7 @@ use crate::train::targets::{MapSize, render_point};
 const SIGMA_OF_SIDE: f32 = 0.08;
 /// Narrowest and widest Gaussian, in cells.
 const SIGMA_CELLS: (f32, f32) = (0.8, 2.5);
-/// Size and offset are learnt in cells up to this distance from the centre, in each direction.
+/// Size and offset count in cells up to this distance from the centre, in each direction.
 const LEARNT_AROUND: f32 = 1.5;
 
 fn cell_from_input(p: Point<CropSpace>) -> (f32, f32) {
@@ -20,7 +20,7 @@ fn cell_from_input(p: Point<CropSpace>) -> (f32, f32) {
     (along(p.x), along(p.y))
 }
 
-/// Draws the maps of one picture: `faces` are to be found, of what lies in `ignored` nothing is said. Boxes are in input
+/// Draws the maps of one picture: `faces` are to be found, cells in `ignored` have weight 0. Boxes are in input
 /// pixels; `target` and `weight` come zero-filled, `height * width *` [`CHANNELS`] each.
 pub fn render(
     faces: &[Rect<CropSpace>],
@@ -30,7 +30,7 @@ pub fn render(
     weight: &mut [f32],
 ) {
     let size = MapSize { height, width, channels: CHANNELS };
-    // Larger faces first: where two claim a cell, the smaller keeps it.
+    // Larger faces first: if two share a cell, the smaller one keeps it.
     let mut order: Vec<&Rect<CropSpace>> = faces.iter().collect();
     order.sort_by(|a, b| b.side().total_cmp(&a.side()));
     for face in &order {

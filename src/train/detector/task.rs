@@ -1,5 +1,5 @@
-//! Training items for the detector: photographs in random views, faces set into other pictures, and pictures in which a
-//! face has been made unrecognisable, which count as empty.
+//! Training items for the detector: photographs in random views, faces pasted into other pictures, and pictures whose
+//! face was made unrecognisable, which count as empty.
 
 use super::compose::{View, spoil};
 use super::loss::CenterLoss;
@@ -18,20 +18,20 @@ use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 
-/// Faces whose longer side is under this many input pixels can't be told from texture: nothing is said about them.
+/// Faces whose longer side is below this many input pixels can't be told from texture: they are ignored.
 const SMALLEST_PIXELS: f32 = 9.0;
-/// Faces of a scene larger than this are to be found; what lies between is left open.
+/// Faces of a scene larger than this are to be found; sizes in between are ignored.
 const SURE_PIXELS: f32 = 11.0;
-/// Share of a face, and of a single one that may reach beyond the canvas, that has to be in sight for it to be found.
+/// The visible share of a face above which it is to be found; also for a single face that may reach beyond the canvas.
 const SHOWN: f32 = 0.6;
 const SINGLE_SHOWN: f32 = 0.45;
-/// Share of faces in set-in and single-face items that are made unrecognisable.
+/// Share of faces in pasted and single-face items that are made unrecognisable.
 const SPOILT: f32 = 0.25;
-/// Share of single faces that stand before another picture instead of in their own.
+/// Share of single faces that are pasted onto another picture instead of staying in their own.
 const BEFORE_ANOTHER: f32 = 0.5;
 /// A picture that uses less of the range than this is stretched.
 const NARROW_RANGE: f32 = 0.5;
-/// Share of items that are cut as landscape and portrait frames are.
+/// Share of items that are cropped like landscape or portrait frames.
 const LETTERBOXED: f32 = 0.6;
 
 /// Photographs as training items of `size` x `size` pixels.
@@ -84,7 +84,7 @@ impl DetectorTask {
         Ok(Self { size, augmentation, compositions, scenes, faces, backgrounds, pictures })
     }
 
-    /// Draws one item: the picture, the faces to be found and the places that are left open, in input pixels.
+    /// Draws one item: the picture, the faces to be found and the ignored regions, in input pixels.
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng, picture: &mut [f32]) -> Result<Found, DataError> {
         let mut found = (Vec::new(), Vec::new());
         let mut kind = rng.random::<f32>();
@@ -136,7 +136,7 @@ impl DetectorTask {
     fn scene(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) -> Result<(), DataError> {
         let (known, frame) = self.choose(rng, &self.scenes)?;
         let Photograph::Scene { faces, .. } = known else { return Ok(()) };
-        // Often about a face, so that faces of all sizes come up although most in the pictures are small.
+        // Often around a face, so that faces of all sizes occur although most in the pictures are small.
         let longer = frame.width().max(frame.height()) as f32;
         let (center, side) = match faces.iter().filter(|f| f.side() > 12.0).collect::<Vec<_>>().choose(rng) {
             Some(face) if rng.random::<f32>() < 0.6 => {
@@ -154,7 +154,7 @@ impl DetectorTask {
         let view = self.view(rng, center, side);
         view.render(&frame, out);
         for face in faces {
-            // In a scene every face is marked, so small ones are left open over a wider range of sizes.
+            // In a scene every face is marked, so small ones are ignored over a wider range of sizes.
             sort_in(view.rect(face), self.size, SURE_PIXELS, SHOWN, found);
         }
         Ok(())
@@ -207,7 +207,7 @@ impl DetectorTask {
         Ok(())
     }
 
-    /// Sets a face with some of its surroundings into the picture, its edges softened.
+    /// Pastes a face with some of its surroundings into the picture, with soft edges.
     fn set_in(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) -> Result<(), DataError> {
         let (known, frame) = self.choose(rng, &self.faces)?;
         let Photograph::Face { face, .. } = known else { return Ok(()) };
@@ -253,11 +253,11 @@ impl DetectorTask {
     }
 }
 
-/// Faces to be found, and places that are left open.
+/// Faces to be found, and ignored regions.
 pub(super) type Found = (Vec<Rect<CropSpace>>, Vec<Rect<CropSpace>>);
 
-/// Decides whether a face is to be found, left open, or out of sight: it is found from `sure` pixels on, if a share of
-/// `least_shown` is in sight.
+/// Decides whether a face is to be found, ignored, or out of sight: it is to be found from `sure` pixels on, if at least
+/// the share `least_shown` is visible.
 fn sort_in(rect: Rect<CropSpace>, size: usize, sure: f32, least_shown: f32, found: &mut Found) {
     let along = |from: f32, side: f32| ((from + side).min(size as f32) - from.max(0.0)).max(0.0) / side;
     let shown = along(rect.x, rect.width) * along(rect.y, rect.height);
@@ -271,7 +271,7 @@ fn sort_in(rect: Rect<CropSpace>, size: usize, sure: f32, least_shown: f32, foun
     }
 }
 
-/// Stretches a picture that uses little of the range to all of it, but for the darkest and brightest hundredth.
+/// Stretches a picture that uses little of the range to all of it, except for the darkest and brightest hundredth.
 fn stretch(picture: &mut [f32]) {
     const BINS: usize = 256;
     let mut counts = [0_usize; BINS];
@@ -279,7 +279,7 @@ fn stretch(picture: &mut [f32]) {
     let values = || picture.iter().filter(|v| **v > 0.0);
     values().for_each(|v| counts[((v * BINS as f32) as usize).min(BINS - 1)] += 1);
     let rare = values().count() / 100;
-    // The first bin, from either end, with which more than the rarest hundredth is passed.
+    // The first bin, from either end, at which the cumulative count exceeds a hundredth.
     let beyond = |from_above: bool| {
         let mut sum = 0;
         (0..BINS).map(|i| if from_above { BINS - 1 - i } else { i }).find(|&bin| {
@@ -300,7 +300,7 @@ impl Task for DetectorTask {
     fn fingerprint(&self) -> String {
         let mut hash = Fnv1a::new();
         for Picture { known, .. } in self.scenes.iter().chain(&self.faces).chain(&self.backgrounds) {
-            // Where the folder lies is of no importance.
+            // The position of the folder does not matter.
             hash.add(known.image().file_name().unwrap_or_default().as_encoded_bytes());
             let rects = match known {
                 Photograph::Scene { faces, .. } => faces.as_slice(),

@@ -1,4 +1,5 @@
-//! The measure that a detector training watches: faces missed and invented on fixed items from held-out photographs.
+//! The validation measure of a detector training: missed faces and false positives on fixed items from held-out
+//! photographs.
 
 use super::DetectorTask;
 use crate::runtime::detect::decode;
@@ -10,13 +11,13 @@ use crate::train::trainer::Validator;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// Items that are looked at.
+/// Number of items.
 const ITEMS: u64 = 400;
 /// Items that go through the network together.
 const BATCH: usize = 20;
-/// Overlap (intersection over union) from which on a box counts as found.
+/// The smallest intersection over union at which a face counts as found.
 const FOUND_OVERLAP: f32 = 0.5;
-/// Score from which on a box counts.
+/// The smallest score of a box that counts.
 const COUNTED_SCORE: f32 = 0.4;
 
 struct Item {
@@ -25,7 +26,7 @@ struct Item {
     ignored: Vec<Rect<FrameSpace>>,
 }
 
-/// Fixed items and what is to be found in them.
+/// Fixed items and the faces in them.
 pub struct DetectorValidator {
     items: Vec<Item>,
     size: usize,

@@ -1,11 +1,11 @@
-//! What a heatmap's maximum says about its point: the share of points with such a maximum that are about right.
+//! Calibration: from a heatmap's maximum to the probability that its point is about right.
 //!
-//! In: a landmark model, faces with known landmarks and pictures without faces. Every face is looked at in crops that are
-//! changed at random as in training (shifted, turned, covered, blurred, dark ...), and for every [`FACES_FOR_ONE_EMPTY`]
-//! of these one crop shows no face; there no point is right. Points count that are known exactly (weight 1). Right is
-//! what lies within [`RIGHT_WITHIN`] eye distances of the truth.
-//! Out: a rising curve from maxima to shares (isotonic regression over bins of equal counts), fitted to every second
-//! face, and what became of it on the others.
+//! In: a landmark model, faces with known landmarks and pictures without faces. Every face is predicted in randomly
+//! augmented crops as in training (shifted, rotated, covered, blurred, dark ...). For every [`FACES_FOR_ONE_EMPTY`] of
+//! these there is one crop without a face, in which no point is right. Only exactly known points count (weight 1). A
+//! point is right within [`RIGHT_WITHIN`] eye distances of the ground truth.
+//! Out: a rising curve from maximum to confidence (isotonic regression over bins of equal counts), fitted to every
+//! second face, and its reliability on the others.
 
 use super::report::EvalError;
 use crate::runtime::engine::EngineError;
@@ -21,17 +21,17 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// A point is about right within this share of the distance of the outer eye corners.
+/// A point is about right within this share of the distance between the outer eye corners.
 pub const RIGHT_WITHIN: f32 = 0.1;
 /// Crops of each face.
 const DRAWS: usize = 6;
-/// There is one crop without a face for this many with one.
+/// Crops with a face for one crop without.
 const FACES_FOR_ONE_EMPTY: usize = 4;
-/// Bins of the fit; neighbours that fall instead of rise are joined.
+/// Bins of the fit; neighbours with falling values are merged.
 const BINS: usize = 24;
 /// Rows of the reliability table.
 const ROWS: usize = 10;
-/// Crops that go through the network together.
+/// Batch size, in crops.
 const BATCH: usize = 24;
 const SEED: u64 = 1;
 
@@ -42,9 +42,9 @@ pub struct Reliability {
     pub from: f32,
     pub to: f32,
     pub points: usize,
-    /// What the model says, on average.
+    /// The mean confidence.
     pub confidence: f64,
-    /// The share that was right.
+    /// The share of right points.
     pub right: f64,
 }
 
@@ -121,7 +121,7 @@ struct Crops<'a> {
     network: CpuNetwork,
     scheme: Scheme,
     waiting: Vec<(usize, Vec<f32>, Option<KnownPoints>)>,
-    /// Of the half that is fitted to, and of the other.
+    /// Those of the fitted half, and of the other.
     outcomes: [Vec<Outcome>; 2],
     peaks: Vec<Peak>,
 }
@@ -172,7 +172,7 @@ impl<'a> Crops<'a> {
 /// Isotonic regression over bins of equal counts.
 fn fit(mut outcomes: Vec<Outcome>) -> Calibration {
     outcomes.sort_by(|a, b| a.maximum.total_cmp(&b.maximum));
-    /// Sums over the outcomes of joined bins.
+    /// Sums over the outcomes of merged bins.
     struct Block {
         count: f64,
         maxima: f64,

@@ -1,9 +1,9 @@
 //! Comparison of two models on the same faces, with a confidence interval for the difference.
 //!
-//! Every figure of an evaluation is a mean over faces, so its difference is the mean of the per-face differences. The
-//! bootstrap (Efron 1979) estimates how much that mean depends on which faces happen to be in the set: it draws as many
-//! faces as there are, with replacement, many times, and takes the mean of each draw. The interval holds the middle 95
-//! % of those means. The bootstrap is paired: a face is drawn together with both of its errors.
+//! Every metric is a mean over faces, so its difference is the mean of the per-face differences. The bootstrap (Efron
+//! 1979) estimates how much that mean depends on the choice of faces: it resamples the faces many times, with
+//! replacement, and takes the mean of each sample. The interval holds the middle 95 % of those means. The bootstrap is
+//! paired: a face is drawn together with both of its errors.
 
 use super::metrics::Counted;
 use super::report::{Evaluation, FaceResult};
@@ -17,7 +17,7 @@ const SEED: u64 = 1;
 /// Share of the draws on each side of the interval.
 const TAIL: f64 = 0.025;
 
-/// Why two evaluations can't be compared.
+/// Errors of a comparison.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum CompareError {
     #[error("the evaluations differ in {0}: errors of different kinds can't be compared")]
@@ -30,7 +30,7 @@ pub enum CompareError {
     Nothing,
 }
 
-/// A figure for both models.
+/// A metric for both models.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// "NME, %", "failures over 8 %, %", "AUC at 8 %" ...
@@ -99,7 +99,7 @@ pub fn compare(first: &Evaluation, second: &Evaluation) -> Result<Vec<Comparison
     if comparisons.is_empty() { Err(CompareError::Nothing) } else { Ok(comparisons) }
 }
 
-/// The figure for both models over faces with a value in each, with the interval of the difference.
+/// The metric for both models over faces with a value in each, with the interval of the difference.
 pub(in crate::train) fn paired_bootstrap(figure: String, values: &[(f64, f64)]) -> Comparison {
     let count = values.len();
     let mean = |of: fn(&(f64, f64)) -> f64| values.iter().map(of).sum::<f64>() / count as f64;

@@ -1,11 +1,11 @@
-//! How well a detector finds faces: recall by the size of the face and faces found where there are none, by threshold.
+//! Evaluation of a detector: recall by face size, and false positives, by threshold.
 //!
-//! In: photographs as a detector learns from. Faces with landmarks are set into pictures without faces, once at every
-//! size of [`STAGED_SIDES`], in frames of 640x480 and 480x640 by turns, at random but seeded places. Boxes of scenes count
-//! by their size in a frame whose longer side is [`FRAME_SIDE`] pixels. Pictures without faces, and single faces under a
-//! plain ellipse, say what is found where nothing is. Scenes and pictures without faces together give the two figures to
-//! steer a training by: average precision, and recall at one invented face in a hundred pictures.
-//! All sizes are the longer side of the box around the landmarks.
+//! In: photographs as for the training of a detector. Faces with landmarks are pasted into pictures without faces, once
+//! at every size of [`STAGED_SIDES`], in frames of 640x480 and 480x640 in turn, at random but seeded positions. Boxes
+//! of scenes count by their size in a frame whose longer side is [`FRAME_SIDE`] pixels. False positives are counted in
+//! pictures without faces and on single faces covered by a plain ellipse. Scenes and pictures without faces together
+//! give the two metrics to choose a training by: average precision, and recall at one false positive in a hundred
+//! pictures. All sizes are the longer side of the box around the landmarks.
 
 use super::report::EvalError;
 use crate::runtime::detect::{Detection, Detector};
@@ -21,15 +21,15 @@ use std::path::Path;
 pub const FRAME_SIDE: f32 = 640.0;
 /// Sides of the staged faces' boxes, in pixels: the last fills a frame of 480 pixels nearly.
 pub const STAGED_SIDES: [f32; 8] = [40.0, 56.0, 80.0, 112.0, 160.0, 224.0, 320.0, 432.0];
-/// Width and height of the frames that faces are set into, by turns.
+/// Width and height of the frames that faces are pasted into, in turn.
 const STAGED_FRAMES: [(usize, usize); 2] = [(640, 480), (480, 640)];
 /// Bounds of the size classes of faces in scenes, in pixels of a frame of `FRAME_SIDE`; smaller ones are not counted.
 const SCENE_SIDES: [f32; 5] = [40.0, 60.0, 90.0, 150.0, FRAME_SIDE];
-/// Scores from which on a detection counts.
+/// Score thresholds.
 pub const THRESHOLDS: [f32; 5] = [0.25, 0.3, 0.4, 0.5, 0.6];
-/// Overlap (intersection over union) with the true box from which on a face is found.
+/// The smallest intersection over union with the true box at which a face is found.
 const FOUND_OVERLAP: f32 = 0.5;
-/// A detection that overlaps a marked face of any size by more than this is not counted as invented.
+/// A detection that overlaps a marked face of any size by more than this is not a false positive.
 const TOUCHED_OVERLAP: f32 = 0.1;
 const SEED: u64 = 1;
 
@@ -45,23 +45,23 @@ pub struct Recall {
     pub found_percent: Vec<f64>,
 }
 
-/// Faces found where there are none.
+/// False positives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Invented {
     /// "without faces", "covered faces" or "scenes".
     pub kind: String,
     pub pictures: usize,
-    /// For 100 pictures, at each threshold.
+    /// Per 100 pictures, at each threshold.
     pub per_100_pictures: Vec<f64>,
 }
 
-/// All of it.
+/// The whole evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetectionEvaluation {
     pub thresholds: Vec<f32>,
     pub recall: Vec<Recall>,
     pub invented: Vec<Invented>,
-    /// Mean overlap (intersection over union) of the found boxes of faces that were set in or stand in scenes, at the lowest
+    /// Mean intersection over union of the found boxes with those of pasted faces and of scenes, at the lowest
     /// threshold; none if none was found.
     pub mean_overlap: Option<f64>,
     /// Of the faces of scenes that are counted; none without scenes.
@@ -73,17 +73,17 @@ pub struct DetectionEvaluation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SceneFigures {
     pub faces: usize,
-    /// Area under precision over recall, in percent, over all that is reported. Boxes on faces that are too small to count are
-    /// neither right nor wrong.
+    /// Area under the precision-recall curve, in percent, over all detections. Boxes on faces that are too small to
+    /// count are ignored.
     pub average_precision: f64,
-    /// The lowest score at which one face at most is invented in a hundred pictures, with faces or without, and the faces
-    /// of scenes found from there on, in percent.
+    /// The lowest score with at most one false positive in a hundred pictures, with or without faces, and the recall on
+    /// scenes at that score, in percent.
     pub score_at_one_invented: f32,
     pub recall_at_one_invented: f64,
 }
 
 impl SceneFigures {
-    /// From the scores of found faces and of invented ones.
+    /// From the scores of found faces and of false positives.
     fn of(faces: usize, mut right: Vec<f32>, mut wrong: Vec<f32>, pictures: usize) -> Self {
         let falling = |scores: &mut Vec<f32>| scores.sort_unstable_by(|a, b| b.total_cmp(a));
         falling(&mut right);
@@ -113,7 +113,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// `scores`: of what was found; every threshold that a score reaches counts it once.
+    /// `scores`: those of the detections; every threshold that a score reaches counts it once.
     fn add(&mut self, of: usize, scores: impl IntoIterator<Item = f32>) {
         self.of += of;
         for score in scores {
@@ -176,18 +176,18 @@ pub fn evaluate_detector(
     Ok(tally.evaluation())
 }
 
-/// What was found so far.
+/// The counts so far.
 struct Tally {
-    /// Faces that were set in, by the frame's size and the face's.
+    /// Pasted faces, by the sizes of frame and face.
     staged: [[Counts; STAGED_SIDES.len()]; 2],
     scenes: [Counts; SCENE_SIDES.len() - 1],
-    /// Invented faces.
+    /// False positives.
     empty: Counts,
     covered: Counts,
     in_scenes: Counts,
     overlaps: Vec<f64>,
     faces_in_scenes: usize,
-    /// Scores of found faces of scenes, and of invented ones.
+    /// Scores of found faces of scenes, and of false positives.
     right: Vec<f32>,
     wrong: Vec<f32>,
 }
@@ -207,13 +207,13 @@ impl Tally {
         }
     }
 
-    /// What was found in a picture without faces.
+    /// Counts the detections in a picture without faces.
     fn add_background(&mut self, found: &[Detection]) {
         self.empty.add(1, found.iter().map(|d| d.score));
         self.wrong.extend(found.iter().map(|d| d.score));
     }
 
-    /// What was found in a scene; `unit` is pixels of a frame of [`FRAME_SIDE`] for one of the scene's.
+    /// Counts the detections in a scene; `unit` is pixels of a frame of [`FRAME_SIDE`] per pixel of the scene.
     fn add_scene(&mut self, found: &[Detection], faces: &[Rect<FrameSpace>], unit: f32) {
         for face in faces {
             let class = SCENE_SIDES.partition_point(|side| *side <= face.side() * unit);
@@ -233,7 +233,7 @@ impl Tally {
         self.wrong.extend(invented);
     }
 
-    /// What was found in a frame with a face set in at `rect`.
+    /// Counts the detections in a frame with a face pasted at `rect`.
     fn add_staged(&mut self, found: &[Detection], rect: &Rect<FrameSpace>, turn: usize, class: usize) {
         self.staged[turn][class].add(1, found_score(found, rect));
         if let Some(best) = found.iter().map(|d| d.rect.iou(rect)).max_by(f32::total_cmp)
@@ -277,7 +277,8 @@ impl Tally {
     }
 }
 
-/// Sets a face into a background at a random place: the frame of `size` pixels (width, height), and the face's box in it.
+/// Pastes a face into a background at a random position: the frame of `size` pixels (width, height), and the face's box
+/// in it.
 fn set_in(
     rng: &mut ChaCha8Rng,
     background: &Frame,
@@ -298,7 +299,7 @@ fn open(image: &Path) -> Result<Frame, EvalError> {
     Ok(Frame::open(image)?)
 }
 
-/// The score of the surest detection that is this face.
+/// The highest score of a detection of this face.
 fn found_score(found: &[Detection], face: &Rect<FrameSpace>) -> Option<f32> {
     found.iter().filter(|d| d.rect.iou(face) >= FOUND_OVERLAP).map(|d| d.score).max_by(f32::total_cmp)
 }

@@ -1,33 +1,34 @@
-//! Whether predicted eyes close as the true ones do.
+//! Evaluation of eye openness.
 //!
-//! In: for every eye how far it is open in truth and as predicted, lid distance over eye width ([`crate::train::data::openness`]).
-//! Out: what the model says of shut eyes and of open ones, and the correlation of the two. Nothing here fails.
+//! In: the true and the predicted openness of every eye, lid distance over eye width
+//! ([`crate::train::data::openness`]). Out: the mean predicted openness of shut and of open eyes, and the correlation
+//! of truth and prediction. Nothing here fails.
 
 use serde::{Deserialize, Serialize};
 
-/// Eyes at most this far open in truth are shut.
+/// Eyes with at most this true openness are shut.
 const SHUT: f32 = 0.1;
-/// Eyes at least this far open in truth are open.
+/// Eyes with at least this true openness are open.
 const OPEN: f32 = 0.2;
 
-/// How eyes close, over all faces whose lids are known.
+/// Metrics of eye openness, over all faces whose lids are known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Eyes {
     pub eyes: usize,
     pub shut: usize,
     pub open: usize,
-    /// Mean predicted openness of those that are shut in truth; none if there are none.
+    /// Mean predicted openness of truly shut eyes; none if there are none.
     pub predicted_shut: Option<f64>,
-    /// Of those that are open.
+    /// The same of truly open eyes.
     pub predicted_open: Option<f64>,
-    /// The first over the second: 0 where eyes close, 1 where they never do.
+    /// The ratio of the two: 0 if eyes close completely, 1 if they never close.
     pub shut_over_open: Option<f64>,
     /// Pearson's correlation of true and predicted openness.
     pub correlation: Option<f64>,
 }
 
 impl Eyes {
-    /// The figures of pairs of true and predicted openness; `None` if there is no eye.
+    /// The metrics of pairs of true and predicted openness; `None` if there is no eye.
     pub(super) fn of(pairs: &[(f32, f32)]) -> Option<Self> {
         let mean = |keep: &dyn Fn(f32) -> bool| -> (usize, Option<f64>) {
             let kept: Vec<f64> = pairs.iter().filter(|(truth, _)| keep(*truth)).map(|(_, p)| f64::from(*p)).collect();

@@ -1,4 +1,4 @@
-//! The field's metrics: normalized mean error, failure rate and area under the error curve. They work on numbers alone.
+//! The field's metrics: normalized mean error, failure rate and area under the error curve, on plain numbers.
 //!
 //! Errors are fractions (0.03 is 3 %). The normalized error follows the official evaluation code. The area under the
 //! curve is exact, not sampled, since the cumulative error curve is a step function:

@@ -1,8 +1,8 @@
 //! Evaluation on data sets with known landmarks: normalized error, failures and error curves of a landmark model;
 //! accuracy of a detector; calibration of confidences; comparison of two models.
 //!
-//! [`metrics`] and [`compare()`] work on numbers alone; [`evaluate`], [`evaluate_detector`] and [`calibrate`] run
-//! models over pictures.
+//! [`metrics`] and [`compare()`] work on plain numbers; [`evaluate`], [`evaluate_detector`] and [`calibrate`] run
+//! models on pictures.
 
 mod calibration;
 mod compare;

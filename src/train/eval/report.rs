@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What can stop an evaluation.
+/// Errors of an evaluation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
@@ -39,13 +39,13 @@ pub enum EvalError {
     NothingToMeasure,
 }
 
-/// Where the face box for the crop comes from.
+/// The face box that the crop is cut around.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BoxSource {
     /// The box around the true landmarks.
     Truth,
-    /// The detected face that overlaps the true box best.
+    /// The detected face with the highest intersection over union with the true box.
     Detector,
     /// The data set's own face box.
     Dataset,
@@ -77,10 +77,10 @@ pub struct FaceResult {
     pub dataset: String,
     /// The subsets of the data set that it belongs to.
     pub subsets: Vec<String>,
-    /// Predicted landmarks in the picture's pixels; empty if the detector missed the face or they are no numbers.
+    /// Predicted landmarks in the picture's pixels; empty if the detector missed the face or they are not finite.
     pub landmarks: Vec<[f32; 2]>,
-    /// The 68 points of iBUG converted to the data's annotation style, if the model's is another: these are the ones
-    /// that are measured.
+    /// The 68 points of iBUG converted to the data's annotation style, if the model's is another: the error is computed
+    /// on these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landmarks68: Option<Vec<[f32; 2]>>,
     /// Mean confidence of the points.
@@ -145,10 +145,10 @@ pub struct Evaluation {
     pub summaries: Vec<Summary>,
     /// One per subset, in the order of the published tables.
     pub subsets: Vec<Summary>,
-    /// How well eye closure is measured; `None` if the model or the data have no lids.
+    /// Metrics of eye openness; `None` if the model or the data have no lids.
     #[serde(default)]
     pub eyes: Option<Eyes>,
-    /// Faces for which the model's answer is not made of finite numbers. They count as missed.
+    /// Faces whose predicted landmarks are not finite. They count as missed.
     #[serde(default)]
     pub not_numbers: usize,
     pub faces: Vec<FaceResult>,

@@ -1,15 +1,16 @@
-//! A model's own way to 300-W's style.
+//! Fits a model's map to 300-W's style.
 //!
-//! In: a model of 98 points and faces that 300-W annotated, not those it is measured on. Out: shifts of the 68 points that depend
-//! on the pose ([`IbugFit`]), by least squares in units of the eye distance. Left and right are not treated alike: all of 300-W's
-//! points lie about half a percent of the box too far right, which a symmetric fit would leave (3.66 instead of 3.59 % on Helen).
+//! In: a model of 98 points and faces annotated by 300-W, other than those for evaluation. Out: pose-dependent shifts
+//! of the 68 points ([`IbugFit`]), by least squares in units of the eye distance. The fit is not symmetric, because all
+//! of 300-W's points are about half a percent of the box too far right, which a symmetric fit would leave (3.66 instead
+//! of 3.59 % on Helen).
 
 use super::report::EvalError;
 use crate::runtime::engine::Landmarker;
 use crate::runtime::landmarks::{IBUG_POINTS, IbugFit, PoseTerms, Scheme, Style, WFLW98_OF_IBUG68};
 use crate::train::data::Sample;
 
-/// Fits the shifts on those of `samples` that people annotated in 300-W's style; crops are from the true landmarks.
+/// Fits the shifts on the `samples` that people annotated in 300-W's style; crops are from the true landmarks.
 ///
 /// # Errors
 /// Pictures that can't be read, by name; a model that fails or has other points; too few faces of 300-W's style.

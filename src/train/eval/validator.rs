@@ -1,4 +1,5 @@
-//! The measure that a landmark training watches: the mean error on validation faces, straight from the network that is trained.
+//! The validation measure of a landmark training: the mean error on validation faces, straight from the network in
+//! training.
 
 use super::metrics::{self, Counted, Norm};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Similarity, heatmap_from_crop};
@@ -21,7 +22,7 @@ pub struct LandmarkValidator {
     size: usize,
 }
 
-/// Pictures that go through the network together.
+/// Batch size.
 const BATCH: usize = 24;
 
 impl LandmarkValidator {

@@ -1,4 +1,4 @@
-//! What can keep a fine-tuning from its verdict.
+//! Errors of a fine-tuning.
 
 use crate::runtime::engine::EngineError;
 use crate::runtime::image::ImageError;
@@ -7,23 +7,23 @@ use crate::train::data::DataError;
 use crate::train::quantize::QuantizeError;
 use crate::train::trainer::{RecipeError, TrainError};
 
-/// What can keep a fine-tuning from its verdict.
+/// Errors of a fine-tuning.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FineTuneError {
-    /// Too few faces to learn from some and measure on others.
+    /// Too few faces to train on some and hold out others.
     #[error(
         "{found} accepted faces are too few to learn from some and to measure on others: add at least {missing} more",
         missing = needed - found
     )]
     TooFew { found: usize, needed: usize },
-    /// All faces are of one clip, so nothing independent is left to measure on.
+    /// All faces are from one clip, so no independent ones are left to hold out.
     #[error(
         "all faces are of {clips} clip(s), and the measurement needs at least {needed}: capture again, or for longer \
          (clips that show the same moments count as one)"
     )]
     TooFewClips { clips: usize, needed: usize },
-    /// Labels with left and right exchanged, each with the file and line it stands in.
+    /// Labels with left and right swapped, each with its file and line.
     #[error("left and right are exchanged in the labels of {}: mirror them, or reject these faces", list(.faces))]
     Mirrored { faces: Vec<String> },
     /// The same face of the same picture with different labels.
@@ -32,13 +32,13 @@ pub enum FineTuneError {
     /// A base model that can't be tuned.
     #[error("only a landmark model can be tuned, of 98, 68, 29 or 19 points and with a boundary map")]
     Base,
-    /// The recipe of the tuning asks for the impossible.
+    /// The recipe is invalid.
     #[error("the recipe can't be used")]
     Recipe(#[from] RecipeError),
     /// Faces or pictures that can't be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// What stopped the training.
+    /// The error that stopped the training.
     #[error(transparent)]
     Train(#[from] TrainError),
     /// A model that can't be made.

@@ -1,6 +1,7 @@
-//! Which of the labelled faces are learned from, which are measured on, and which can't be right.
+//! Splits labelled faces into training and held-out faces, and checks the labels.
 //!
-//! In: accepted faces. Out: two sets without a clip in common, and without pictures that are nearly the same. Fails with [`FineTuneError`], naming the faces at fault.
+//! In: accepted faces. Out: two sets without a common clip and without nearly identical pictures. Fails with
+//! [`FineTuneError`], naming the faulty faces.
 
 use super::error::FineTuneError;
 use crate::runtime::geometry::{FrameSpace, Point};
@@ -25,7 +26,7 @@ pub(super) struct Split {
 const HELD_OUT: f64 = 0.2;
 /// Fewest faces to hold out: the bootstrap needs some to draw from.
 const FEWEST_HELD_OUT: usize = 4;
-/// Fewest faces to learn from.
+/// Fewest faces to train on.
 const FEWEST_TRAINED: usize = 6;
 /// Fewest clips.
 const FEWEST_CLIPS: usize = 2;
@@ -33,7 +34,7 @@ const FEWEST_CLIPS: usize = 2;
 const SAME_LABEL: f64 = 0.05;
 /// Two boxes that overlap by this much hold the same face.
 const SAME_FACE: f32 = 0.5;
-/// The side of the crop whose look is compared, in pixels.
+/// The side of the crops that are compared, in pixels.
 const LOOK_SIDE: usize = 48;
 /// Faces whose looks differ by less show the same moment (see [`Thumbnail::relative_difference`]). In videos of four people
 /// faces a tenth of a second apart differ by 0 to 0.1, those of different moments by 0.12 and more, unrelated faces by 0.15
@@ -91,14 +92,14 @@ pub(super) fn split(samples: Vec<Sample>, crop: &CropConvention, seed: u64) -> R
             training.extend(group);
         }
     }
-    // A clip with far more faces than are wanted is held out only where the others are not enough.
+    // A clip with far more faces than needed is held out only if the others are not enough.
     large.sort_by_key(Vec::len);
     for group in large {
         let fits = count - held_out.len() - group.len() >= FEWEST_TRAINED;
         if held_out.len() < FEWEST_HELD_OUT && fits { held_out.extend(group) } else { training.extend(group) }
     }
     if held_out.len() < FEWEST_HELD_OUT {
-        // Every clip is so large that one more would leave too few to learn from.
+        // Every clip is so large that one more would leave too few to train on.
         return Err(FineTuneError::TooFewClips { clips, needed: clips + 1 });
     }
     Ok(Split { training, held_out, clips })
@@ -133,7 +134,7 @@ fn joined(
     Ok(joined.into_iter().map(|(name, samples, _)| (name, samples)).collect())
 }
 
-/// Where a group stands in the order that a seed gives.
+/// The position of a group in the order of a seed.
 fn place(name: &str, seed: u64) -> u64 {
     let mut hash = Fnv1a::new();
     hash.add(&seed.to_le_bytes());

@@ -1,4 +1,4 @@
-//! Errors of a model on a fixed set of faces.
+//! Measures the errors of a model on a fixed set of faces.
 //!
 //! In: faces and models. Out: for each face the predicted landmarks and their errors, as fractions of the distance between
 //! the outer eye corners (of the box's size where a corner is unknown). The pictures are cropped once, so that any number of
@@ -21,11 +21,11 @@ pub(super) struct Faces {
     crops: Vec<Frame>,
 }
 
-/// The error of a face that is lost. How far off its landmarks lie is chance, and among fifteen faces one of them could decide the
-/// verdict.
+/// The cap on the error of a face. The landmarks of a lost face are arbitrary, and among fifteen faces a single one
+/// could decide the verdict.
 const LOST: f64 = 0.2;
 
-/// How a model does on one face.
+/// A model's result on one face.
 #[derive(Clone, Debug)]
 pub(super) struct Measured {
     /// Pixels of the crop.

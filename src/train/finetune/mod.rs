@@ -1,28 +1,29 @@
-//! Fine-tuning: a model learns from a few corrected faces on the device it runs on, and never gets worse.
+//! Fine-tuning: trains a model on a few corrected faces, on the device it runs on, and rejects the result if it is
+//! worse.
 //!
 //! In: a base model and accepted faces (98 points, or the base's scheme), from [`crate::train::read_faces`]. Out: a tuned
-//! model with a [`Verdict`]: the error on faces that were held out, by clip, before and after, with a paired bootstrap
-//! interval, and the error on the guard before and after. A tuned model is accepted if it is better on the held-out faces
-//! beyond chance and at most [`verdict::MOST_GUARD_LOSS_PERCENT`] percent worse on every guard. Procedural faces always guard;
-//! [`FineTuneOptions::guard`] adds annotated faces.
+//! model with a [`Verdict`]: the error on held-out faces, split by clip, before and after, with a paired bootstrap
+//! interval, and the errors on the guards before and after. A tuned model is accepted if it is better on the held-out
+//! faces beyond chance and at most [`verdict::MOST_GUARD_LOSS_PERCENT`] percent worse on every guard. Procedural faces
+//! are always a guard; [`FineTuneOptions::guard`] adds annotated faces.
 //!
-//! What is learned is a step of the training that the base came from (Adaptive Wing loss with the weight map, the same
-//! augmentation); what protects the base is in `defaults.toml`, with measurements in docs/engineering/fine-tuning.md: the norms keep
-//! their statistics, and the result is interpolated with the base (Wortsman et al., "Robust fine-tuning of zero-shot models",
+//! The training is that of the base model (Adaptive Wing loss with the weight map, the same augmentation). The measures
+//! that protect the base are in `defaults.toml`, with measurements in docs/engineering/fine-tuning.md: norm statistics
+//! are frozen, and the result is interpolated with the base (Wortsman et al., "Robust fine-tuning of zero-shot models",
 //! CVPR 2022), with the share that is best on the held-out faces among those that hurt no guard.
 //!
-//! Stopped at any moment, even by a kill, it goes on from its last checkpoint to the same verdict. Errors are
+//! After a stop at any moment, even a kill, it continues from its last checkpoint to the same verdict. Errors are
 //! [`FineTuneError`]s.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `recipe` | how a model is tuned |
+//! | `recipe` | the settings of a fine-tuning |
 //! | `labels` | the checks of the labels, and the split |
 //! | `procedural` | procedural faces |
 //! | `measure` | errors of a model on fixed faces |
 //! | `run` | training, interpolation, verdict |
 //! | `own_faces` | a training without a recipe, for `awing train` |
-//! | `verdict` | what is reported |
+//! | `verdict` | the acceptance test and its report |
 //! | `picture` | the report as a picture |
 
 mod error;

@@ -1,10 +1,10 @@
-//! A training on a person's own faces without a recipe: everything that a recipe says follows from the model that it starts
-//! from and the number of faces.
+//! A training on a person's own faces without a recipe: the settings follow from the starting model and the number of
+//! faces.
 //!
-//! In: the start and faces of 98 points, or the start's scheme. Out: an [`OwnFaces`]: a [`Recipe`], the faces to train on and
-//! those to validate on. Every set is drawn alike. It learns as a fine-tuning does, in more steps if there are more faces,
-//! but nothing guards other people's faces and nothing is interpolated: that is what [`super::FineTune`] is for. Fails with
-//! [`FineTuneError`].
+//! In: the starting model, and faces of 98 points or of its scheme. Out: an [`OwnFaces`]: a [`Recipe`], the faces to
+//! train on and those to validate on. Every data set is drawn alike. The training is that of a fine-tuning, with more
+//! steps for more faces, but without guards and without interpolation, for which there is [`super::FineTune`]. Fails
+//! with [`FineTuneError`].
 
 use super::error::FineTuneError;
 use super::labels::{Split, split};
@@ -21,7 +21,7 @@ const HELD_OUT_OF_MANY: u64 = 500;
 /// At most one photograph in this many is held out.
 const MOST_HELD_OUT: u64 = 5;
 
-/// A training, its faces, and those that it is measured on.
+/// A training, its faces and its validation faces.
 #[non_exhaustive]
 pub struct OwnFaces {
     pub recipe: Recipe,
@@ -32,8 +32,8 @@ pub struct OwnFaces {
 }
 
 impl OwnFaces {
-    /// Trains `start` on the samples; without `held_out` a fifth of them at most is kept out of the training, by clip,
-    /// person or photograph.
+    /// Trains `start` on the samples; without `held_out`, at most a fifth of them is held out, by clip, person or
+    /// photograph.
     ///
     /// # Errors
     /// [`FineTuneError`]: too few faces, labels that can't be right, a start that can't be trained.
@@ -42,7 +42,7 @@ impl OwnFaces {
         if config.kind != Kind::Landmarks {
             return Err(FineTuneError::Base);
         }
-        // They are of the start, not of what becomes of it.
+        // They belong to the starting model, not to the result.
         config.quantization = None;
         config.training = Default::default();
         let tuning = TuningRecipe::default();

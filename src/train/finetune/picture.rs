@@ -1,6 +1,6 @@
 //! The verdict as a picture: errors of the parts before and after, and held-out faces with both predictions.
 //!
-//! In: a verdict, the held-out faces and what was measured on them. Out: a picture. Nothing fails.
+//! In: a verdict, the held-out faces and their errors. Out: a picture. Nothing fails.
 
 use super::measure::{Faces, Measured};
 use super::verdict::Verdict;

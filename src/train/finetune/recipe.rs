@@ -1,4 +1,4 @@
-//! How a model is tuned.
+//! The settings of a fine-tuning.
 //!
 //! In: TOML. Out: a [`TuningRecipe`], and with a base model the [`Recipe`] of its training. Fails with [`RecipeError`].
 
@@ -9,12 +9,13 @@ use crate::train::trainer::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What decides the result of a fine-tuning, besides the base and the faces. [`Self::default`] is what measurements chose.
+/// Everything that determines the result of a fine-tuning besides the base and the faces. Measurements chose
+/// [`Self::default`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TuningRecipe {
-    /// For sixty faces and more; fewer are learned in fewer steps.
+    /// For sixty faces and more; fewer faces get fewer steps.
     pub steps: u64,
     /// Pictures per step.
     pub batch_size: usize,
@@ -27,7 +28,7 @@ pub struct TuningRecipe {
     pub sigma_cells: f32,
     /// Procedural faces, labelled by the base, that are drawn for every labelled face.
     pub procedural: f64,
-    /// Shares of the way from the base to the trained weights that are tried, in 0..=1.
+    /// The interpolation shares to try, from the base (0) to the trained weights (1).
     pub shares: Vec<f64>,
     pub seed: u64,
     #[serde(default)]
@@ -41,9 +42,10 @@ impl Default for TuningRecipe {
     }
 }
 
-/// Faces that are worth all steps. Shown a thousand times each, a dozen faces cost the base much and teach little more.
+/// The number of faces for which all steps are done. A dozen faces shown a thousand times each harm the base and teach
+/// little more.
 const FULL_FACES: u64 = 60;
-/// So few faces that at most [`MOST_SHARE_OF_FEW`] of the way is gone; of [`FULL_FACES`] the whole is.
+/// The number of faces at which the share is at most [`MOST_SHARE_OF_FEW`]; at [`FULL_FACES`] it is unlimited.
 const FEW_FACES: u64 = 12;
 const MOST_SHARE_OF_FEW: f64 = 0.4;
 /// Fewest steps, unless all are fewer.
@@ -75,8 +77,8 @@ impl TuningRecipe {
         Ok(recipe)
     }
 
-    /// The shares that are tried after learning from `faces` faces: of few faces less of the way is safe than the procedural
-    /// guard can tell (docs/engineering/fine-tuning.md). The smallest is always among them.
+    /// The shares to try after training on `faces` faces: with few faces, the procedural guard accepts larger shares
+    /// than are safe (docs/engineering/fine-tuning.md). The smallest is always among them.
     pub(super) fn safe_shares(&self, faces: usize) -> Vec<f64> {
         let (few, full) = (FEW_FACES as f64, FULL_FACES as f64);
         let many = ((faces as f64 - few) / (full - few)).clamp(0.0, 1.0);

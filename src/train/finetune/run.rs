@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 pub struct FineTuneOptions {
     /// Folder of the training; made if it is not there, and removed by [`FineTune::discard`].
     pub work: PathBuf,
-    /// Go on with the unfinished training in `work`, if there is one (default: no, and such a folder is refused).
+    /// Continue the unfinished training in `work`, if there is one (default: no, and such a folder is refused).
     pub resume: bool,
     /// How to tune (default: [`TuningRecipe::default`]).
     pub recipe: TuningRecipe,
@@ -42,7 +42,7 @@ pub struct FineTuneOptions {
     pub gpu: Option<Gpu>,
     /// Threads for the network (default: all cores). The model depends on their number, bit for bit.
     pub threads: usize,
-    /// Train for at most this long, then come to the verdict (default: until the schedule ends).
+    /// Train for at most this long, then give the verdict (default: until the schedule ends).
     pub limit: Option<Duration>,
     /// Set from outside to stop, with a checkpoint, after the current step.
     pub stop: Arc<AtomicBool>,
@@ -57,7 +57,7 @@ impl FineTuneOptions {
     }
 }
 
-/// How far a fine-tuning has come, after every step.
+/// The progress of a fine-tuning, after every step.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct FineTuneProgress {
@@ -69,7 +69,7 @@ pub struct FineTuneProgress {
     pub loss: f64,
     /// The base's error on the held-out faces, in percent of the eye distance.
     pub held_out_before: f64,
-    /// The newest error there half the way from the base to the trained weights.
+    /// The newest error there, at half the interpolation between base and trained weights.
     pub held_out: Option<f64>,
     pub time_left: Duration,
 }
@@ -78,7 +78,7 @@ pub struct FineTuneProgress {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Tuned {
-    /// The tuned model. It is to be used if the verdict accepts it.
+    /// The tuned model. Use it only if the verdict accepts it.
     pub model: Model,
     pub verdict: Verdict,
     /// Errors before and after, and six held-out faces with both predictions.
@@ -128,10 +128,10 @@ pub struct FineTune {
     clips: usize,
 }
 
-/// Procedural faces that guard.
+/// Procedural faces as a guard.
 const GUARD_FACES: usize = 60;
 const GUARD_SEED: u64 = 1_000_000;
-/// Procedural faces that are trained on, of other people.
+/// Procedural faces to train on, of other people.
 const TRAINED_PROCEDURAL_FACES: usize = 60;
 const TRAINED_SEED: u64 = 2_000_000;
 /// Faces that the ranges of int8 are measured on at most, of those that are trained on.
@@ -188,7 +188,7 @@ impl FineTune {
         Ok(Self { base, recipe, options, trainer, held_out, guards, calibration, trained_faces, clips })
     }
 
-    /// Trains to the end of the schedule or the time limit, and comes to a verdict; or pauses when `stop` is set.
+    /// Trains to the end of the schedule or the time limit, and gives a verdict; or pauses when `stop` is set.
     /// `on_progress` is called after every step, in a thread of the training's pool.
     ///
     /// # Errors
@@ -220,8 +220,8 @@ impl FineTune {
         Ok(FineTuneEnding::Finished(Box::new(self.judge(&before)?)))
     }
 
-    /// Removes the folder of the training, once the result is stored. Until then a tuning that was killed after its verdict
-    /// comes to it again without training.
+    /// Removes the folder of the training, once the result is stored. Until then, a fine-tuning that was killed after
+    /// its verdict repeats the verdict without training.
     ///
     /// # Errors
     /// [`TrainError::Write`].
@@ -307,10 +307,10 @@ impl FineTune {
     }
 }
 
-/// A share of the trained weights, measured.
+/// A share of the trained weights and its errors.
 struct Candidate {
     share: f64,
-    /// Whether it raises the error on no guard by more than is allowed.
+    /// Whether it keeps the error on every guard within the limit.
     is_safe: bool,
     model: Model,
     after: Vec<Measured>,
@@ -319,7 +319,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// Safe ones first, and of these the one with the lowest error; of the others the one nearest to the base.
+    /// The best of the safe ones by held-out error; if none is safe, the one nearest to the base.
     fn is_better_than(&self, other: &Self) -> bool {
         match (self.is_safe, other.is_safe) {
             (true, true) => self.held_out.after < other.held_out.after,
@@ -385,7 +385,7 @@ fn fingerprint(base: &Model, samples: &[Sample]) -> String {
     hash.text()
 }
 
-/// The weights at `share` of the way from the base's to the trained ones.
+/// The weights interpolated by `share` from the base's to the trained ones.
 fn interpolated(base: &Model, trained: &Model, share: f64) -> Result<Model, FineTuneError> {
     let share = share as f32;
     let mut tensors = HashMap::new();

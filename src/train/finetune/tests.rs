@@ -10,7 +10,7 @@ use crate::train::trainer::TrainError;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-/// Faces that the base places in a style of its own: exact labels of procedural faces.
+/// Faces with labels in another style than the base's: exact labels of procedural faces.
 fn faces() -> Vec<Sample> {
     moments(24, 77).unwrap()
 }

@@ -1,4 +1,4 @@
-//! What a fine-tuning is judged by, and the judgement.
+//! The acceptance test of a fine-tuning.
 //!
 //! In: errors on the held-out faces and on the guards, before and after. Out: a [`Verdict`], which can be written as JSON.
 //! Nothing fails.
@@ -14,7 +14,7 @@ pub const MOST_GUARD_LOSS_PERCENT: f64 = 2.0;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Change {
-    /// What the faces are: "held-out faces", "procedural faces" ...
+    /// The kind of faces: "held-out faces", "procedural faces" ...
     pub name: String,
     pub faces: usize,
     pub before: f64,
@@ -38,12 +38,12 @@ impl Change {
         }
     }
 
-    /// How much the error rose, in percent of the error before; negative where it fell.
+    /// The change of the error, in percent of the error before; negative if it fell.
     pub fn percent(&self) -> f64 {
         if self.before > 0.0 { 100.0 * (self.after / self.before - 1.0) } else { 0.0 }
     }
 
-    /// Whether it fell beyond chance.
+    /// Whether the error fell beyond chance.
     pub fn is_better(&self) -> bool {
         self.interval.1 < 0.0
     }
@@ -58,7 +58,7 @@ pub struct PartChange {
     pub after: f64,
 }
 
-/// A share of the way from the base to the trained weights, and the errors there, in percent of the eye distance.
+/// An interpolation share between base and trained weights, and its errors, in percent of the eye distance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Tried {
@@ -72,18 +72,18 @@ pub struct Tried {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Verdict {
-    /// Whether the tuned model is to be used in place of the base.
+    /// Whether the tuned model should replace the base.
     pub accepted: bool,
     /// Why, in one sentence.
     pub reason: String,
-    /// Share of the way from the base to the trained weights.
+    /// The interpolation share between base and trained weights.
     pub share: f64,
     /// All shares that were tried.
     pub tried: Vec<Tried>,
     pub held_out: Change,
     pub guards: Vec<Change>,
     pub parts: Vec<PartChange>,
-    /// Faces that were learned from.
+    /// Training faces.
     pub trained_faces: usize,
     /// Clips of all faces, or pictures where no clip is known.
     pub clips: usize,
@@ -92,7 +92,7 @@ pub struct Verdict {
     pub seconds: f64,
 }
 
-/// Whether a tuned model with these changes is to be used, and why.
+/// Whether a tuned model with these changes should be used, with the reason.
 pub(super) fn judge(held_out: &Change, guards: &[Change]) -> (bool, String) {
     let worst = guards.iter().max_by(|a, b| a.percent().total_cmp(&b.percent()));
     if let Some(guard) = worst.filter(|guard| guard.percent() > MOST_GUARD_LOSS_PERCENT) {

@@ -1,6 +1,6 @@
 //! Inference on a GPU: a picture in, the maps of the last stack out, in single precision.
 //!
-//! In: a network, then pictures of its input size. Out: maps on the host. Fails with what the device reports.
+//! In: a network, then pictures of its input size. Out: maps on the host. Fails with the device's error.
 
 use crate::runtime::engine::{EngineError, Executor};
 use crate::runtime::heatmap::HeatmapView;

@@ -1,9 +1,9 @@
-//! GPUs, through candle: networks for tracking, for measuring and for training.
+//! GPUs, through candle: networks for tracking, evaluation and training.
 //!
 //! In: a kind of GPU, then a model or a description. Out: an [`Executor`] for tracking, a [`Network`] for measuring, or a
-//! [`Differentiable`] for training. candle lives in [`candle`] only, which the features `cuda` and `metal` bring in; in other
-//! builds [`Gpu::open`] fails and says what is needed. Worth it for large networks such as the paper's; the CPU finishes a
-//! small one before a GPU has started.
+//! [`Differentiable`] for training. Only [`candle`] uses the crate candle, with the features `cuda` and `metal`; in
+//! other builds [`Gpu::open`] fails and names the feature. A GPU pays for large networks such as the paper's; the CPU
+//! finishes a small one before a GPU has started.
 
 #[cfg(feature = "gpu")]
 pub(crate) mod candle;

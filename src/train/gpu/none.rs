@@ -1,4 +1,4 @@
-//! In place of candle, in builds without a GPU's feature: there is no device, so nothing is ever run on one.
+//! Stands in for candle in builds without a GPU feature: there is no device to run on.
 
 use super::{AnyError, Differentiable, GpuKind};
 use crate::runtime::engine::EngineError;

@@ -1,6 +1,7 @@
-//! Models from and for other programs: PyTorch checkpoints of the paper's network in; ONNX and PyTorch's names out.
+//! Import and export of models: reads PyTorch checkpoints of the paper's network; writes ONNX, and weights under
+//! PyTorch's names.
 //!
-//! In and out: the bytes of files. Errors name the file, and the tensor that is wrong.
+//! In and out: the bytes of files. Errors name the file and the faulty tensor.
 
 mod onnx;
 mod pytorch;

@@ -1,10 +1,11 @@
-//! A model as an ONNX file, for ONNX Runtime, TensorRT and others.
+//! Writes a model as an ONNX file, for ONNX Runtime, TensorRT and others.
 //!
 //! In: a model. Out: the bytes of a file of opset 17 that has one input, `input` (`[batch, 3, height, width]`, RGB in
 //! 0..=1), and one output per stack, `stack0`, `stack1` ... (`[batch, maps, height / 4, width / 4]`, the same numbers as from
-//! [`crate::train::network::Network`]). The batch is dynamic unless it is asked for; height and width are dynamic unless
-//! the network has coordinate channels, whose planes are constants of the model's input size. No shape is computed at run time. Weights are in single precision.
-//! The model's description is in the file's metadata under `awing`.
+//! [`crate::train::network::Network`]). The batch size is dynamic unless the caller fixes it; height and width are
+//! dynamic unless the network has coordinate channels, whose planes are constants of the model's input size. No shape
+//! is computed at run time. Weights are in single precision. The model's description is in the file's metadata under
+//! `awing`.
 //!
 //! Field numbers are those of `onnx.proto` of the ONNX project, IR version 8.
 

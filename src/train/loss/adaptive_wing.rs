@@ -6,8 +6,8 @@
 //! - `d >= theta`: `A d - C`, the tangent there: `A = omega p (theta / epsilon)^p / (theta (1 + (theta / epsilon)^p))`,
 //!   `C = theta A - omega ln(1 + (theta / epsilon)^p)`.
 //!
-//! The weighted loss map is part of the data ([`crate::train::targets::weight_map`]). Loss and gradient come out of one pass over
-//! the cells.
+//! The weighted loss map is part of the data ([`crate::train::targets::weight_map`]). One pass over the cells computes
+//! loss and gradient.
 
 use super::objective::{Objective, Targets};
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};

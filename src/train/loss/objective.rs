@@ -1,17 +1,17 @@
 //! The interface of a loss.
 
-/// What the maps of a batch should be. Both slices are as long as the predicted maps and laid out like them.
+/// The targets of a batch. Both slices are as long as the predicted maps and laid out like them.
 #[derive(Clone, Copy, Debug)]
 pub struct Targets<'a> {
     /// The target maps.
     pub maps: &'a [f32],
     /// The weight of every cell of every map; 0 where nothing is known.
     pub weight: &'a [f32],
-    /// What a summed loss is divided by for a mean: the weights of the maps times their cells.
+    /// The divisor from a summed to a mean loss: the weights of the maps times their cells.
     pub normalizer: f64,
 }
 
-/// What is minimised: a loss of predicted maps.
+/// A loss of predicted maps to minimise.
 pub trait Objective: Send + Sync {
     /// The loss of `prediction`, the maps of one stack. Its gradient with respect to `prediction` replaces what `gradient`
     /// holds. Work is split over the current thread pool; the result does not depend on the number of threads.

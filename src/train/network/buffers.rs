@@ -1,4 +1,4 @@
-//! Vectors that are used again from step to step instead of being allocated and freed, hundreds of megabytes a step.
+//! Vectors that are reused from step to step; allocating them anew would take hundreds of megabytes per step.
 //!
 //! In and out: vectors of f32, by their length. Nothing here fails.
 

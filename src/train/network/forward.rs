@@ -1,8 +1,8 @@
 //! Forward pass of a network on the CPU, on plain numbers.
 //!
 //! In: the values of the parameters (in the order of [`Graph::parameters`]) and a batch of pictures. Out: for training the
-//! value of every node, which the backward pass needs; for measuring the maps of every stack. Buffers are used again from
-//! batch to batch, and no thread works but those of the current pool. Activations are (image, row, column, channel). Nothing
+//! value of every node, which the backward pass needs; for evaluation the maps of every stack. Buffers are reused from
+//! batch to batch, and only threads of the current pool work. Activations are (image, row, column, channel). Nothing
 //! fails; a graph that [`crate::runtime::model::ModelConfig::graph`] would not make may panic.
 
 use super::{BufferPool, Maps};

@@ -1,7 +1,7 @@
 //! A network while it is trained: initial values of its parameters, and its forward pass on batches of pictures.
 //!
 //! In: a description or a model, then pictures (image, row, column, RGB) in 0..=1. Out: the maps of every stack. On the CPU
-//! nothing fails; whatever else implements [`Network`] fails with what its device reports.
+//! nothing fails; other implementations of [`Network`] fail with their device's error.
 
 mod buffers;
 mod forward;

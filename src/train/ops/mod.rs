@@ -1,9 +1,9 @@
-//! The kernels that training differentiates: convolutions, norms and their neighbours, forward and backward.
+//! The kernels of training, forward and backward: convolutions, norms and element-wise operations.
 //!
 //! In and out: f32 activations laid out (image, row, column, channel). Channels are the innermost dimension, so a 1x1
 //! convolution is a matrix product and every kernel reads whole vectors. Weights keep PyTorch's order.
 //!
-//! Functions on plain slices, which write into a vector of the caller's. They panic if a slice has the wrong length.
+//! Functions take plain slices and write into the caller's vector. They panic if a slice has the wrong length.
 //! `gpu::candle::ops` has the same operations on tensors.
 //!
 //! Work is split over the current rayon pool ([`parallel`]); instructions are chosen in [`crate::runtime::simd`].

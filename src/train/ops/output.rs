@@ -1,6 +1,6 @@
-//! Where kernels write: one vector, in parts that threads write at the same time.
+//! The output of kernels: one vector, in parts that threads write at the same time.
 //!
-//! In: a vector of the caller's. Out: the same with other numbers, without its memory being cleared in between.
+//! In: the caller's vector. Out: the same vector with new contents; its memory is not cleared in between.
 
 /// Where a kernel writes; ranges of different threads don't overlap.
 #[derive(Clone, Copy)]
@@ -18,8 +18,8 @@ impl Out {
     }
 }
 
-/// Replaces what `out` holds by `length` numbers, all of which `write` writes through the pointer it is given. The memory of
-/// `out` is used again where it suffices, and not cleared first.
+/// Replaces the contents of `out` by `length` numbers, all written by `write` through its pointer. The memory of `out`
+/// is reused if it is large enough, and not cleared first.
 ///
 /// # Safety
 /// `write` must write every one of the `length` numbers.

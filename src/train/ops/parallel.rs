@@ -1,5 +1,5 @@
-//! Work split over the threads of the current rayon pool, which is where a thread limit is set: whoever wants fewer
-//! threads runs the work in a smaller pool (`rayon::ThreadPool::install`), and nothing here goes around it.
+//! Splits work over the threads of the current rayon pool. To use fewer threads, run the work in a smaller pool
+//! (`rayon::ThreadPool::install`); nothing here bypasses it.
 
 use rayon::prelude::*;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! One face, painted: its landmarks projected to pixels, and everything that is drawn around them.
+//! Paints one face: projects its landmarks to pixels, and draws everything around them.
 
 use super::head::{Expression, Head, Identity, solid, surface};
 use super::paint::{Fill, Painter, Rgb, shaded};

@@ -1,6 +1,6 @@
-//! Procedural faces as samples: what stands for all other faces where no photographs can be had.
+//! Procedural faces as samples: they stand for all other faces where there are no photographs.
 //!
-//! In: how many, and a seed. Out: samples in memory with exact landmarks, of as many people as there are samples, as the data set
+//! In: a number and a seed. Out: samples in memory with exact landmarks, each of another person, as the data set
 //! [`DATASET`].
 
 use super::{Scene, any_face};

@@ -1,7 +1,7 @@
-//! Drawing of target maps: Gaussians about landmarks, the boundary map, and the weight map of the loss.
+//! Draws target maps: Gaussians around landmarks, the boundary map, and the weight map of the loss.
 //!
-//! In: positions in cells of the heatmap. Out: values written into maps of the caller's. Nothing fails; a buffer of the wrong
-//! length panics.
+//! In: positions in cells of the heatmap. Out: values in the caller's maps. Nothing fails; a buffer of the wrong length
+//! panics.
 
 use crate::runtime::geometry::{HeatmapSpace, Point};
 

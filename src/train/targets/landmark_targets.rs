@@ -1,6 +1,6 @@
 //! The targets of one face: one map per landmark, then the boundary map; and the weighted loss map of them all.
 //!
-//! In: landmarks in cells of the heatmap and how far each is trusted (0..=1). Out: target and weight of every cell,
+//! In: landmarks in cells of the heatmap and the weight of each (0..=1). Out: target and weight of every cell,
 //! (row, column, map). A map's weight is that of its point: 0 if the point is unknown or lies off the map. The boundary map
 //! counts only if every point of its curves is known. Nothing here fails.
 

@@ -1,10 +1,10 @@
-//! What heatmaps are trained towards: target maps, the boundary map, and the weights of the loss.
+//! Training targets: target heatmaps, the boundary map, and the weights of the loss.
 //!
-//! In: landmarks in cells of the heatmap. Out: targets and weights, the maps of one picture interleaved: (row, column, map). Positions are in
-//! [`HeatmapSpace`](crate::runtime::geometry::HeatmapSpace): an integer is the centre of a cell. Targets are Gaussians
-//! about the exact position, which decoding reads back to a fraction of a cell; the paper's own
-//! ([`TargetStyle::Official`]) stand on whole cells. Nothing fails; a buffer of the wrong length is a
-//! defect of the caller and panics.
+//! In: landmarks in cells of the heatmap. Out: targets and weights, the maps of one picture interleaved: (row, column,
+//! map). Positions are in [`HeatmapSpace`](crate::runtime::geometry::HeatmapSpace): an integer is the centre of a cell.
+//! Targets are Gaussians around the exact position, which decoding recovers to a fraction of a cell; the paper's own
+//! ([`TargetStyle::Official`]) are centred on whole cells. Nothing fails; a buffer of the wrong length is a bug in the
+//! caller and panics.
 
 mod encode;
 mod landmark_targets;

@@ -1,11 +1,11 @@
 //! Forward and backward pass of a network on the CPU, on plain numbers.
 //!
 //! In: the values of the parameters (in the order of [`Graph::parameters`]) and a batch of pictures. Out: the maps of every
-//! stack, then, for the gradients with respect to these, the gradient of every parameter. That is what candle's own
-//! `backward` computes (`gpu::candle` is held to the same gradients in a test), but buffers are used again
-//! from step to step, kernels add to a gradient where they can instead of a pass of its own, and no thread works but those
-//! of the current pool. Activations are (image, row, column, channel). Nothing fails; a graph that
-//! [`crate::runtime::model::ModelConfig::graph`] would not make may panic.
+//! stack, then, from the gradients with respect to these, the gradient of every parameter. candle's own `backward`
+//! computes the same (a test compares the gradients with `gpu::candle`), but here buffers are reused from step to step,
+//! kernels add to a gradient instead of using a separate pass, and only threads of the current pool work. Activations
+//! are (image, row, column, channel). Nothing fails; a graph that [`crate::runtime::model::ModelConfig::graph`] would
+//! not make may panic.
 
 use crate::runtime::model::graph::{Graph, NodeId, Operation};
 use crate::runtime::simd::Isa;

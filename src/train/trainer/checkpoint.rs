@@ -1,4 +1,4 @@
-//! The state of a training on disk: a training that was killed resumes from the last whole checkpoint.
+//! The state of a training on disk: a killed training resumes from the last complete checkpoint.
 //!
 //! In and out: a safetensors file with, for every parameter, its value, its average and the optimizer's moments in f32; the
 //! position and the recipe as JSON and a checksum in its metadata. Fails with [`TrainError`] and the file's name.
@@ -17,7 +17,7 @@ const STATE_KEY: &str = "awing_training";
 /// Metadata key of the checksum over description and tensors.
 const CHECKSUM_KEY: &str = "awing_checksum_2";
 
-/// How far a training has come.
+/// The position of a training.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Position {
     /// Steps done.

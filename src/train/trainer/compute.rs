@@ -1,7 +1,7 @@
 //! Loss and gradients of a batch: on the CPU by [`Backprop`], on a GPU by candle.
 //!
 //! In: the values of the parameters and a batch. Out: the loss, the gradient of every parameter, and the new running
-//! statistics of the norms. Fails with what the device reports.
+//! statistics of the norms. Fails with the device's error.
 
 use super::backprop::Backprop;
 use super::error::TrainError;

@@ -1,6 +1,6 @@
-//! What can stop a training, by cause.
+//! Errors of a training, by cause.
 //!
-//! A message names the file or the value; what lies behind it stands in `source()` alone.
+//! A message names the file or the value; its cause is in `source()` only.
 
 use crate::runtime::foreign::without_causes;
 use crate::runtime::image::ImageError;
@@ -9,11 +9,11 @@ use crate::train::data::DataError;
 use std::io;
 use std::path::PathBuf;
 
-/// What can stop a training.
+/// Errors of a training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// A recipe that can't be read or asks for the impossible.
+    /// A recipe that can't be read or is invalid.
     #[error("cannot use the recipe {path}")]
     Recipe { path: PathBuf, source: RecipeError },
     /// A checkpoint that can't be read, is damaged, or belongs to another training; it is left as it is.
@@ -51,7 +51,7 @@ pub enum TrainError {
         "the recipe pulls the weights to their start (adaptation.anchor), which is not given: name it with --start-from"
     )]
     NoStart,
-    /// Training data that can't be had.
+    /// Training data that can't be read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// A model that can't be made or written.
@@ -71,7 +71,7 @@ pub enum TrainError {
     Threads { threads: usize, source: rayon::ThreadPoolBuildError },
 }
 
-/// What can be wrong with a recipe.
+/// Errors in a recipe.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecipeError {
@@ -123,7 +123,7 @@ pub enum RecipeError {
     DetectorDatasets,
 }
 
-/// What can be wrong with the checkpoint of a training.
+/// Errors in the checkpoint of a training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
@@ -156,7 +156,7 @@ impl From<safetensors::SafeTensorError> for CheckpointError {
     }
 }
 
-/// What can be wrong with a line of the log.
+/// Errors in a line of the log.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {

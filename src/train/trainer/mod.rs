@@ -1,16 +1,16 @@
 //! The trainer: a recipe and a task in, a model file out.
 //!
-//! [`Recipe`] says what to train and how; [`Trainer`] does it and writes a log, checkpoints that survive a kill at any
-//! moment, and the exponential moving average of the weights as the model. The same recipe, data, seed and number of threads
-//! train the same model. Errors are [`TrainError`]s; the cause stands in their `source()`.
+//! [`Recipe`] defines a training; [`Trainer`] runs it and writes a log, checkpoints that survive a kill at any moment,
+//! and the exponential moving average of the weights as the model. The same recipe, data, seed and number of threads
+//! give the same model. Errors are [`TrainError`]s; the cause is in their `source()`.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `run` | the loop over the batches, options, progress |
-//! | `recipe`, `optimizer` | what a recipe says: network, data, schedule, update rule |
+//! | `recipe`, `optimizer` | the settings: network, data, schedule, update rule |
 //! | `compute` | loss and gradients of a batch: by `backprop` on the CPU, by candle on a GPU |
 //! | `checkpoint`, `log` | the files of a training |
-//! | `error` | what can stop it |
+//! | `error` | errors of a training |
 
 mod backprop;
 mod checkpoint;

@@ -1,4 +1,4 @@
-//! How a model is trained, as a TOML file.
+//! The settings of a training, as a TOML file.
 //!
 //! In: the file. Out: a [`Recipe`] whose fields are within their ranges. Fails with [`TrainError::Recipe`].
 
@@ -23,8 +23,8 @@ const MOST_PROCEDURAL_FACES: usize = 10_000;
 /// Decides over the procedural faces; tests and tunings draw other people.
 const PROCEDURAL_SEED: u64 = 3_000_000;
 
-/// Everything but the data that decides the result of a training: network, targets, augmentation, optimizer, schedule, seed.
-/// See `recipes/` for examples.
+/// Everything but the data that determines the result of a training: network, targets, augmentation, optimizer,
+/// schedule, seed. See `recipes/` for examples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -34,13 +34,13 @@ pub struct Recipe {
     /// that are not named are refused; if the map is empty, all samples are drawn alike.
     #[serde(default)]
     pub datasets: BTreeMap<String, f64>,
-    /// Faces that are not trained on: for each data set named here, one photograph in the given number.
+    /// Held-out faces: for each data set named here, one photograph in the given number.
     #[serde(default)]
     pub hold_out: HoldOut,
-    /// Procedural faces that a landmark training draws from as well, as the data set `procedural`.
+    /// Procedural faces that a landmark training also draws from, as the data set `procedural`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub procedural_faces: usize,
-    /// What a landmark training looks at more.
+    /// Faces and points that a landmark training emphasizes.
     #[serde(default)]
     pub emphasis: Emphasis,
     /// Standard deviation of the target Gaussians, in heatmap cells.
@@ -50,10 +50,10 @@ pub struct Recipe {
     pub targets: TargetStyle,
     #[serde(default)]
     pub augmentation: Augmentation,
-    /// How the weights depart from those that the training starts from.
+    /// Limits on how the weights change from the starting ones.
     #[serde(default, skip_serializing_if = "Adaptation::is_free")]
     pub adaptation: Adaptation,
-    /// What a detector's items are made of.
+    /// The composition of a detector's items.
     #[serde(default)]
     pub compositions: Compositions,
     pub optimizer: OptimizerConfig,
@@ -68,15 +68,16 @@ pub struct Recipe {
     pub seed: u64,
 }
 
-/// How the weights of a network depart from those that its training starts from. By default nothing holds them.
+/// Limits on how the weights change from the starting ones. By default there are none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Adaptation {
-    /// The norms use the running statistics of the start and leave them as they are.
+    /// The norms use the running statistics of the starting model and don't change them.
     pub frozen_statistics: bool,
     /// Parameters whose names contain one of these don't change.
     pub frozen: Vec<String>,
-    /// In every step each weight moves back to its start by this share of its distance, times the learning rate.
+    /// In every step each weight moves back towards its starting value by this share of its distance, times the
+    /// learning rate.
     pub anchor: f64,
 }
 
@@ -101,7 +102,8 @@ fn is_zero(count: &usize) -> bool {
 pub struct Schedule {
     /// Steps of the whole training.
     pub steps: u64,
-    /// Where it ends before its learning rate has fallen all the way: a training that another goes on from.
+    /// The step at which the training stops, before the learning rate has fallen completely: another training continues
+    /// from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<u64>,
     /// Steps over which the learning rate rises from 0.
@@ -241,7 +243,7 @@ impl Recipe {
     }
 }
 
-/// What a recipe's text holds.
+/// Parses the text of a recipe.
 ///
 /// # Errors
 /// [`RecipeError::Syntax`]; [`RecipeError::NotFinite`] for the first number that is not finite, which TOML can hold and nothing here

@@ -1,8 +1,8 @@
 //! The training loop.
 //!
-//! In: a recipe, a task and where to write. Out: in the output folder the last model (the average of the weights) and the one
-//! that was best in validation, a log, a learning curve and a checkpoint, each of them whole at any moment; in memory the
-//! progress after every step. Fails with [`TrainError`]; what was written before then stays.
+//! In: a recipe, a task and an output folder. Out: in that folder the last model (the average of the weights), the best
+//! model by validation, a log, a learning curve and a checkpoint, each of them complete at any moment; in memory the
+//! progress after every step. Fails with [`TrainError`]; files written before stay.
 
 use super::checkpoint::{self, Position, TrainingState};
 use super::compute::Compute;
@@ -22,15 +22,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Measures a model while it is trained.
+/// Measures a model during training.
 pub trait Validator: Send {
-    /// What is measured, for the log and the curve: "validation NME, %".
+    /// The name of the measure, for the log and the curve: "validation NME, %".
     fn measure_name(&self) -> &str;
 
-    /// The measure of `model`, whose weights are the averages so far; lower is better. `network` runs it where it is trained.
+    /// The measure of `model`, whose weights are the averages so far; lower is better. `network` runs it on the
+    /// training's device.
     ///
     /// # Errors
-    /// Whatever stops the measuring; it ends the training.
+    /// Any error; it ends the training.
     fn measure(
         &mut self,
         model: &Model,
@@ -38,17 +39,17 @@ pub trait Validator: Send {
     ) -> Result<f64, Box<dyn std::error::Error + Send + Sync>>;
 }
 
-/// Where and how long to train; the recipe says how. [`Self::new`] has the defaults.
+/// The output folder, duration and device of a training; the recipe has the rest. [`Self::new`] has the defaults.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TrainOptions {
-    /// Folder for checkpoint, log, curve and model; made if it is not there.
+    /// Folder for checkpoint, log, curve and model; created if missing.
     pub out: PathBuf,
-    /// Go on with the training in `out`, if there is one (default: no, and a folder with a training is refused).
+    /// Continue the training in `out`, if there is one (default: no, and a folder with a training is refused).
     pub resume: bool,
     /// The GPU that computes forward and backward passes (default: none, the CPU does).
     pub gpu: Option<Gpu>,
-    /// Threads for the network on the CPU, at least one; the loader has one of its own (default: all cores). The model
+    /// Threads for the network on the CPU, at least one; the loader has its own (default: all cores). The model
     /// depends on their number, bit for bit.
     pub threads: usize,
     /// Stop, with a checkpoint, after this long (default: never).
@@ -74,7 +75,7 @@ impl TrainOptions {
     }
 }
 
-/// How far a training has come, after every step.
+/// The progress of a training, after every step.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -92,7 +93,7 @@ pub struct Progress {
     pub time_left: Duration,
 }
 
-/// What the validations of a training have found; lower is better.
+/// The validation measures of a training; lower is better.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Course {
@@ -133,7 +134,7 @@ pub struct Trainer {
     /// The weights that the training started from, if they are those of a model.
     start: Option<Vec<Vec<f32>>>,
     rows: Vec<LogRow>,
-    /// Nobody else trains into the same folder.
+    /// The lock that keeps other trainings out of the folder.
     _claim: Option<Claim>,
 }
 
@@ -200,8 +201,8 @@ impl Trainer {
         Some(Course { start, best, last: measured().next_back()?.1 })
     }
 
-    /// Starts a new training from the weights of a model; one that is continued is only told where it started, for
-    /// its recipe's `adaptation`.
+    /// Starts a new training from the weights of a model; a continued one uses them only for its recipe's
+    /// `adaptation`.
     ///
     /// # Errors
     /// [`ModelError::Missing`] or [`ModelError::Misshapen`] if the model is of another architecture; what the device
@@ -226,8 +227,9 @@ impl Trainer {
     }
 
     /// Trains until the schedule or the time limit ends, or until `stop` is set. The model (the average of the weights) is
-    /// then in `out/model.safetensors`, and the one with the lowest validation measure in `out/best.safetensors`. It is
-    /// validated before the first step, now and then, and at the end of the schedule or the time limit. `on_progress` is called after every step, in a thread of the training's pool.
+    /// then in `out/model.safetensors`, and the one with the lowest validation measure in `out/best.safetensors`.
+    /// Validation runs before the first step, at intervals, and at the end of the schedule or the time limit.
+    /// `on_progress` is called after every step, in a thread of the training's pool.
     ///
     /// # Errors
     /// [`TrainError`]; the files of the last checkpoint stay whole.
@@ -266,7 +268,7 @@ impl Trainer {
             && self.rows.is_empty()
             && let Some(validator) = validator.as_deref_mut()
         {
-            // What everything after it is compared with.
+            // The baseline for everything after it.
             let start = self.validate(validator)?;
             self.log(None, Some(start));
             self.save(validator.measure_name())?;

@@ -1,7 +1,7 @@
 //! Objectives as differentiable tensors.
 //!
 //! In: predicted maps as a tensor on any device, and targets. Out: the loss, a scalar tensor with the objective's gradient.
-//! Fails for shapes that don't fit, and with what the device reports.
+//! Fails for shapes that don't match, and with the device's error.
 
 use crate::train::loss::{AdaptiveWing, Objective, Targets};
 use candle_core::{Result, Tensor, bail};

@@ -1,8 +1,8 @@
 //! Everything that calls candle: networks on its devices, and the operations and losses that it differentiates.
 //!
-//! In: models, descriptions and batches on the host. Out: maps, losses and gradients on the host. Fails with what candle or the
-//! device reports. The features `cuda` and `metal` bring this room in; tests and benches run it on the CPU, as the yardstick
-//! of awing's own kernels, gradients and engine.
+//! In: models, descriptions and batches on the host. Out: maps, losses and gradients on the host. Fails with candle's
+//! or the device's error. The features `cuda` and `metal` enable this module; tests and benches run it on the CPU as
+//! the reference for awing's own kernels, gradients and engine.
 //!
 //! | file | holds |
 //! |---|---|

@@ -1,8 +1,8 @@
-//! The two containers of a PyTorch checkpoint: a zip archive (since version 1.6), and before that pickles and raw numbers
-//! one after the other.
+//! The two containers of a PyTorch checkpoint: a zip archive (since version 1.6), before that a sequence of pickles and
+//! raw numbers.
 //!
 //! In: the file's bytes. Out: the tensors of its dictionary by name, in the file's order, and their values in single
-//! precision. The numbers stand in the file uncompressed and little-endian; nothing is copied before a tensor is asked for.
+//! precision. The file stores numbers uncompressed and little-endian; they are copied only when a tensor is requested.
 //! Fails with [`ImportError`].
 
 use super::error::ImportError;

@@ -1,4 +1,4 @@
-//! What can be wrong with a PyTorch checkpoint.
+//! Errors of PyTorch checkpoints.
 
 use crate::runtime::foreign::without_causes;
 use crate::runtime::model::ModelError;

@@ -1,7 +1,7 @@
-//! The official checkpoints of the paper's network, as models.
+//! Imports official checkpoints of the paper's network.
 //!
-//! In: a checkpoint. Out: a model of the same names and weights, with the official crop and decoding. The tensors tell how
-//! many stacks and points there are. Fails with [`ImportError`].
+//! In: a checkpoint. Out: a model with the same names and weights, with the official crop and decoding. The tensors
+//! determine the number of stacks and points. Fails with [`ImportError`].
 
 use super::checkpoint::{Checkpoint, listed};
 use super::error::ImportError;

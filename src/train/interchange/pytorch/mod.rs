@@ -1,11 +1,11 @@
-//! PyTorch's side of a model: its checkpoints in, its names out.
+//! PyTorch: reads its checkpoints, and writes weights under its names.
 //!
-//! In: the bytes of a checkpoint. Out: a model of the paper's network; and the other way round, a safetensors file that
-//! `load_state_dict` takes. Errors are [`ImportError`]s.
+//! In: the bytes of a checkpoint. Out: a model of the paper's network; and in the other direction, a safetensors file
+//! for `load_state_dict`. Errors are [`ImportError`]s.
 //!
 //! A checkpoint is a pickle, a program for a small stack machine. [`unpickler`] runs the few instructions that tensors and
-//! dictionaries need and refuses all others, so nothing that a file says is ever executed; [`checkpoint`] knows the two
-//! containers of PyTorch, [`import`] the names and shapes of the paper's network.
+//! dictionaries need and refuses all others, so no code from a file is ever executed. [`checkpoint`] reads PyTorch's
+//! two containers, [`import`] has the names and shapes of the paper's network.
 
 mod checkpoint;
 mod error;

@@ -1,7 +1,7 @@
-//! What a pickle holds: dictionaries, sequences, texts, whole numbers and tensors.
+//! The values of a pickle: dictionaries, sequences, strings, integers and tensors.
 //!
-//! Values lie in an arena and name each other by number, so that no pickle can nest them deeper than the stack allows. A
-//! tensor is a view into a storage, whose numbers lie elsewhere in the file.
+//! Values are in an arena and refer to each other by index, so that no pickle can nest them deeper than the stack
+//! allows. A tensor is a view into a storage, whose numbers are elsewhere in the file.
 
 use safetensors::tensor::Dtype;
 use std::rc::Rc;

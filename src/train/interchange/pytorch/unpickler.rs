@@ -1,20 +1,20 @@
 //! A restricted unpickler.
 //!
-//! In: the bytes of a pickle of protocol 2 to 5, as PyTorch writes them. Out: a [`Pickle`]. Only the callables that PyTorch
-//! needs for tensors are known, by name, and what they do is done here; any other is refused, as is every instruction that
-//! could make an object of a class. Whatever the bytes are, reading ends after [`MAX_INSTRUCTIONS`], takes memory in
-//! proportion to the file, and never panics.
+//! In: the bytes of a pickle of protocol 2 to 5, as PyTorch writes them. Out: a [`Pickle`]. It knows only the callables
+//! that PyTorch needs for tensors, by name, and implements them here; it refuses any other, and every instruction that
+//! could make an object of a class. For any input, reading ends after [`MAX_INSTRUCTIONS`], takes memory in proportion
+//! to the file, and never panics.
 
 use super::error::ImportError;
 use super::pickle::{Callable, Id, Pickle, Storage, Tensor, Value};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Instructions of one pickle at most; a checkpoint of four stacks has some 40,000.
+/// The most instructions of one pickle; a checkpoint of four stacks has some 40,000.
 const MAX_INSTRUCTIONS: usize = 1 << 21;
-/// Items that are copied from one container to another at most, so that a short file can't ask for much memory.
+/// The most items copied from one container to another, so that a short file can't ask for much memory.
 const MAX_COPIES: usize = 1 << 21;
-/// Dimensions of a tensor at most.
+/// The most dimensions of a tensor.
 const MAX_RANK: usize = 8;
 
 /// Reads the pickle that `bytes` begin with.

@@ -1,4 +1,4 @@
-//! Depthwise convolution: every channel has a filter of its own.
+//! Depthwise convolution: every channel has its own filter.
 //!
 //! Activations are f32 (image, row, column, channel), weights `[channels, 1, kernel, kernel]`. One vector holds
 //! neighbouring channels of one pixel; a few output pixels of a row are summed in registers at a time. [`run_parallel`] and

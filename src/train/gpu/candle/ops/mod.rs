@@ -1,8 +1,9 @@
 //! The operations of a network on tensors, with gradients.
 //!
-//! In and out: f32 tensors laid out (image, row, column, channel), weights in PyTorch's order. On a GPU they are put together
-//! from candle's operations. On the CPU they run awing's kernels ([`crate::train::ops`]), so that tests and benches can hold
-//! these kernels to candle's gradients and results. Shapes that don't fit are errors, as is what the device reports.
+//! In and out: f32 tensors laid out (image, row, column, channel), weights in PyTorch's order. On a GPU they are
+//! composed of candle's operations. On the CPU they run awing's kernels ([`crate::train::ops`]), so that tests and
+//! benches can compare these kernels with candle's gradients and results. Fails for shapes that don't match, and with
+//! the device's error.
 
 mod conv;
 mod depthwise;
