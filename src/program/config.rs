@@ -1,8 +1,8 @@
-//! The file `awing.toml`: what a person wants each time without typing it.
+//! The file `awing.toml`: the user's default options.
 //!
-//! In: the file of the platform's place, or another. Out: its entries, as the arguments of the command line that say the same,
-//! each with its line. An unknown field, and a value of the wrong kind, is an error that names the file, the line and what is
-//! possible; the values themselves are checked by the command line.
+//! In: the file in the system's settings folder, or another. Out: its entries as the equivalent command-line arguments,
+//! each with its line. An unknown field or a value of the wrong type is an error that names the file, the line and what
+//! is allowed; the command line checks the values themselves.
 
 use super::places;
 use crate::runtime::files::read_text;
@@ -18,16 +18,16 @@ pub(crate) struct Setting {
     /// Its table; empty for the fields at the beginning.
     pub table: &'static str,
     pub key: &'static str,
-    /// The argument of `awing track` that says the same.
+    /// The equivalent argument of `awing track`.
     pub flag: &'static str,
     kind: Kind,
-    /// What holds without it.
+    /// The default.
     pub default: &'static str,
     comment: &'static str,
     example: &'static str,
 }
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Debug, PartialEq)]
 enum Kind {
     Text,
@@ -182,7 +182,7 @@ impl Setting {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Entry {
     pub setting: &'static Setting,
-    /// As it stands in the file.
+    /// As written in the file.
     pub value: String,
     pub arguments: Vec<String>,
     pub line: usize,
@@ -196,7 +196,7 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The file at the platform's place; `None` if there is none.
+    /// The file in the system's settings folder; `None` if there is none.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -207,7 +207,7 @@ impl Config {
     /// Reads a file.
     ///
     /// # Errors
-    /// If it can't be read, is no TOML, or has a field that is unknown or of the wrong kind.
+    /// If it can't be read, is not TOML, or has a field that is unknown or of the wrong type.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
         let entries = entries(&text, path.parent().unwrap_or(Path::new("")));
@@ -216,7 +216,7 @@ impl Config {
         Ok(Self { path: path.to_owned(), entries })
     }
 
-    /// What is wrong in a line of a file.
+    /// An error in a line of a file.
     pub(crate) fn at(path: &Path, line: usize, reason: &str) -> String {
         format!("{}, line {line}: {reason}", path.display())
     }
@@ -226,7 +226,7 @@ fn line_of(text: &str, at: usize) -> usize {
     1 + text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count()
 }
 
-/// The fields that are set; or where the text is wrong, and why.
+/// The fields that are set; or the position of an error, and the reason.
 fn entries(text: &str, folder: &Path) -> Result<Vec<Entry>, (usize, String)> {
     let document = DeTable::parse(text)
         .map_err(|error| (error.span().map_or(0, |span| span.start), error.message().to_owned()))?;

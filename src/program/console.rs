@@ -1,14 +1,14 @@
-//! Lines for the person at the terminal.
+//! Messages to the terminal.
 
 use std::error::Error;
 use std::io::{self, Write};
 
-/// Writes a line to standard error; if that is closed, the program goes on without it.
+/// Writes a line to standard error; ignores a closed standard error.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// An error and its causes in one line, as an error that ends the program is printed.
+/// An error and its causes in one line, in the format of an error that ends the program.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let chain = std::iter::successors(Some(error), |&error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")

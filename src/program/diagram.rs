@@ -1,4 +1,5 @@
-//! The landmarks for people: a face with the number of every point, and tables of the parts and of the maps between schemes.
+//! Documents the landmarks: a face with the number of every point, and tables of the parts and of the maps between
+//! schemes.
 //!
 //! Out: a picture, or Markdown. docs/landmarks.md holds both; a test compares. Nothing fails.
 

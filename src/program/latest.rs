@@ -1,6 +1,6 @@
-//! The handing over of the latest value from one thread to another.
+//! Passes the latest value from one thread to another.
 //!
-//! The latest replaces the one before it, taken or not: nothing queues, and nothing is copied. The two threads exchange
+//! A new value replaces the previous one, taken or not: nothing queues, and nothing is copied. The two threads swap
 //! their values, so that no memory is allocated for new ones.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -41,12 +41,12 @@ impl<T> Latest<T> {
         waited.unwrap_or_else(PoisonError::into_inner).exchange(value)
     }
 
-    /// Whether no value will come any more.
+    /// Whether it is closed: there will be no more values.
     pub(super) fn is_closed(&self) -> bool {
         self.lock().is_closed
     }
 
-    /// No value will come any more. One that is there can still be taken.
+    /// Closes it: there will be no more values. The last one can still be taken.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.changed.notify_one();

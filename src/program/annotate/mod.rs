@@ -1,7 +1,7 @@
-//! `awing annotate`: collected faces are looked at and corrected by a person, or brought in from other programs.
+//! `awing annotate`: a person reviews and corrects collected faces, or imports labels from other programs.
 //!
-//! In: a recording or a collection ([`crate::train::collection`]), a window and a person; or files that other programs store
-//! labels in. Out: the same faces with corrected points, each accepted, rejected or pending; or a new recording.
+//! In: a recording or a collection ([`crate::train::collection`]) and a window; or label files of other programs. Out:
+//! the same faces with corrected points, each accepted, rejected or pending; or a new recording.
 //!
 //! | room | holds |
 //! |---|---|

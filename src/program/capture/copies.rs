@@ -1,7 +1,7 @@
 //! The names of annotated copies of pictures in a folder.
 //!
-//! In: the names of pictures, one after the other. Out: the same names, but for formats that are not written, whose copies
-//! are PNGs, and for a name that another picture of another folder has had already: its copy gets a number.
+//! In: the names of pictures, one after the other. Out: the same names, with two exceptions: copies of formats that
+//! awing does not write are PNGs, and a name already used by a picture from another folder gets a number.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::path::Path;
 /// The endings of pictures that are written in their own format.
 const WRITTEN: [&str; 3] = ["jpg", "jpeg", "png"];
 
-/// Gives names, none twice.
+/// Gives unique names.
 #[derive(Default)]
 pub struct CopyNames {
     /// In lower case, as some file systems don't tell upper from lower.

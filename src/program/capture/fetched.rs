@@ -1,8 +1,8 @@
-//! A source that is read by a thread of its own, since reading may wait for ever: standard input, a pipe, a stream.
+//! A source that is read by its own thread, because reading may block for ever: standard input, a pipe, a stream.
 //!
-//! In: how to open the source. Out: its frames. Whoever waits for one can stop waiting at any time. A few frames are read
-//! ahead; those of a live source replace older ones instead. Dropping it ends the process that the source reads from; a
-//! thread that then still waits for standard input ends with the program.
+//! In: how to open the source. Out: its frames. A consumer can stop waiting at any time. A few frames are read ahead;
+//! those of a live source replace older ones instead. Dropping it ends the process that the source reads from; a thread
+//! still blocked on standard input ends with the program.
 
 use super::ffmpeg::Leash;
 use super::{CaptureError, Source, Tally, Waited};
@@ -15,18 +15,18 @@ use std::time::{Duration, Instant};
 
 /// Frames that are read ahead.
 const QUEUE_LENGTH: usize = 3;
-/// How often it is looked whether anybody still waits for the beginning.
+/// How often to check whether a consumer still waits for the first frame.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How long the next frame of a source with a time limit may take.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// What the thread and its consumer know of the source.
+/// The state shared by the thread and its consumer.
 #[derive(Clone)]
 pub(super) struct Manner {
     pub name: String,
     /// Whether newer frames replace older ones.
     pub is_live: bool,
-    /// Whether it may be silent for [`TIME_LIMIT`] only, as the network.
+    /// Whether it may be silent only for [`TIME_LIMIT`], as for the network.
     pub is_limited: bool,
 }
 
@@ -50,7 +50,7 @@ struct State {
     is_open: bool,
     frames_per_second: Option<f64>,
     ready: VecDeque<Fresh>,
-    /// Frames that can be filled again.
+    /// Frames for reuse.
     spare: Vec<Frame>,
     /// Since when the thread has been waiting for its source.
     waiting_since: Option<Instant>,
@@ -70,7 +70,7 @@ impl Fetched {
     /// Opens a source in its thread and waits until it is open.
     ///
     /// # Errors
-    /// What `open` reports; [`CaptureError::Interrupted`] once `is_wanted` says no.
+    /// Those of `open`; [`CaptureError::Interrupted`] once `is_wanted` returns false.
     pub(super) fn open<S: Source + 'static>(
         manner: Manner,
         is_wanted: &dyn Fn() -> bool,
@@ -80,7 +80,7 @@ impl Fetched {
         let (read, held, of) = (shared.clone(), leash.clone(), manner.clone());
         let thread = thread::Builder::new().name("capture".into()).spawn(move || {
             read.lock().waiting_since = Some(Instant::now());
-            // Whoever waits for a frame has to hear of a fault of awing's own, too.
+            // A waiting consumer has to learn of a panic, too.
             let reading = AssertUnwindSafe(|| open(&held).and_then(|source| read.fill(source, of.is_live)));
             let fault =
                 || CaptureError::Undecodable { name: of.name.clone(), reason: "awing failed to read it".into() };

@@ -1,7 +1,6 @@
 //! The program `ffmpeg`, which reads and writes videos for us.
 //!
-//! Whether it is installed, how it is started, held and ended, what it complained about, and
-//! what that means in words for people.
+//! Finds, starts, holds and ends it, and translates its error messages into plain words.
 
 use std::env::{self, consts::EXE_SUFFIX};
 use std::ffi::OsString;
@@ -12,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How often it is looked whether a process has ended.
+/// How often to check whether a process has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
-/// Lines of complaints that are kept; of more, these first ones and the last.
+/// The number of error lines to keep: the first ones and the last.
 const MOST_LINES: usize = 40;
 
 /// Whether it is installed.
@@ -23,11 +22,11 @@ pub(super) fn is_there() -> bool {
     env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(&name).is_file())
 }
 
-/// The option that says what becomes of the times of frames, and its name in versions before 5.1.
+/// The option for the time stamps of frames, and its name in versions before 5.1.
 pub(super) const FRAME_TIMES: &str = "-fps_mode";
 pub(super) const OLD_FRAME_TIMES: &str = "-vsync";
 
-/// A path as ffmpeg takes it for a file, whatever its name is: not for an address, an option or a device.
+/// A path in a form that ffmpeg takes for a file, whatever its name: not for an address, an option or a device.
 pub(super) fn file(path: &Path) -> OsString {
     let mut name = OsString::from("file:");
     name.push(path);
@@ -47,7 +46,7 @@ pub(super) fn shield_from_ctrl_c(command: &mut Command) {
     let _ = command;
 }
 
-/// Holds a process that decodes, so that others than the thread that reads from it can end it.
+/// Holds a decoding process, so that other threads than its reader can end it.
 #[derive(Clone, Default)]
 pub(super) struct Leash(Arc<Mutex<Held>>);
 
@@ -56,7 +55,7 @@ struct Held {
     process: Option<Child>,
     /// Whether it was ended because it took too long.
     is_too_slow: bool,
-    /// Whether no further one may be started.
+    /// Whether no further process may be started.
     is_cut: bool,
 }
 
@@ -111,7 +110,7 @@ impl Leash {
         }
     }
 
-    /// Ends the process, since nothing comes from it.
+    /// Ends the process because it is silent.
     pub(super) fn give_up_process(&self) {
         self.held().is_too_slow = true;
         self.end_process();
@@ -140,7 +139,7 @@ impl Leash {
 /// The error messages of a process, read in a thread so that a full pipe never blocks it.
 pub(super) struct Complaints(Option<JoinHandle<Complaint>>);
 
-/// What a process wrote to standard error: the first lines and the last.
+/// The standard error of a process: the first lines and the last.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Complaint(Vec<String>);
 
@@ -167,7 +166,7 @@ impl Complaints {
     }
 }
 
-/// What messages of ffmpeg mean, the more special first.
+/// The meanings of ffmpeg's messages, the more specific first.
 const MEANINGS: [(&str, &str); 16] = [
     ("matches no streams", "it has no picture stream: it may be a sound recording"),
     ("moov atom not found", "it is no video, or its end is missing: the recording, or a copy of it, was cut off"),
@@ -204,7 +203,7 @@ impl Complaint {
         self.0.iter().any(|line| CUT_SHORT.iter().any(|message| line.contains(message)))
     }
 
-    /// What it means, in words for people; a message that is not known is quoted.
+    /// The meaning in plain words; an unknown message is quoted.
     pub(super) fn in_words(&self) -> String {
         let known = MEANINGS.iter().find(|(message, _)| self.0.iter().any(|line| line.contains(message)));
         match (known, self.0.last()) {

@@ -1,4 +1,4 @@
-//! What `--input` names.
+//! The input that `--input` names.
 //!
 //! In: the words of the command line, which need not be UTF-8. Out: a camera, the demo, standard input, the address of a
 //! stream, or files. A file that exists is never taken for an address.
@@ -7,7 +7,7 @@ use super::pictures;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// Where frames come from.
+/// The source of frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// The camera of this number; `None`: the first.
@@ -48,7 +48,7 @@ impl Address {
         &self.text
     }
 
-    /// Whether frames come at their own pace. What comes over HTTP may also be a file.
+    /// Whether frames arrive at their own rate. Over HTTP it may also be a file.
     pub fn is_live(&self) -> bool {
         !self.scheme.starts_with("http")
     }
@@ -63,7 +63,7 @@ impl Address {
 }
 
 impl Input {
-    /// What the words name.
+    /// Parses the words.
     pub fn new(words: &[impl AsRef<OsStr>]) -> Self {
         let text = match words {
             [word] => word.as_ref().to_str().unwrap_or_default(),
@@ -105,12 +105,12 @@ impl Input {
         is_pictures.then(|| self.paths().iter().filter(|path| !path.is_dir()).filter_map(name).collect())
     }
 
-    /// Whether it is a file that is not there.
+    /// Whether it is a missing file.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Files(paths) if paths.iter().any(|path| std::fs::symlink_metadata(path).is_err()))
     }
 
-    /// What to call it where there is little room: a file without its folders.
+    /// A short name: a file without its folders.
     pub fn short_name(&self) -> Option<String> {
         match self {
             Self::Files(paths) => match paths.as_slice() {

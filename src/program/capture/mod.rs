@@ -1,8 +1,8 @@
 //! Sources of frames (camera, picture, video, standard input, the built-in demo), and the recorder of annotated ones.
 //!
 //! A [`Source`] delivers frames one after the other, each with its presentation time in seconds. [`open`] makes one from an
-//! [`Input`]. A [`Recorder`] writes frames to a video or a picture. Errors are [`CaptureError`]s; where
-//! the user can do something, they say what.
+//! [`Input`]. A [`Recorder`] writes frames to a video or a picture. Errors are [`CaptureError`]s, with
+//! a remedy where there is one.
 
 #[cfg(feature = "camera")]
 pub mod camera;
@@ -107,7 +107,7 @@ pub struct Tally {
     pub first: Option<Instant>,
     /// Frames that arrived intact.
     pub delivered: u64,
-    /// Delivered frames that a newer one replaced before they were taken.
+    /// Delivered frames that a newer one replaced before they were processed.
     pub replaced: u64,
     /// Frames that arrived damaged.
     pub damaged: u64,
@@ -137,12 +137,12 @@ pub trait Source: Send {
         None
     }
 
-    /// Why no frame comes, in words for the user; `None` while all is well.
+    /// Why there is no frame, as text for the user; `None` while all is well.
     fn trouble(&self) -> Option<String> {
         None
     }
 
-    /// Whether no frame comes because the camera was unplugged.
+    /// Whether there is no frame because the camera was unplugged.
     fn is_unplugged(&self) -> bool {
         false
     }
@@ -163,12 +163,12 @@ pub trait Source: Send {
         None
     }
 
-    /// Whether frames come at their own pace and are lost if they are not taken.
+    /// Whether frames arrive at their own rate and are lost if not taken.
     fn is_live(&self) -> bool {
         false
     }
 
-    /// Whether it has no end of its own.
+    /// Whether the source is endless.
     fn is_endless(&self) -> bool {
         false
     }
@@ -178,12 +178,12 @@ pub trait Source: Send {
         false
     }
 
-    /// The picture that the last frame is, if frames are pictures of their own.
+    /// The name of the last frame's picture, if frames are separate pictures.
     fn picture(&self) -> Option<&Path> {
         None
     }
 
-    /// What could not be read so far and was left out, to be told at the end.
+    /// The pictures skipped so far as unreadable, for a message at the end.
     fn left_out(&self) -> Option<CaptureError> {
         None
     }

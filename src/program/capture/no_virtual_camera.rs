@@ -1,4 +1,4 @@
-//! Where there are no virtual cameras: other systems than Linux, and builds without cameras.
+//! Stands in for virtual cameras on other systems than Linux and in builds without cameras.
 
 use super::CaptureError;
 use crate::runtime::image::Frame;

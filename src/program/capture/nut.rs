@@ -1,7 +1,8 @@
 //! NUT, the container in which uncompressed frames travel between awing and ffmpeg, each with its own time stamp.
 //!
-//! In and out: RGB frames with times in seconds. The reader takes what ffmpeg writes: one stream of 24-bit RGB, everything
-//! described at the beginning. Damage is a [`NutError`]. The format is specified at <https://ffmpeg.org/~michael/nut.txt>.
+//! In and out: RGB frames with times in seconds. The reader supports what ffmpeg writes: one stream of 24-bit RGB, with
+//! all headers at the beginning. Damage is a [`NutError`]. The format is specified at
+//! <https://ffmpeg.org/~michael/nut.txt>.
 
 use crate::runtime::image::Frame;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Pictures: files, and the files of folders in the natural order of their names, 2 before 10.
 //!
-//! Out: one frame a file, and the name of that file. In a folder, hidden files and what is no file are not looked at; a
-//! picture that can't be read is reported and left out, and [`Source::left_out`] counts it.
+//! Out: one frame per file, and the name of that file. In a folder, hidden files and everything but files are ignored;
+//! an unreadable picture is reported and skipped, and [`Source::left_out`] counts it.
 
 use super::{CaptureError, Source};
 use crate::program::console::{say, with_causes};
@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 const FRAMES_PER_SECOND: f64 = 25.0;
 /// The endings of pictures.
 const PICTURES: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
-/// In a folder also these, of which the first picture counts. Alone they are videos.
+/// In a folder also these, for their first picture. Alone they are videos.
 const MOVING_PICTURES: [&str; 1] = ["gif"];
-/// The endings of pictures that can't be read here, so that a folder with them is not passed over in silence.
+/// The endings of unsupported picture formats, so that a folder with them is not skipped silently.
 const UNREADABLE_PICTURES: [&str; 4] = ["heic", "heif", "avif", "jxl"];
 
 pub(super) fn is_picture(path: &Path) -> bool {
@@ -35,7 +35,7 @@ pub(super) fn of_folder(folder: &Path) -> Result<Vec<PathBuf>, CaptureError> {
         let entry = entry.map_err(read)?;
         let path = entry.path();
         let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        // A link that leads nowhere stays in: the picture that it stands for is missing.
+        // A broken link stays in the list, to be reported as a missing picture.
         let is_file = fs::metadata(&path).map_or(true, |about| about.is_file());
         let endings = [&PICTURES[..], &MOVING_PICTURES, &UNREADABLE_PICTURES];
         if !is_hidden && is_file && endings.iter().any(|endings| ends_in(&path, endings)) {
@@ -210,7 +210,7 @@ mod tests {
         for (name, shade) in [("1.png", 1), ("2.bmp", 2), ("3.webp", 3), ("4.tiff", 4), ("5.gif", 5)] {
             save(folder.path(), name, shade);
         }
-        // Neither a hidden file, as macOS puts beside every picture, nor a folder is one.
+        // Neither a hidden file, as macOS puts beside every picture, nor a folder is a picture.
         fs::write(at("._1.png"), "about 1.png").unwrap();
         fs::create_dir(at("6.jpg")).unwrap();
         fs::write(at("7.jpg"), "no JPEG").unwrap();

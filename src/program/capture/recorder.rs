@@ -1,9 +1,10 @@
 //! Recordings: annotated videos and pictures.
 //!
 //! In: frames with their numbers and times in seconds. Out: an `.mp4` (or another video, through the program `ffmpeg`) that
-//! keeps these times (but for `.avi`, whose frames are evenly spaced) and says how its colours are meant, an animated `.gif`
-//! (without ffmpeg), a picture of the last frame, or a folder with a picture of each frame, under the name that it has where it
-//! comes from ([`CopyNames`]). A file gets its name when it is complete; until then, and after a crash, it is `NAME.part.mp4`.
+//! keeps these times (except `.avi`, whose frames are evenly spaced) and states its colour matrix and range, an
+//! animated `.gif` (without ffmpeg), a picture of the last frame, or a folder with a picture of each frame under its
+//! original name ([`CopyNames`]). A file gets its name when it is complete; until then, and after a crash, it is
+//! `NAME.part.mp4`.
 
 use super::ffmpeg::{self, Complaint, Complaints};
 use super::{CaptureError, CopyNames, nut};
@@ -18,7 +19,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 /// Endings of the names of videos that `ffmpeg` writes.
 pub(super) const VIDEO_ENDINGS: [&str; 5] = ["mp4", "mkv", "mov", "webm", "avi"];
-/// Frames per second of a video whose source has no rate of its own.
+/// The frame rate of a video whose source has none.
 const DEFAULT_RATE: f64 = 30.0;
 /// A longer pause of the source is cut from the recording, in seconds.
 const MAX_PAUSE_S: f64 = 5.0;
@@ -31,7 +32,7 @@ const SHORTEST_S: f64 = 0.001;
 /// Units of time of a video in a second: a multiple of the usual rates, and few enough for every encoder.
 const TIME_SCALE: &str = "60000";
 const TIME_BASE: &str = "1:60000";
-/// Bytes that no pipe holds, so that some of as many were read.
+/// More bytes than any pipe holds: once as many are written, ffmpeg has read some.
 const LARGEST_PIPE: usize = 2 << 20;
 /// Trades the quality of a GIF's colours for speed, 1..=30 (fastest).
 const GIF_SPEED: i32 = 30;
@@ -271,7 +272,7 @@ impl Encoder {
             |endings: &[&str]| endings.iter().any(|e| path.extension().is_some_and(|p| p.eq_ignore_ascii_case(e)));
         let is_avi = is_one_of(&["avi"]);
         if is_avi {
-            // The only one of these that knows no times of frames, and no marks of colours.
+            // The only one of these formats without time stamps and colour information.
             command.args([frame_times, "cfr", "-r", &format!("{rate}")]);
         } else {
             command.args([frame_times, "passthrough", "-enc_time_base", TIME_BASE]);
@@ -286,7 +287,7 @@ impl Encoder {
             command.args(["-movflags", "+frag_keyframe+empty_moov", "-force_key_frames", "expr:gte(t,n_forced)"]);
         }
         if is_one_of(&["mp4", "mov", "mkv"]) {
-            // Tracking needs the processor more than the file needs to be small, and encoding has to end quickly.
+            // Tracking needs the CPU more than the file needs to be small, and encoding has to end quickly.
             command.args(["-preset", "veryfast"]);
         }
         if is_one_of(&["webm"]) {

@@ -1,9 +1,9 @@
 //! Videos and streams, decoded by an `ffmpeg` process.
 //!
 //! In: a file in any format that ffmpeg reads, or the address of a stream. Out: its frames in RGB, converted by the
-//! matrix and range that the video says, each with its own time. The end of the process is waited for: where it fails,
-//! or where the input was cut off, the source ends with an error that says how many frames came; what it complained about
-//! besides is one warning. A live stream that breaks off or falls silent is opened again.
+//! video's own colour matrix and range, each with its own time. If the process fails or the input was truncated, the
+//! source ends with an error that has the number of frames; other complaints of ffmpeg become one warning. A live
+//! stream that breaks off or falls silent is reopened.
 
 use super::fetched::silence;
 use super::ffmpeg::{self, Complaint, Complaints, Leash};
@@ -26,7 +26,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Endings of names of pictures, which ffmpeg takes for patterns of names if there is a `%` in them.
 const PICTURE_ENDINGS: [&str; 11] = ["bmp", "webp", "tif", "tiff", "tga", "ppm", "pgm", "pbm", "jp2", "dds", "exr"];
 
-/// What is decoded.
+/// The input to decode.
 #[derive(Clone)]
 pub(super) enum Origin {
     File(PathBuf),

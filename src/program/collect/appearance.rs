@@ -1,4 +1,4 @@
-//! What can be measured of a face in a frame: sharpness, likeness to other faces, and how hard it is for the model.
+//! Measurements of a face in a frame: sharpness, similarity to other faces, and difficulty for the model.
 //!
 //! In: a frame and its landmarks. Out: plain numbers. A face whose landmarks have no box has none. Nothing fails.
 
@@ -23,7 +23,7 @@ const LOOK_UNIT: f32 = 0.07;
 /// ... and of the size, as a logarithm.
 const SIZE_UNIT: f32 = 0.4;
 
-/// What a face looks like in a frame.
+/// The appearance of a face in a frame.
 #[derive(Clone, Debug)]
 pub(super) struct Appearance {
     /// The variance of the Laplacian of the grey crop over the variance of the crop itself.
@@ -47,7 +47,7 @@ impl Meter {
         Self { cropper: Cropper::new(), crop: vec![0.0; CROP_SIZE * CROP_SIZE * 3], grey: Vec::new() }
     }
 
-    /// The appearance of a face; `None` if the landmarks are none of a face.
+    /// The appearance of a face; `None` if the landmarks can't be a face.
     pub(super) fn measure(&mut self, frame: &Frame, landmarks: &[Landmark]) -> Option<Appearance> {
         let scheme = Scheme::of_points(landmarks.len());
         let head = HeadBox::around(landmarks, scheme, BoxSide::Longer)?;
@@ -66,8 +66,8 @@ impl Meter {
 }
 
 impl Appearance {
-    /// How much two faces differ in shape and pose, light and look, and size: 0 for the same, 1 where another frame begins
-    /// to teach something else.
+    /// The difference of two faces in shape and pose, light and appearance, and size: 0 for the same, 1 where another
+    /// frame starts to teach something new.
     pub(super) fn difference(&self, other: &Self) -> f32 {
         let shape = mean_distance(&self.shape, &other.shape);
         let look = self.thumbnail.difference(&other.thumbnail);

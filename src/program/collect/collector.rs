@@ -1,8 +1,8 @@
-//! A collection in the making: frames chosen, and handed to the thread that writes.
+//! Collects faces: chooses frames and passes them to the writing thread.
 //!
-//! In: every tracked frame, and the person's wish to keep one. Out: a recording, made at the first frame that is kept, and
-//! [`CollectorEvent`]s. Looking at a frame takes a fraction of a millisecond a face; nothing waits for the disk unless the
-//! source can wait.
+//! In: every tracked frame, and requests to keep one. Out: a recording, created with the first kept frame, and
+//! [`CollectorEvent`]s. Checking a frame takes a fraction of a millisecond per face; nothing waits for the disk unless
+//! the source can wait.
 
 use super::selection::{Kept, KeptFace, Reason, SelectionOptions, Selector};
 use super::template;
@@ -20,7 +20,7 @@ const CLIP_S: f64 = 5.0;
 /// A face that was seen this long ago, in seconds, is still about there.
 const PLACE_MEMORY_S: f64 = 3.0;
 
-/// Where frames come from.
+/// The source of frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Origin {
     /// A camera's name, a file's name.
@@ -31,7 +31,7 @@ pub(crate) struct Origin {
     pub is_slide_show: bool,
 }
 
-/// What became of a frame that was to be kept.
+/// The fate of a frame that was to be kept.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CollectorEvent {
     Kept {
@@ -44,20 +44,20 @@ pub(crate) enum CollectorEvent {
     },
     /// The disk was too slow for it.
     Dropped,
-    /// It can't be written, or can't be learned from, and why.
+    /// It can't be written or can't be used for training, with the reason.
     Failed(String),
 }
 
 /// Chooses frames and has them written.
 pub(crate) struct Collector {
     collection: PathBuf,
-    /// Of the recording, once something was written.
+    /// The recording's folder, once something was written.
     folder: Option<PathBuf>,
     may_wait: bool,
     origin: Origin,
-    /// The choice of frames, while frames are kept by themselves.
+    /// The choice of frames, while collecting is on.
     selector: Option<Selector>,
-    /// The number of frames after which that ends.
+    /// The number of frames after which collecting ends.
     limit: usize,
     /// Frames that were kept since then.
     chosen: usize,
@@ -68,7 +68,7 @@ pub(crate) struct Collector {
     began_s: Option<f64>,
     /// Faces on the disk.
     faces: usize,
-    /// Frames that were handed over.
+    /// Frames passed to the writer.
     frames: u64,
     /// Where a face was seen last, and when.
     last_place: Option<(HeadBox, f64)>,
@@ -97,18 +97,18 @@ impl Collector {
         }
     }
 
-    /// The frames that follow come from here.
+    /// Sets the source of the following frames.
     pub(crate) fn set_origin(&mut self, origin: Origin) {
         self.origin = origin;
     }
 
-    /// From now on frames are kept by themselves, until there are `limit` of them.
+    /// Starts collecting, until `limit` frames are kept.
     pub(crate) fn start(&mut self, options: SelectionOptions, limit: usize) {
         (self.limit, self.chosen) = (limit, 0);
         self.selector = Some(Selector::new(options));
     }
 
-    /// No frame is kept by itself any more; the best of the last seconds still is.
+    /// Stops collecting; the best frame of the last seconds is still kept.
     pub(crate) fn stop(&mut self) {
         if let Some(mut selector) = self.selector.take()
             && let Some(kept) = selector.take_best()
@@ -117,17 +117,18 @@ impl Collector {
         }
     }
 
-    /// Whether frames are kept by themselves.
+    /// Whether collecting is on.
     pub(crate) fn is_choosing(&self) -> bool {
         self.selector.is_some()
     }
 
-    /// How many faces were kept in all, as far as [`Self::events`] has told.
+    /// The number of kept faces, up to the last [`Self::events`].
     pub(crate) fn faces(&self) -> usize {
         self.faces
     }
 
-    /// How many faces there are, as far as [`Self::events`] has told, where they are, and what to do with them; nothing if nothing was written.
+    /// A message with the number of faces up to the last [`Self::events`], their folder, and the next commands; `None`
+    /// if nothing was written.
     pub(crate) fn conclusion(&self) -> Option<String> {
         let folder = self.folder.as_ref()?.display();
         // To be copied to a shell: the usual folder has a space on some systems.
@@ -141,7 +142,7 @@ impl Collector {
         Some(format!("{faces} in {folder}\nnext: awing annotate {collection}\nthen: {tune}"))
     }
 
-    /// Looks at a tracked frame of this time in seconds, and keeps it if it is worth that.
+    /// Checks a tracked frame of this time in seconds, and keeps it if it is worth correcting.
     pub(crate) fn look(&mut self, frame: &Frame, faces: &[Face], time_s: f64) {
         let place = faces.first().and_then(|face| {
             HeadBox::around(&face.landmarks, Scheme::of_points(face.landmarks.len()), BoxSide::Longer)
@@ -164,7 +165,7 @@ impl Collector {
         }
     }
 
-    /// Keeps this frame with all its faces, or with the place where one has to be.
+    /// Keeps this frame with all its faces, or with an average face at the expected position.
     pub(crate) fn keep_now(&mut self, frame: &Frame, faces: &[Face], time_s: f64) {
         if frame.width() == 0 || frame.height() == 0 {
             return self.fail("there is no picture to keep yet".into());
@@ -182,7 +183,7 @@ impl Collector {
         self.keep(kept);
     }
 
-    /// What has happened since the last call.
+    /// The events since the last call.
     pub(crate) fn events(&mut self) -> Vec<CollectorEvent> {
         let events: Vec<_> = self.events.try_iter().collect();
         for event in &events {
@@ -235,7 +236,7 @@ impl Collector {
     }
 }
 
-/// Why these faces can't be learned from.
+/// Why these faces can't be used for training.
 fn unfit(faces: &[Face]) -> Option<String> {
     let other = faces.iter().map(|face| face.landmarks.len()).find(|count| *count != WFLW_POINTS)?;
     Some(format!("this model has {other} landmarks: only faces with {WFLW_POINTS} can be collected"))

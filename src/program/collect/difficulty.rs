@@ -1,13 +1,13 @@
-//! How hard a face is for the model, as far as that can be told without labels.
+//! Estimates how hard a face is for the model, without labels.
 //!
-//! In: a face as it was tracked, and its motion. Out: hints in 0..=1, 0 for an easy face. Nothing fails.
+//! In: a tracked face and its motion. Out: hints in 0..=1, 0 for an easy face. Nothing fails.
 
 use super::appearance::turn;
 use super::selection::Reason;
 use crate::runtime::landmarks::Scheme;
 use crate::runtime::track::{Face, HeadBox};
 
-// Of each measure: from where it counts, and from where it counts in full.
+// For each measure: where it starts to count, and where it counts in full.
 
 /// The score. It is above 0.92 for half of all faces.
 const SCORE_RANGE: (f32, f32) = (0.97, 0.65);
@@ -23,7 +23,7 @@ const ROLL_RANGE: (f32, f32) = (0.35, 0.9);
 /// A hint below this is not named as the reason.
 const NAMED: f32 = 0.3;
 
-/// What makes a face hard for the model, each in 0..=1.
+/// The hints that a face is hard for the model, each in 0..=1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Hints {
     unsure: f32,
@@ -33,7 +33,7 @@ pub(super) struct Hints {
 }
 
 impl Hints {
-    /// Of a face whose landmarks lie `jump` radii of the face from where its motion lets expect them.
+    /// The hints for a face whose landmarks are `jump` radii of the face away from their expected positions.
     pub(super) fn of(face: &Face, head: &HeadBox, jump: f32) -> Self {
         let inner = Scheme::of_points(face.landmarks.len()).map_or(0, Scheme::outline_points);
         let mut confidences: Vec<f32> = face.landmarks[inner..].iter().map(|l| l.confidence).collect();

@@ -1,23 +1,23 @@
-//! Collecting: which frames of a video are worth correcting, and their way to the disk.
+//! Collecting: chooses the frames of a video that are worth correcting, and writes them to disk.
 //!
-//! In: tracked frames. Out: a recording ([`crate::train::collection`]) with the frames that were kept, and what became of
-//! each, as [`CollectorEvent`]s. Frames are kept because the person asked, or by themselves: sharp, different from those
-//! kept before, spread over time, and rather hard for the model than easy. Nothing here knows windows or cameras. Errors
-//! are events: a frame that can't be written does not stop tracking.
+//! In: tracked frames. Out: a recording ([`crate::train::collection`]) with the kept frames, and a [`CollectorEvent`]
+//! for each. Frames are kept on request or automatically: sharp ones, different from those kept before, spread over
+//! time, and hard rather than easy for the model. Nothing here depends on windows or cameras. Errors are events: a
+//! frame that can't be written does not stop tracking.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `appearance` | what can be measured of a face in a frame |
-//! | `difficulty` | how hard it is for the model |
+//! | `appearance` | measurements of a face in a frame |
+//! | `difficulty` | hints that a face is hard for the model |
 //! | `selection` | the choice of frames |
 //! | `template` | landmarks for a face that was not found |
 //! | `writer` | the thread that writes |
 //! | `collector` | all of that together |
 //!
-//! A clip is a stretch of five seconds of one recording. What is learned from a clip is never measured on the same clip:
-//! neighbouring frames are so alike that a model which merely remembers them would pass for a better one. Five seconds are
-//! long enough that most frames of two clips differ, and short enough that a minute, which is what a person records, gives
-//! a dozen of them to divide.
+//! A clip is five seconds of one recording. Training and held-out faces never share a clip: neighbouring frames are so
+//! alike that a model which merely remembers them would seem better than it is. Five seconds are long enough for most
+//! frames of two clips to differ, and short enough for a minute, the usual length of a recording, to give a dozen
+//! clips.
 
 mod appearance;
 mod collector;

@@ -1,16 +1,16 @@
 //! The choice of frames that are worth correcting.
 //!
-//! In: the frames of a video in their order, with the faces that the tracker found. Out: the best frame of each time slot,
-//! if any is good enough. A face is measured in every frame and has a value there, the product of three:
+//! In: the frames of a video in order, with the faces that the tracker found. Out: the best frame of each time slot, if
+//! one is good enough. The value of a face in a frame is the product of three:
 //!
 //! - sharpness, relative to the sharpest quarter of the last ten seconds: a camera that is never sharp has its best
-//!   frames, too, and a blurred frame among sharp ones teaches nothing that a person could correct;
-//! - difficulty, by what is known without labels: unsure landmarks, landmarks that jump from frame to frame, a head turned
-//!   or tilted far;
-//! - difference from all frames that were kept: pose and expression, light and look, size.
+//! frames,   too, and nobody can correct landmarks in a blurred frame;
+//! - difficulty, estimated without labels: landmarks with low confidence, landmarks that jump from frame to frame, a
+//! head   turned or tilted far;
+//! - difference from all kept frames: pose and expression, light and appearance, size.
 //!
-//! A face that was followed and is suddenly not found any more is worth most: only a person can tell the model where it
-//! is. It is kept with its last place, unless it left the frame or the scene changed. Nothing fails.
+//! A tracked face that is suddenly lost has the highest value: only a person can tell the model where it is. It is kept
+//! with its last position, unless it left the frame or the scene changed. Nothing fails.
 
 use super::appearance::{Appearance, Meter, mean_distance, shape};
 use super::difficulty::Hints;
@@ -19,7 +19,7 @@ use crate::runtime::track::{Face, HeadBox};
 use std::collections::VecDeque;
 use std::fmt;
 
-/// How far back sharpness is compared, in seconds, and which share of that time is sharper than usual.
+/// The time span over which sharpness is compared, in seconds, and the share of it that is sharper than usual.
 const SHARPNESS_MEMORY_S: f64 = 10.0;
 const SHARPER_SHARE: f32 = 0.25;
 /// The least sharpness of a frame that is kept, over the usual one.
@@ -28,7 +28,7 @@ const LEAST_SHARPNESS: f32 = 0.5;
 const LEAST_DIFFERENCE: f32 = 1.0;
 /// Differences above this make a frame no better.
 const MOST_DIFFERENCE: f32 = 3.0;
-/// The value of an easy face, and of one that is as much like another as may be, over the best.
+/// The value, relative to the best, of an easy face, and of one that is as similar to another as allowed.
 const EASY_VALUE: f32 = 0.3;
 const ALIKE_VALUE: f32 = 0.4;
 /// The value of a face that was lost.
@@ -41,7 +41,7 @@ const WITHIN_SHARE: f32 = 0.45;
 const LOST_INTERVAL_S: f64 = 5.0;
 /// Between two frames that are kept, as a share of the slot.
 const LEAST_GAP: f64 = 1.0 / 3.0;
-/// Another candidate of a slot has to be this much better, so that frames are not copied for nothing.
+/// How much better another candidate of a slot has to be, to avoid needless copies of frames.
 const BETTER_BY: f32 = 1.05;
 /// Frames further apart, in seconds, say nothing about jumps.
 const LONGEST_STEP_S: f64 = 0.1;
@@ -50,7 +50,7 @@ const LONGEST_STEP_S: f64 = 0.1;
 const SCENE_GRID: (usize, usize) = (24, 18);
 const SCENE_CHANGE: f32 = 40.0;
 
-/// How frames are chosen.
+/// The settings of the choice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SelectionOptions {
     /// The length of a time slot, of which at most one frame is kept, in seconds.

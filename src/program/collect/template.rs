@@ -1,4 +1,4 @@
-//! Landmarks for a face that the detector did not find: an average face, put where the face has to be.
+//! Landmarks for a face that the detector missed: an average face at the expected position.
 
 use crate::runtime::geometry::{FrameSpace, Point, Rect, Similarity};
 use crate::runtime::landmarks::WFLW_POINTS;
@@ -8,7 +8,7 @@ use crate::train::synth::frontal_face;
 /// Side of a face that is expected somewhere in the frame, over the frame's shorter side.
 const EXPECTED_SIDE: f32 = 0.5;
 
-/// The head where it has to be if nothing is known: in the middle of the frame.
+/// The head's position if nothing is known: the middle of the frame.
 pub(super) fn centred(width: usize, height: usize) -> HeadBox {
     let middle = |length: usize| 0.5 * (length as f32 - 1.0);
     let side = EXPECTED_SIDE * width.min(height) as f32;

@@ -1,4 +1,4 @@
-//! The thread that encodes and writes frames that are kept.
+//! The thread that encodes and writes kept frames.
 //!
 //! In: frames and faces, through a short queue. Out: a recording, made when the first frame comes, and a
 //! [`CollectorEvent`] for every frame. A frame that finds the queue full is dropped, unless its source can wait.

@@ -1,4 +1,4 @@
-//! The columns beside the picture: the keys, and the list of samples with what is done.
+//! The columns beside the picture: the keys, and the list of samples with their reviews.
 //!
 //! In: the editor, and the height of the text in pixels. Out: a canvas as large as the column. Text that would not fit is
 //! drawn smaller. Nothing fails.
@@ -18,12 +18,12 @@ const CURRENT: [u8; 3] = [46, 56, 70];
 const ACCEPTED: [u8; 3] = [122, 220, 130];
 const REJECTED: [u8; 3] = [255, 122, 108];
 const BAR: [u8; 3] = [44, 48, 56];
-/// Points that the model is unsure of, and those that don't count.
+/// Points with low confidence, and those that don't count.
 pub(super) const UNSURE: [u8; 3] = [255, 96, 72];
 pub(super) const IGNORED: [u8; 3] = [160, 166, 176];
-/// Of the help's text, over that of other text.
+/// The height of the help's text over that of other text.
 const HELP_TEXT: f32 = 0.82;
-/// Heights over that of the text: above the rows of the list, and of a row.
+/// Heights relative to the text: above the rows of the list, and of a row.
 const LIST_TOP: f32 = 5.0;
 const ROW: f32 = 1.5;
 /// Left borders of the columns of the list.
@@ -31,7 +31,7 @@ const MARK: f32 = 0.7;
 const NUMBER: f32 = 2.1;
 const NOTE: f32 = 5.4;
 
-/// The rows of a list of this height that have room.
+/// The number of rows that fit into a list of this height.
 pub(super) fn list_of(layout: Layout, text: f32) -> List {
     let (top, row) = (LIST_TOP * text, ROW * text);
     let rows = if layout.list > 0 { ((layout.height as f32 - top - 0.3 * row) / row).max(0.0) as usize } else { 0 };
@@ -117,7 +117,7 @@ fn mark_of(review: Review) -> (&'static str, [u8; 3]) {
     }
 }
 
-/// What a row says of a face in a word.
+/// The word for a face in its row.
 fn note_on(face: &CollectedFace) -> String {
     match confidence(face) {
         _ if is_missed(face) => "missed".into(),

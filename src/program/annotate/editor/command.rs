@@ -1,4 +1,4 @@
-//! What a person asks of the editor, and the keys for it.
+//! The commands of the editor, and their keys.
 
 use super::mirror::Side;
 use crate::program::view::{KeyPress, WindowKey as Key};
@@ -24,20 +24,20 @@ pub(super) enum Command {
     },
     Mirror(Side),
     Reset,
-    /// The selected points count, or don't.
+    /// Includes or excludes the selected points.
     Trust,
     Soft,
     Layers,
     Magnifier,
     List,
     Help,
-    /// The face or the whole picture.
+    /// Zooms to the face, or to the whole picture.
     Overview,
     Zoom(f32),
     Quit,
 }
 
-/// The lines of the help: keys or what the mouse does, and what for.
+/// The lines of the help: keys or mouse actions, and their effects.
 pub(super) const HELP: [(&str, &str); 21] = [
     ("H", "this help"),
     ("Drag", "a point, a handle, or the picture"),
@@ -62,9 +62,9 @@ pub(super) const HELP: [(&str, &str); 21] = [
     ("Q", "quit; everything is saved"),
 ];
 
-/// Pixels of the view that an arrow key moves by, alone and with Shift.
+/// Pixels of the view per arrow key, without and with Shift.
 const STEPS: (f32, f32) = (1.0, 10.0);
-/// What a key enlarges by.
+/// The zoom factor of a key.
 const ZOOM: f32 = 1.25;
 
 /// The command of a key, if it has one. Only arrows, zooming and going through samples repeat while a key is held.

@@ -1,7 +1,7 @@
 //! The samples of a session: the faces of one recording or of a whole collection, in the order in which to correct them.
 //!
-//! In: a folder. Out: faces by their place in the order, and changes on disk. While it is open, no other process can write
-//! to its recordings. Errors: [`CollectionError`]; a recording that another process writes to is left out.
+//! In: a folder. Out: faces by their position in the order, and changes on disk. While it is open, no other process can
+//! write to its recordings. Errors: [`CollectionError`]; a recording that another process writes to is skipped.
 
 use super::order::most_helpful_first;
 use crate::train::collection::{CollectedFace, CollectionError, Recording, Review, recordings_at};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct Deck {
     recordings: Vec<Recording>,
-    /// Of each sample: its recording and its number there.
+    /// The recording of each sample, and its number there.
     order: Vec<(usize, usize)>,
     /// Recordings that are in use by another process.
     pub left_out: Vec<PathBuf>,
@@ -91,7 +91,7 @@ impl Deck {
         counts
     }
 
-    /// The next sample after this one that is to be looked at, from the start if there is none behind it.
+    /// The next sample to review after this one; wraps around to the start.
     pub(super) fn next_pending(&self, sample: usize) -> Option<usize> {
         let after = (1..self.len()).map(|step| (sample + step) % self.len());
         after.into_iter().find(|&other| self.face(other).review == Review::Pending)

@@ -1,4 +1,5 @@
-//! What a drag does to the points: from the points before it and the pointer then and now, so nothing adds up.
+//! The effect of a drag on the points, from the points before the drag and the pointer then and now, so errors don't
+//! add up.
 //!
 //! In: points and pointer in pixels of the picture. Out: the points now. Nothing fails.
 
@@ -6,13 +7,13 @@ use super::handles::{Handle, PartBox};
 use super::parts::FacePart;
 use crate::runtime::geometry::{FrameSpace, Point, Rect, Similarity};
 
-/// How far neighbours follow, over the longer side of the box about the curve of the moved point.
+/// The range in which neighbours follow, over the longer side of the box around the moved point's curve.
 const SOFT_REACH: f32 = 0.42;
-/// A part can't be made smaller than this share of itself in one drag.
+/// The smallest factor by which one drag can scale a part.
 const SMALLEST: f32 = 0.05;
 const PUPILS: [usize; 2] = [96, 97];
 
-/// What is held.
+/// The dragged object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grip {
     Point(usize),
@@ -23,9 +24,9 @@ pub(super) enum Grip {
 #[derive(Clone, Debug)]
 pub(super) struct Gesture {
     pub grip: Grip,
-    /// Where it began.
+    /// The pointer at the start.
     pub from: Point<FrameSpace>,
-    /// The points before it.
+    /// The points before the drag.
     pub before: Vec<Point<FrameSpace>>,
     part_box: PartBox,
 }

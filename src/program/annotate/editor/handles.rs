@@ -1,7 +1,7 @@
-//! The box about a part, which turns with the face, and its handles.
+//! The box around a part, rotated with the face, and its handles.
 //!
-//! In: the points of a face, a part, `view_from_frame`. Out: where the handles lie in the view, and which of them the
-//! pointer is at. A part whose points lie in one place has handles all the same. Nothing fails.
+//! In: the points of a face, a part, `view_from_frame`. Out: the positions of the handles in the view, and the handle
+//! at the pointer. A part whose points coincide has handles too. Nothing fails.
 
 use super::parts::FacePart;
 use crate::runtime::geometry::{CanvasSpace, FrameSpace, Point, Similarity};
@@ -10,12 +10,12 @@ use crate::runtime::geometry::{CanvasSpace, FrameSpace, Point, Similarity};
 const PADDING: f32 = 14.0;
 /// From the box to the knob that turns it.
 const KNOB_DISTANCE: f32 = 26.0;
-/// The pointer is at a handle up to this distance.
+/// The largest distance between pointer and handle.
 const REACH: f32 = 10.0;
 /// Sides shorter than this have no handle in their middle.
 const SHORTEST_SIDE: f32 = 44.0;
 
-/// What a handle does.
+/// The effect of a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handle {
     /// Scales, away from the opposite side or corner: -1, 0 or 1 to the right and down.
@@ -28,7 +28,7 @@ pub(super) enum Handle {
 /// The corners and sides.
 const SCALES: [(i8, i8); 8] = [(-1, -1), (1, -1), (1, 1), (-1, 1), (0, -1), (1, 0), (0, 1), (-1, 0)];
 
-/// The box about the points of a part, without padding.
+/// The box around the points of a part, without padding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct PartBox {
     pub middle: Point<FrameSpace>,
@@ -52,7 +52,7 @@ impl PartBox {
         Self { middle, along, half: (0.5 * (x1 - x0), 0.5 * (y1 - y0)) }
     }
 
-    /// A place in the box: to the right and down from its middle, in pixels of the picture.
+    /// A position in the box: to the right and down from its centre, in pixels of the picture.
     pub(super) fn local(&self, p: Point<FrameSpace>) -> (f32, f32) {
         upright(self.along, (p.x - self.middle.x, p.y - self.middle.y))
     }
@@ -122,7 +122,7 @@ impl Handles {
         [self.at(0.0, -self.half.1), self.at(0.0, -self.half.1 - KNOB_DISTANCE * self.screen)]
     }
 
-    /// Where the handles that scale lie.
+    /// The positions of the scaling handles.
     pub(super) fn scales(&self) -> impl Iterator<Item = (Handle, Point<CanvasSpace>)> {
         let shortest = 0.5 * SHORTEST_SIDE * self.screen;
         let this = *self;
@@ -137,7 +137,7 @@ impl Handles {
         })
     }
 
-    /// The handle for scaling or turning that the pointer is at.
+    /// The handle for scaling or rotating at the pointer.
     pub(super) fn knob_at(&self, p: Point<CanvasSpace>) -> Option<Handle> {
         let all = self.scales().chain([(Handle::Turn, self.knob()[1])]);
         let near = all.map(|(handle, place)| (handle, place.distance(p)));

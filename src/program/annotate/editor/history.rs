@@ -11,7 +11,7 @@ pub(super) struct Change {
     pub after: Labels,
 }
 
-/// Everything that was changed, and how much of it is in force.
+/// All changes, and how many of them are applied.
 #[derive(Debug, Default)]
 pub(super) struct History {
     changes: Vec<Change>,
@@ -19,8 +19,7 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Notes a change; what was undone can't be redone any more. A change that continues the last one (a key that is held)
-    /// becomes part of it.
+    /// Records a change and drops undone ones. A change that continues the last one (a held key) becomes part of it.
     pub(super) fn note(&mut self, change: Change, continues: bool) {
         self.changes.truncate(self.in_force);
         match self.changes.last_mut() {
@@ -30,13 +29,13 @@ impl History {
         self.in_force = self.changes.len();
     }
 
-    /// The change to take back, if there is one.
+    /// The change to undo, if there is one.
     pub(super) fn undo(&mut self) -> Option<&Change> {
         self.in_force = self.in_force.checked_sub(1)?;
         self.changes.get(self.in_force)
     }
 
-    /// The change to make again, if there is one.
+    /// The change to redo, if there is one.
     pub(super) fn redo(&mut self) -> Option<&Change> {
         let change = self.changes.get(self.in_force)?;
         self.in_force += 1;

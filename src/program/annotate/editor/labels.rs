@@ -1,4 +1,4 @@
-//! What a person changes of a face: its points, how far each counts, and the review.
+//! The editable part of a face: its points, their weights, and the review.
 
 use crate::runtime::geometry::{FrameSpace, Point};
 use crate::runtime::landmarks::WFLW_POINTS;
@@ -29,20 +29,20 @@ impl Labels {
         }
     }
 
-    /// How far point `i` counts.
+    /// The weight of point `i`.
     pub(super) fn weight_of(&self, i: usize) -> f32 {
         self.weight.as_ref().map_or(1.0, |weight| weight[i])
     }
 
-    /// Sets how far point `i` counts.
+    /// Sets the weight of point `i`.
     pub(super) fn set_weight(&mut self, i: usize, value: f32) {
         if self.weight_of(i) != value {
             self.weight.get_or_insert_with(|| vec![1.0; WFLW_POINTS])[i] = value;
         }
     }
 
-    /// Takes over points that a person has placed: they count from now on, and the face is to be looked at again. Returns
-    /// whether anything has changed.
+    /// Sets points that a person has placed: they count from now on, and the face becomes pending. Returns whether
+    /// anything changed.
     pub(super) fn place(&mut self, points: Vec<Point<FrameSpace>>) -> bool {
         if points == self.points || !points.iter().all(|p| p.is_finite()) {
             return false;

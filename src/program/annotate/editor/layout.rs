@@ -1,4 +1,4 @@
-//! How the window is divided: the picture at the left, beside it the help and the list of samples.
+//! The layout of the window: the picture on the left, beside it the help and the list of samples.
 //!
 //! In: the size of the window and of its text, in pixels. Out: widths of the columns. Nothing fails.
 
@@ -9,22 +9,22 @@ const VIEW_BESIDE_LIST: f32 = 26.0;
 /// ... and beside the help.
 const VIEW_BESIDE_HELP: f32 = 20.0;
 
-/// Widths in pixels. The view begins at the left border; help and list have no width where there is no room for them.
+/// Widths in pixels. The view begins at the left border; help and list have width 0 if there is no room for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {
     pub view: usize,
     pub help: usize,
     pub list: usize,
     pub height: usize,
-    /// Whether the help lies over the picture, since beside it there is no room.
+    /// Whether the help covers the picture, because there is no room beside it.
     pub is_help_over: bool,
 }
 
-/// What is to be seen beside the picture.
+/// The columns wanted beside the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Columns {
     pub list: bool,
-    /// The width that the help needs, if it is wanted.
+    /// The width of the help, if it is wanted.
     pub help: Option<f32>,
 }
 
@@ -34,7 +34,7 @@ impl Layout {
         let list = if columns.list && width >= list + (VIEW_BESIDE_LIST * text) as usize { list } else { 0 };
         let needed = columns.help.map_or(0, |help| help.ceil() as usize);
         let least = (VIEW_BESIDE_HELP * text) as usize;
-        // The list makes room for the help.
+        // The list gives way to the help.
         let (help, list) = match needed {
             0 => (0, list),
             _ if width >= needed + list + least => (needed, list),

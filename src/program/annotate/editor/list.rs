@@ -1,21 +1,21 @@
-//! The list of samples: which rows are in sight.
+//! The list of samples: its visible rows.
 //!
-//! In: heights in pixels. Out: the sample of a place and the place of a sample. Nothing fails.
+//! In: heights in pixels. Out: the sample at a position and the position of a sample. Nothing fails.
 
-/// The rows in sight.
+/// The visible rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct List {
-    /// Where the rows begin.
+    /// The top of the first row.
     pub top: f32,
     pub row: f32,
-    /// Rows that have room.
+    /// The number of rows that fit.
     pub rows: usize,
-    /// The sample of the first row in sight.
+    /// The sample of the first visible row.
     pub first: usize,
 }
 
 impl List {
-    /// Scrolls by as little as possible so that `sample` of `count` is in sight.
+    /// Scrolls by as little as possible to show `sample` of `count`.
     pub(super) fn show(&mut self, sample: usize, count: usize) {
         let latest = (sample + 1).saturating_sub(self.rows.max(1));
         self.first = self.first.clamp(latest.min(sample), sample).min(self.last_first(count));

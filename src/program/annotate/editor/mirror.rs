@@ -1,8 +1,8 @@
-//! One half of a face copied onto the other, about the face's own axis.
+//! Copies one half of a face onto the other, mirrored about the face's own axis.
 //!
-//! In: 98 points, of which those with a weight above 0 tell where the axis lies. Out: the points of one side replaced by
-//! the mirrored ones of the other. A head that is turned aside is not symmetric in the picture, so the copy is only a
-//! start there. A face without extent has no axis.
+//! In: 98 points; those with a weight above 0 determine the axis. Out: the points of one side replaced by the mirrored
+//! ones of the other. A turned head is not symmetric in the picture, so there the copy is only a start. A face without
+//! extent has no axis.
 
 use super::parts::FacePart;
 use crate::runtime::geometry::{FrameSpace, Point};
@@ -24,13 +24,13 @@ struct Axis {
 }
 
 impl Axis {
-    /// The axis that mirrors the points of one side most nearly onto those of the other, as far as they tell.
+    /// The axis that best mirrors the points of one side onto those of the other.
     fn of(points: &[Point<FrameSpace>], counts: impl Fn(usize) -> bool) -> Option<Self> {
         let is_left = |i: usize| side_of(i) == Some(Side::Left);
         let pairs = (0..points.len()).filter(|&i| is_left(i)).map(|i| (i, WFLW98_MIRROR[i]));
         let known: Vec<_> =
             pairs.filter(|&(a, b)| counts(a) && counts(b)).map(|(a, b)| (points[a], points[b])).collect();
-        // The direction from side to side: each pair counts as far as its points are apart.
+        // The direction from side to side: each pair is weighted by its distance.
         let (x, y) = known.iter().fold((0.0, 0.0), |sum, (a, b)| (sum.0 + b.x - a.x, sum.1 + b.y - a.y));
         let length = x.hypot(y);
         if !(length > 0.0 && length.is_finite()) {
@@ -62,15 +62,15 @@ fn side_of(i: usize) -> Option<Side> {
     Some(if is_left { Side::Left } else { Side::Right })
 }
 
-/// The points with those of `part` on side `from` copied onto the other side; of a part that lies on one side, all of them
-/// are copied onto its twin. `None` if the face has no axis.
+/// The points with those of `part` on side `from` copied onto the other side; a part that lies on one side is copied as
+/// a whole onto its twin. `None` if the face has no axis.
 pub(super) fn copy_side(
     points: &[Point<FrameSpace>],
     counts: impl Fn(usize) -> bool,
     part: FacePart,
     from: Side,
 ) -> Option<Vec<Point<FrameSpace>>> {
-    // What is about to be mended says nothing about the axis.
+    // The points to be replaced must not determine the axis.
     let is_apart = |i: usize| part == FacePart::WholeFace || part.twin().points().chain(part.points()).all(|p| p != i);
     let axis = Axis::of(points, |i| counts(i) && is_apart(i))?;
     let is_source = |i: usize| part.twin() != part || side_of(i) == Some(from);

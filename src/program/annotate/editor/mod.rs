@@ -1,19 +1,19 @@
-//! The window in which faces are corrected.
+//! The window for correcting faces.
 //!
-//! In: a recording or a collection, and what a person does. Out: corrected faces, on disk as soon as a change is finished.
-//! Errors: what can't be read ends the program with the file's name; what can't be written is told in the window and tried
-//! again, and what a person has changed is kept until then.
+//! In: a recording or a collection, keys and mouse. Out: corrected faces, on disk as soon as a change is finished.
+//! Errors: a failed read ends the program and names the file; a failed write is reported in the window and retried, and
+//! the change is kept until then.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `deck`, `order` | the samples, and those first whose correction helps most |
-//! | `labels`, `history` | what is changed of a sample; undo and redo |
-//! | `parts`, `handles`, `picking` | what moves as one, its handles, what the mouse is at |
-//! | `gesture`, `mirror` | what a drag does; a side copied onto the other |
-//! | `viewport`, `layout`, `list` | zoom and pan; how the window is divided; the rows in sight |
+//! | `deck`, `order` | the samples, ordered by how much their correction helps |
+//! | `labels`, `history` | the editable part of a sample; undo and redo |
+//! | `parts`, `handles`, `picking` | parts that move as one, their handles, hit testing |
+//! | `gesture`, `mirror` | drags; copying one side onto the other |
+//! | `viewport`, `layout`, `list` | zoom and pan; the layout of the window; the visible rows |
 //! | `command` | the keys |
-//! | `state` | the sample in hand, and what keys and mouse do to it: all of the above, without a window |
-//! | `picture`, `painter`, `columns` | what is seen |
+//! | `state` | the current sample, and the effects of keys and mouse: all of the above, without a window |
+//! | `picture`, `painter`, `columns` | drawing |
 //! | `window` | the loop |
 
 mod columns;

@@ -1,19 +1,19 @@
-//! The order of samples: those first whose correction helps most.
+//! The order of samples: those whose correction helps most come first.
 //!
-//! A face that the model is unsure of teaches more than one that it knows, a face that the detector missed most of all.
-//! Neighbouring frames of a clip teach nearly the same, so each face of a clip makes the others of that clip less urgent.
-//! Faces that were reviewed come last. Nothing fails.
+//! A face with low confidence teaches more than one with high confidence, and a face that the detector missed teaches
+//! most. Neighbouring frames of a clip teach nearly the same, so each face of a clip lowers the priority of the others.
+//! Reviewed faces come last. Nothing fails.
 
 use crate::program::annotate::IMPORTED;
 use crate::train::collection::{CollectedFace, Review};
 use std::collections::HashMap;
 
-/// How urgent a face remains once another one of its clip comes before it.
+/// The factor on a face's priority for each face of its clip before it.
 const OF_THE_SAME_CLIP: f32 = 0.6;
-/// The confidence of faces about which the model said nothing: labelled by other programs.
+/// The confidence of faces without a prediction: those labelled by other programs.
 const UNKNOWN_CONFIDENCE: f32 = 0.5;
 
-/// How sure the model is of the face, 0..=1; `None` if nothing is known.
+/// The model's confidence in the face, 0..=1; `None` if unknown.
 pub(super) fn confidence(face: &CollectedFace) -> Option<f32> {
     if !face.is_detected() && face.confidence.is_none() && face.score.is_none() {
         return None;
@@ -27,7 +27,7 @@ pub(super) fn is_missed(face: &CollectedFace) -> bool {
     !face.is_detected() && !face.other.contains_key(IMPORTED)
 }
 
-/// The places of all faces in the order in which to correct them. Each comes with the number of its recording.
+/// The positions of all faces in the order of correction, each with the number of its recording.
 pub(super) fn most_helpful_first(faces: &[(usize, &CollectedFace)]) -> Vec<usize> {
     let urgency = |face: &CollectedFace| match confidence(face) {
         _ if is_missed(face) => 1.0,

@@ -1,6 +1,6 @@
 //! The window's picture: the face with its curves, points and handles, the magnifier, the text and the columns.
 //!
-//! In: the editor. Out: a canvas as large as the window. Nothing fails: what lies beyond the canvas is not drawn.
+//! In: the editor. Out: a canvas as large as the window. Nothing fails: anything beyond the canvas is not drawn.
 
 use super::columns::{IGNORED, UNSURE, clear, draw_help, draw_list, help_width, list_of};
 use super::gesture::Grip;
@@ -22,7 +22,7 @@ const CURVE: [u8; 3] = [90, 220, 255];
 const HOVERED: [u8; 3] = [205, 245, 255];
 const ACTIVE: [u8; 3] = [255, 196, 84];
 const POINT: [u8; 3] = [255; 3];
-/// A landmark of lower confidence is one that the model is unsure of.
+/// Landmarks below this confidence are drawn as uncertain.
 const UNSURE_BELOW: f32 = 0.5;
 
 /// Widths in pixels of a usual screen: curves, those of the active part, the lines of the handles, and the dark rim.
@@ -33,13 +33,13 @@ const RIM: f32 = 1.6;
 /// Diameters: a point at scale 1 and its growth with the scale, its largest, a handle, a corner of the whole face.
 const POINT_SIZE: (f32, f32) = (3.0, 0.3);
 const LARGEST_POINT: f32 = 5.5;
-/// A point that the model is unsure of, over another.
+/// Size of an uncertain point over another.
 const UNSURE_SIZE: f32 = 1.4;
 const SELECTED_POINT: f32 = 4.0;
 const HANDLE_SIZE: f32 = 9.0;
 /// The height of the text about the face over that of other text.
 const STATUS_TEXT: f32 = 0.85;
-/// Side of the magnifier, its distance from the mouse, and what it enlarges by.
+/// Side of the magnifier, its distance from the mouse, and its zoom factor.
 const MAGNIFIER: f32 = 190.0;
 const MAGNIFIER_DISTANCE: f32 = 28.0;
 const MAGNIFICATION: f32 = 4.0;
@@ -122,7 +122,7 @@ impl Painter {
         panel::lines(&mut self.view, Place::LowerLeft, text, &news);
     }
 
-    /// Shows what is about `at` enlarged, beside it.
+    /// Draws the magnified surroundings of `at` beside it.
     fn magnify(&mut self, editor: &Editor, at: Point<CanvasSpace>, screen: f32) {
         let (width, height) = (self.view.width() as f32, self.view.height() as f32);
         let side = (MAGNIFIER * screen).min(0.4 * width.min(height)).floor();
@@ -258,7 +258,7 @@ fn draw_handles(editor: &Editor, ink: &mut Ink, canvas: &mut Frame, screen: f32)
     }
 }
 
-/// What is said about the sample in hand.
+/// The text about the current sample.
 fn status(editor: &Editor) -> Vec<TextLine> {
     let (face, labels) = (editor.face(), editor.labels());
     let has_moved = face

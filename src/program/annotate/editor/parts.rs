@@ -1,10 +1,10 @@
-//! The parts that move as one: what a handle belongs to, and what Tab goes through.
+//! The parts that move as one: each has handles, and Tab cycles through them.
 //!
 //! In: indices of the 98 WFLW points. "Left" means left in the picture. Nothing fails.
 
 use crate::runtime::landmarks::{Part, Scheme};
 
-/// What moves as one.
+/// A part that moves as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FacePart {
     /// With its pupil.
@@ -19,7 +19,7 @@ pub(super) enum FacePart {
 }
 
 impl FacePart {
-    /// In the order in which Tab goes through them.
+    /// In the order of Tab.
     pub(super) const ALL: [Self; 8] = [
         Self::LeftEye,
         Self::RightEye,

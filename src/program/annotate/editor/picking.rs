@@ -1,7 +1,7 @@
-//! What the mouse pointer is at.
+//! Hit testing of the mouse pointer.
 //!
-//! In: the points and the pointer in pixels of the view. Out: the nearest thing that can be held. Handles come before
-//! points, points before the inside of the selected part, and that before curves. Nothing fails.
+//! In: the points and the pointer in pixels of the view. Out: the nearest draggable object. Handles come before points,
+//! points before the inside of the selected part, and that before curves. Nothing fails.
 
 use super::gesture::Grip;
 use super::handles::{Handle, Handles};
@@ -9,21 +9,21 @@ use super::parts::FacePart;
 use crate::runtime::geometry::{CanvasSpace, Point};
 use crate::runtime::landmarks::WFLW98_OUTLINES;
 
-/// The pointer is at a point or a curve up to these distances, in pixels of a usual screen.
+/// The largest distances between the pointer and a point or a curve, in pixels of a usual screen.
 const POINT_REACH: f32 = 9.0;
 const CURVE_REACH: f32 = 6.0;
 
 /// Something in the view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// What a drag moves.
+    /// An object that a drag moves.
     Grip(Grip),
     /// A part that a click selects.
     Curve(FacePart),
     Nothing,
 }
 
-/// What lies at `at`; `selected`: the handles of the selected part. `screen`: pixels per pixel of a usual screen.
+/// The object at `at`; `selected`: the handles of the selected part. `screen`: pixels per pixel of a usual screen.
 pub(super) fn target(
     points: &[Point<CanvasSpace>],
     selected: Option<(FacePart, Handles)>,

@@ -1,6 +1,6 @@
-//! A section of the picture, enlarged or reduced.
+//! Draws a section of the picture, enlarged or reduced.
 //!
-//! In: a frame and `view_from_frame`, which does not turn. Out: a canvas filled with that section, with linear
+//! In: a frame and `view_from_frame`, without rotation. Out: a canvas filled with that section, with linear
 //! interpolation when enlarged and means of pixels when reduced; grey beside the picture. Nothing fails.
 
 use crate::runtime::geometry::{CanvasSpace, FrameSpace, Similarity};
@@ -18,7 +18,7 @@ pub(super) struct SectionScaler {
     reduced: Option<(usize, Frame)>,
 }
 
-/// For each pixel of an axis of the canvas: the two pixels of the frame that it lies between, and the share of the second
+/// For each pixel of an axis of the canvas: the two frame pixels around it, and the weight of the second
 /// in 1/256.
 type Neighbours = Vec<Option<(usize, usize, u32)>>;
 

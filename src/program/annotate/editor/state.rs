@@ -1,8 +1,8 @@
-//! The sample in hand: its labels and picture, what is selected, what is shown, and what `keys` and `mouse` do to all that.
+//! The current sample: its labels and picture, the selection and the view, which `keys` and `mouse` change.
 //!
 //! In: a [`Deck`], commands, and the mouse in pixels of the window. Out: labels, on disk as soon as a change is finished
-//! (within [`SAVE_INTERVAL`] for keys that are held, [`DRAG_SAVE_INTERVAL`] while the mouse is), and all that a painter
-//! needs. What can't be read or written becomes a message to the person, and the change is kept until it can be saved.
+//! (within [`SAVE_INTERVAL`] for held keys, [`DRAG_SAVE_INTERVAL`] while the mouse is held), and everything a painter
+//! needs. A failed read or write becomes a message, and the change is kept until it can be saved.
 
 mod keys;
 mod mouse;
@@ -28,15 +28,15 @@ use crate::train::collection::{CollectedFace, Review};
 use mouse::Press;
 use std::time::{Duration, Instant};
 
-/// Between two writes of one sample, unless it is left.
+/// Between two writes of one sample, unless another one is opened.
 const SAVE_INTERVAL: Duration = Duration::from_millis(150);
 const DRAG_SAVE_INTERVAL: Duration = Duration::from_millis(500);
 /// How long to wait after a failed write.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
-/// How long a message stays.
+/// How long a message is shown.
 const MESSAGE_DURATION: Duration = Duration::from_secs(5);
 
-/// What is drawn over the picture.
+/// The layers drawn over the picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Layers {
     #[default]
@@ -45,7 +45,7 @@ pub(super) enum Layers {
     Nothing,
 }
 
-/// What is selected. A selected point is one of the selected part, if both are.
+/// The selection. If a point and a part are selected, the point belongs to the part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selection {
     pub part: Option<FacePart>,
@@ -127,7 +127,7 @@ impl Editor {
         &self.deck
     }
 
-    /// The sample's place in the order.
+    /// The sample's position in the order.
     pub(super) fn current(&self) -> usize {
         self.current
     }
@@ -188,12 +188,12 @@ impl Editor {
         self.message.as_ref().map(|(text, _)| text.as_str())
     }
 
-    /// Forgets a message that has been seen for long enough; returns whether there was one.
+    /// Drops an expired message; returns whether there was one.
     pub(super) fn fade(&mut self) -> bool {
         self.message.take_if(|(_, since)| since.elapsed() > MESSAGE_DURATION).is_some()
     }
 
-    /// Whether the person wants to quit and everything is saved, or can't be.
+    /// Whether to quit: the user asked for it, and everything is saved or can't be.
     pub(super) fn is_over(&self) -> bool {
         self.is_over
     }
@@ -207,7 +207,7 @@ impl Editor {
         self.message = Some((message, Instant::now()));
     }
 
-    /// Takes over how the window is divided.
+    /// Sets the layout of the window.
     pub(super) fn set_layout(&mut self, layout: Layout, list: List) {
         let is_first = self.layout == Layout::default();
         if layout != self.layout {
@@ -231,13 +231,13 @@ impl Editor {
         Some((part, Handles::of(&part_box, &self.viewport.view_from_frame(), self.screen)))
     }
 
-    /// Where the points lie in the view.
+    /// The positions of the points in the view.
     pub(super) fn points_in_view(&self) -> Vec<Point<CanvasSpace>> {
         let view_from_frame = self.viewport.view_from_frame();
         self.labels.points.iter().map(|&p| view_from_frame.apply(p)).collect()
     }
 
-    /// Shows a sample; the one in hand is saved first. Where that fails, it stays.
+    /// Shows a sample after saving the current one. If that fails, the current one stays.
     pub(super) fn go_to(&mut self, sample: usize) {
         if sample != self.current && sample < self.deck.len() && self.save() {
             self.load(sample);
@@ -261,7 +261,7 @@ impl Editor {
             }
             Err(error) => (Frame::default(), Some(with_causes(&error))),
         };
-        // A face that was not found has to be put in its place as a whole first.
+        // A face that the detector missed has to be moved as a whole first.
         let is_template = is_missed(face) && self.labels.review == Review::Pending;
         self.selection = Selection { part: is_template.then_some(FacePart::WholeFace), point: None };
         self.viewport = Viewport::new((self.layout.view, self.layout.height), (face.width, face.height));
@@ -278,7 +278,7 @@ impl Editor {
         }
     }
 
-    /// Changes the labels in hand with `edit`, which says whether it did. `continues`: as part of the last change.
+    /// Changes the current labels with `edit`, which returns whether it did. `continues`: as part of the last change.
     fn change(&mut self, continues: bool, edit: impl FnOnce(&mut Labels) -> bool) -> bool {
         let before = self.labels.clone();
         let has_changed = edit(&mut self.labels);
@@ -301,7 +301,7 @@ impl Editor {
         }
     }
 
-    /// Writes a change that is due. Returns whether there is something new to say.
+    /// Writes a change that is due. Returns whether there is a new message.
     pub(super) fn save_if_due(&mut self) -> bool {
         if !self.is_unsaved || Instant::now() < self.next_save {
             return false;
@@ -309,7 +309,7 @@ impl Editor {
         !self.save()
     }
 
-    /// Writes what has changed; returns whether all is on disk.
+    /// Writes all changes; returns whether everything is on disk.
     pub(super) fn save(&mut self) -> bool {
         if !self.is_unsaved {
             return true;

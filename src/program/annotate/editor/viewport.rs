@@ -1,4 +1,4 @@
-//! Which section of the picture is shown, and where.
+//! The visible section of the picture.
 //!
 //! In: the size of the picture and of the view, both in their own pixels; zooming and panning. Out: `view_from_frame`.
 //! Part of the picture always stays in sight. Nothing fails.
@@ -12,7 +12,7 @@ const SMALLEST_OF_FITTING: f32 = 0.25;
 /// A face fills this share of the view.
 const FACE_SHARE: f32 = 0.78;
 
-/// The section that is shown.
+/// The visible section.
 #[derive(Clone, Debug)]
 pub(super) struct Viewport {
     /// Width and height of the view.
@@ -52,7 +52,7 @@ impl Viewport {
         self.limit();
     }
 
-    /// Takes over another size of the view; its middle stays.
+    /// Sets another size of the view; its centre stays.
     pub(super) fn resize(&mut self, view: (usize, usize)) {
         let before = self.fitting();
         self.view = (view.0.max(1) as f32, view.1.max(1) as f32);
@@ -60,7 +60,7 @@ impl Viewport {
         self.limit();
     }
 
-    /// Enlarges by `factor`; what lies at `at` stays there.
+    /// Zooms by `factor`; the point at `at` stays there.
     pub(super) fn zoom(&mut self, at: Point<CanvasSpace>, factor: f32) {
         let fixed = self.frame_from_view().apply(at);
         self.scale *= factor;

@@ -20,11 +20,11 @@ use std::time::Duration;
 
 /// The size of the window at first, in pixels of a usual screen.
 const SIZE: (usize, usize) = (1280, 760);
-/// How long to wait before looking at mouse and keys again while nothing changes.
+/// How often to poll mouse and keys while nothing changes.
 const INPUT_INTERVAL: Duration = Duration::from_millis(8);
 
-/// Shows the faces of a recording or a collection until the person quits or `end` is set. `scale`: pixels per pixel of a
-/// usual screen, if not as the desktop says.
+/// Shows the faces of a recording or a collection until the user quits or `end` is set. `scale`: pixels per pixel of a
+/// usual screen, by default the desktop's scale.
 ///
 /// # Errors
 /// The folder holds no faces or can't be read, there is no display, or the last change can't be saved.

@@ -1,8 +1,8 @@
 //! COCO keypoints: one JSON file for many pictures.
 //!
-//! `keypoints` of an annotation are x, y, visibility for each point. Coordinates are pixels, whole numbers their centres. Points
-//! of visibility 0 were not placed. Pictures lie relative to the file, to a folder above it, or in `images` beside one of
-//! these.
+//! `keypoints` of an annotation are x, y, visibility for each point. Coordinates are pixels; integers are their
+//! centres. Points with visibility 0 were not placed. Pictures are relative to the file, to a folder above it, or in
+//! `images` beside one of these.
 
 use super::{Foreign, ForeignFace};
 use crate::runtime::geometry::Point;

@@ -2,7 +2,8 @@
 //!
 //! A face is one `points` (or polyline) of 98 or 68 points, a skeleton, or a group of single points; the labels of single
 //! points hold their numbers. Coordinates are pixels from the picture's corner, so half a pixel is subtracted. Points of a
-//! skeleton that are `outside` were not placed. Pictures lie relative to the file, to a folder above it, or in `images`.
+//! skeleton that are `outside` were not placed. Pictures are relative to the file, to a folder above it, or in
+//! `images`.
 
 use super::numbered::{self, NamedPoint};
 use super::{Foreign, ForeignFace};
@@ -49,7 +50,7 @@ pub(super) fn read(file: &Path, text: &str) -> Result<Foreign, Box<dyn Error + S
     Ok(foreign)
 }
 
-/// The points of a face, and which of them were placed; or why they are none.
+/// The points of a face, and which of them were placed; or why they are not a face.
 type Face = Result<(Vec<Point<FrameSpace>>, Option<Vec<bool>>), String>;
 
 fn faces(image: Node<'_, '_>) -> Vec<Face> {
@@ -71,7 +72,7 @@ fn faces(image: Node<'_, '_>) -> Vec<Face> {
                 },
                 points => faces.push(points.map(|points| (points, None))),
             },
-            // Boxes, tags and masks are no points.
+            // Boxes, tags and masks are not points.
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
 //! LabelMe: one JSON file for each picture.
 //!
 //! A face is one shape of 98 or 68 points, or a group of single points whose labels hold their numbers. Coordinates are
-//! pixels from the picture's corner, so half a pixel is subtracted. The picture lies where `imagePath` says, relative to the
+//! pixels from the picture's corner, so half a pixel is subtracted. The picture is at `imagePath`, relative to the
 //! file, or beside it under the same name; pictures inside the file are not read.
 
 use super::numbered::{self, NamedPoint};
@@ -30,7 +30,7 @@ struct Shape {
 }
 
 pub(super) fn read(file: &Path, labels: LabelMe) -> Foreign {
-    // Windows separates folders by backslashes.
+    // Windows separates folders with backslashes.
     let named = file.with_file_name("").join(labels.image_path.replace('\\', "/"));
     let picture = if named.is_file() { named } else { picture_beside(file).unwrap_or(named) };
     let size = labels.image_width.zip(labels.image_height);

@@ -1,7 +1,7 @@
-//! From the points of another program to those of a recording.
+//! Converts the points of another program to those of a recording.
 //!
 //! In: a face of 98 or 68 points and the size of its picture. Out: 98 points with their weights in WFLW's style, or why the
-//! face can't be learned from.
+//! face can't be used for training.
 
 use super::ForeignFace;
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
@@ -13,7 +13,7 @@ const BROWS: [(usize, usize); 8] = [(38, 37), (39, 36), (40, 35), (41, 34), (47,
 const BROW_THICKNESS: f32 = 0.16;
 const BROW_ENDS: [(usize, usize); 2] = [(33, 37), (42, 46)];
 
-/// 98 points and how far each counts; fully, if there are no weights.
+/// 98 points and their weights; 1 each if there are none.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Labels {
     pub points: Vec<Point<FrameSpace>>,
@@ -51,7 +51,7 @@ pub(super) fn finished(face: &ForeignFace, (width, height): (usize, usize)) -> R
     Ok(Labels { points, weight })
 }
 
-/// Refuses what can't be a face of this picture.
+/// Refuses points that can't be a face of this picture.
 fn check(points: &[Point<FrameSpace>], weight: &[f32], (width, height): (usize, usize)) -> Result<(), String> {
     let known = points.iter().zip(weight).filter(|(_, w)| **w > 0.0).map(|(p, _)| *p);
     let shown = Rect::around(known).filter(|rect| rect.side() >= 2.0).ok_or("its points lie in one place")?;
@@ -82,7 +82,7 @@ fn mean(
     (count > 0.0).then(|| Point::new(x / count, y / count))
 }
 
-/// Places points that nobody has placed near where they belong, for a person to move them.
+/// Estimates the positions of points that nobody has placed, for a person to move them.
 fn estimate(points: &mut [Point<FrameSpace>], weight: &[f32]) {
     let everything = mean(points, weight, 0..WFLW_POINTS).unwrap_or(Point::new(0.0, 0.0));
     for part in Part::ALL {

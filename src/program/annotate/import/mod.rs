@@ -1,14 +1,14 @@
-//! Labels of other programs, made into a recording.
+//! Imports labels from other programs as a recording.
 //!
 //! In: a file, or a folder of files, of faces with 98 points (WFLW) or 68 (iBUG): `.pts`, COCO keypoints, LabelMe, or CVAT for
-//! images 1.1; and their pictures. Out: a recording with copies of the pictures, upright, and of what did not fit, each with
-//! the file and the reason. Points are pixels of the picture with (0, 0) at the centre of the first one; each reader says what
-//! its format counts from. Errors: nothing that can be read or nothing that fits, a recording that is there already, and what
-//! can't be written.
+//! images 1.1; and their pictures. Out: a recording with copies of the pictures, upright, and a list of what was left
+//! out, each with the file and the reason. Points are pixels of the picture with (0, 0) at the centre of the first one;
+//! each reader documents the origin of its format. Errors: no readable file, no face that fits, an existing recording,
+//! a failed write.
 //!
 //! Faces of 98 points are accepted, since a person has placed them. So are faces of 68 points, after the mean shift from
-//! 300-W's style of placing points to WFLW's: 68 points count fully, those that lie between two of them half, and the
-//! pupils and the lower edges of the brows, which are not among the 68, not at all until a person moves them.
+//! 300-W's annotation style to WFLW's: the 68 points count fully, points between two of them half. The pupils and the
+//! lower edges of the brows are not among the 68 and don't count until a person moves them.
 
 mod coco;
 mod cvat;
@@ -34,30 +34,30 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq)]
 struct ForeignFace {
     picture: PathBuf,
-    /// Width and height of the picture, where the file says so.
+    /// Width and height of the picture, if the file has them.
     size: Option<(usize, usize)>,
     points: Vec<Point<FrameSpace>>,
     /// Which of the points were placed; all, if there are none.
     is_known: Option<Vec<bool>>,
-    /// Where it was read: the file, and the place in it.
+    /// Where it was read: the file, and the position in it.
     origin: String,
 }
 
-/// What a reader made of a file: faces, and why others are left out, with their places.
+/// The result of reading a file: faces, and why others are left out, with their positions.
 #[derive(Debug, Default)]
 struct Foreign {
     faces: Vec<ForeignFace>,
     left_out: Vec<String>,
 }
 
-/// What became of an import.
+/// The result of an import.
 #[derive(Debug)]
 pub(crate) struct Imported {
     /// The new recording.
     pub recording: PathBuf,
     pub faces: usize,
     pub pictures: usize,
-    /// What did not fit: where, and why.
+    /// What was left out: where, and why.
     pub left_out: Vec<String>,
 }
 
@@ -199,7 +199,7 @@ fn read_file(file: &Path) -> Result<Foreign, Box<dyn Error + Send + Sync>> {
     }
 }
 
-/// The error's text without the file's name at its start, which is said anyway.
+/// The error's text without the file's name at its start, which the message already has.
 fn without_the_name(error: &dyn Error, name: &str) -> String {
     let text = with_causes(error);
     text.strip_prefix(name).map_or(text.clone(), |rest| rest.trim_start_matches(':').trim_start().to_owned())

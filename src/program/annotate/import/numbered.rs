@@ -1,4 +1,4 @@
-//! Single points with names, put together to faces.
+//! Groups single points with names into faces.
 //!
 //! In: points as they are drawn one by one in a labelling program, each with its label and perhaps a group. Out: the points of
 //! each face in the order of the numbers in their labels ("0" to "97", "1" to "98", "point_12"); if no label has a number,
@@ -16,10 +16,10 @@ pub(super) struct NamedPoint {
     pub is_known: bool,
 }
 
-/// The points of a face, and which of them were placed; or why they are none.
+/// The points of a face, and which of them were placed; or why they are not a face.
 pub(super) type NumberedFace = Result<(Vec<Point<FrameSpace>>, Vec<bool>), String>;
 
-/// The faces that the points make: one for each group.
+/// The faces of the points: one for each group.
 pub(super) fn faces(points: Vec<NamedPoint>) -> Vec<NumberedFace> {
     let mut groups: BTreeMap<Option<i64>, Vec<NamedPoint>> = BTreeMap::new();
     for point in points {

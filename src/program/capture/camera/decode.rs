@@ -1,8 +1,8 @@
-//! Decoding of a camera's frames to RGB.
+//! Decodes a camera's frames to RGB.
 //!
 //! In: the bytes of one frame as the driver delivers them, and their [`Layout`]. Out: an RGB [`Frame`] of that size, or
-//! [`Damage`] if the bytes are no such picture. Nothing here panics on bad bytes. YUYV and NV12 are converted without
-//! allocating; the JPEG decoder allocates its tables for each picture.
+//! [`Damage`] if the bytes are not such a picture. Nothing here panics on bad bytes. YUYV and NV12 are converted
+//! without allocating; the JPEG decoder allocates its tables for each picture.
 
 use super::mode::PixelFormat;
 use crate::runtime::image::yuv::{Range, Yuv};
@@ -26,7 +26,7 @@ pub(super) struct Layout {
     pub stride: usize,
 }
 
-/// What is wrong with the bytes of a frame.
+/// The kind of damage in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Damage {
     Short,
@@ -223,7 +223,7 @@ mod tests {
                 let at = random.random_range(0..damaged.len());
                 damaged[at] = random.random();
             }
-            // Whether it is a picture is not the question here.
+            // Whether it is a picture does not matter here.
             let _ = decode(layout(PixelFormat::Mjpeg, 64, 48), &damaged);
         }
     }

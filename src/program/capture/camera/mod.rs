@@ -1,8 +1,8 @@
-//! A live camera, read in a thread of its own.
+//! A live camera, read in its own thread.
 //!
-//! In: a camera's number, or none for the first that can capture, and the wanted size and rate. Out: RGB frames with the
-//! time at which they were captured. The newest frame wins: a frame that is not taken in time is replaced, and nothing
-//! queues. A frame that cannot be decoded is dropped and counted.
+//! In: a camera's number, or none for the first that can capture, and the wanted size and frame rate. Out: RGB frames
+//! with their capture times. Nothing queues: a newer frame replaces one that was not yet processed. A frame that cannot
+//! be decoded is dropped and counted.
 //!
 //! A camera that cannot be opened at first is an error. One that fails later is reopened until it is back, and
 //! [`Source::trouble`] says so within two seconds. It is recognized by its name, since the system may give it another
@@ -45,9 +45,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-/// After this long without a frame the camera is in trouble. The user is to be told within two seconds.
+/// After this long without a frame the camera is in trouble. The user has to be told within two seconds.
 const SILENCE_TIMEOUT: Duration = Duration::from_millis(1500);
-/// How long cameras may take to say what they can do.
+/// How long cameras may take to report their modes.
 const LIST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long [`Camera::open`] waits for an error; a camera that is not open by then is waited for as a source.
 const OPEN_TIMEOUT: Duration = Duration::from_millis(300);
@@ -60,7 +60,7 @@ pub struct CameraDescription {
     /// The `N` of `camera:N`.
     pub index: u32,
     pub name: String,
-    /// Every mode that it offers and awing can use, the best first.
+    /// Every mode of the camera that awing can use, the best first.
     pub modes: Vec<Mode>,
 }
 
@@ -111,7 +111,7 @@ struct Raw<'a> {
 enum Trouble {
     Silent,
     Damaged(Damage),
-    /// In a sentence without its end.
+    /// As a sentence without its full stop.
     Failed(String),
 }
 
@@ -125,7 +125,7 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// What the capture thread and the consumer share.
+/// The state shared by the capture thread and the consumer.
 #[derive(Default)]
 struct Shared {
     state: Mutex<CameraState>,
@@ -138,13 +138,13 @@ struct CameraState {
     /// The number of the camera, once known.
     index: Option<u32>,
     name: String,
-    /// The rate that its driver promises.
+    /// The frame rate reported by the driver.
     rate: Option<Rate>,
-    /// The newest frame that was not taken yet, and when the camera captured it.
+    /// The newest unprocessed frame, and its capture time.
     newest: Option<(Frame, Instant)>,
     /// Frames for reuse.
     spare: Vec<Frame>,
-    /// Whether it was opened once: later failures are no errors, the camera is reopened.
+    /// Whether it was opened once: later failures are not errors, the camera is reopened.
     was_opened: bool,
     /// Why the camera could not be opened at all.
     failed: Option<CaptureError>,
@@ -163,7 +163,7 @@ impl CameraState {
 }
 
 impl Shared {
-    /// The state, also after a thread panicked: every change leaves it whole.
+    /// The state, even after a panic in a thread: every change leaves it consistent.
     fn lock(&self) -> MutexGuard<'_, CameraState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -217,7 +217,7 @@ impl Camera {
         Ok(Self { shared, opened: now, captured: now, arrived: now, logged: None })
     }
 
-    /// Why no frame comes.
+    /// Why there is no frame.
     fn current_trouble(&self) -> Option<Trouble> {
         let state = self.shared.lock();
         if state.newest.is_some() {
@@ -310,7 +310,7 @@ impl Source for Camera {
 impl Drop for Camera {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        // The next program that opens the camera is to find it free.
+        // The next program that opens the camera has to find it free.
         drop(self.shared.wait(SHUTDOWN_TIMEOUT, |state| state.is_over));
     }
 }

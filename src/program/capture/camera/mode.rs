@@ -1,14 +1,14 @@
-//! The modes of a camera, and the choice among them.
+//! The modes of a camera, and the choice between them.
 //!
 //! A [`Mode`] is a pixel format, a size in pixels and a rate in frames per second. [`choose`] picks one for a [`Wish`].
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// The size to look for if none is wanted. Then any size with half to twice as many pixels is as good.
+/// The default size. Without a wish, any size with half to twice as many pixels is as good.
 const USUAL_SIZE: (u32, u32) = (640, 480);
 const USUAL_PIXELS: std::ops::RangeInclusive<u32> = 640 * 480 / 2..=640 * 480 * 2;
-/// If no rate is wanted, more frames per second than this are no better: nobody sees the difference.
+/// Without a wish, higher frame rates than this are no better: nobody sees the difference.
 const FAST_ENOUGH: f64 = 60.0;
 /// Rates that differ by less, in frames per second, count as equal: 30000/1001 is 30.
 const SAME_RATE: f64 = 0.5;
@@ -121,7 +121,7 @@ impl Wish {
     }
 }
 
-/// The mode that suits best; `None` if there is none.
+/// The best mode; `None` if there is none.
 ///
 /// The closest size to the wanted one comes first, then the closest rate. Without a wish the fastest mode at about 640x480
 /// wins, then the size closest to that, then the format that is cheapest to decode.

@@ -1,8 +1,8 @@
-//! A camera under macOS and Windows, through nokhwa.
+//! A camera on macOS and Windows, through nokhwa.
 //!
-//! In: a camera's number and a [`Wish`]. Out: the bytes of one frame after the other. nokhwa reports neither when a frame
-//! was captured nor whether one was lost, knows whole rates only, waits for a frame without a timeout, and can panic on a
-//! device's answer. Here such a panic is an error.
+//! In: a camera's number and a [`Wish`]. Out: the bytes of each frame. nokhwa reports neither capture times nor lost
+//! frames, supports only integer frame rates, waits for a frame without a timeout, and can panic on a device's answer.
+//! Here such a panic is an error.
 
 use super::decode::Layout;
 use super::mode::{self, Mode, PixelFormat, Rate, Wish};
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 const FORMATS: [FrameFormat; 3] = [FrameFormat::YUYV, FrameFormat::NV12, FrameFormat::MJPEG];
 
-/// What the camera with this number is and can do; `None` if it has no usable format or cannot be opened.
+/// The camera with this number and its modes; `None` if it has no usable format or cannot be opened.
 pub(super) fn describe(index: u32) -> Option<CameraDescription> {
     let name = name_of(index).ok()?;
     let request = RequestedFormat::with_formats(RequestedFormatType::None, &FORMATS);
@@ -97,7 +97,7 @@ fn guarded<T>(call: impl FnOnce() -> Result<T, NokhwaError>) -> io::Result<T> {
     }
 }
 
-/// nokhwa describes many errors in words only.
+/// nokhwa describes many errors only as text.
 fn kind(error: &str) -> io::ErrorKind {
     let error = error.to_lowercase();
     if error.contains("busy") || error.contains("in use") {
@@ -120,7 +120,7 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// Opens the camera and starts its stream in the mode that suits best.
+    /// Opens the camera and starts its stream in the best mode.
     pub fn open(index: u32, wish: &Wish) -> io::Result<Self> {
         request_permission()?;
         let request = RequestedFormat::with_formats(RequestedFormatType::None, &FORMATS);
@@ -150,7 +150,7 @@ impl Device {
         self.layout
     }
 
-    /// The rate that the driver promises.
+    /// The frame rate reported by the driver.
     pub fn rate(&self) -> Rate {
         self.rate
     }

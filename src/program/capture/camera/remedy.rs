@@ -1,7 +1,7 @@
-//! What to do about a camera that cannot be used.
+//! Remedies for cameras that cannot be used.
 //!
 //! In: the system's error, the camera's number, and whether it was there before. Out: a sentence, without its full stop,
-//! that names the cause and the remedy; for a camera in use also the program that uses it, if Linux lets us see it.
+//! that names the cause and the remedy; for a camera in use also the program that uses it, if Linux shows it.
 
 use std::io;
 #[cfg(target_os = "linux")]
@@ -10,7 +10,7 @@ use std::path::Path;
 /// How the reason begins if the camera is not there any more.
 pub(super) const UNPLUGGED: &str = "it was unplugged";
 
-/// The reason for `error` and what helps.
+/// The reason for `error` and the remedy.
 pub(super) fn explain(index: u32, error: &io::Error, was_there: bool) -> String {
     match error.kind() {
         io::ErrorKind::NotFound if was_there => UNPLUGGED.to_owned(),

@@ -1,8 +1,8 @@
 //! The capture thread: opens a camera, delivers its frames, and reopens it when it fails.
 //!
 //! In: a camera's number, or none for the first that can capture, and a [`Wish`]. Out, in the [`Shared`] state: the newest
-//! frame, what is wrong while there is none, and the counts of frames. Ends when it is told to, or when the camera cannot
-//! be opened the first time.
+//! frame, the problem while there is none, and the counts of frames. Ends on request, or if the camera cannot be opened
+//! the first time.
 
 use super::UNPLUGGED;
 use super::decode::Decoder;
@@ -49,7 +49,7 @@ pub(super) fn capture(wished: Option<u32>, wish: &Wish, shared: &Shared) {
     let mut decoder = Decoder::default();
     let mut known = None;
     while !shared.should_stop() {
-        // The consumer is to hear of a panic, too.
+        // The consumer has to learn of a panic, too.
         let ended = catch_unwind(AssertUnwindSafe(|| capture_once(wished, wish, &mut known, &mut decoder, shared)));
         let ended = ended.unwrap_or_else(|_| {
             let reason = "an internal error of awing stopped it".into();

@@ -1,7 +1,7 @@
-//! What the keys do to the sample in hand.
+//! The effects of keys on the current sample.
 //!
-//! In: [`Command`]s. Out: labels changed, something selected, another sample, other settings. What can't be done becomes a
-//! message.
+//! In: [`Command`]s. Out: changed labels, another selection, another sample, other settings. If something can't be
+//! done, a message says so.
 
 use super::super::command::Command;
 use super::super::gesture::{move_part, move_point};
@@ -13,7 +13,7 @@ use crate::runtime::geometry::Point;
 use crate::train::collection::Review;
 
 impl Editor {
-    /// Does what a key stands for.
+    /// Runs the command of a key.
     pub(in super::super) fn obey(&mut self, command: Command) {
         if self.press.is_some() {
             self.release();

@@ -1,7 +1,7 @@
-//! What the mouse does to the sample in hand.
+//! The effects of the mouse on the current sample.
 //!
-//! In: where the mouse is and what it holds, in pixels of the window. Out: points moved, something selected, the picture
-//! moved or zoomed, another sample. Nothing fails.
+//! In: the position and buttons of the mouse, in pixels of the window. Out: moved points, another selection, a panned
+//! or zoomed picture, another sample. Nothing fails.
 
 use super::super::gesture::{Gesture, Grip};
 use super::super::handles::Handle;
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// The mouse has to move this far before a click is a drag, in pixels of a usual screen.
 const CLICK_REACH: f32 = 2.5;
-/// What a step of the wheel enlarges by, and the most steps at once.
+/// The zoom factor of a step of the wheel, and the most steps at once.
 const WHEEL_ZOOM: f32 = 1.2;
 const MOST_WHEEL_STEPS: f32 = 6.0;
 
@@ -23,7 +23,7 @@ const MOST_WHEEL_STEPS: f32 = 6.0;
 pub(super) struct Press {
     at: Point<CanvasSpace>,
     target: Target,
-    /// Once the mouse has moved: what it does, and the labels before.
+    /// Once the mouse has moved: the drag, and the labels before it.
     pub drag: Option<(Gesture, Labels)>,
     pub is_panning: bool,
 }
@@ -39,7 +39,7 @@ impl Editor {
         self.layout.list > 0 && at.x >= left && at.x < left + self.layout.list as f32
     }
 
-    /// Takes over where the mouse is and what it holds; returns whether anything has changed.
+    /// Handles the new position and buttons of the mouse; returns whether anything changed.
     pub(in super::super) fn point(&mut self, pointer: Pointer) -> bool {
         let before = self.pointer.replace(pointer);
         let moved = before.map_or((0.0, 0.0), |b| (pointer.at.x - b.at.x, pointer.at.y - b.at.y));

@@ -1,7 +1,8 @@
-//! A camera under Linux, through V4L2.
+//! A camera on Linux, through V4L2.
 //!
-//! In: the number of a device node and a [`Wish`]. Out: what the camera can do, and its frames as a [`Stream`]. Fails with
-//! the system's error; nothing here panics, whatever a driver answers. `output` is the other direction: a virtual camera.
+//! In: the number of a device node and a [`Wish`]. Out: the camera's modes, and its frames as a [`Stream`]. Fails with
+//! the system's error; nothing here panics, whatever a driver answers. `output` is the other direction: a virtual
+//! camera.
 
 mod abi;
 pub mod output;
@@ -17,12 +18,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 use stream::Stream;
 
-/// Rate of a driver that does not tell its own.
+/// The frame rate for a driver that does not report one.
 const DEFAULT_RATE: Rate = Rate { frames: 30, seconds: 1 };
-/// No driver lists more formats, sizes or rates than this; one that never ends its list is cut off here.
+/// The most formats, sizes or rates that are read; a driver's endless list is cut off here.
 const MAX_LISTED: u32 = 1000;
 
-/// What the camera with this number is and can do; `None` for a node that only carries metadata, that has no usable
+/// The camera with this number and its modes; `None` for a node that only carries metadata, that has no usable
 /// format, or that cannot be opened.
 pub(super) fn describe(index: u32) -> Option<CameraDescription> {
     let device = match open(index) {
@@ -204,7 +205,7 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// Opens the device and starts its stream in the mode that suits best.
+    /// Opens the device and starts its stream in the best mode.
     pub fn open(index: u32, wish: &Wish) -> io::Result<Self> {
         let device = open(index)?;
         let (name, is_camera) = capability(&device)?;
@@ -242,7 +243,7 @@ impl Device {
         self.layout
     }
 
-    /// The rate that the driver promises.
+    /// The frame rate reported by the driver.
     pub fn rate(&self) -> Rate {
         self.rate
     }

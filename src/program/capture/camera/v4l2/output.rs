@@ -1,8 +1,8 @@
 //! A virtual camera: a device of the module v4l2loopback, which other programs read as a camera.
 //!
-//! In: the path of the device, and RGB frames. Out: the frames in YUYV (BT.601, limited range), which every program understands, a
-//! whole one in each call. The device may keep to a size of its own; frames then have to have that. Fails with a reason and
-//! what helps.
+//! In: the path of the device, and RGB frames. Out: the frames in YUYV (BT.601, limited range), which every program
+//! supports, one whole frame per call. If the device has a fixed size, frames need that size. Fails with a reason and a
+//! remedy.
 
 use super::abi;
 use crate::program::capture::CaptureError;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const YUYV: u32 = u32::from_le_bytes(*b"YUYV");
-/// What makes a device.
+/// The command that creates a device.
 const MODULE: &str = "`sudo modprobe v4l2loopback exclusive_caps=1 card_label=awing` makes one (Debian, Ubuntu: sudo apt \
                       install v4l2loopback-dkms)";
 
@@ -25,7 +25,7 @@ pub struct VirtualCamera {
     device: Arc<File>,
 }
 
-/// How a device takes its frames.
+/// The frame format of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputMode {
     pub width: usize,
@@ -52,7 +52,8 @@ impl VirtualCamera {
         Ok(Self { path: path.to_owned(), device: Arc::new(device) })
     }
 
-    /// Agrees with the device on the size of frames: this one, in even numbers, unless it keeps to its own.
+    /// Negotiates the frame size with the device: this one, rounded to even numbers, unless the device has a fixed
+    /// size.
     ///
     /// # Errors
     /// [`CaptureError::VirtualCamera`] if another program writes to it, or it takes other formats only.

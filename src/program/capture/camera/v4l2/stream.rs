@@ -1,8 +1,8 @@
 //! The stream of a Linux camera.
 //!
-//! In: an open device that is set to a format. Out: one frame after the other, in the buffers that the driver shares with
-//! us, with the time at which the driver says it was captured and the number of frames that were lost before it. Fails with
-//! the system's error. A wait ends after the given timeout, so a silent camera cannot block its reader.
+//! In: an open device with its format set. Out: one frame after the other, in the driver's shared buffers, with the
+//! driver's capture time and the number of frames lost before it. Fails with the system's error. Waits have a timeout,
+//! so a silent camera cannot block its reader.
 
 use super::super::Raw;
 use super::abi;
@@ -21,9 +21,9 @@ use std::{io, slice};
 const BUFFER_COUNT: u32 = 4;
 /// Pause before the next call to a driver that says it is ready and then has no frame.
 const EMPTY_READ_PAUSE: Duration = Duration::from_millis(5);
-/// A frame cannot be older than this when it is handed out; a driver that says so uses another clock.
+/// The largest age of a frame when it is read; a driver that reports more uses another clock.
 const MAX_FRAME_AGE: Duration = Duration::from_secs(1);
-/// A gap in the frame numbers that is longer than this says nothing about lost frames.
+/// The largest gap in the frame numbers that counts as lost frames.
 const MAX_LOST_FRAMES: u64 = 1000;
 
 /// Memory that the driver fills.
@@ -60,11 +60,11 @@ impl Drop for Mapping {
     }
 }
 
-/// A stream that runs, and the buffer that was handed out last.
+/// A running stream, and the buffer that was read last.
 pub struct Stream {
     device: File,
     buffers: Vec<Mapping>,
-    /// The buffer that is ours until the next frame is asked for.
+    /// The buffer that is ours until the next frame is read.
     borrowed: Option<u32>,
     /// The number of the last frame.
     last_sequence: Option<u32>,
