@@ -1,5 +1,5 @@
-//! Private rooms, opened to this package's own benches, integration tests and developers' examples. Nothing here is a
-//! promise to anybody else.
+//! Private modules, exposed to this package's own benches, integration tests and developers' examples. Nothing here is
+//! stable API.
 
 pub use crate::program::capture;
 pub use crate::runtime::engine::{Engine, EngineOptions, Outputs};

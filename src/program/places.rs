@@ -1,8 +1,8 @@
-//! Where awing keeps what a person makes, by the platform's conventions: collected faces, tuned models, profiles, `awing.toml`, and
-//! secrets that other programs and browsers know.
+//! The folders for user data, by the platform's conventions: collected faces, tuned models, profiles, `awing.toml`, and
+//! secrets shared with other programs and browsers.
 //!
-//! Out: folders, which may not exist yet. `XDG_DATA_HOME`, where it is set to an absolute path, decides on every system;
-//! otherwise it is the user's folder for the data of programs that stays on this computer. None without a home folder.
+//! Out: folders, which may not exist yet. `XDG_DATA_HOME`, if set to an absolute path, applies on every system;
+//! otherwise it is the user's local data folder, which is not synced to other computers. None without a home folder.
 
 use directories::BaseDirs;
 use std::path::PathBuf;
@@ -22,13 +22,12 @@ pub(crate) fn models() -> Option<PathBuf> {
     Some(data()?.join("models"))
 }
 
-/// What only this person's programs may know, a file each.
+/// Secrets of this user's programs, a file each.
 pub(crate) fn secrets() -> Option<PathBuf> {
     Some(data()?.join("secrets"))
 }
 
-/// The file that says what a person wants each time: where `XDG_CONFIG_HOME` says, or in the user's folder for the settings
-/// of programs.
+/// The file `awing.toml`: in `XDG_CONFIG_HOME` if set, otherwise in the user's settings folder.
 pub(crate) fn config() -> Option<PathBuf> {
     let home = || BaseDirs::new().map(|dirs| dirs.config_dir().to_owned());
     Some(named("XDG_CONFIG_HOME").or_else(home)?.join("awing/awing.toml"))

@@ -1,8 +1,7 @@
-//! Profiles of people: how they look at rest, and how far they open and close their eyes, under a name.
+//! Profiles of people: their neutral pose, and how far they open and close their eyes, under a name.
 //!
 //! In: names, and what a [`SignalMeter`](crate::runtime::signals::SignalMeter) has learned. Out: a file for each, in a folder
-//! of the user's own that nobody else can read. Errors name the file and what to do; a profile that can't be read is never
-//! replaced.
+//! that only the user can read. Errors name the file and the remedy; a profile that can't be read is never replaced.
 
 use super::places;
 use crate::runtime::files::{private_folder, read_text, write_whole};
@@ -46,7 +45,7 @@ pub(crate) struct Profiles {
 }
 
 impl Profiles {
-    /// Those of the user.
+    /// The user's profiles.
     ///
     /// # Errors
     /// Without a home folder.
@@ -90,7 +89,7 @@ impl Profiles {
         Ok(Some(profile))
     }
 
-    /// Stores a profile in place of the one that was there.
+    /// Stores a profile, replacing an earlier one.
     ///
     /// # Errors
     /// If it can't be written.
@@ -120,16 +119,16 @@ impl Profiles {
     }
 }
 
-/// The profile of the person before the camera.
+/// The profile in use.
 pub(crate) struct OwnProfile {
     pub name: ProfileName,
     profiles: Profiles,
-    /// As it is stored, or that of an average person.
+    /// The stored profile, or that of an average person.
     pub stored: Profile,
 }
 
 impl OwnProfile {
-    /// Opens a profile of the user; one that is not there yet is that of an average person.
+    /// Opens a profile of the user; a new one is that of an average person.
     ///
     /// # Errors
     /// Without a home folder, or if it can't be read.
@@ -139,7 +138,7 @@ impl OwnProfile {
         Ok(Self { name, profiles, stored })
     }
 
-    /// Stores what was learned, if that is something new.
+    /// Stores the profile if it changed.
     ///
     /// # Errors
     /// If it can't be written.

@@ -1,8 +1,8 @@
-//! Faces that the person collects, at the window or on a page.
+//! Collecting faces from the window or a page.
 //!
-//! In: every tracked frame, and what the person asks for. Out: a recording in the default collection, made when the first frame is
-//! kept, and messages. Frames are encoded and written by a thread of their own; one that finds its queue full is dropped,
-//! so nobody waits for the disk. Errors are messages.
+//! In: every tracked frame, and the user's requests. Out: a recording in the default collection, created with the first
+//! kept frame, and messages. A separate thread encodes and writes frames; while its queue is full, frames are dropped,
+//! so nothing waits for the disk. Errors are messages.
 
 use super::frame::TrackedFrame;
 use crate::program::collect::{Collector, CollectorEvent, Origin, Reason, SelectionOptions};
@@ -10,23 +10,23 @@ use crate::program::console::say;
 use crate::program::places;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// After this many frames collecting by itself ends.
+/// The number of frames after which collecting ends.
 const MOST_FRAMES: usize = 60;
 
-/// What the threads of a session share about collecting.
+/// The state of collecting, shared by the threads of a session.
 pub(super) struct Collecting(Mutex<State>);
 
 struct State {
     /// `None` without a home folder.
     collector: Option<Collector>,
-    /// Whether frames were kept by themselves when that was asked last.
+    /// Whether collecting was on at the last check.
     was_choosing: bool,
 }
 
-/// What the person sees of it.
+/// The visible state of collecting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct CollectingStatus {
-    /// Whether frames are kept by themselves.
+    /// Whether collecting is on.
     pub is_choosing: bool,
     /// Faces that were kept.
     pub faces: usize,
@@ -43,21 +43,21 @@ impl Collecting {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The frames that follow come from here.
+    /// Sets the source of the following frames.
     pub(super) fn set_origin(&self, origin: Origin) {
         if let Some(collector) = &mut self.state().collector {
             collector.set_origin(origin);
         }
     }
 
-    /// A frame was tracked. On the tracking thread.
+    /// Handles a tracked frame. On the tracking thread.
     pub(super) fn look(&self, tracked: &TrackedFrame) {
         if let Some(collector) = &mut self.state().collector {
             collector.look(&tracked.frame, &tracked.predicted, tracked.time_s);
         }
     }
 
-    /// Keeps this frame; the text is for the person, if nothing will come of it.
+    /// Keeps this frame; returns a message if it can't.
     pub(super) fn keep(&self, tracked: &TrackedFrame) -> Option<String> {
         match &mut self.state().collector {
             Some(collector) => collector.keep_now(&tracked.frame, &tracked.predicted, tracked.time_s),
@@ -66,7 +66,7 @@ impl Collecting {
         None
     }
 
-    /// Starts or stops to keep frames by themselves; the text is for the person.
+    /// Starts or stops collecting; returns a message.
     pub(super) fn toggle(&self) -> String {
         let state = &mut *self.state();
         let Some(collector) = &mut state.collector else { return no_home() };
@@ -89,7 +89,7 @@ impl Collecting {
         })
     }
 
-    /// What has happened since the last call, for the person.
+    /// A message about the events since the last call.
     pub(super) fn news(&self) -> Option<String> {
         let state = &mut *self.state();
         let collector = state.collector.as_mut()?;
@@ -101,7 +101,7 @@ impl Collecting {
         }
     }
 
-    /// Waits until everything is written and says where it is; nothing is kept any more.
+    /// Ends collecting: waits until everything is written, and says where it is.
     pub(super) fn finish(&self) {
         // A session that is over keeps nothing.
         let Some(mut collector) = self.state().collector.take() else { return };

@@ -1,7 +1,7 @@
-//! What the window and pages ask of the tracking thread, and what that reports.
+//! Settings and requests from the window and pages to the tracking thread, and its status.
 //!
-//! They set values that hold from the next frame on, and leave [`Request`]s; the tracking thread fulfils them
-//! between two frames and writes its [`SessionStatus`], also while no frame comes.
+//! Settings apply from the next frame on. The tracking thread handles [`Request`]s between two frames and updates its
+//! [`SessionStatus`], even while no frame arrives.
 
 use super::tracker_setup::LandmarkModel;
 use crate::program::view::Look;
@@ -13,37 +13,37 @@ use std::time::Instant;
 
 /// Settings, requests and the status of a session.
 pub(super) struct Controls {
-    /// The most faces to follow.
+    /// The maximum number of faces.
     pub faces: AtomicUsize,
     pub is_smooth: AtomicBool,
-    /// Whether a source that can wait stands still.
+    /// Whether a source that can wait is paused.
     pub is_paused: AtomicBool,
-    /// The id of the only face that counts; 0: everybody.
+    /// The id of the only face to track; 0: all faces.
     pub alone: AtomicU64,
     requests: Mutex<Vec<Request>>,
     status: Mutex<SessionStatus>,
 }
 
-/// What the tracking thread is asked to do once.
+/// A one-time request to the tracking thread.
 #[cfg_attr(not(feature = "window"), expect(dead_code, reason = "some requests come from the window"))]
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Request {
     NextCamera,
     Camera(u32),
-    /// Goes to another place of a video or a folder of pictures.
+    /// Seeks in a video or a folder of pictures.
     Seek(Seek),
     NextPrecision,
-    /// Goes on with another landmark model.
+    /// Switches to another landmark model.
     UseModel(LandmarkModel),
-    /// Takes the faces in sight as being at rest.
+    /// Sets the neutral pose from the faces in sight.
     SetNeutral,
-    /// Keeps the faces of the next frame, to be corrected and learned from.
+    /// Keeps the faces of the next frame for correction and fine-tuning.
     KeepFace,
-    /// Starts a recording with faces drawn like this, or stops the one that is running.
+    /// Starts a recording with this drawing style, or stops the running one.
     ToggleRecording(Look),
 }
 
-/// Where to go in a video, or a folder of pictures.
+/// The target of a seek in a video, or a folder of pictures.
 #[cfg_attr(not(feature = "window"), expect(dead_code, reason = "requests come from the window"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seek {
@@ -52,36 +52,36 @@ pub(super) enum Seek {
     Forward,
 }
 
-/// Whether somebody said what counts as straight ahead and at rest.
+/// The state of the neutral pose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum NeutralStatus {
     #[default]
     Estimated,
-    /// The next face will say it.
+    /// The next face will set it.
     Awaited,
     Set,
 }
 
-/// What the person should know all the time.
+/// The status that is always visible.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct SessionStatus {
-    /// Where frames come from.
+    /// The source of frames.
     pub source: String,
-    /// Whether that is a camera.
+    /// Whether the source is a camera.
     pub is_live: bool,
-    /// Whether it waits when it is paused, and can go to another place: a video or pictures.
+    /// Whether the source can pause and seek: a video or pictures.
     pub is_file: bool,
     /// Whether its frames are unrelated pictures.
     pub is_slide_show: bool,
-    /// Whether it has ended, and waits for what the person does.
+    /// Whether the source has ended, and waits for the user.
     pub is_at_end: bool,
-    /// Of the landmark network, as asked for.
+    /// The requested precision of the landmark network.
     pub precision: Precision,
-    /// The precision in words, with device and threads.
+    /// The precision as text, with device and threads.
     pub computing: String,
-    /// Why no frame comes.
+    /// Why there is no frame.
     pub trouble: Option<String>,
-    /// Whether that is because the camera was unplugged.
+    /// Whether the camera was unplugged.
     pub is_unplugged: bool,
     /// The name of the profile that is in use.
     pub profile: Option<String>,

@@ -1,8 +1,9 @@
-//! A table of comma-separated values, one row a face and frame.
+//! A CSV table, one row per face and frame.
 //!
 //! In: the faces of a frame and their signals. Out: rows under one header, with the column names of OpenFace where it has
 //! them: angles of `pose_R` and `gaze` in radians, lengths of `pose_T` in millimetres, `x` and `y` in pixels of the frame.
-//! `docs/json.md` lists the columns. What is not known is an empty cell; a frame without a face has one row with `success` 0.
+//! `docs/json.md` lists the columns. Unknown values are empty cells; a frame without a face has one row with `success`
+//! 0.
 
 use super::frame::TrackedFrame;
 use super::lines::Lines;
@@ -13,7 +14,7 @@ use anyhow::Result;
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
-/// Where the rows go.
+/// The output of the rows.
 pub(super) struct CsvRows {
     lines: Lines,
     frame: u64,

@@ -1,7 +1,7 @@
-//! What the session and its pages have to say to each other.
+//! Connects the session and its pages.
 //!
-//! In: what people ask for on pages. Out: that, done as if a key had asked for it, and the state of the session, a few times a
-//! second. It runs on a thread of its own until the server ends.
+//! In: requests from pages. Out: the same actions as by keys, and the state of the session, a few times a second. Runs
+//! on its own thread until the server ends.
 
 use super::controls::NeutralStatus;
 use super::session::Session;
@@ -9,10 +9,10 @@ use super::tuning::TuningStatus;
 use crate::program::output::serve::{Desk, Notice, PageStatus, TuningProgress};
 use std::time::Duration;
 
-/// How often pages learn the state of the session.
+/// How often pages get the state of the session.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Attends to the pages until the server ends.
+/// Serves the pages until the server ends.
 pub(super) fn attend(session: &Session, desk: &Desk) {
     while let Some(actions) = desk.wait(INTERVAL) {
         for action in actions {

@@ -1,7 +1,7 @@
 //! The main thread of a session: frames in a window, or painted without one.
 //!
-//! In: the latest frame, whenever there is one. It ends when the window is closed, the end is requested, the source has
-//! ended or the observer is satisfied. Where there is no display, it says so, and the session continues without one.
+//! In: the latest frame, whenever there is one. Ends when the window is closed, the end is requested, the source has
+//! ended or the observer is done. Without a display, a message says so, and the session continues without a window.
 
 use super::frame::TrackedFrame;
 use super::options::DisplayOptions;
@@ -19,12 +19,12 @@ use {
     std::time::Instant,
 };
 
-/// How often the end is looked for while no frame comes.
+/// How often to check for the end while no frame arrives.
 const FRAME_TIMEOUT: Duration = Duration::from_millis(50);
-/// How long the first frame, which says how large the window is to be, is waited for.
+/// How long to wait for the first frame, which determines the size of the window.
 #[cfg(feature = "window")]
 const FIRST_FRAME_TIMEOUT: Duration = Duration::from_millis(300);
-/// The size of the window, in pixels, while nobody knows the size of the frames.
+/// The size of the window, in pixels, while the size of the frames is unknown.
 #[cfg(feature = "window")]
 const USUAL_FRAME: (usize, usize) = (640, 480);
 
@@ -68,7 +68,7 @@ fn first_frame(session: &Session) -> Option<TrackedFrame> {
     let start = Instant::now();
     while !session.latest.take(&mut first, FRAME_TIMEOUT) && start.elapsed() < FIRST_FRAME_TIMEOUT {
         if !session.lifecycle.is_tracking() || !session.lifecycle.is_running() {
-            // It may have come in between.
+            // It may have arrived in between.
             return session.latest.take(&mut first, Duration::ZERO).then_some(first);
         }
     }
@@ -95,7 +95,7 @@ fn paint(mut frame: TrackedFrame, session: &Session) {
         if session.observer.is_satisfied() {
             session.lifecycle.request_end();
         }
-        // Asked before the last frame is taken, so that it is not missed.
+        // Checked before the last frame is taken, so that it is not missed.
         let is_over = !session.lifecycle.is_tracking();
         is_new = session.lifecycle.is_running() && session.latest.take(&mut frame, FRAME_TIMEOUT);
         if !session.lifecycle.is_running() || (is_over && !is_new) {

@@ -1,9 +1,9 @@
-//! The figures that the window shows: rates, delays and times, averaged over half a second.
+//! The panel of times in the window: frame rate, latency and times, averaged over half a second.
 
 use super::frame::TrackedFrame;
 use std::time::{Duration, Instant};
 
-/// Over how long figures are averaged.
+/// The averaging interval.
 const AVERAGING_TIME: Duration = Duration::from_millis(500);
 
 /// Sums over the frames since the last averages, and these averages as text.

@@ -1,4 +1,4 @@
-//! A tracked frame: what the tracking thread hands on to whoever shows or writes it.
+//! A tracked frame, which the tracking thread passes to display and outputs.
 
 use crate::runtime::image::Frame;
 use crate::runtime::signals::Signals;
@@ -17,20 +17,20 @@ pub(crate) struct TrackedFrame {
     pub frames_per_second: Option<f64>,
     /// The name of the source.
     pub input: String,
-    /// The name of its file, where frames are pictures of their own.
+    /// The name of its file, if frames are separate pictures.
     pub picture: Option<String>,
-    /// When the camera took it, or it was read.
+    /// The capture time, or the time of reading.
     pub captured: Option<Instant>,
     pub faces: Vec<Face>,
-    /// The same faces as the network placed them, without smoothing.
+    /// The same faces without smoothing.
     pub predicted: Vec<Face>,
-    /// What each of the faces does, in the same order.
+    /// The signals of the faces, in the same order.
     pub signals: Vec<Signals>,
     pub times: StageTimes,
 }
 
 impl TrackedFrame {
-    /// Takes over faces, in the memory of those that were there before.
+    /// Copies faces, reusing the memory of earlier ones.
     pub(super) fn set_faces(&mut self, faces: &[Face]) {
         take_over(&mut self.faces, faces);
     }
@@ -42,7 +42,7 @@ impl TrackedFrame {
         self.signals.retain(|signals| signals.id == id);
     }
 
-    /// Takes over the same faces as the network placed them.
+    /// Copies the same faces without smoothing.
     pub(super) fn set_predicted(&mut self, faces: &[Face]) {
         take_over(&mut self.predicted, faces);
     }

@@ -1,8 +1,7 @@
 //! The network's views of the faces on the screen.
 //!
-//! In: the frame that is shown and its faces. Out: a [`NetworkView`] of each. The network runs once more for them, on the
-//! main thread and only when they are shown, so looking into the network does not slow tracking down. What fails:
-//! inference.
+//! In: the shown frame and its faces. Out: a [`NetworkView`] of each. For these views the network runs once more, on
+//! the main thread and only while they are shown, so they don't slow down tracking. Only inference can fail.
 
 use super::frame::TrackedFrame;
 use super::tracker_setup::LandmarkModel;
@@ -35,7 +34,7 @@ impl NetworkInspector {
         self.is_fresh = false;
     }
 
-    /// Makes the views of the faces in the frame, unless they are there already.
+    /// Makes the views of the faces in the frame, unless they exist already.
     ///
     /// # Errors
     /// If the model can't be loaded, or inference fails.

@@ -1,4 +1,4 @@
-//! One line of JSON a frame, for other programs.
+//! One JSON line per frame, for other programs.
 //!
 //! In: the faces of a frame and their signals. Out: a line as `docs/json.md` describes it and `docs/json.schema.json`
 //! defines it. Every line is written at once and as a whole, so that another program can read along, also through a named
@@ -12,10 +12,10 @@ use anyhow::Result;
 use std::fmt::{self, Display, Write as _};
 use std::path::Path;
 
-/// The version of the format. It rises when a field changes its meaning or goes; new fields may come without.
+/// The version of the format. It rises when a field is removed or changes its meaning, not when one is added.
 const VERSION: u32 = 2;
 
-/// Where the lines go.
+/// The output of the lines.
 pub(super) struct JsonLines {
     lines: Lines,
     frame: u64,

@@ -1,21 +1,21 @@
-//! How a session comes to its end, once and in order.
+//! The orderly end of a session.
 //!
-//! All threads of a session share one [`Lifecycle`]: a [`Phase`] and who is still at work, under one mutex and one
-//! condition variable. Anyone may request the end (Ctrl-C, the window, a failure); one thread brings it about, the others
-//! wait for it, with a timeout where a driver, an encoder or a display could block them.
+//! All threads of a session share one [`Lifecycle`]: a [`Phase`] and the threads still at work, under one mutex and one
+//! condition variable. Anything may request the end (Ctrl-C, the window, a failure); one thread ends the session, the
+//! others wait for it, with a timeout where a driver, an encoder or a display could block them.
 
 use anyhow::Result;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Where a session is on its way.
+/// The phase of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Frames are tracked and shown. A session whose source has ended is still running until its files are whole.
+    /// Frames are tracked and shown. A session whose source has ended is still running until its files are complete.
     Running,
-    /// The end was requested: no further frame is tracked, and nothing waits for a stuck encoder any longer.
+    /// The end was requested: no further frame is tracked, and nothing waits for a stuck encoder.
     Ending,
-    /// Every file is whole or was given up.
+    /// Every file is complete or was abandoned.
     Ended,
 }
 
@@ -47,7 +47,7 @@ impl Lifecycle {
         self.change(Situation::request_end);
     }
 
-    /// Whether nobody has requested the end.
+    /// Whether the end was not requested yet.
     pub(crate) fn is_running(&self) -> bool {
         self.lock().phase == Phase::Running
     }
@@ -56,7 +56,7 @@ impl Lifecycle {
         self.lock().is_tracking
     }
 
-    /// Whether a window shows the frames: videos then play at their own pace, and the demo does not end.
+    /// Whether a window shows the frames: videos then play at their own frame rate, and the demo does not end.
     pub(super) fn is_displaying(&self) -> bool {
         self.lock().is_displaying
     }
@@ -72,12 +72,12 @@ impl Lifecycle {
         });
     }
 
-    /// Something has failed that does not end the session: it is told at its end.
+    /// A failure that does not end the session: it is reported at its end.
     pub(super) fn failed_in_part(&self, error: anyhow::Error) {
         self.change(|situation| situation.add(Err(error)));
     }
 
-    /// The main thread shows nothing, or nothing any more.
+    /// The main thread shows no frames, or no more frames.
     pub(super) fn display_closed(&self) {
         self.change(|situation| situation.is_displaying = false);
     }

@@ -1,32 +1,32 @@
-//! The running session: the frames of a source are tracked, shown and written until something ends it.
+//! The running session: tracks, shows and writes the frames of a source until something ends it.
 //!
-//! In: an open source and [`SessionOptions`]; meanwhile the person's keys. Out: a window and the files that were asked
-//! for; an [`Observer`] sees every frame on its way. Errors: what the source, a network, an output or the display
-//! reports. However the session ends (the source, the window, Ctrl-C, a display that goes away), its files are whole.
+//! In: an open source and [`SessionOptions`]; meanwhile keys and clicks. Out: a window and the requested files; an
+//! [`Observer`] sees every frame. Errors: those of the source, a network, an output or the display. However the session
+//! ends (the source, the window, Ctrl-C, a lost display), its files are complete.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `options` | what a session is asked for |
+//! | `options` | the options of a session |
 //! | `run` | the threads |
-//! | `session` | what they share, and how the session is ended |
+//! | `session` | the state that they share, and the end of the session |
 //! | `lifecycle` | running, ending, ended |
-//! | `source` | the source, the change to another camera, and to another place of a video |
+//! | `source` | the source, switching cameras, seeking in a video |
 //! | `tracking` | the loop of the tracking thread |
 //! | `frame` | a tracked frame |
-//! | `controls` | what the window and pages ask of the tracking thread, and what that reports |
-//! | `notices`, `model_choice` | what the person should know for a while; which landmark model is used |
-//! | `outputs` | everything that is written or sent: `json`, `csv` (both of `lines`), `recording`, `virtual_camera`, and `takes`, which a key asks for; the senders and the server are in [`output`](super::output) |
-//! | `collecting` | faces that the person collects |
+//! | `controls` | settings and requests to the tracking thread, and its status |
+//! | `notices`, `model_choice` | temporary messages; the landmark model in use |
+//! | `outputs` | everything that is written or sent: `json`, `csv` (both of `lines`), `recording`, `virtual_camera`, and `takes`, started by a key; the senders and the server are in [`output`](super::output) |
+//! | `collecting` | collecting faces |
 //! | `display` | the main thread: the window, or painting without one |
 //! | `window` | the session in a window: keys, mouse, bar and help, with `figures`, `inspector`, and the drawing of `painter` |
-//! | `desk` | the session and its pages |
-//! | `observer`, `progress` | whoever watches a session; lines on standard error |
+//! | `desk` | connects the session and its pages |
+//! | `observer`, `progress` | observers of a session; lines on standard error |
 //! | `tuning` | fine-tuning beside the session |
-//! | `tracker_setup` | what a tracker is made from |
+//! | `tracker_setup` | options and models of a tracker |
 //!
-//! Threads: the main thread shows, one tracks, one ends the session, and every recording and every receiver has its own; a
-//! camera brings another. Between capture, tracking and display the latest frame replaces older ones, so a slow thread delays none of
-//! the others.
+//! Threads: the main thread displays, one tracks, one ends the session, and every recording, every receiver and a
+//! camera has its own. Between capture, tracking and display the latest frame replaces older ones, so a slow thread
+//! delays none of the others.
 
 mod collecting;
 mod controls;

@@ -1,15 +1,15 @@
-//! Which landmark model a session uses: the bundled one, or the tuned one once there is one.
+//! The landmark model of a session: the bundled one, or the tuned one once there is one.
 
 use super::tracker_setup::LandmarkModel;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The choice, which the window and pages change.
+/// The choice, changed by the window and pages.
 pub(super) struct ModelChoice(Mutex<State>);
 
 struct State {
     /// The tuned model, and whether it is in use.
     tuned: Option<(LandmarkModel, bool)>,
-    /// Rises with every change.
+    /// Incremented by every change.
     changes: u64,
 }
 
@@ -24,15 +24,15 @@ impl ModelChoice {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A model was tuned and is used from now on.
+    /// Switches to a newly tuned model.
     pub(super) fn accept(&self, model: LandmarkModel) {
         let mut state = self.state();
         state.tuned = Some((model, true));
         state.changes += 1;
     }
 
-    /// Changes between the bundled model and the tuned one; returns the one that is used from now on, and its name. `None` if
-    /// there is no tuned model.
+    /// Switches between the bundled and the tuned model; returns the model now in use, and its name. `None` if there is
+    /// no tuned model.
     pub(super) fn change(&self) -> Option<(LandmarkModel, &'static str)> {
         let mut state = self.state();
         let (model, is_used) = state.tuned.as_mut()?;
@@ -55,7 +55,7 @@ impl ModelChoice {
         self.state().in_use()
     }
 
-    /// The model in use, if it is another than at the last call, whose count of changes `seen` holds.
+    /// The model in use, if it changed since the last call, whose count of changes is `seen`.
     #[cfg(feature = "window")]
     pub(super) fn changed_since(&self, seen: &mut u64) -> Option<LandmarkModel> {
         let state = self.state();

@@ -1,6 +1,6 @@
-//! What the person should know for a while: said by any thread, shown by the window and by pages.
+//! Temporary messages from any thread, shown by the window and by pages.
 //!
-//! Each notice has a number that rises, so that whoever shows them knows which are new. Only the last one is kept.
+//! Each notice has a rising number that tells displays which are new. Only the last one is kept.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -25,14 +25,14 @@ impl Notices {
         self.say_for(text, SHOWN);
     }
 
-    /// To be shown for this long.
+    /// How long to show it.
     pub(super) fn say_for(&self, text: String, shown: Duration) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let number = last.as_ref().map_or(1, |last| last.number + 1);
         *last = Some(Notice { number, text, shown });
     }
 
-    /// The last one, if it was said after the one with the number `heard`.
+    /// The last one, if it is newer than number `heard`.
     pub(super) fn after(&self, heard: u64) -> Option<Notice> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().filter(|last| last.number > heard).cloned()

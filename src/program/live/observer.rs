@@ -1,14 +1,14 @@
-//! Whoever watches a session: the lines of progress of `awing track`, the measurements of `awing bench --live`.
+//! Observers of a session: the progress lines of `awing track`, the measurements of `awing bench --live`.
 //!
-//! A session calls its observer on its own threads, a few times a frame. A method that is not implemented is an empty
-//! call: watching costs a session nothing but what the observer does.
+//! A session calls its observer on its own threads, a few times per frame. By default the methods do nothing, so
+//! observing costs only what the observer does.
 
 use super::frame::TrackedFrame;
 use crate::program::capture::Source;
 
-/// Sees every frame of a session on its way.
+/// Observes every frame of a session.
 pub(crate) trait Observer: Send + Sync {
-    /// A frame has come and is tracked next. On the tracking thread.
+    /// A frame has arrived and is tracked next. On the tracking thread.
     fn before_tracking(&self) {}
 
     /// A frame was tracked, but neither written nor shown yet; `is_displaying`: it is for a window. On the tracking
@@ -27,7 +27,7 @@ pub(crate) trait Observer: Send + Sync {
         let _ = (frame, is_in_window);
     }
 
-    /// Whether the observer has seen enough, which ends the session; asked all the time while frames are shown.
+    /// Whether the observer is done, which ends the session; called continually while frames are shown.
     fn is_satisfied(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! What a session is asked for: its source, its tracker, what it writes and what it shows.
+//! The options of a session: its source, its tracker, its outputs and its display.
 
 use super::source::SessionSource;
 use super::tracker_setup::TrackerSetup;
@@ -10,7 +10,7 @@ use crate::program::view::Look;
 use crate::runtime::signals::DEFAULT_FOV_DEG;
 use std::path::PathBuf;
 
-/// What a session is made from.
+/// The options of a session.
 pub(crate) struct SessionOptions {
     pub source: SessionSource,
     pub tracker: TrackerSetup,
@@ -26,9 +26,9 @@ pub(crate) struct SessionOptions {
 pub(crate) struct SignalOptions {
     /// The field of view along the longer side of the frame, in degrees.
     pub fov_deg: f32,
-    /// Whether the first face is taken as being at rest.
+    /// Whether the first face sets the neutral pose.
     pub starts_neutral: bool,
-    /// What is known of the person, and learned further.
+    /// The person's profile, which is loaded and updated.
     pub profile: Option<OwnProfile>,
 }
 
@@ -38,25 +38,25 @@ impl Default for SignalOptions {
     }
 }
 
-/// What a session is to write.
+/// The outputs of a session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OutputOptions {
-    /// A line of JSON for each frame; `-`: to standard output.
+    /// A JSON line for each frame; `-`: to standard output.
     pub json: Option<PathBuf>,
-    /// A row of comma-separated values for each face of each frame; `-`: to standard output.
+    /// A CSV row for each face of each frame; `-`: to standard output.
     pub csv: Option<PathBuf>,
     /// An annotated video or picture, or a folder for a picture of each frame.
     pub save: Option<PathBuf>,
     /// How faces are drawn into it.
     pub look: Look,
-    /// Programs that signals are sent to.
+    /// Receivers of signals.
     pub receivers: Vec<Receiver>,
     pub vts: Option<VtsAddress>,
     /// A device that shows the annotated picture to other programs.
     pub virtual_camera: Option<VirtualCamera>,
-    /// Where the page for browsers is served.
+    /// The address of the page for browsers.
     pub server: Option<Listener>,
-    /// Whether to write `awing.png`, or the next name that is free, if no window opens.
+    /// Whether to write `awing.png`, or the next free name, if no window opens.
     pub default_picture: bool,
 }
 
@@ -66,13 +66,13 @@ pub(crate) struct OutputOptions {
 pub(crate) struct DisplayOptions {
     /// Of the window.
     pub title: &'static str,
-    /// Of the window, its text and lines; `None`: what the desktop says.
+    /// The scale of the window, its text and lines; `None`: the desktop's scale.
     pub scale: Option<f32>,
     /// Whether left and right are swapped as in a mirror; `None`: for cameras.
     pub is_mirrored: Option<bool>,
     pub look: Look,
     /// Whether the window stays open when a video or pictures have ended.
     pub stays: bool,
-    /// Whether frames are painted even where there is no display, to measure how long that takes.
+    /// Whether frames are painted even without a display, to time the painting.
     pub paints_without_display: bool,
 }

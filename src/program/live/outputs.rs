@@ -1,5 +1,5 @@
-//! What a session writes: lines of JSON, rows of CSV, packets to other programs, the page, a virtual camera, a recording, recordings
-//! that a key asks for, and, where no other output was asked for and nobody watches, one picture.
+//! The outputs of a session: JSON lines, CSV rows, packets to other programs, the page, a virtual camera, a recording,
+//! recordings started by a key, and one picture if there is no other output and no display.
 
 use super::csv::CsvRows;
 use super::frame::TrackedFrame;
@@ -24,12 +24,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The most pictures that sessions without a window leave in one folder.
+/// The most pictures that sessions without a window write into one folder.
 const MOST_PICTURES: u32 = 9999;
-/// How often a frame is kept for it.
+/// How often a frame is kept for the picture.
 const PICTURE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Everything that frames and faces are written to.
+/// All outputs of frames and faces.
 pub(super) struct Outputs {
     /// `None` once they have ended.
     senders: Option<Senders>,
@@ -40,7 +40,7 @@ pub(super) struct Outputs {
     recording: Option<(PathBuf, Recording)>,
     /// The recording that a key started.
     take: Option<Take>,
-    /// Stopped ones, until their files are whole.
+    /// Stopped ones, until their files are complete.
     finishing: Vec<Take>,
     /// Why a take ended, until it is reported.
     failure: Option<String>,
@@ -60,12 +60,12 @@ struct BestFrame {
 }
 
 impl Outputs {
-    /// Opens what was asked for.
+    /// Opens the requested outputs.
     ///
     /// # Errors
     /// If a file can't be written.
     pub(super) fn create(options: &OutputOptions) -> Result<Self> {
-        // First: it makes the folder that is claimed.
+        // First: it creates the folder that is claimed.
         let recorder = options.save.as_deref().map(Recorder::create).transpose()?;
         let lines = options.json.iter().chain(&options.csv).filter(|path| path.as_path() != Path::new("-"));
         let files = lines.chain(&options.save);
@@ -81,7 +81,7 @@ impl Outputs {
             Some((path, recorder)) => Some((path, Recording::begin(recorder, Painter::with(options.look))?)),
             None => None,
         };
-        // Last: they empty their files.
+        // Last: opening truncates their files.
         let json = options.json.as_deref().map(JsonLines::create).transpose()?;
         let csv = options.csv.as_deref().map(CsvRows::create).transpose()?;
         let picture = options.default_picture.then(BestFrame::default);
@@ -102,18 +102,18 @@ impl Outputs {
         })
     }
 
-    /// Where pages ask for something, if there are any.
+    /// The server for pages, if there is one.
     pub(super) fn desk(&self) -> Option<Desk> {
         self.server.as_ref().map(Server::desk)
     }
 
-    /// A person watches: no picture has to show them what happened.
+    /// The session is displayed: no picture is needed to show what happened.
     #[cfg(feature = "window")]
     pub(super) fn write_no_default_picture(&mut self) {
         self.picture = None;
     }
 
-    /// Starts a recording with faces drawn like this, or stops the one that is running; the text is for the person.
+    /// Starts a recording with this drawing style, or stops the running one; returns a message.
     pub(super) fn toggle_recording(&mut self, look: Look) -> String {
         if self.stop_recording() {
             return "Finishing the recording".into();
@@ -182,7 +182,7 @@ impl Outputs {
         Ok(())
     }
 
-    /// What has become of a take, for the person.
+    /// A message about the end of a take.
     pub(super) fn news(&mut self) -> Option<String> {
         if let Some(finished) = self.finishing.iter().position(Take::is_finished) {
             let result = self.finishing.remove(finished).finish(&|| false);
@@ -194,7 +194,7 @@ impl Outputs {
         self.failure.take()
     }
 
-    /// Finishes all files and says where they are; nothing is written any more. While it `is_urgent`, it does not wait for
+    /// Finishes all files and says where they are; after that nothing is written. If `is_urgent`, it does not wait for
     /// an encoder that has stopped.
     ///
     /// # Errors
@@ -228,7 +228,7 @@ impl Outputs {
     }
 }
 
-/// Creates an empty file under the first name that is free: `awing.png`, `awing-2.png` and so on.
+/// Creates an empty file under the first free name: `awing.png`, `awing-2.png` and so on.
 fn free_name() -> Result<PathBuf> {
     for number in 1..=MOST_PICTURES {
         let path = PathBuf::from(if number == 1 { "awing.png".into() } else { format!("awing-{number}.png") });
@@ -242,7 +242,7 @@ fn free_name() -> Result<PathBuf> {
 }
 
 impl BestFrame {
-    /// Keeps the frame if it shows a face and the last that did is some time ago, or if there is none yet.
+    /// Keeps the frame if it shows a face and the last such frame is some time ago, or if there is none yet.
     fn consider(&mut self, frame: &Frame, faces: &[Face], signals: &[Signals]) {
         let is_as_good = !faces.is_empty() || self.faces.is_empty();
         let is_better = !faces.is_empty() && self.faces.is_empty();

@@ -1,7 +1,7 @@
-//! Frames with their faces drawn in, as they are shown and saved.
+//! Draws faces into frames, for the display and for files.
 //!
-//! In: a frame, its faces and the network's views of them, which are not changed. Out: a canvas of any size with all of
-//! that drawn, in a buffer that is used again. Text is never mirrored. Nothing fails.
+//! In: a frame, its faces and the network's views of them, unchanged. Out: a canvas of any size with all of that drawn,
+//! in a reused buffer. Text is never mirrored. Nothing fails.
 
 use crate::program::view::{
     Look, NetworkLayers, NetworkView, Overlay, Placement, Room, Scaler, ShownFace, draw_insets, draw_maps, panel,

@@ -1,4 +1,4 @@
-//! What is tracked and how fast, in a line on standard error about once a second.
+//! Progress lines on standard error, about once a second: what is tracked, and how fast.
 
 use super::frame::TrackedFrame;
 use super::observer::Observer;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// How often a line is printed.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Prints the lines, unless a window shows as much, and one for the whole session at its end.
+/// Prints the lines, unless a window shows the same, and one for the whole session at its end.
 pub(crate) struct ProgressLines(Mutex<Counts>);
 
 struct Counts {
@@ -66,7 +66,7 @@ impl Observer for ProgressLines {
     }
 }
 
-/// The faces of a frame in words.
+/// The faces of a frame as text.
 fn in_words(faces: &[Face]) -> String {
     let each: Vec<String> = faces.iter().map(|f| format!("#{} {:.0} %", f.id, 100.0 * f.score)).collect();
     match faces.len() {

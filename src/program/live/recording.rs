@@ -1,8 +1,8 @@
-//! A recording, drawn and written by a thread of its own.
+//! A recording, drawn and written by its own thread.
 //!
-//! In: tracked frames. Out: the file of a [`Recorder`], with the faces drawn in. A few frames queue for the thread; a frame
-//! of a camera that finds the queue full is skipped, so a slow encoder never delays tracking. The recording keeps its time:
-//! the frame before a skipped one is shown for longer.
+//! In: tracked frames. Out: the file of a [`Recorder`], with the faces drawn in. A few frames queue for the thread;
+//! while the queue is full, a camera's frames are skipped, so a slow encoder never delays tracking. The recording keeps
+//! its timing: the frame before a skipped one is shown for longer.
 
 use super::frame::TrackedFrame;
 use super::painter::Painter;
@@ -14,22 +14,22 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Frames between the two threads at most: enough for the time in which an encoder starts or pauses.
+/// The most frames between the two threads: enough for the time in which an encoder starts or pauses.
 const QUEUE_LENGTH: usize = 16;
 /// How often a waiting thread checks whether it still has to wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// After this long a person who has requested the end is told what it waits for.
+/// How long after a request for the end a message says what awing waits for.
 const REPORT_AFTER: Duration = Duration::from_millis(300);
-/// After a request for the end, an encoder that takes no frame for this long is given up.
+/// After a request for the end, an encoder that takes no frame for this long is abandoned.
 const ENCODER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running recording.
 pub(super) struct Recording {
-    /// The name of the file until it is whole.
+    /// The name of the file until it is complete.
     part: Option<PathBuf>,
     /// `None` once it is closed.
     to_writer: Option<Sender<TrackedFrame>>,
-    /// Frames that were written and can be filled again.
+    /// Written frames for reuse.
     written: Receiver<TrackedFrame>,
     /// How many frames there are, queued or written.
     frames: usize,
@@ -38,7 +38,7 @@ pub(super) struct Recording {
     skipped: u64,
 }
 
-/// What came of a recording.
+/// The result of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Recorded {
     /// False if there was no frame.
@@ -65,7 +65,7 @@ impl Recording {
     /// Adds a frame, or skips it if the queue is full and it may not wait, or not any longer.
     ///
     /// # Errors
-    /// What ended the writing of an earlier frame.
+    /// The error of an earlier frame.
     pub(super) fn add(&mut self, frame: &TrackedFrame, may_wait: impl Fn() -> bool) -> Result<()> {
         let Some(mut copy) = self.room(may_wait) else {
             self.skipped += 1;
@@ -169,7 +169,7 @@ fn write(
 }
 
 impl Recorded {
-    /// What to add to the message that it is saved: nothing, if all went well.
+    /// The addition to the message that it is saved: empty if no frame was skipped.
     pub(super) fn remark(self) -> String {
         match self.skipped {
             0 => String::new(),

@@ -32,7 +32,7 @@ pub(crate) fn run(options: SessionOptions, lifecycle: &Arc<Lifecycle>, observer:
     spawn("tracking", move || {
         let result = catch_unwind(AssertUnwindSafe(|| tracking.run()));
         let failed = |_| Err(anyhow!("tracking failed unexpectedly: please report this"));
-        // Before the session ends, and the program with it: a source may hold a process.
+        // Before the session and the program end: a source may hold a process.
         drop(tracking);
         tracked.lifecycle.tracking_ended(result.unwrap_or_else(failed));
     })?;

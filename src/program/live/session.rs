@@ -1,8 +1,8 @@
-//! What the threads of a session share, and how it is ended.
+//! The state shared by the threads of a session, and the end of the session.
 //!
-//! One thread ([`Session::bring_to_an_end`]) waits until the session is over, for whatever reason, and finishes its files.
-//! No other thread does, so neither a stuck source, nor a reader that has stopped, nor a display that does not answer can
-//! leave them unfinished, and nothing is finished twice.
+//! One thread ([`Session::bring_to_an_end`]) waits until the session is over, for any reason, and finishes its files.
+//! No other thread does, so neither a stuck source, nor a stopped reader, nor a display that does not answer can leave
+//! them unfinished, and nothing is finished twice.
 
 use super::collecting::Collecting;
 use super::controls::{Controls, Request};
@@ -27,15 +27,15 @@ use std::time::{Duration, Instant};
 /// How long the frame that is being tracked, or an output that is being written, may delay a requested end. A camera may
 /// be silent for ever, and a pipe may have no reader.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(300);
-/// How often it is tried whether the outputs are free.
+/// How often to check whether the outputs are free.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 /// How long drawing and showing a frame may take, with what a large network sees in it, until the display counts as dead.
 #[cfg(feature = "window")]
 const DISPLAY_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the verdict on a tuning is shown: after a minute of waiting nobody looks all the time.
+/// How long the verdict of a fine-tuning is shown: after a minute of waiting nobody watches all the time.
 const VERDICT_SHOWN: Duration = Duration::from_secs(20);
 
-/// What the threads of a session share.
+/// The state shared by the threads of a session.
 pub(super) struct Session {
     pub lifecycle: Arc<Lifecycle>,
     pub controls: Controls,
@@ -73,7 +73,7 @@ impl Session {
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what somebody asks for, at the window or on a page, and says what comes of it.
+    /// Runs a request from the window or a page, and shows its result as a message.
     pub(super) fn perform(&self, action: Action) {
         match action {
             Action::SetNeutral => self.controls.request(Request::SetNeutral),
@@ -90,7 +90,7 @@ impl Session {
         }
     }
 
-    /// Says what has become of faces that were kept and of a tuning, and puts a tuned model to use.
+    /// Shows messages about kept faces and fine-tuning, and switches to a tuned model.
     pub(super) fn gather_news(&self) {
         if let Some(model) = self.tuning.accepted() {
             self.models.accept(model.clone());
@@ -122,7 +122,7 @@ impl Session {
         }
     }
 
-    /// Finishes everything that is written, unless a reader that does not read holds it up.
+    /// Finishes all outputs, unless a stopped reader blocks them.
     fn finish_outputs(&self) -> Result<()> {
         let is_urgent = || !self.lifecycle.is_running();
         let start = Instant::now();
@@ -138,7 +138,7 @@ impl Session {
         }
     }
 
-    /// Ends the session although the display can't be used any more, and says so; returns the exit status.
+    /// Ends the session after the display was lost, and says so; returns the exit status.
     #[cfg(feature = "window")]
     pub(super) fn end_without_display(&self, reason: &str) -> i32 {
         self.lifecycle.request_end();

@@ -1,8 +1,8 @@
-//! The source of a session, and the change to another camera.
+//! The source of a session, and switching to another camera.
 //!
-//! In: what `--input` says, later requests for the next camera. Out: frames whose times in seconds go on from one source
-//! to the next. One camera is closed before the next is opened: two at once are too much for many USB buses. If the next
-//! one fails before its first frame, the session goes back to the source before it. Errors: [`CaptureError`].
+//! In: the input, later requests for the next camera. Out: frames whose times in seconds continue from one source to
+//! the next. One camera is closed before the next is opened: two at once are too much for many USB buses. If the next
+//! one fails before its first frame, the session goes back to the previous source. Errors: [`CaptureError`].
 
 use super::controls::Seek;
 use crate::program::capture::{self, CaptureError, CaptureOptions, Input, Source, Waited};
@@ -11,14 +11,14 @@ use crate::program::console::{say, with_causes};
 use crate::runtime::image::Frame;
 use std::time::Duration;
 
-/// How far a key goes in a video, in seconds.
+/// The step of a seek key in a video, in seconds.
 const SEEK_S: f64 = 5.0;
 /// From the last frame of one source to the first of the next, in seconds.
 const SWITCH_S: f64 = 1.0 / 30.0;
 
-/// An open source, and the way back to the one before it.
+/// An open source, and the previous one to go back to.
 pub(crate) struct SessionSource {
-    /// What `source` was opened as.
+    /// The input of `source`.
     input: Input,
     options: CaptureOptions,
     source: Box<dyn Source>,
@@ -32,7 +32,7 @@ pub(crate) struct SessionSource {
 
 /// A source to go back to.
 enum Previous {
-    /// What to open it as: it was closed.
+    /// Its input, to open it again: it was closed.
     Camera(Input),
     Other {
         input: Input,
@@ -41,7 +41,7 @@ enum Previous {
     },
 }
 
-/// What came of the request for another camera, with a message for the person.
+/// The result of a request for another camera, with a message.
 pub(super) enum Switch {
     Stayed(String),
     /// Frames now come from another source.
@@ -66,7 +66,7 @@ impl Source for Closed {
 }
 
 impl SessionSource {
-    /// Opens `input` (see [`capture::open`]); one that is silent is waited for as long as it `is_wanted`.
+    /// Opens `input` (see [`capture::open`]); waits for a silent one as long as it `is_wanted`.
     ///
     /// # Errors
     /// [`CaptureError`].
@@ -79,7 +79,7 @@ impl SessionSource {
         Ok(Self { input, options, source, offset_s: 0.0, last_s: 0.0, previous: None })
     }
 
-    /// Opens the first camera; where there is none, says why and opens the demo.
+    /// Opens the first camera; if there is none, says why and opens the demo.
     ///
     /// # Errors
     /// [`CaptureError`].
@@ -96,7 +96,7 @@ impl SessionSource {
         self.source.as_ref()
     }
 
-    /// Where its frames come from, for a collection.
+    /// The origin of its frames, for a collection.
     pub(crate) fn origin(&self) -> Origin {
         Origin {
             name: self.source.describe(),
@@ -105,12 +105,12 @@ impl SessionSource {
         }
     }
 
-    /// Whether it waits while nobody takes its frames, and can go to another place.
+    /// Whether it can pause and seek.
     pub(super) fn is_file(&self) -> bool {
         matches!(self.input, Input::Files(_))
     }
 
-    /// Goes to another place of a video or of the pictures of a folder; false if there is nothing.
+    /// Seeks in a video or in the pictures of a folder; false if there is nothing at the target.
     ///
     /// # Errors
     /// [`CaptureError`] if the file can't be read any more.
@@ -131,13 +131,13 @@ impl SessionSource {
                 self.last_s = start_s + self.offset_s;
                 Ok(true)
             }
-            // There is no frame so far on, and a video without one can't be opened.
+            // The target is beyond the last frame, and a video without a frame can't be opened.
             Err(_) if seek == Seek::Forward => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// What to call it where there is little room: a file without its folders.
+    /// A short name: a file without its folders.
     pub(super) fn short_name(&self) -> String {
         self.input.short_name().unwrap_or_else(|| self.source.describe())
     }
@@ -203,10 +203,10 @@ impl SessionSource {
         }
     }
 
-    /// The source failed with `error`: continues with the one before it. The text is for the person.
+    /// Goes back to the previous source after `error`; returns a message.
     ///
     /// # Errors
-    /// `error`, if there is none before it; another, if that one can't be opened.
+    /// `error`, if there is no previous one; another, if that one can't be opened.
     pub(super) fn go_back(&mut self, error: CaptureError) -> Result<String, CaptureError> {
         (self.input, self.source, self.offset_s) = match self.previous.take() {
             Some(Previous::Camera(input)) => {
@@ -220,7 +220,7 @@ impl SessionSource {
     }
 }
 
-/// The camera after `here`, all around; `None` if there is no other.
+/// The camera after `here`, cyclically; `None` if there is no other.
 fn next_of(here: Option<u32>, cameras: &[u32]) -> Option<u32> {
     let others = || cameras.iter().copied().filter(|index| Some(*index) != here);
     others().filter(|index| Some(*index) > here).min().or_else(|| others().min())

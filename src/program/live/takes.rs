@@ -1,8 +1,8 @@
-//! Pictures and recordings that a person takes with a key.
+//! Pictures and recordings taken with a key.
 //!
 //! In: tracked frames. Out: `awing-0001.png` with `awing-0001.json` beside it, or `awing-0002.mp4` with
-//! `awing-0002.jsonl`, in the current folder; the number is one that no such file has yet, so nothing is ever
-//! overwritten. Pictures are not mirrored, so positions in the lines of JSON are pixels of the picture.
+//! `awing-0002.jsonl`, in the current folder, with an unused number, so that nothing is ever overwritten. Pictures are
+//! not mirrored, so positions in the JSON lines are pixels of the picture.
 
 use super::frame::TrackedFrame;
 use super::json::JsonLines;
@@ -18,10 +18,10 @@ use std::time::Instant;
 
 /// The highest number, and so the most pictures and recordings that one folder can hold.
 const MAX_NUMBER: u32 = 9999;
-/// Endings of the files that are written, finished or not.
+/// Endings of the written files, finished or not.
 const ENDINGS: [&str; 5] = ["png", "json", "mp4", "part.mp4", "jsonl"];
 
-/// Saves a frame with its faces drawn like this, and its landmarks beside it; returns the picture's name.
+/// Saves a frame in this drawing style, and its landmarks beside it; returns the picture's name.
 ///
 /// # Errors
 /// If the folder can't be written to.
@@ -52,7 +52,7 @@ pub(super) struct Take {
 }
 
 impl Take {
-    /// Starts a recording with faces drawn like this.
+    /// Starts a recording in this drawing style.
     ///
     /// # Errors
     /// If there is no `ffmpeg`, or the folder can't be written to.
@@ -111,7 +111,7 @@ impl Take {
     }
 }
 
-/// Creates an empty file with a number that no take in this folder has.
+/// Creates an empty file with a number unused by other takes in this folder.
 fn claim(folder: &Path, ending: &str) -> Result<PathBuf> {
     for number in 1..=MAX_NUMBER {
         let stem = folder.join(format!("awing-{number:04}"));

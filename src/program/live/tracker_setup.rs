@@ -1,4 +1,4 @@
-//! What a tracker is made from: its options, the model files, and the GPU that runs the landmark network.
+//! The setup of a tracker: its options, the model files, and the GPU for the landmark network.
 
 use crate::runtime::engine::Precision;
 use crate::runtime::files::read_whole;
@@ -11,10 +11,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A landmark model, in memory: a file that is replaced while a session runs does no harm.
+/// A landmark model, in memory, so that its file may be replaced while a session runs.
 #[derive(Clone, PartialEq)]
 pub(crate) enum LandmarkModel {
-    /// The built-in one.
+    /// The bundled one.
     Bundled,
     File {
         path: PathBuf,
@@ -57,16 +57,16 @@ impl fmt::Debug for LandmarkModel {
 /// The precision of the landmark network.
 pub(super) struct PrecisionInUse {
     pub name: String,
-    /// Why it is not the one that was asked for.
+    /// Why it is not the requested one.
     pub reason: Option<&'static str>,
 }
 
-/// What `--model`, `--detector`, `--device` and the options of the tracker say.
+/// The values of `--model`, `--detector`, `--device` and the options of the tracker.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TrackerSetup {
     pub options: TrackerOptions,
     pub model: LandmarkModel,
-    /// The detector's file; `None`: the built-in one.
+    /// The detector's file; `None`: the bundled one.
     pub detector: Option<PathBuf>,
     /// The GPU for the landmark network; `None`: the CPU. The detector always runs on the CPU.
     pub gpu: Option<GpuKind>,
@@ -92,11 +92,11 @@ impl TrackerSetup {
         })
     }
 
-    /// The precision that the landmark network of the tracker is really run in.
+    /// The actual precision of the tracker's landmark network.
     pub(super) fn precision_in_use(&self, tracker: &Tracker) -> PrecisionInUse {
         let asked = self.options.precision;
         let chosen = tracker.precision().unwrap_or(asked);
-        // A model that can't be loaded is an error elsewhere.
+        // A model that fails to load is an error elsewhere.
         let (used, reason) = self.model.model().map_or((chosen, None), |model| chosen.in_use(&model, Isa::active()));
         let name = if asked == Precision::Auto { format!("auto ({used})") } else { used.to_string() };
         PrecisionInUse { name, reason }

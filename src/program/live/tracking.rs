@@ -1,8 +1,8 @@
 //! The loop of the tracking thread.
 //!
-//! In: frames of the source, and requests of the window and of pages. Out: faces, in everything that is written, to the window and
-//! to the observer. Requests are fulfilled between two frames: another camera or place, another precision, a recording. A silent
-//! source delays neither a request nor the end. Before a window, a video or folder that has ended waits for what the person does.
+//! In: frames of the source, and requests from the window and pages. Out: faces, to all outputs, the window and the
+//! observer. Requests are handled between two frames: another camera, a seek, another precision, a recording. A silent
+//! source delays neither a request nor the end. With a window, a video or folder that has ended waits for the user.
 
 use super::controls::{NeutralStatus, Request, Seek};
 use super::frame::TrackedFrame;
@@ -24,20 +24,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Frames after which a source that is endless and no camera ends where nobody watches: ten seconds of the demo.
+/// Frames after which an endless source other than a camera ends without a display: ten seconds of the demo.
 const FRAMES_OF_AN_ENDLESS_SOURCE: u64 = 300;
-/// How long a face is in sight before it is taken as being at rest, in seconds.
+/// How long a face is in sight before it sets the neutral pose, in seconds.
 const NEUTRAL_AFTER_S: f64 = 1.0;
-/// How often requests and the end are looked for while no frame comes.
+/// How often to check for requests and the end while no frame arrives.
 const SOURCE_TIMEOUT: Duration = Duration::from_millis(50);
-/// How often it is looked whether a source that stands still is to go on.
+/// How often to check whether a paused source should resume.
 const STANDING_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a picture of a folder is shown in a window.
 const PICTURE_SHOWN: Duration = Duration::from_secs(2);
 /// Longer gaps between the frames of a video are shortened to this, in seconds.
 const LONGEST_GAP_S: f64 = 1.0;
 
-/// Who sees the frames.
+/// The viewers of the frames.
 #[derive(Clone, Copy)]
 pub(super) struct Watched {
     /// Whether a page for browsers is served.
@@ -46,29 +46,29 @@ pub(super) struct Watched {
     pub stays: bool,
 }
 
-/// What the tracking thread works with.
+/// The state of the tracking thread.
 pub(super) struct TrackingLoop {
     session: Arc<Session>,
     source: SessionSource,
     setup: TrackerSetup,
     tracker: Tracker,
     meter: SignalMeter,
-    /// Whether the first face that has been seen for a moment is to be taken as being at rest.
+    /// Whether the first face that stays in sight sets the neutral pose.
     awaits_neutral: bool,
-    /// Whether the faces of the next frame are to be kept.
+    /// Whether to keep the faces of the next frame.
     keeps_next: bool,
-    /// Where what is learned about the person is kept.
+    /// The person's profile.
     profile: Option<OwnProfile>,
-    /// The face that is waited for, and since when it has been in sight, in seconds.
+    /// The face that will set the neutral pose, and since when it has been in sight, in seconds.
     in_sight: Option<(u64, f64)>,
     /// The number of frames after which to end.
     limit: Option<u64>,
-    /// The frame that is filled next.
+    /// The frame to fill next.
     frame: TrackedFrame,
     pace: Pace,
     /// The name of the source.
     input: String,
-    /// Whether the window knows that frames come from this source. Its name may change while it is silent.
+    /// Whether the window was told of this source. Its name may change while it is silent.
     is_source_reported: bool,
     watched: Watched,
     /// Whether the source has ended.
@@ -187,23 +187,24 @@ impl TrackingLoop {
         Ok(())
     }
 
-    /// Whether there is a window, or a page for browsers: videos then play at their own pace, and the demo does not end.
+    /// Whether there is a window, or a page for browsers: videos then play at their own frame rate, and the demo does
+    /// not end.
     fn is_watched(&self) -> bool {
         self.watched.is_served || self.session.lifecycle.is_displaying()
     }
 
-    /// Whether there is something left to do: nobody goes back in a video that has ended if nobody sees it.
+    /// Whether there is something left to do: without a display, nobody seeks in a video that has ended.
     fn may_go_on(&self) -> bool {
         !self.is_at_end || self.session.lifecycle.is_displaying()
     }
 
-    /// Whether no frame is to be taken for now.
+    /// Whether to take no frame for now.
     fn stands_still(&self) -> bool {
         let is_paused = self.source.is_file() && self.session.controls.is_paused.load(Ordering::Relaxed);
         self.is_at_end || (is_paused && !self.is_frame_wanted)
     }
 
-    /// The source has ended, or goes on again; a recording that a key started ends with it.
+    /// Handles the end of the source, or its resumption; a recording started by a key ends with the source.
     fn has_ended(&mut self, is_at_end: bool) {
         self.is_at_end = is_at_end;
         self.session.controls.status().is_at_end = is_at_end;
@@ -250,7 +251,7 @@ impl TrackingLoop {
         Ok(())
     }
 
-    /// Takes the first face that has been in sight for a moment as being at rest, if that was asked for.
+    /// Sets the neutral pose from the first face that stays in sight, if requested.
     fn set_neutral_when_due(&mut self) {
         if !self.awaits_neutral {
             return;
@@ -271,7 +272,7 @@ impl TrackingLoop {
         }
     }
 
-    /// Writes and shows the frame, in exchange for one to be filled next.
+    /// Writes and shows the frame, in exchange for one to fill next.
     fn hand_on(&mut self) -> Result<()> {
         let Self { session, source, frame, keeps_next, .. } = self;
         let may_wait = || !source.get().is_live() && session.lifecycle.is_running();
@@ -288,7 +289,7 @@ impl TrackingLoop {
         Ok(())
     }
 
-    /// Does what was requested, and reports what came of this and of earlier requests.
+    /// Handles requests, and reports the results of these and of earlier ones.
     fn fulfil_requests(&mut self) -> Result<()> {
         self.session.gather_news();
         let mut messages = Vec::new();
@@ -311,7 +312,7 @@ impl TrackingLoop {
                     setup.options.precision = setup.options.precision.next();
                     self.set_up(setup).unwrap_or_else(|| format!("Precision: {}", self.precision_in_words()))
                 }
-                // Whoever asked said which one; here only what went wrong is of interest.
+                // The requester has announced it; only failures are reported here.
                 Request::UseModel(model) => match self.set_up(TrackerSetup { model, ..self.setup.clone() }) {
                     Some(trouble) => trouble,
                     None => continue,
@@ -335,7 +336,7 @@ impl TrackingLoop {
         Ok(())
     }
 
-    /// What the network runs in, and why that is not what was asked for.
+    /// The precision of the network, and why it is not the requested one.
     fn precision_in_words(&self) -> String {
         let PrecisionInUse { name, reason } = self.setup.precision_in_use(&self.tracker);
         reason.map_or(name.clone(), |reason| format!("{name} in place of {}: {reason}", self.setup.options.precision))
@@ -351,7 +352,7 @@ impl TrackingLoop {
         }
     }
 
-    /// Goes to another place of a video or a folder; where that fails, everything stays as it is.
+    /// Seeks in a video or a folder; on failure everything stays as it is.
     fn seek(&mut self, seek: Seek) -> Result<(), CaptureError> {
         if !self.source.is_file() || (self.is_at_end && seek == Seek::Forward) {
             return Ok(());
@@ -365,7 +366,7 @@ impl TrackingLoop {
         Ok(())
     }
 
-    /// Takes everybody in sight as being at rest.
+    /// Sets the neutral pose from all faces in sight.
     fn set_neutral(&mut self) -> String {
         let Self { meter, frame, .. } = self;
         let count = frame.faces.iter().filter(|face| meter.set_neutral(face.id)).count();
@@ -381,7 +382,7 @@ impl TrackingLoop {
         }
     }
 
-    /// Keeps what was learned about the person.
+    /// Stores the person's profile.
     fn save_profile(&mut self) -> Result<()> {
         match (&mut self.profile, self.meter.profile_so_far()) {
             (Some(profile), Some(learned)) => profile.save(learned),
@@ -389,7 +390,7 @@ impl TrackingLoop {
         }
     }
 
-    /// Frames come from another place of the same source: a neutral pose stays.
+    /// Handles a seek in the same source: the neutral pose stays.
     fn begin_elsewhere(&mut self) {
         let neutral = self.session.controls.status().neutral;
         let person = self.frame.faces.first().and_then(|face| self.meter.profile(face.id));
@@ -400,7 +401,7 @@ impl TrackingLoop {
         }
     }
 
-    /// Frames come from another source.
+    /// Handles a change of the source.
     fn begin_again(&mut self) {
         self.is_at_end = false;
         self.session.controls.alone.store(0, Ordering::Relaxed);
@@ -412,12 +413,12 @@ impl TrackingLoop {
         self.session.controls.status().neutral = self.unset_neutral();
     }
 
-    /// What is known of neutral faces before one was taken.
+    /// The neutral state before a pose was set.
     fn unset_neutral(&self) -> NeutralStatus {
         if self.awaits_neutral { NeutralStatus::Awaited } else { NeutralStatus::Estimated }
     }
 
-    /// Goes on with another tracker; the text says why that failed.
+    /// Switches to another tracker; the error says why that failed.
     fn set_up(&mut self, mut setup: TrackerSetup) -> Option<String> {
         setup.options.faces = self.session.controls.faces.load(Ordering::Relaxed);
         match setup.tracker() {
@@ -460,7 +461,7 @@ impl TrackingLoop {
     }
 }
 
-/// The pace at which a video, or the pictures of a folder, are shown.
+/// The timing of a video, or of the pictures of a folder.
 #[derive(Default)]
 struct Pace {
     /// When the last frame was due, and its time in seconds.
@@ -476,7 +477,7 @@ impl Pace {
             Some((last, _)) if is_picture => last + PICTURE_SHOWN,
             Some((last, last_s)) => last + Duration::from_secs_f64((time_s - last_s).clamp(0.0, LONGEST_GAP_S)),
         };
-        // A late frame does not hurry the frames after it.
+        // A late frame does not speed up the frames after it.
         let due = due.max(now);
         self.last = Some((due, time_s));
         due

@@ -1,9 +1,9 @@
 //! Fine-tuning beside a live session.
 //!
-//! In: the person's wish. Out: progress, messages, and a tuned model if it is accepted: it is then in the library of
-//! models, and chosen. The faces are the accepted ones of the default collection, the base is the bundled model. The threads
-//! of the training have the lowest priority and leave a core free, so tracking does not wait for them. The session's end
-//! stops the training with a checkpoint; the next one goes on from there. Errors are messages.
+//! In: the user's request. Out: progress, messages, and, if accepted, a tuned model, which is added to the library of
+//! models and chosen. The faces are the accepted ones of the default collection, the base is the bundled model. The
+//! training threads have the lowest priority and leave a core free, so tracking does not wait for them. The session's
+//! end stops the training with a checkpoint; the next one continues from there. Errors are messages.
 
 use super::tracker_setup::LandmarkModel;
 use crate::program::console::{say, with_causes};
@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// What the tuning's thread and whoever shows it share.
+/// The state shared by the fine-tuning's thread and its displays.
 #[derive(Default)]
 pub(super) struct Tuning {
     shared: Arc<Mutex<Shared>>,
@@ -34,7 +34,7 @@ struct Shared {
     accepted: Option<LandmarkModel>,
 }
 
-/// How far a tuning has come.
+/// The progress of a fine-tuning.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum TuningStatus {
     /// Pictures and labels are read and checked.
@@ -75,7 +75,7 @@ const WORK_FOLDER: &str = "tuning";
 const MODEL_NAME: &str = "tuned";
 
 impl Tuning {
-    /// Starts a tuning, or stops the one that runs; the text is for the person.
+    /// Starts a fine-tuning, or stops the running one; returns a message.
     pub(super) fn toggle(&self) -> String {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
@@ -91,7 +91,7 @@ impl Tuning {
                 Ok(message) => message,
                 Err(error) => format!("the tuning failed: {error:#}"),
             };
-            // The message in the window or on the page passes; whoever was away finds the verdict in the terminal.
+            // The message in the window or on the page disappears; the terminal keeps the verdict.
             say(&message);
             let mut shared = lock(&shared);
             shared.status = None;
@@ -109,12 +109,12 @@ impl Tuning {
         }
     }
 
-    /// How far it has come; `None` if none runs.
+    /// The progress; `None` if none runs.
     pub(super) fn status(&self) -> Option<TuningStatus> {
         lock(&self.shared).status
     }
 
-    /// What has happened since the last call, for the person.
+    /// A message about the events since the last call.
     pub(super) fn news(&self) -> Option<String> {
         lock(&self.shared).message.take()
     }
@@ -124,8 +124,8 @@ impl Tuning {
         lock(&self.shared).accepted.take()
     }
 
-    /// Stops the training with a checkpoint. What takes longer than a step, as the verdict does, is not awaited: the end of
-    /// the process ends it, and the next tuning goes on from the last checkpoint.
+    /// Stops the training with a checkpoint. It does not wait for anything longer than a step, such as the verdict: the
+    /// end of the process ends that, and the next fine-tuning continues from the last checkpoint.
     pub(super) fn finish(&self) {
         self.stop.store(true, Ordering::Relaxed);
         let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
@@ -140,7 +140,7 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tunes the bundled model; the text says what came of it.
+/// Fine-tunes the bundled model; returns a message with the result.
 fn tune(shared: &Mutex<Shared>, stop: &Arc<AtomicBool>) -> Result<String> {
     let samples = places::samples().context("there is no home folder to look for faces in")?;
     let models = places::models().context("there is no home folder to keep tuned models in")?;
@@ -155,7 +155,7 @@ fn tune(shared: &Mutex<Shared>, stop: &Arc<AtomicBool>) -> Result<String> {
     };
     let base = default_landmarks()?;
     let mut tuning = match FineTune::new(base.clone(), faces.clone(), options()) {
-        // More faces were accepted since: the unfinished training is of no use any more.
+        // More faces were accepted since: the unfinished training is obsolete.
         Err(error) if error.is_other_tuning() => {
             std::fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
             FineTune::new(base, faces, options())?
@@ -190,7 +190,7 @@ fn tune(shared: &Mutex<Shared>, stop: &Arc<AtomicBool>) -> Result<String> {
     }
 }
 
-/// Puts an accepted model into the library and chooses it.
+/// Adds an accepted model to the library and chooses it.
 fn keep(tuned: &Tuned, models: &Path) -> Result<(String, LandmarkModel)> {
     let library = ModelLibrary::at(models.to_owned());
     let record = TuningRecord::of(&tuned.verdict, MODEL_NAME, BUNDLED);
@@ -199,9 +199,9 @@ fn keep(tuned: &Tuned, models: &Path) -> Result<(String, LandmarkModel)> {
     Ok((registered.name, LandmarkModel::open(&registered.file)?))
 }
 
-/// Threads that are started from here on have the lowest priority too.
+/// Gives this thread, and threads started later, the lowest priority.
 fn lower_priority() {
-    // On Linux a thread has a priority of its own; elsewhere this would be the whole program's.
+    // On Linux each thread has its own priority; elsewhere this would affect the whole program.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(19) {
         tracing::warn!("the fine-tuning can't lower its priority: {error}");

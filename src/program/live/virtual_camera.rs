@@ -1,7 +1,8 @@
-//! The annotated picture on its way to a virtual camera, by a thread of its own.
+//! Sends the annotated picture to a virtual camera, in its own thread.
 //!
-//! In: tracked frames; of those that come while one is drawn, the newest wins. Out: the picture with its faces, as large as the first
-//! frame, or as the device keeps to, for as long as the device takes it. Then that is said, and tracking goes on without.
+//! In: tracked frames; the newest replaces those that arrive while one is drawn. Out: the picture with its faces, in
+//! the size of the first frame or the device's fixed size. If the device fails, a message says so, and tracking
+//! continues without it.
 
 use super::frame::TrackedFrame;
 use super::painter::Painter;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 /// How long the end waits for a device that takes its time.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// The thread, and the frame that it is handed next.
+/// The thread, and the next frame for it.
 pub(super) struct VirtualCameraOutput {
     latest: Arc<Latest<TrackedFrame>>,
     next: TrackedFrame,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// The choice. No model has such a name: names do not begin with a dot.
 const CHOICE_FILE: &str = ".choice.json";
-/// Locked by the process that changes something.
+/// Locked by a process that changes the library.
 const LOCK_FILE: &str = ".lock";
 /// How many choices can be rolled back.
 const MOST_BEFORE: usize = 32;
@@ -23,7 +23,7 @@ pub(crate) struct ModelLibrary {
     folder: PathBuf,
 }
 
-/// A model that has just become part of the library.
+/// A model just added to the library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Registered {
     /// Its name, which differs from the one in the record if that was taken.
@@ -40,7 +40,7 @@ struct Stored {
     record: TuningRecord,
 }
 
-/// Which model is chosen, and which were before, the last one last. `None` is the bundled one.
+/// The chosen model, and the earlier ones, the last one last. `None` is the bundled one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Choice {
     chosen: Option<String>,
@@ -92,10 +92,11 @@ impl ModelLibrary {
         Ok(self.folder.join(self.stored(name)?.file))
     }
 
-    /// Adds a model, the bytes of its file. If the name of the record is taken, the model gets another; nothing is replaced.
+    /// Adds a model from the bytes of its file. If the record's name is taken, the model gets another; nothing is
+    /// replaced.
     ///
     /// # Errors
-    /// If the file is no landmark model, or the folder can't be written to.
+    /// If the file is not a landmark model, or the folder can't be written to.
     pub(crate) fn register(&self, bytes: &[u8], record: TuningRecord) -> Result<Registered> {
         check(bytes).context("the tuned model can't be used")?;
         let _lock = self.lock()?;
@@ -144,7 +145,7 @@ impl ModelLibrary {
         self.save(&choice)
     }
 
-    /// Chooses the model that was chosen before this one, and is still there; `None`: the bundled one.
+    /// Chooses the previously chosen model that still exists; `None`: the bundled one.
     ///
     /// # Errors
     /// If there was no other, or the choice can't be written.
@@ -196,7 +197,7 @@ impl ModelLibrary {
     }
 
     fn stored(&self, name: &str) -> Result<Stored> {
-        // A name that leads out of the folder is none of the library's.
+        // A name that leads out of the folder is not in the library.
         if !self.names()?.iter().any(|there| there == name) {
             bail!(self.unknown(name));
         }
@@ -223,7 +224,7 @@ impl ModelLibrary {
         write_whole(&path, &serde_json::to_vec(choice)?).with_context(|| cannot_write(&path))
     }
 
-    /// Waits until no other process changes the library, and keeps others from it until dropped.
+    /// Locks the library against changes by other processes until dropped.
     fn lock(&self) -> Result<File> {
         private_folder(true).create(&self.folder).with_context(|| cannot_write(&self.folder))?;
         let path = self.folder.join(LOCK_FILE);

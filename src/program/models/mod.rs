@@ -1,9 +1,9 @@
-//! The tuned models of this computer: which there are, and which one awing starts with.
+//! The tuned models of this computer, and the one that awing starts with.
 //!
-//! In: models that were tuned, with a record of how. Out: a private folder with a model file and a record as JSON for each,
-//! and the choice. The bundled model is always there and is not part of it. Every file is replaced as a whole, and a model
-//! that is in use was read into memory before, so a session is not disturbed by any of this. One process at a time changes
-//! the library. Errors name the file and what to do.
+//! In: tuned models, each with a record of its fine-tuning. Out: a private folder with a model file and a JSON record
+//! for each, and the choice. The bundled model always exists and is not in the folder. Every file is replaced as a
+//! whole, and a session holds its model in memory, so changes don't disturb it. One process at a time changes the
+//! library. Errors name the file and the remedy.
 
 mod library;
 mod record;

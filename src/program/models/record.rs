@@ -1,4 +1,4 @@
-//! What is known of a tuned model.
+//! The record of a tuned model.
 
 use crate::train::finetune::Verdict;
 use chrono::{DateTime, Local};
@@ -10,7 +10,7 @@ pub(crate) const BUNDLED: &str = "bundled";
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 60;
 
-/// How a model was tuned, and how good it is. Errors are NME in percent of the distance between the outer eye corners.
+/// The fine-tuning of a model and its errors: NME in percent of the distance between the outer eye corners.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TuningRecord {
     pub name: String,
@@ -23,7 +23,7 @@ pub(crate) struct TuningRecord {
     pub clips: usize,
     /// Whether it is better than its base beyond chance, and hardly worse elsewhere.
     pub accepted: bool,
-    /// The judgement in one line.
+    /// The verdict in one line.
     pub verdict: String,
     pub held_out_before: Option<f64>,
     pub held_out_after: Option<f64>,
@@ -57,7 +57,7 @@ impl TuningRecord {
     }
 }
 
-/// A name that can be that of a file on every system, and typed.
+/// Whether a name is valid as a file name on every system, and easy to type.
 pub(super) fn plain_name(wish: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     let name: String = wish.chars().map(|c| if is_plain(c) { c } else { '-' }).take(LONGEST_NAME).collect();

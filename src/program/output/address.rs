@@ -1,4 +1,4 @@
-//! Addresses as people type them: HOST or HOST:PORT; an address of IPv6 with a port is in brackets.
+//! Parses typed addresses: HOST or HOST:PORT; an IPv6 address with a port is in brackets.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -6,7 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 /// The host and port of `name`.
 ///
 /// # Errors
-/// If the host is missing or the port is no number from 1 to 65535.
+/// If the host is missing or the port is not a number from 1 to 65535.
 pub(super) fn split(name: &str, usual_port: u16) -> Result<(&str, u16)> {
     let (host, port) = if let Some((host, rest)) = name.strip_prefix('[').and_then(|name| name.split_once(']')) {
         match rest.strip_prefix(':') {

@@ -1,9 +1,8 @@
 //! iFacialMocap's frames: text over UDP.
 //!
-//! In: the faces of a frame, of which the first is sent: the one with the lowest id. Out: one datagram with ARKit's 52 blend
-//! shapes in per cent, as whole numbers, then head and eyes: turns in degrees and the place of the head in metres. Shapes
-//! that aren't known or that landmarks don't carry are 0, as are turns that aren't known. A frame without a face sends
-//! nothing.
+//! In: the faces of a frame; the one with the lowest id is sent. Out: one datagram with ARKit's 52 blend shapes in
+//! percent, as integers, then head and eyes: rotations in degrees and the position of the head in metres. Shapes that
+//! are unknown or that landmarks can't show are 0, and so are unknown rotations. A frame without a face sends nothing.
 
 use super::senders::Encoder;
 use super::snapshot::Snapshot;

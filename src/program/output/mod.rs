@@ -1,24 +1,24 @@
-//! The signals of faces on their way to other programs, over the network.
+//! Sends the signals of faces to other programs, over the network.
 //!
 //! In: the faces of each tracked frame and their [`Signals`](crate::runtime::signals::Signals). Out: UDP packets in the formats
-//! of other trackers, so that programs which understand those understand awing, and a page for browsers (`docs/outputs.md`).
+//! of other trackers, so that programs for those also work with awing, and a page for browsers (`docs/outputs.md`).
 //!
 //! | file | holds |
 //! |---|---|
-//! | `address` | hosts and ports as people type them |
-//! | `receiver` | who is sent to, found by name and port before a session starts |
+//! | `address` | parsing of hosts and ports |
+//! | `receiver` | receivers, resolved by name and port before a session starts |
 //! | `senders` | a thread for each receiver |
-//! | `snapshot` | what is copied of a frame for them |
+//! | `snapshot` | the copy of a frame for them |
 //! | `osf` | OpenSeeFace's packets |
 //! | `vmc` | VMC's messages |
 //! | `ifacialmocap` | iFacialMocap's texts |
 //! | `vts` | VTube Studio's plugin API |
-//! | `serve` | a page for browsers, and a WebSocket with lines of JSON |
+//! | `serve` | a page for browsers, and a WebSocket with JSON lines |
 //! | `secret` | secrets that are kept from one start to the next |
 //!
-//! Tracking never waits: of the frames that come while a packet is being sent, the newest wins. Errors: an address that can't
-//! be used, before the session starts. Later on, what can't be sent is lost, and the first of each receiver is reported as a
-//! warning.
+//! Tracking never waits: while a packet is being sent, the newest frame replaces older ones. Errors: an unusable
+//! address, before the session starts. Later on, a packet that can't be sent is lost, and the first one of each
+//! receiver is reported as a warning.
 
 mod address;
 mod ifacialmocap;

@@ -1,7 +1,7 @@
 //! OpenSeeFace's packets.
 //!
 //! In: all faces of a frame. Out: one datagram with a record of 1785 bytes for each, little-endian; none for a frame
-//! without a face. Receivers of OpenSeeFace check the size and read fields by their place. What is not known is sent as
+//! without a face. Receivers of OpenSeeFace check the size and read fields by their offset. Unknown values are sent as
 //! neutral: eyes open, looking straight ahead, features 0; a face without a pose is marked as such.
 
 use super::senders::Encoder;

@@ -1,7 +1,7 @@
-//! Who is sent to.
+//! The receivers of signals.
 //!
-//! In: HOST or HOST:PORT as typed. Out: a socket that is connected to the first of the host's addresses that can be used.
-//! IPv4 comes first: most receivers listen to nothing else. Fails if there is none, naming the option.
+//! In: HOST or HOST:PORT as typed. Out: a socket connected to the first usable address of the host. IPv4 comes first:
+//! most receivers listen to nothing else. Fails if there is none, naming the option.
 
 use super::address::{resolve, split};
 use super::vmc::VmcShapes;
@@ -11,7 +11,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-/// What a receiver understands.
+/// The format of a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     OpenSeeFace,
@@ -20,7 +20,7 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
-    /// The option that asks for it.
+    /// Its option.
     fn option(self) -> &'static str {
         match self {
             Self::OpenSeeFace => "--osf",
@@ -29,7 +29,7 @@ impl Protocol {
         }
     }
 
-    /// Where its receivers usually listen.
+    /// The default port of its receivers.
     fn port(self) -> u16 {
         match self {
             Self::OpenSeeFace => 11573,
@@ -39,7 +39,7 @@ impl Protocol {
     }
 }
 
-/// A receiver that was found.
+/// A resolved receiver.
 #[derive(Clone, Debug)]
 pub(crate) struct Receiver {
     pub protocol: Protocol,
@@ -50,7 +50,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Finds the receiver `name`, which is HOST or HOST:PORT.
+    /// Resolves the receiver `name`, which is HOST or HOST:PORT.
     ///
     /// # Errors
     /// If there is no such host or port, or nothing can be sent there.

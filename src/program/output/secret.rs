@@ -1,4 +1,4 @@
-//! Secrets that are kept from one start to the next, so that whoever was let in once need not ask again.
+//! Secrets that are stored across starts, so that access once granted stays granted.
 //!
 //! In and out: short texts by name, in files of a folder that only its owner can enter. Errors name the file.
 

@@ -1,8 +1,8 @@
 //! A thread for each receiver.
 //!
-//! In: the faces of each frame. Out: packets, one frame after the other. Of the frames that come while a thread is busy, the
-//! newest wins, so nobody who hands one over ever waits. A packet that can't be sent is lost; the first of each receiver is
-//! reported.
+//! In: the faces of each frame. Out: packets, one frame after the other. While a thread is busy, the newest frame
+//! replaces older ones, so the caller never waits. A packet that can't be sent is lost; the first one of each receiver
+//! is reported.
 
 use super::receiver::{Protocol, Receiver};
 use super::snapshot::Snapshot;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// What turns frames into packets.
+/// Converts frames to packets.
 pub(super) trait Encoder: Send {
     /// Gives the packets of a frame to `send`.
     ///
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// All threads that send. They send the last frame and end when this is dropped.
 pub(crate) struct Senders {
     senders: Vec<Sender>,
-    /// Whether faces that carry no signals were reported.
+    /// Whether faces without signals were reported.
     has_warned: bool,
 }
 
@@ -56,7 +56,7 @@ impl Senders {
         Ok(Self { senders, has_warned: false })
     }
 
-    /// Hands a frame of this size (width and height) over to all of them.
+    /// Passes a frame of this size (width and height) to all of them.
     pub(crate) fn send(
         &mut self,
         time_s: f64,

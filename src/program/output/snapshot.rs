@@ -1,4 +1,4 @@
-//! What is copied of a frame for those that send it: all but the picture.
+//! The copy of a frame for senders: everything but the picture.
 
 use crate::runtime::geometry::Point;
 use crate::runtime::landmarks::{Landmark, WFLW_POINTS};
@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 pub(super) struct Snapshot {
     /// Presentation time in seconds.
     pub time_s: f64,
-    /// When the camera took it, or it was read: seconds since 1970.
+    /// The capture time, or the time of reading: seconds since 1970.
     pub unix_s: f64,
     pub width: usize,
     pub height: usize,
@@ -25,7 +25,7 @@ pub(super) struct FaceSnapshot {
 }
 
 impl Snapshot {
-    /// Takes over a frame, in the memory of the one before. Faces of other schemes have no signals and are left out.
+    /// Copies a frame, reusing memory. Faces of other schemes have no signals and are left out.
     pub(super) fn fill(
         &mut self,
         time_s: f64,

@@ -1,8 +1,8 @@
-//! VMC: messages of OSC.
+//! VMC: OSC messages.
 //!
-//! In: the faces of a frame, of which the first is sent: the one with the lowest id. Out: bundles for Unity's humanoid
-//! avatars, of at most 1472 bytes: the turns of neck, head and eyes, and values of blend shapes. What is not known is left
-//! out, so the avatar keeps it; a frame without a face only says that awing is there.
+//! In: the faces of a frame; the one with the lowest id is sent. Out: bundles for Unity's humanoid avatars, of at most
+//! 1472 bytes: the rotations of neck, head and eyes, and values of blend shapes. Unknown values are left out, so the
+//! avatar keeps the last ones; a frame without a face only says that awing is there.
 
 use super::senders::Encoder;
 use super::snapshot::{FaceSnapshot, Snapshot};

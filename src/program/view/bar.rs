@@ -1,8 +1,8 @@
-//! The bar at the foot of the window, and the menus that open from it.
+//! The bar at the bottom of the window, and its menus.
 //!
-//! In: items with what they stand for, and the pointer. Out: the bar on the canvas, and the command under a pixel. Where an
-//! item has no room, those that matter least are left out. The bar is drawn anew only when something in it changes. Nothing
-//! fails.
+//! In: items with their commands, and the pointer. Out: the bar on the canvas, and the command at a pixel. If there is
+//! not enough room, the least important items are left out. The bar is redrawn only when something in it changes.
+//! Nothing fails.
 
 use super::canvas::{Room, veil};
 use super::keys::WindowCommand;
@@ -27,9 +27,9 @@ const LINE: f32 = 1.55;
 pub struct BarItem {
     pub text: String,
     pub color: [u8; 3],
-    /// What a click on it does.
+    /// The command of a click.
     pub command: Option<WindowCommand>,
-    /// Where there is little room, items with small values go first.
+    /// The importance: with little room, items with small values are left out first.
     pub importance: u8,
 }
 
@@ -52,7 +52,7 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// The height of the bar at the foot of a canvas of this width and height, in pixels.
+    /// The height of the bar at the bottom of a canvas of this width and height, in pixels.
     pub fn height(canvas: (usize, usize), scale: f32) -> usize {
         let height = (HEIGHT * panel::text_size_of(canvas, scale)).round() as usize;
         height.min(canvas.1 / 3)
@@ -108,7 +108,7 @@ impl Bar {
         self.room.contains(p)
     }
 
-    /// What a click there does, and where a menu of it begins.
+    /// The command of a click there, and the position of its menu.
     pub fn command_at(&self, p: Point<CanvasSpace>) -> Option<(WindowCommand, f32)> {
         let placed = &self.placed[self.index_at(p)?];
         Some((placed.item.command?, placed.left))
@@ -202,12 +202,12 @@ impl Menu {
         is_on.then_some(line as usize)
     }
 
-    /// The pointer is there; true if that changes the picture.
+    /// Moves the pointer there; true if that changes the picture.
     pub fn point_at(&mut self, p: Point<CanvasSpace>) -> bool {
         self.index_at(p).is_some_and(|i| std::mem::replace(&mut self.selected, i) != i)
     }
 
-    /// What a click there does.
+    /// The command of a click there.
     pub fn command_at(&self, p: Point<CanvasSpace>) -> Option<WindowCommand> {
         self.index_at(p).map(|i| self.items[i].command)
     }

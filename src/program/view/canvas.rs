@@ -1,8 +1,8 @@
-//! The place of a frame on the canvas, and the drawing of it there.
+//! Places and draws a frame on the canvas.
 //!
-//! In: frames of any size. Out: a canvas, an RGB picture as large as the window (or as the file that is saved), in
-//! which the frame keeps its aspect ratio between black bars; mirrored on request. [`Placement`] maps points of the
-//! frame to pixels of the canvas and back. Nothing fails; empty frames and canvases stay empty.
+//! In: frames of any size. Out: a canvas, an RGB picture in the size of the window (or of the saved file), in which the
+//! frame keeps its aspect ratio between black bars; mirrored on request. [`Placement`] maps points of the frame to
+//! pixels of the canvas and back. Nothing fails; empty frames and canvases stay empty.
 
 use crate::runtime::geometry::{CanvasSpace, FrameSpace, Point};
 use crate::runtime::image::Frame;
@@ -40,7 +40,7 @@ impl From<(usize, usize)> for Room {
     }
 }
 
-/// Where a frame lies on a canvas.
+/// The position of a frame on a canvas.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Placement {
     frame: (usize, usize),
@@ -169,7 +169,7 @@ fn mix(a: u8, b: u8, share: u32) -> u8 {
     ((u32::from(a) * (ONE - share) + u32::from(b) * share + ONE / 2) / ONE) as u8
 }
 
-/// Covers a part of a canvas with a colour; `alpha` in 0..=1. What lies beyond the canvas is left out.
+/// Covers a part of a canvas with a colour; `alpha` in 0..=1. Anything beyond the canvas is clipped.
 pub fn veil(canvas: &mut Frame, room: Room, color: [u8; 3], alpha: f32) {
     let canvas_width = canvas.width();
     let right = (room.left + room.width).min(canvas_width);

@@ -1,7 +1,8 @@
-//! Gauges of a face: where the head points, where the eyes look, how far eyes and mouth are open.
+//! Gauges of a face: head pose, gaze, and openness of eyes and mouth.
 //!
-//! In: a face, its signals, and where the frame lies on the canvas. Out: strokes on the canvas: three axes at the nose, a ray
-//! from each pupil, a meter beside each eye and one below the chin. What is not known is not drawn. Nothing fails.
+//! In: a face, its signals, and the placement of the frame on the canvas. Out: strokes on the canvas: three axes at the
+//! nose, a ray from each pupil, a meter beside each eye and one below the chin. Unknown values are not drawn. Nothing
+//! fails.
 
 use super::canvas::Placement;
 use super::ink::{Ink, StrokeEnd};

@@ -1,8 +1,8 @@
 //! Help: groups of keys beside the picture.
 //!
-//! In: groups of rows, and the room of picture and help together. Out: a layout, which gives the help a part of that room and
-//! leaves the rest to the picture, so that help never lies over a face; and its drawing. Text that would become too small to
-//! read is spread over pages. Nothing fails.
+//! In: groups of rows, and the area of picture and help together. Out: a layout, which gives a part of the area to the
+//! help and the rest to the picture, so that help never covers a face; and its drawing. Text that would become too
+//! small to read is spread over pages. Nothing fails.
 
 use super::canvas::{Room, veil};
 use super::palette::{ACCENT, ALARM, BACKGROUND, PLAIN, QUIET};
@@ -26,7 +26,7 @@ const READABLE_SHARE: f32 = 0.72;
 /// Longer settings are cut, in letters.
 const LONGEST_SETTING: usize = 14;
 
-/// A key, what it does, and the present setting.
+/// A key, its effect, and the current setting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HelpRow {
     pub name: &'static str,
@@ -48,7 +48,7 @@ impl HelpGroup {
     }
 }
 
-/// Where help lies, and what is left for the picture.
+/// The areas of help and of the picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HelpLayout {
     pub picture: Room,
@@ -116,7 +116,7 @@ pub fn layout(groups: &[HelpGroup], room: Room, text: f32) -> HelpLayout {
     let (width, height) = (room.width as f32, room.height as f32);
     let readable = READABLE_PIXELS.max(READABLE_SHARE * text).min(text);
     let mut best: Option<(HelpLayout, f32)> = None;
-    // On few pages rather than with the settings.
+    // Fewer pages are better than showing the settings.
     for (pages, has_settings) in (1..=groups.len()).flat_map(|pages| [(pages, true), (pages, false)]) {
         let (_, column) = widths(groups, has_settings);
         for columns_a_page in 1..=MOST_COLUMNS.min(groups.len().div_ceil(pages)) {
@@ -128,7 +128,7 @@ pub fn layout(groups: &[HelpGroup], room: Room, text: f32) -> HelpLayout {
                 let (most_wide, most_high) = if is_beside { (MOST * width, height) } else { (width, MOST * height) };
                 let size = (most_wide / wide).min(most_high / high).min(text);
                 let taken = if is_beside { size * wide / width } else { size * high / height };
-                // Large, and with much left for the picture.
+                // Large text, and a large area left for the picture.
                 let score = size - 0.1 * text * taken;
                 if best.as_ref().is_none_or(|(_, before)| score > *before) {
                     let (picture, own) = split(room, if is_beside { wide } else { high } * size, is_beside);

@@ -1,9 +1,9 @@
-//! Anti-aliased strokes whose opacity changes along the way, with a soft dark rim that keeps them readable on any
+//! Anti-aliased strokes whose opacity changes along their length, with a soft dark rim that keeps them readable on any
 //! background.
 //!
-//! In: segments in pixels of the canvas. Out: the canvas with all of them in one colour. Where several overlap, the largest
-//! coverage counts, so joints of faint strokes show no dots; paths of a drawing library have one opacity each, and strokes
-//! drawn one by one would darken each other. Strokes that are not finite or far away are left out.
+//! In: segments in pixels of the canvas. Out: the canvas with all of them in one colour. If several overlap, the
+//! largest coverage counts, so joints of faint strokes show no dots; paths of a drawing library have one opacity each,
+//! and strokes drawn one by one would darken each other. Strokes that are not finite or far away are left out.
 
 use super::canvas::cover;
 use crate::runtime::geometry::{CanvasSpace, Point};

@@ -1,12 +1,12 @@
-//! The keys of the live window: which there are, what they stand for, and the groups in which help lists them.
+//! The keys of the live window, their commands, and their groups in the help.
 
 use super::overlay::Style;
 use minifb::Key;
 
-/// What a key, or a button of the bar, stands for.
+/// The command of a key or a button of the bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowCommand {
-    /// Closes what is open: a menu, help, the full screen; or else the window.
+    /// Closes a menu, help or full screen if open; otherwise the window.
     Leave,
     Quit,
     Help,
@@ -28,30 +28,30 @@ pub enum WindowCommand {
     /// Left and right swapped, as in a mirror.
     Mirror,
     Smoothing,
-    /// The picture stands still, or goes on.
+    /// Pauses or resumes the picture.
     Pause,
-    /// In a video the picture stands still or goes on; before a camera the pose is taken as neutral.
+    /// Pauses or resumes a video; with a camera, sets the neutral pose.
     PauseOrNeutral,
     Back,
     Forward,
     /// Save the picture and its landmarks.
     Snapshot,
-    /// Take the faces in sight as being at rest.
+    /// Set the neutral pose from the faces in sight.
     Neutral,
-    /// Keep the face, to be corrected and learned from.
+    /// Keep the face for correction and fine-tuning.
     KeepFace,
-    /// Tune the model on the accepted faces, or stop.
+    /// Fine-tune the model on the accepted faces, or stop.
     Tune,
-    /// The bundled model in place of the tuned one, or the other way round.
+    /// Switch between the bundled and the tuned model.
     OtherModel,
-    /// Keep faces that are worth it by themselves, or stop.
+    /// Start or stop collecting.
     Collect,
-    /// Start to record a video and its landmarks, or stop.
+    /// Start or stop recording a video and its landmarks.
     Record,
     /// The maximum number of faces.
     Faces(usize),
     ChooseFaces,
-    /// Follow a face alone, or everybody again: for the mouse.
+    /// Track only this face, or all again: for the mouse.
     FollowAlone,
     ChooseCamera,
     Camera(u32),
@@ -60,10 +60,10 @@ pub enum WindowCommand {
     Precision,
 }
 
-/// A key, its name and what it does.
+/// A key, its name and its effect.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyBinding {
-    /// `None`: it is done with the mouse.
+    /// `None` for mouse actions.
     key: Option<Key>,
     pub command: WindowCommand,
     pub name: &'static str,

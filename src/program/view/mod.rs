@@ -1,6 +1,6 @@
-//! Drawing: a frame on a canvas, faces, heatmaps and text over it, bar and help beside it, and the window that shows it.
+//! Drawing: a frame on a canvas, faces, heatmaps and text over it, bar and help beside it; and the window.
 //!
-//! In: frames, and faces in pixels of the frame. Out: a canvas as large as the window, or as the picture that is saved, with
+//! In: frames, and faces in pixels of the frame. Out: a canvas in the size of the window or of the saved picture, with
 //! everything drawn in its own pixels; keys as [`WindowCommand`]s. Only the window can fail ([`ViewError`]).
 
 #![cfg_attr(
@@ -37,7 +37,7 @@ pub use sheet::sheet;
 #[cfg(feature = "window")]
 pub use window::{CursorStyle, FirstSize, KeyPress, Pointer, Window, WindowKey, on_display_lost};
 
-/// What can go wrong with the window.
+/// Errors of the window.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
     #[error("there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)")]

@@ -2,7 +2,7 @@
 //!
 //! In: a frame and the landmarks of a face in it. Out: a [`NetworkView`], made by running the landmark network once
 //! more, with all its maps, on the crop around these landmarks; and its drawing: landmark heatmaps in warm colours, the
-//! boundary map in cold ones, over the face in the picture or over the crop in an inset. What fails: inference.
+//! boundary map in cold ones, over the face in the picture or over the crop in an inset. Only inference can fail.
 
 use super::canvas::{Placement, Room, cover};
 use crate::runtime::engine::{EngineError, Landmarker, Outputs, Precision};
@@ -14,8 +14,8 @@ use crate::runtime::landmarks::Scheme;
 use crate::runtime::model::Model;
 use crate::runtime::track::{Face, HeadBox};
 
-/// Values of a map up to the first are not shown, from the second on in full. In between their square is shown, so that
-/// peaks stand out, as in decoding, which cubes the maps.
+/// Values of a map up to the first are hidden, from the second on shown in full. In between their square is shown, so
+/// that peaks stand out, as in decoding, which cubes the maps.
 const SHOWN: (f32, f32) = (0.12, 0.95);
 /// Opacity of a map shown in full.
 const OPACITY: f32 = 0.9;
@@ -29,7 +29,7 @@ const INSET: f32 = 0.3;
 const MARGIN: f32 = 0.5;
 const FRAME_COLOR: [u8; 3] = [235; 3];
 
-/// What is drawn of the views.
+/// The layers of the views.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NetworkLayers {
     /// The landmark heatmaps.

@@ -1,9 +1,9 @@
 //! Landmarks, curves, boxes and numbers of faces over the picture.
 //!
-//! In: a canvas with a frame drawn on it, and faces in pixels of that frame. The drawing is made in pixels of the
-//! canvas, so it is as sharp as the canvas is. Lines, dots and labels grow with the face on the canvas, a dark rim keeps them
-//! readable on any background, and landmarks of low confidence are faint. Points that are not finite or far outside the canvas are left out; nothing
-//! fails.
+//! In: a canvas with a frame drawn on it, and faces in pixels of that frame. Everything is drawn at the canvas's
+//! resolution. Lines, dots and labels scale with the face on the canvas, a dark rim keeps them readable on any
+//! background, and landmarks with low confidence are faint. Points that are not finite or far outside the canvas are
+//! left out; nothing fails.
 
 use super::canvas::Placement;
 use super::ink::{Ink, StrokeEnd};
@@ -34,7 +34,7 @@ named!(Style {
     Confidence = "confidence": "Dots in the colour of their confidence, from red to green",
 });
 
-/// What is drawn of a face.
+/// The layers of a face.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Look {
     pub style: Style,
@@ -50,14 +50,14 @@ pub struct ShownFace<'a> {
     pub face: &'a Face,
     /// For the gauges.
     pub signals: Option<&'a Signals>,
-    /// 0..=1: faces that come and go are faint.
+    /// Opacity, 0..=1: faces that fade in or out are faint.
     pub opacity: f32,
 }
 
 /// Draws faces. It keeps its memory from frame to frame.
 pub struct Overlay {
     pub look: Look,
-    /// 2 for a screen with twice as many pixels for the same size.
+    /// 2 for a screen with twice the pixel density.
     pub scale: f32,
     ink: Ink,
     places: Vec<StrokeEnd>,
@@ -190,7 +190,7 @@ impl Overlay {
         self.ink.draw(canvas, color);
     }
 
-    /// Dots whose colour, and not their opacity, says how sure they are.
+    /// Dots whose colour, not their opacity, shows the confidence.
     fn confidences(&mut self, canvas: &mut Frame, face: &Face, opacity: f32, pen: Pen) {
         let step_of = |confidence: f32| (confidence.clamp(0.0, 1.0) * (CONFIDENCE_STEPS - 1) as f32).round() as usize;
         for step in 0..CONFIDENCE_STEPS {

@@ -3,24 +3,24 @@
 /// A face takes the colour of its number.
 const FACES: [[u8; 3]; 6] =
     [[104, 214, 255], [255, 202, 110], [140, 236, 172], [255, 158, 206], [190, 174, 255], [255, 164, 132]];
-/// What is switched on, or under the mouse.
+/// Elements that are switched on, or under the mouse.
 pub const ACCENT: [u8; 3] = FACES[0];
 /// Plain text.
 pub const PLAIN: [u8; 3] = [238, 240, 243];
-/// Text that matters less.
+/// Less important text.
 pub const QUIET: [u8; 3] = [168, 176, 186];
-/// Text that should be noticed.
+/// Important text.
 pub const ALARM: [u8; 3] = FACES[1];
 /// The sign of a running recording.
 pub const RECORDING: [u8; 3] = [255, 104, 96];
-/// Panels, and what lies under the pointer in them.
+/// Panels, and their element under the pointer.
 pub const BACKGROUND: [u8; 3] = [14, 17, 22];
 pub const RAISED: [u8; 3] = [44, 51, 62];
-/// The axes of a head: to the side, up, and to where it points.
+/// The axes of a head: sideways, up, and forward.
 pub const AXES: [[u8; 3]; 3] = [[255, 128, 112], [140, 236, 172], [104, 214, 255]];
-/// Where eyes look.
+/// The gaze.
 pub const GAZE: [u8; 3] = [255, 236, 160];
-/// From unsure to sure.
+/// From low to high confidence.
 const CONFIDENCE: [[u8; 3]; 3] = [[255, 104, 96], [255, 202, 110], [140, 236, 172]];
 
 /// The colour of the face with this number.

@@ -36,7 +36,7 @@ impl TextLine {
     }
 }
 
-/// Where a panel lies.
+/// The position of a panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     UpperLeft,
@@ -44,12 +44,11 @@ pub enum Place {
     Middle,
     /// In the middle of the upper border.
     Top,
-    /// With its upper left corner at this pixel, or as near to it as there is room.
+    /// With its upper left corner at this pixel, or as near to it as possible.
     At(i32, i32),
 }
 
-/// The height of text, in pixels, that suits the canvas; `scale` is 2 for a screen with twice as many pixels for the
-/// same size.
+/// The height of text, in pixels, for the canvas; `scale` is 2 for a screen with twice the pixel density.
 pub fn text_size(canvas: &Frame, scale: f32) -> f32 {
     text_size_of((canvas.width(), canvas.height()), scale)
 }

@@ -1,4 +1,4 @@
-//! Heatmaps as a picture for people: a sheet of panels, each a map in colours.
+//! Draws heatmaps as a picture: a sheet of panels, each a map in colours.
 //!
 //! In: the network's input and the maps of every stack. Out: an RGB picture. Nothing fails.
 

@@ -1,8 +1,8 @@
 //! The live window.
 //!
-//! In: canvases of the window's size. Out: what the person does, as [`WindowCommand`]s of the live window or as
-//! [`KeyPress`]es and a [`Pointer`]. Without a display, opening is an error, never a panic; [`on_display_lost`] is for a
-//! display that goes away while the window is open.
+//! In: canvases of the window's size. Out: the user's input, as [`WindowCommand`]s of the live window or as
+//! [`KeyPress`]es and a [`Pointer`]. Without a display, opening is an error, never a panic; [`on_display_lost`] handles
+//! a display that disappears while the window is open.
 
 use super::ViewError;
 use super::keys::{WindowCommand, command_of};
@@ -19,14 +19,14 @@ pub use minifb::{CursorStyle, Key as WindowKey};
 const SMALLEST: (f32, f32) = (320.0, 240.0);
 /// The largest window that is opened, at scale 1, in pixels.
 const LARGEST: (f32, f32) = (1280.0, 800.0);
-/// The most of the screen that it takes: panels and the window's own frame need some.
+/// The largest share of the screen: panels and the window's own frame need the rest.
 const SHARE_OF_SCREEN: f32 = 0.9;
 /// Small pictures are enlarged to about this, at scale 1, but at most to twice their size.
 const COMFORTABLE: (f32, f32) = (960.0, 720.0);
 /// Repeated events of a held key come at shorter intervals than this. The event of its release can get lost with the
 /// keyboard's focus.
 const KEY_REPEAT_INTERVAL: Duration = Duration::from_secs(1);
-/// How often an unchanged canvas is put on the screen again: parts that were covered are not restored by themselves.
+/// How often an unchanged canvas is redrawn: covered parts are not restored automatically.
 const RESTORE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A key that was pressed.
@@ -87,10 +87,10 @@ impl InputCallback for Listener {
 pub struct FirstSize {
     /// The picture in it, in pixels.
     pub picture: (usize, usize),
-    /// Pixels of the screen per pixel of the picture, and the size of text and lines; `None`: as the desktop says, and small
-    /// pictures larger.
+    /// Pixels of the screen per pixel of the picture, and the size of text and lines; `None`: the desktop's scale, with
+    /// small pictures enlarged.
     pub scale: Option<f32>,
-    /// Whether a small picture is enlarged where no scale is named.
+    /// Whether a small picture is enlarged if no scale is set.
     pub is_enlarged: bool,
     /// The height that is needed below the picture, of the size of the canvas and the scale.
     pub foot: fn((usize, usize), f32) -> usize,
@@ -127,7 +127,7 @@ pub struct Window {
     shown: Instant,
     title: String,
     is_full_screen: bool,
-    /// Where it lay before it filled the screen, where no window manager knows: left, top, width, height.
+    /// Its position before full screen, if no window manager keeps it: left, top, width, height.
     #[cfg(all(unix, not(target_os = "macos")))]
     before: Option<[i32; 4]>,
 }
@@ -204,7 +204,7 @@ impl Window {
         (width.max(1), height.max(1))
     }
 
-    /// 2 on a screen with twice as many pixels for the same size.
+    /// 2 on a screen with twice the pixel density.
     pub fn scale(&self) -> f32 {
         self.scale
     }
@@ -268,7 +268,7 @@ impl Window {
         self.window.set_cursor_style(cursor);
     }
 
-    /// Whether nobody has asked the window to close.
+    /// Whether the window was not asked to close.
     pub fn is_open(&self) -> bool {
         self.window.is_open()
     }

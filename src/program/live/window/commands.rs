@@ -1,7 +1,7 @@
-//! What keys, clicks and menus do.
+//! The effects of keys, clicks and menus.
 //!
-//! In: presses and clicks. Out: changed state of the window, settings and requests to the tracking thread. What fails is said in
-//! the window.
+//! In: presses and clicks. Out: changed state of the window, settings and requests to the tracking thread. Failures are
+//! messages in the window.
 
 use super::SessionWindow;
 use super::mouse::MouseEvent;
@@ -42,7 +42,7 @@ impl SessionWindow {
         if let Some((command, _)) = self.bar.command_at(pointer.at) {
             self.obey(command);
         } else if self.room.contains(pointer.at) {
-            // The second click of two takes back what the first has done.
+            // The second click of a double click undoes the first.
             self.follow_or_release(pointer.at);
             if event == MouseEvent::DoubleClick {
                 self.obey(WindowCommand::FullScreen);
@@ -50,7 +50,7 @@ impl SessionWindow {
         }
     }
 
-    /// Follows the face at this place alone, or everybody again.
+    /// Tracks only the face at this position, or all faces again.
     fn follow_or_release(&mut self, at: Point<CanvasSpace>) {
         let id = self.face_at(at).map_or(0, |face| face.id);
         let alone = &self.session.controls.alone;
@@ -92,7 +92,7 @@ impl SessionWindow {
         }
     }
 
-    /// Looks for cameras, which may take two seconds, without holding the picture up.
+    /// Lists the cameras, which may take two seconds, without delaying the picture.
     fn choose_camera(&mut self) {
         let (found, cameras) = mpsc::channel();
         let look = move || {
@@ -197,7 +197,7 @@ impl SessionWindow {
         self.say(format!("Style: {style}"));
     }
 
-    /// Closes what lies uppermost.
+    /// Closes the topmost element.
     fn leave(&mut self) {
         if self.help_page.take().is_some() {
             return;

@@ -1,13 +1,13 @@
-//! Faces that come and go softly.
+//! Fades faces in and out.
 //!
-//! In: the faces of each frame, and the time. Out: these faces, and those that have just gone, with an opacity.
+//! In: the faces of each frame, and the time. Out: these faces, and those that have just disappeared, with an opacity.
 
 use crate::program::view::ShownFace;
 use crate::runtime::signals::Signals;
 use crate::runtime::track::Face;
 use std::time::{Duration, Instant};
 
-/// How long a face takes to come, and to go.
+/// How long a face takes to fade in, and out.
 const COMING: Duration = Duration::from_millis(180);
 const GOING: Duration = Duration::from_millis(240);
 
@@ -30,7 +30,7 @@ impl Fading {
         Self { faces: Vec::new(), last: Instant::now() }
     }
 
-    /// These are the faces now. Where frames are `unrelated`, none of them comes or goes.
+    /// Sets the current faces. If frames are `unrelated`, none of them fades.
     pub(super) fn set(&mut self, faces: &[Face], signals: &[Signals], unrelated: bool) {
         if unrelated {
             self.faces.clear();
@@ -63,7 +63,7 @@ impl Fading {
         self.faces.retain(|entry| entry.is_there || entry.strength > 0.0);
     }
 
-    /// Whether a face is coming or going.
+    /// Whether a face is fading.
     pub(super) fn is_moving(&self) -> bool {
         self.faces.iter().any(|entry| !entry.is_there || entry.strength < 1.0)
     }

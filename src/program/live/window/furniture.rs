@@ -1,6 +1,6 @@
-//! What stands around the picture: the items of the bar, the menus, the rows of help.
+//! The elements around the picture: the items of the bar, the menus, the rows of help.
 //!
-//! In: settings and state of the session. Out: what `view` draws. Nothing fails.
+//! In: settings and state of the session. Out: elements for `view` to draw. Nothing fails.
 
 use super::SessionWindow;
 use crate::program::view::help::{HelpGroup, HelpRow};

@@ -1,16 +1,16 @@
-//! A session in its window: the latest frame, what stands around it, keys and mouse.
+//! A session in its window: the latest frame, the elements around it, keys and mouse.
 //!
 //! In: the latest frame and its faces, whenever there is one. Out: settings and requests to the tracking thread, and
-//! pictures that the person takes. It runs on the main thread, as windows require, and does nothing but show. What fails:
-//! the display.
+//! pictures taken with a key. It runs on the main thread, as windows require, and only displays. Only the display can
+//! fail.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `painting` | everything on the canvas |
 //! | `furniture` | bar, menus and help |
-//! | `fading` | faces that come and go |
-//! | `words` | states and news in words |
-//! | `commands` | what keys, clicks and menus do |
+//! | `fading` | faces that fade in and out |
+//! | `words` | states and messages as text |
+//! | `commands` | the effects of keys, clicks and menus |
 //! | `mouse` | moves and clicks |
 
 mod commands;
@@ -40,11 +40,11 @@ use std::time::{Duration, Instant};
 
 /// How long the window waits for a frame before it looks at the keys again: a frame of a fast screen.
 const KEY_INTERVAL: Duration = Duration::from_millis(15);
-/// How long the way to help stays at the start.
+/// How long the hint about help is shown at the start.
 const WELCOME_DURATION: Duration = Duration::from_secs(8);
 /// How often the clock of a recording is painted at least.
 const CLOCK_INTERVAL: Duration = Duration::from_millis(500);
-/// A face that is followed alone and is away for longer is given up.
+/// How long the only tracked face may be away before all faces are tracked again.
 const ALONE_PATIENCE: Duration = Duration::from_secs(5);
 
 type Cameras = Result<Vec<(u32, String)>, String>;
@@ -72,11 +72,11 @@ pub(super) struct SessionWindow {
     room: Room,
     needs_paint: bool,
     painted: Instant,
-    /// As asked for; `None`: as suits the source.
+    /// The requested mirroring; `None`: by source.
     is_mirrored: Option<bool>,
-    /// Whether a live picture stands still.
+    /// Whether a live picture is frozen.
     is_frozen: bool,
-    /// Whether no further frame will come.
+    /// Whether there will be no more frames.
     is_over: bool,
     shows_figures: bool,
     /// The page of help that is open, and how many there are.
@@ -84,9 +84,9 @@ pub(super) struct SessionWindow {
     help_pages: usize,
     /// When a face was last seen.
     face_seen: Instant,
-    /// What was said last, and until when it is shown.
+    /// The last message, and until when it is shown.
     message: Option<(String, Instant)>,
-    /// The number of the last notice that was heard.
+    /// The number of the last notice shown.
     heard: u64,
     figures: Figures,
 }
@@ -151,7 +151,7 @@ impl SessionWindow {
             if session.observer.is_satisfied() {
                 session.lifecycle.request_end();
             }
-            // Asked before the last frame is taken, so that it is not missed.
+            // Checked before the last frame is taken, so that it is not missed.
             self.is_over = !session.lifecycle.is_tracking();
             let has_come = session.latest.take(&mut next, KEY_INTERVAL);
             is_new = has_come && !self.is_frozen;
@@ -168,7 +168,7 @@ impl SessionWindow {
         Ok(())
     }
 
-    /// Takes over the status that the tracking thread reports, and notices whatever else changes the picture.
+    /// Reads the status of the tracking thread, and detects other changes of the picture.
     fn read_status(&mut self) {
         let session = self.session.clone();
         session.gather_news();
@@ -206,7 +206,7 @@ impl SessionWindow {
         self.needs_paint |= self.painted.elapsed() > CLOCK_INTERVAL;
     }
 
-    /// Notes since when there has been no face, and gives up one that is followed alone and does not come back.
+    /// Notes since when there has been no face, and tracks all faces again if the only tracked one does not come back.
     fn look_for_faces(&mut self) {
         if !self.tracked.faces.is_empty() || !self.is_running() {
             self.face_seen = Instant::now();
@@ -223,12 +223,12 @@ impl SessionWindow {
         self.status.trouble.is_none() && !self.status.is_at_end && !self.is_paused() && !self.is_over
     }
 
-    /// Whether the picture stands still because the person asked for it.
+    /// Whether the user has paused the picture.
     fn is_paused(&self) -> bool {
         self.is_frozen || (self.status.is_file && self.session.controls.is_paused.load(Ordering::Relaxed))
     }
 
-    /// Shows a message; pages show it, too.
+    /// Shows a message, on pages too.
     fn say(&self, message: String) {
         self.session.notices.say(message);
     }

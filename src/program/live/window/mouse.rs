@@ -1,15 +1,15 @@
-//! What the person does with the mouse.
+//! Detects moves and clicks of the mouse.
 //!
-//! In: the state of the mouse, again and again. Out: its moves and clicks.
+//! In: the polled state of the mouse. Out: its moves and clicks.
 
 use crate::program::view::Pointer;
 use crate::runtime::geometry::{CanvasSpace, Point};
 use std::time::{Duration, Instant};
 
-/// Two clicks make a double click within this time and distance in pixels.
+/// The largest time and distance in pixels between the two clicks of a double click.
 const DOUBLE_CLICK: Duration = Duration::from_millis(400);
 const STILL: f32 = 8.0;
-/// A mouse that was not moved for this long rests.
+/// A mouse that was not moved for this long is idle.
 const RESTS_AFTER: Duration = Duration::from_secs(4);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,7 +35,7 @@ impl Mouse {
         self.at
     }
 
-    /// Where it points, if it was moved not long ago: a mouse that rests points at nothing.
+    /// The position that it points at; `None` for an idle mouse.
     pub(super) fn points_at(&self, now: Instant) -> Option<Point<CanvasSpace>> {
         self.at.filter(|_| self.moved.is_some_and(|moved| now.saturating_duration_since(moved) <= RESTS_AFTER))
     }
@@ -54,7 +54,7 @@ impl Mouse {
             self.clicked = Some((now, pointer.at));
             return Some(MouseEvent::Click);
         }
-        // Where it is at the start is no move.
+        // The initial position is not a move.
         let has_moved = before.is_some_and(|before| before != pointer.at);
         if has_moved {
             self.moved = Some(now);

@@ -1,6 +1,6 @@
-//! The window's canvas: picture, faces, words, bar and menus, from the back to the front.
+//! The window's canvas: picture, faces, text, bar and menus, from back to front.
 //!
-//! In: the window's state. Out: pixels, and where the picture lies among them. Fails with the display.
+//! In: the window's state. Out: pixels, and the position of the picture among them. Fails with the display.
 
 use super::SessionWindow;
 use super::words::{self, Sight};
@@ -17,7 +17,7 @@ use std::time::Instant;
 const FIGURES_TEXT: f32 = 0.85;
 /// How much an old picture is darkened.
 const DIMMED: f32 = 0.6;
-/// A face answers to the mouse this far beyond its landmarks, over its longer side.
+/// The margin around a face's landmarks in which the mouse hits it, over its longer side.
 const FACE_MARGIN: f32 = 0.08;
 
 impl SessionWindow {
@@ -106,7 +106,7 @@ impl SessionWindow {
         panel::lines_in(canvas, room, Place::LowerLeft, text, &news);
     }
 
-    /// What is known of a face, beside it.
+    /// The values of a face, beside it.
     fn paint_about(&mut self, id: u64, text: f32) {
         let Some(face) = self.tracked.faces.iter().find(|face| face.id == id) else { return };
         let signals = self.tracked.signals.iter().find(|signals| signals.id == id);

@@ -1,6 +1,6 @@
-//! What the person should know, in words.
+//! The texts of the window.
 //!
-//! In: the state of the session. Out: the state of the picture at its head, and lines for its foot. Nothing fails.
+//! In: the state of the session. Out: the state of the picture for its top, and lines for its bottom. Nothing fails.
 
 use super::super::collecting::CollectingStatus;
 use super::super::controls::SessionStatus;
@@ -11,20 +11,20 @@ use crate::runtime::signals::Signals;
 use crate::runtime::track::Face;
 use std::time::Duration;
 
-/// A face that is away for less is not looked for: it has turned, or was covered by a hand.
+/// How long a face may be away without a message: it may have turned, or been covered by a hand.
 const LOOKS_AFTER: Duration = Duration::from_millis(1000);
 
-/// What is on the screen.
+/// The state of the display.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Sight {
-    /// Whether no frame has come yet.
+    /// Whether no frame has arrived yet.
     pub is_empty: bool,
-    /// Whether the picture stands still because the person asked for it.
+    /// Whether the user has paused the picture.
     pub is_paused: bool,
     pub faces: usize,
     /// How long there has been no face.
     pub without_face: Duration,
-    /// The face that is followed alone, and is not there.
+    /// The only tracked face, if it is not in the picture.
     pub missed: Option<u64>,
     /// Whether the views of the network are switched on.
     pub looks_into_network: bool,
@@ -38,7 +38,7 @@ pub(super) struct State {
     pub is_dimmed: bool,
 }
 
-/// The state of the picture, if there is something to say.
+/// The state of the picture, if it needs a message.
 pub(super) fn state(status: &SessionStatus, sight: &Sight) -> Option<State> {
     let plain = |text: String| Some(State { lines: vec![TextLine::new(PLAIN, text)], is_dimmed: false });
     if let Some(trouble) = &status.trouble {
@@ -68,7 +68,7 @@ pub(super) fn state(status: &SessionStatus, sight: &Sight) -> Option<State> {
     is_looking.then(|| State { lines: vec![TextLine::new(PLAIN, "Looking for a face")], is_dimmed: false })
 }
 
-/// Lines for the foot of the picture.
+/// Lines for the bottom of the picture.
 pub(super) fn news(
     collecting: CollectingStatus,
     tuning: Option<TuningStatus>,
@@ -86,7 +86,7 @@ pub(super) fn news(
     news
 }
 
-/// What is known of a face, for whoever points at it.
+/// The values of the face under the pointer.
 pub(super) fn about(face: &Face, signals: Option<&Signals>, is_alone: bool) -> Vec<TextLine> {
     let mut lines = vec![TextLine::new(PLAIN, format!("Face {}, {:.0} %", face.id, 100.0 * face.score))];
     let mut add = |text: String| lines.push(TextLine::new(QUIET, text));

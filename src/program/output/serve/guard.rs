@@ -1,12 +1,12 @@
-//! Who is let in.
+//! Access control.
 //!
-//! In: the head of a request. Out: why it is refused, if it is. A page of another site can't read what is served: its
-//! requests carry its own origin, and where a name of its own leads here, they carry that name as the host.
+//! In: the head of a request. Out: the reason if it is refused. A page of another site can't read the served data: its
+//! requests carry its own origin, and if one of its names points here, they carry that name as the host.
 
 use super::http::Request;
 use std::net::IpAddr;
 
-/// What a request has to show.
+/// The requirements on a request.
 #[derive(Debug)]
 pub(super) struct Guard {
     /// The host that was typed.
@@ -38,7 +38,7 @@ impl Guard {
         Self { host: host.to_owned(), token }
     }
 
-    /// Why the request is refused, whatever it asks for.
+    /// Why the request is refused altogether.
     pub(super) fn refusal(&self, request: &Request) -> Option<Refusal> {
         let Some(host) = &request.host else { return Some(WRONG_HOST) };
         if !self.is_own(name_of(host)) {
@@ -49,14 +49,15 @@ impl Guard {
         (!request.origin.as_ref().is_none_or(is_same)).then_some(WRONG_ORIGIN)
     }
 
-    /// Why the request is not shown faces.
+    /// Why the request gets no faces.
     pub(super) fn refusal_of_faces(&self, request: &Request) -> Option<Refusal> {
         let token = self.token.as_ref()?;
         let is_right = request.parameter("token").is_some_and(|given| is_equal(given.as_bytes(), token.as_bytes()));
         (!is_right).then_some(WRONG_TOKEN)
     }
 
-    /// Whether a site can't have made this name lead here. Names without a dot and those of `.local` are of the local network.
+    /// Whether no outside site can point this name here. Names without a dot and those of `.local` belong to the local
+    /// network.
     fn is_own(&self, name: &str) -> bool {
         if name.eq_ignore_ascii_case("localhost") || name.eq_ignore_ascii_case(&self.host) {
             return true;
@@ -81,7 +82,7 @@ fn name_of(host: &str) -> &str {
     }
 }
 
-/// Takes the same time wherever they differ.
+/// Compares in constant time.
 fn is_equal(a: &[u8], b: &[u8]) -> bool {
     let difference = a.iter().zip(b).fold(0, |difference, (a, b)| std::hint::black_box(difference | (a ^ b)));
     a.len() == b.len() && difference == 0

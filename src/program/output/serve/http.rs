@@ -1,18 +1,18 @@
-//! Requests and answers of HTTP, one a connection.
+//! HTTP requests and answers, one per connection.
 //!
-//! In: a stream. Out: the head of its request, if it comes whole, in time and not too large; answers that tell browsers to load
-//! nothing from elsewhere and to show the page in no other site's frame.
+//! In: a stream. Out: the head of its request, if it is complete, in time and not too large; answers that tell browsers
+//! to load nothing from elsewhere and not to show the page in another site's frame.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-/// How long a request may take to come, and an answer to go.
+/// The time limit for receiving a request, and for sending an answer.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
-/// Browsers send a tenth of it.
+/// The longest head; browsers send a tenth of it.
 const MOST_BYTES: usize = 8192;
 const MOST_HEADERS: usize = 64;
-/// How long a client may go on sending after it was answered: an answer to somebody who is still sending would be lost.
+/// How long a client may keep sending after its answer: closing earlier would lose the answer.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// The head of a request.
@@ -34,12 +34,12 @@ pub(super) enum NoRequest {
     Silence,
     /// It took too long.
     Late,
-    /// It is none, with the status that says so.
+    /// It is not a valid request; the status for the answer.
     Bad(&'static str),
 }
 
 impl Request {
-    /// Reads a request, and what was sent behind it.
+    /// Reads a request, and the bytes sent after it.
     ///
     /// # Errors
     /// [`NoRequest`].
@@ -69,7 +69,7 @@ impl Request {
         }
     }
 
-    /// The request in a head; `None` if it is none, or contradicts itself.
+    /// The request in a head; `None` if it is invalid or contradicts itself.
     pub(super) fn parse(head: &[u8]) -> Option<Self> {
         let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
         let mut parsed = httparse::Request::new(&mut headers);
@@ -144,7 +144,7 @@ pub(super) fn answer(mut stream: TcpStream, status: &str, kind: &str, body: &[u8
     }
 }
 
-/// Answers with a sentence.
+/// Answers with a line of text.
 pub(super) fn answer_in_words(stream: TcpStream, status: &str, text: &str) {
     answer(stream, status, "text/plain; charset=utf-8", format!("awing: {text}\n").as_bytes(), false);
 }

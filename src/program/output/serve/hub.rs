@@ -1,7 +1,7 @@
-//! What viewers are sent and what they ask for, under one mutex.
+//! The messages to and requests from viewers, under one mutex.
 //!
-//! In: lines, pictures and the state of the session; from viewers, what they have painted and what they ask for. Out: for each
-//! viewer what it is to be sent next: the newest of each, and pages not more than they have painted.
+//! In: lines, pictures and the state of the session; from viewers, the frames that they painted and their requests.
+//! Out: the next message for each viewer: the newest of each kind, and for pages no more frames than they can paint.
 
 use crate::runtime::landmarks::Scheme;
 use serde::Serialize;
@@ -13,16 +13,16 @@ use tungstenite::{Bytes, Utf8Bytes};
 
 /// The most WebSockets at a time.
 const MOST_VIEWERS: usize = 16;
-/// The most wishes that wait to be fulfilled.
+/// The most queued requests.
 const MOST_ACTIONS: usize = 16;
-/// How many frames a page is sent before it has painted the first of them: one is painted while the other is on its way.
+/// The most unpainted frames of a page: one is painted while the other is being sent.
 const FRAMES_AHEAD: usize = 2;
-/// How often viewers are asked whether they are still there.
+/// How often viewers are pinged.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
-/// How often a page is told how long its frames took.
+/// How often a page gets the latency of its frames.
 const DELAY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What a page can ask for: the same as keys of the window.
+/// The actions of a page: the same as keys of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     SetNeutral,
@@ -33,7 +33,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// By the name that pages send.
+    /// The action of this name, as sent by pages.
     pub(super) fn of_name(name: &str) -> Option<Self> {
         Some(match name {
             "neutral" => Self::SetNeutral,
@@ -46,30 +46,30 @@ impl Action {
     }
 }
 
-/// The state of the session, as the page shows it.
+/// The state of the session for the page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct PageStatus {
-    /// Where frames come from, and whether that is a camera.
+    /// The source of frames, and whether it is a camera.
     pub source: String,
     pub is_live: bool,
-    /// Why no frame comes.
+    /// Why there is no frame.
     pub trouble: Option<String>,
     /// `"estimated"`, `"awaited"` or `"set"`.
     pub neutral: &'static str,
-    /// Whether faces are collected by themselves, and how many were kept.
+    /// Whether collecting is on, and the number of kept faces.
     pub is_collecting: bool,
     pub kept: usize,
     pub tuning: Option<TuningProgress>,
     /// Whether the tuned model is in use; `None`: there is none.
     pub is_tuned: Option<bool>,
-    /// What was said last.
+    /// The last message.
     pub message: Option<Notice>,
 }
 
-/// How far a fine-tuning has come.
+/// The progress of a fine-tuning.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct TuningProgress {
-    /// In words.
+    /// As text.
     pub stage: &'static str,
     /// A share, and the seconds that are left, while it trains.
     pub done: Option<f32>,
@@ -79,7 +79,7 @@ pub(crate) struct TuningProgress {
     pub now: Option<f64>,
 }
 
-/// Something that was said, to be shown for a while.
+/// A temporary message.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Notice {
     /// Rises from one to the next.
@@ -98,18 +98,18 @@ pub(super) struct Update {
     pub jpeg: Option<Bytes>,
 }
 
-/// What a viewer wants.
+/// The subscription of a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Subscription {
-    /// Whether it is the page: it is told the state of the session, and says what it has painted.
+    /// Whether it is the page: it gets the state of the session, and reports the frames that it painted.
     pub is_page: bool,
     pub with_picture: bool,
 }
 
-/// What a viewer is to be sent.
+/// The next message for a viewer.
 pub(super) enum Next {
     Update(Update),
-    /// A text for the page: the state of the session, or how long its frames took.
+    /// A text for the page: the state of the session, or the latency of its frames.
     Text(Utf8Bytes),
     Ping,
     /// The session is over.
@@ -118,7 +118,7 @@ pub(super) enum Next {
     Gone,
 }
 
-/// What is reported once.
+/// Problems that are reported once.
 #[derive(Clone, Copy)]
 pub(super) enum Complaint {
     TooMany,
@@ -129,9 +129,9 @@ pub(super) enum Complaint {
 
 pub(super) struct Hub {
     state: Mutex<State>,
-    /// Something is to be sent, or there is nobody left to send to.
+    /// Signals a new message, or the end of a viewer.
     changed: Condvar,
-    /// Somebody asks for something.
+    /// Signals a request.
     asked: Condvar,
     complaints: [AtomicBool; 4],
 }
@@ -150,7 +150,7 @@ struct State {
     is_closed: bool,
 }
 
-/// What is on its way to a viewer.
+/// The sending state of a viewer.
 struct Flow {
     subscription: Subscription,
     /// The newest frame that was sent.
@@ -164,7 +164,7 @@ struct Flow {
     pinged: Instant,
 }
 
-/// What every page is told first: the curves that it draws, by the schemes' names.
+/// The first message to every page: the curves to draw, by scheme.
 pub(super) fn greeting() -> Utf8Bytes {
     let schemes: serde_json::Map<String, serde_json::Value> = Scheme::ALL
         .into_iter()
@@ -246,7 +246,7 @@ impl Hub {
         self.changed.notify_all();
     }
 
-    /// What this viewer is to be sent next, as soon as there is something.
+    /// Waits for the next message to this viewer.
     pub(super) fn next(&self, viewer: u64) -> Next {
         let mut state = self.state();
         loop {
@@ -318,7 +318,7 @@ impl Hub {
         (!state.is_closed).then(|| std::mem::take(&mut state.actions))
     }
 
-    /// Nothing will come any more. Waits up to `patience` until viewers have the last frame.
+    /// Ends the hub. Waits up to `patience` until viewers have the last frame.
     pub(super) fn close(&self, patience: Duration) {
         let mut state = self.state();
         state.is_closed = true;
@@ -327,7 +327,7 @@ impl Hub {
         drop(self.changed.wait_timeout_while(state, patience, |state| !state.viewers.is_empty()));
     }
 
-    /// Reports what a client did, unless the same was reported before.
+    /// Reports a client's fault, unless the same was reported before.
     pub(super) fn complain(&self, complaint: Complaint, what: &dyn std::fmt::Display) {
         if !self.complaints[complaint as usize].swap(true, Ordering::Relaxed) {
             tracing::warn!("--serve: {what}; tracking goes on, and more of this is not reported");

@@ -1,7 +1,7 @@
-//! The address that the server listens to.
+//! The address that the server listens on.
 //!
-//! In: HOST or HOST:PORT as typed. Out: a socket that listens, before a session starts; who is let in; and the address for the
-//! browser. Fails if the address can't be listened to, with the remedy.
+//! In: HOST or HOST:PORT as typed. Out: a listening socket, before a session starts; the access rules; and the address
+//! for the browser. If listening fails, the error has a remedy.
 
 use super::guard::Guard;
 use crate::program::output::address::{resolve, split};
@@ -11,7 +11,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
-/// Where it listens unless told otherwise.
+/// The default port.
 pub(super) const USUAL_PORT: u16 = 8098;
 /// The name of the token's file.
 const TOKEN: &str = "serve-token";
@@ -49,7 +49,7 @@ impl Listener {
         Ok(Self { socket: Arc::new(socket), guard: Arc::new(Guard::new(host, token)), url })
     }
 
-    /// What to open in a browser.
+    /// The address to open in a browser.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
@@ -73,8 +73,8 @@ fn in_words(error: io::Error, port: u16) -> anyhow::Error {
     }
 }
 
-/// The token of this computer, the same at each start, so that addresses that were kept stay right. Where it can't be kept, it
-/// is a new one each time.
+/// The token of this computer, the same at each start, so that saved addresses stay valid. If it can't be stored, it is
+/// new each time.
 fn token() -> Result<String> {
     let is_token = |text: &String| text.len() == TOKEN_LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if let Some(token) = secret::stored(TOKEN).filter(is_token) {

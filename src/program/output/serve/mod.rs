@@ -1,22 +1,22 @@
-//! A page for browsers, and a WebSocket with the lines of JSON, over HTTP.
+//! A page for browsers, and a WebSocket with the JSON lines, over HTTP.
 //!
-//! In: each tracked frame with its line of JSON, the state of the session, and what people ask for on the page. Out: the
-//! page, which shows all of it (`docs/outputs.md`), to browsers on this computer; to others only with a token.
+//! In: each tracked frame with its JSON line, the state of the session, and requests from the page. Out: the page,
+//! which shows all of it (`docs/outputs.md`), to browsers on this computer; to others only with a token.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `listener` | the address that is listened to, found before a session starts |
-//! | `guard` | who is let in: host, origin, token |
+//! | `listener` | the listening address, opened before a session starts |
+//! | `guard` | access control: host, origin, token |
 //! | `http` | requests and answers |
 //! | `connection` | a connection from its request to its end |
 //! | `viewer` | a WebSocket |
-//! | `hub` | what viewers are sent and what they ask for |
+//! | `hub` | messages to and requests from viewers |
 //! | `picture` | frames as JPEG |
 //! | `page` | the page itself: HTML, style, script |
 //!
-//! Nobody who is connected is waited for: each connection has threads of its own, and of the frames that come while one is
-//! busy the newest wins. Connections, sizes of messages and times are bounded. What a client does wrong ends its
-//! connection; the first of each kind is reported as a warning.
+//! The session never waits for a client: each connection has its own threads, and while one is busy, the newest frame
+//! replaces older ones. Connections, message sizes and times are limited. A client's fault ends its connection; the
+//! first of each kind is reported as a warning.
 
 mod connection;
 mod guard;
@@ -40,13 +40,13 @@ use std::time::{Duration, Instant};
 /// How long the end of a session waits until viewers have the last frame.
 const FAREWELL: Duration = Duration::from_millis(300);
 
-/// A server at work. It says farewell to its viewers when it is dropped.
+/// A running server. It closes its connections when dropped.
 pub(crate) struct Server {
     hub: Arc<Hub>,
     pictures: Pictures,
 }
 
-/// What the session and the page have to say to each other.
+/// The messages between session and page.
 pub(crate) struct Desk(Arc<Hub>);
 
 impl Server {
@@ -64,17 +64,17 @@ impl Server {
         Ok(Self { hub, pictures })
     }
 
-    /// Where the page asks.
+    /// The hub with the page's requests.
     pub(crate) fn desk(&self) -> Desk {
         Desk(self.hub.clone())
     }
 
-    /// Whether anybody watches: lines are only for them.
+    /// Whether there are viewers: otherwise no lines are made.
     pub(crate) fn has_viewers(&self) -> bool {
         self.hub.has_viewers()
     }
 
-    /// Hands over a frame and its line of JSON.
+    /// Passes on a frame and its JSON line.
     pub(crate) fn publish(&mut self, number: u64, captured: Option<Instant>, line: &str, frame: &Frame) {
         let update = Update { number, captured, line: line.into(), jpeg: None };
         if self.hub.wants_picture() {
@@ -92,7 +92,7 @@ impl Drop for Server {
 }
 
 impl Desk {
-    /// What was asked for since the last call; waits up to `timeout` for it. `None` once the server has ended.
+    /// The requests since the last call; waits up to `timeout` for one. `None` once the server has ended.
     pub(crate) fn wait(&self, timeout: Duration) -> Option<Vec<Action>> {
         self.0.wait_for_actions(timeout)
     }

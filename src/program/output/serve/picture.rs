@@ -1,6 +1,6 @@
-//! Frames as JPEG, made by a thread of its own while a page wants them.
+//! Encodes frames as JPEG in its own thread while a page wants them.
 //!
-//! In: frames. Out: pictures of at most 1280 pixels a side; of the frames that come while one is encoded, the newest wins.
+//! In: frames. Out: pictures of at most 1280 pixels a side; while one is encoded, the newest frame replaces older ones.
 
 use super::hub::{Hub, Update};
 use crate::program::latest::Latest;
@@ -11,12 +11,12 @@ use jpeg_encoder::{ColorType, Encoder, EncodingError};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-/// The longest side of a picture: more than a page has room for would only take time.
+/// The longest side of a picture: larger ones would only take time.
 const LONGEST_SIDE: usize = 1280;
 /// Of JPEG, in percent.
 const QUALITY: u8 = 80;
 
-/// The thread, and the frame that it is handed next.
+/// The thread, and the next frame for it.
 pub(super) struct Pictures {
     latest: Arc<Latest<Job>>,
     next: Job,
@@ -42,14 +42,14 @@ impl Pictures {
         Ok(Self { latest, next: Job::default(), thread: Some(thread.context("cannot start a thread")?) })
     }
 
-    /// Hands over a frame.
+    /// Passes on a frame.
     pub(super) fn put(&mut self, update: Update, frame: &Frame) {
         self.next.update = Some(update);
         self.next.frame.clone_from(frame);
         self.latest.put(&mut self.next);
     }
 
-    /// Ends the thread after the frame that it is at.
+    /// Ends the thread after its current frame.
     pub(super) fn finish(&mut self) {
         self.latest.close();
         // A panic of its own was reported by it.

@@ -1,4 +1,4 @@
-//! A WebSocket, from its handshake to its end.
+//! A viewer's WebSocket, from its handshake to its end.
 //!
 //! One thread reads and another writes. Both write whole messages under one lock, since a ping is answered where it is read. A
 //! client that takes a message too slowly, sends too much, or breaks the protocol is dropped.
@@ -19,12 +19,12 @@ use tungstenite::{Bytes, Error, Message, WebSocket};
 const MOST_BYTES: usize = 4096;
 /// The most that a client may send in a second.
 const MOST_BYTES_A_SECOND: usize = 1 << 16;
-/// How long a message may take to go.
+/// The time limit for sending a message.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
-/// A client that has not even answered a ping for so long has gone.
+/// A client that has not even answered a ping for this long is gone.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// What a page sends.
+/// The messages of a page.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 enum Wish {
@@ -76,7 +76,7 @@ fn socket(client: Client, rest: Vec<u8>) -> WebSocket<Client> {
     WebSocket::from_partially_read(client, rest, Role::Server, Some(config))
 }
 
-/// Sends the viewer what there is for it.
+/// Sends the viewer its messages.
 fn write_to(socket: &mut WebSocket<Client>, viewer: u64, subscription: Subscription, hub: &Hub) -> Result<(), Error> {
     if subscription.is_page {
         socket.send(Message::Text(greeting()))?;
@@ -137,7 +137,7 @@ fn report(error: &Error, hub: &Hub) {
     }
 }
 
-/// A stream that keeps to the limits.
+/// A stream with limits.
 struct Client {
     stream: TcpStream,
     writing: Arc<Mutex<TcpStream>>,

@@ -1,4 +1,4 @@
-//! Where VTube Studio is.
+//! The address of VTube Studio.
 
 use crate::program::output::address::{resolve, split};
 use anyhow::{Context, Result, bail};

@@ -1,7 +1,7 @@
 //! Requests to VTube Studio and their answers, one after the other.
 //!
-//! In: the kind and the data of a request. Out: the data of its answer; others are read away. Nothing waits longer than it may, or
-//! than the session lasts.
+//! In: the kind and the data of a request. Out: the data of its answer; other messages are skipped. Every wait has a
+//! timeout and ends with the session.
 
 use super::address::VtsAddress;
 use serde_json::{Value, json};
@@ -12,9 +12,9 @@ use tungstenite::handshake::HandshakeError;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Error, Message, WebSocket};
 
-/// How often it is looked for the end of the session.
+/// How often to check for the end of the session.
 const POLL: Duration = Duration::from_millis(100);
-/// How long VTube Studio may take to connect, and to answer what it need not ask the person for.
+/// The time limit for connecting, and for answers that need no decision by the user.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// Its longest answer is the list of parameters.
 const MOST_BYTES: usize = 1 << 20;

@@ -1,6 +1,6 @@
-//! What is sent to VTube Studio: values of its own parameters, and of one for each blend shape, which awing creates.
+//! The values for VTube Studio: its own parameters, and one for each blend shape, which awing creates.
 //!
-//! In: the signals of a face. Out: names and values; what is not known is left out, so VTube Studio lets go of it.
+//! In: the signals of a face. Out: names and values; unknown values are left out, so that VTube Studio releases them.
 
 use crate::runtime::signals::Signals;
 

@@ -1,7 +1,7 @@
 //! The thread that sends to VTube Studio.
 //!
-//! In: the newest frame. Out: values, after the person has allowed it there. While VTube Studio isn't there, it is looked for every
-//! two seconds, and that is said once.
+//! In: the newest frame. Out: values, once the user has allowed it there. While VTube Studio is not running, awing
+//! tries to connect every two seconds, and reports that once.
 
 use super::address::VtsAddress;
 use super::client::{Client, Failure, PATIENCE};
@@ -17,14 +17,14 @@ use std::time::{Duration, Instant};
 
 /// The name of the token's file.
 const TOKEN: &str = "vts-token";
-/// Values are sent at most, and at least, so often: VTube Studio lets go of those that don't come.
+/// The shortest and the longest interval between values: VTube Studio releases values that are not repeated.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(16);
 const LONGEST_INTERVAL: Duration = Duration::from_millis(33);
-/// How long the last values are repeated while no frame comes.
+/// How long the last values are repeated while no frame arrives.
 const HELD: Duration = Duration::from_secs(1);
-/// How long the person may take to answer.
+/// How long the user may take to answer.
 const PATIENCE_WITH_PERSON: Duration = Duration::from_secs(600);
-/// How often VTube Studio is looked for.
+/// How often awing tries to connect.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// Errors of VTube Studio: who was asked said no; is being asked; the request comes before the permission; a parameter was
@@ -35,7 +35,7 @@ const NOT_AUTHENTICATED: i64 = 8;
 const NO_SUCH_PARAMETER: i64 = 453;
 const SET_BY_ANOTHER: i64 = 454;
 
-/// Sends what comes until the session ends, or the person does not allow it.
+/// Sends values until the session ends or the user refuses.
 pub(in crate::program::output) fn run(address: &VtsAddress, latest: &Latest<Snapshot>) {
     let mut plugin = Plugin {
         address,
@@ -77,9 +77,9 @@ struct Plugin<'a> {
     address: &'a VtsAddress,
     latest: &'a Latest<Snapshot>,
     parameters: Parameters,
-    /// Whether it was said why nothing is sent.
+    /// Whether the reason for not sending was reported.
     is_reported: bool,
-    /// Whether it was said that the person has to allow it.
+    /// Whether the need for permission was reported.
     has_asked: bool,
     /// Errors that were reported.
     complaints: HashSet<i64>,
@@ -107,7 +107,7 @@ impl Plugin<'_> {
         sent.err().unwrap_or(Failure::Over)
     }
 
-    /// Gets the permission: by the token that was kept, or by the person.
+    /// Gets permission: with the stored token, or from the user.
     fn authenticate(&mut self, client: &mut Client) -> Result<(), Failure> {
         let kept = secret::stored(TOKEN);
         if let Some(token) = &kept
@@ -156,7 +156,7 @@ impl Plugin<'_> {
             let request = json!({"faceFound": true, "mode": "set", "parameterValues": values});
             match client.ask("InjectParameterData", &request, PATIENCE) {
                 Ok(_) => {}
-                // Once: whoever deletes them again and again does not want them.
+                // Only once: a user who keeps deleting them does not want them.
                 Err(Failure::Refused { code: NO_SUCH_PARAMETER, .. }) if self.complaints.insert(NO_SUCH_PARAMETER) => {
                     usable = self.create_parameters(client)?;
                 }
