@@ -102,7 +102,7 @@ impl Outputs {
         })
     }
 
-    /// The server for pages, if there is one.
+    /// The handle to pages, if they are served.
     pub(super) fn desk(&self) -> Option<Desk> {
         self.server.as_ref().map(Server::desk)
     }

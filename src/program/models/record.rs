@@ -57,7 +57,7 @@ impl TuningRecord {
     }
 }
 
-/// Whether a name is valid as a file name on every system, and easy to type.
+/// The name in a form that is a valid file name on every system and easy to type.
 pub(super) fn plain_name(wish: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     let name: String = wish.chars().map(|c| if is_plain(c) { c } else { '-' }).take(LONGEST_NAME).collect();

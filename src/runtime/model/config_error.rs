@@ -15,7 +15,7 @@ pub(crate) const MOST_REPEATS: usize = 64;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    #[error("{field} is {value}, it can be {most} at most")]
+    #[error("{field} is {value}, it must be at most {most}")]
     TooLarge { field: &'static str, value: usize, most: usize },
     #[error("{field} is 0, it must be at least 1")]
     Zero { field: &'static str },

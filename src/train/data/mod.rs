@@ -71,7 +71,7 @@ pub enum DataError {
     #[error("{path} holds no faces: {expected}")]
     Empty { path: PathBuf, expected: &'static str },
     /// A file or folder of no known format.
-    #[error("{path} is no data set that can be read here: expected {expected}")]
+    #[error("{path} is not a supported data set: expected {expected}")]
     Unrecognized { path: PathBuf, expected: &'static str },
     /// A picture named by a row that can't be opened.
     #[error("{origin} names a picture that can't be used")]
@@ -86,7 +86,7 @@ pub enum DataError {
     #[error("cannot start {count} loader threads")]
     Threads { count: usize, source: io::Error },
     /// A loader thread that panicked: a defect of this program.
-    #[error("a loader thread ended unexpectedly; its own message stands above")]
+    #[error("a loader thread ended unexpectedly; see its message above")]
     Worker,
 }
 

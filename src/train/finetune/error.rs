@@ -13,7 +13,7 @@ use crate::train::trainer::{RecipeError, TrainError};
 pub enum FineTuneError {
     /// Too few faces to train on some and hold out others.
     #[error(
-        "{found} accepted faces are too few to learn from some and to measure on others: add at least {missing} more",
+        "{found} accepted faces are too few to train on some and hold out others: add at least {missing} more",
         missing = needed - found
     )]
     TooFew { found: usize, needed: usize },
@@ -30,7 +30,7 @@ pub enum FineTuneError {
     #[error("{first} and {second} label the same face differently, by {percent:.0} % of the eye distance: reject one")]
     Contradiction { first: String, second: String, percent: f32 },
     /// A base model that can't be tuned.
-    #[error("only a landmark model can be tuned, of 98, 68, 29 or 19 points and with a boundary map")]
+    #[error("only a landmark model with 98, 68, 29 or 19 points and a boundary map can be tuned")]
     Base,
     /// The recipe is invalid.
     #[error("the recipe can't be used")]

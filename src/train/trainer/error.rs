@@ -35,7 +35,7 @@ pub enum TrainError {
     #[error("{path} is being written by {holder}: wait until that has ended, or give --out another folder")]
     InUse { path: PathBuf, holder: String },
     /// The output folder holds a training, and resuming was not asked for.
-    #[error("{0} holds a training already; add --resume to go on with it, or give --out another folder")]
+    #[error("{0} holds a training already; add --resume to continue it, or give --out another folder")]
     Occupied(PathBuf),
     /// The output folder holds a model that a training would overwrite.
     #[error("{0} would be overwritten: there is no checkpoint beside it; give --out another folder")]
@@ -47,9 +47,7 @@ pub enum TrainError {
     )]
     Diverged { step: u64, out: PathBuf },
     /// A recipe that holds the weights to those of a start, and a training without one.
-    #[error(
-        "the recipe pulls the weights to their start (adaptation.anchor), which is not given: name it with --start-from"
-    )]
+    #[error("the recipe's adaptation.anchor needs a starting model: name one with --start-from")]
     NoStart,
     /// Training data that can't be read.
     #[error(transparent)]
@@ -109,7 +107,7 @@ pub enum RecipeError {
     Negative { field: &'static str, value: f64 },
     #[error("{field} is {value}, it must be at least 0 and below 1")]
     NotADecay { field: &'static str, value: f64 },
-    #[error("{field} is {value}, it must lie above 0 and at most at 1")]
+    #[error("{field} is {value}, it must be above 0 and at most 1")]
     NotAShare { field: &'static str, value: f64 },
     /// Landmarks of no known scheme, or no boundary map.
     #[error(
@@ -146,7 +144,7 @@ pub enum CheckpointError {
     Misshapen { name: String, actual: usize, expected: Vec<usize> },
     #[error("it was written by another version of awing")]
     OtherVersion,
-    #[error("its numbers are not those that were written: the file is damaged")]
+    #[error("its checksum does not match: the file is damaged")]
     Checksum,
 }
 

@@ -64,7 +64,7 @@ impl Server {
         Ok(Self { hub, pictures })
     }
 
-    /// The hub with the page's requests.
+    /// A handle for reading requests from pages and showing them the state of the session.
     pub(crate) fn desk(&self) -> Desk {
         Desk(self.hub.clone())
     }

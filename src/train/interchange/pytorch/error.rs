@@ -22,10 +22,10 @@ pub enum ImportError {
     /// A checkpoint that has no tensor of the paper's network. `names` lists some of those that it has.
     #[error("a checkpoint of another network than the paper's: {missing} is missing, its tensors are {names}")]
     OtherNetwork { missing: String, names: String },
-    #[error("the checkpoint ends too early: it is not the whole file")]
+    #[error("the checkpoint ends too early: the file is incomplete")]
     Truncated,
     /// A pickle that breaks its format. `at` counts the bytes of the pickle.
-    #[error("the checkpoint is damaged, or no dictionary of tensors (byte {at} of a pickle): {reason}")]
+    #[error("the checkpoint is damaged, or not a dictionary of tensors (byte {at} of a pickle): {reason}")]
     Damaged { at: usize, reason: String },
     /// A pickle that asks for something to be run or made besides tensors and dictionaries.
     #[error(
@@ -34,7 +34,7 @@ pub enum ImportError {
     )]
     Foreign { name: String },
     /// A tensor that reaches beyond its storage, or whose storage is missing.
-    #[error("the numbers of tensor {name} are not whole: {reason}")]
+    #[error("the data of tensor {name} is incomplete: {reason}")]
     Numbers { name: String, reason: String },
     /// Tensors that are not those of the paper's network.
     #[error(transparent)]
