@@ -1,4 +1,4 @@
-//! A camera loop: YUYV frames come in through a pipe, as most webcams deliver them, and are tracked as they are.
+//! A camera loop: tracks YUYV frames, the format of most webcams, directly from a pipe.
 //!
 //! ffmpeg -loglevel error -f v4l2 -input_format yuyv422 -video_size 640x480 -i /dev/video0 -f rawvideo - |
 //!     cargo run --release --example camera_loop -- 640 480
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut camera = std::io::stdin().lock();
     let mut buffer = vec![0; width * 2 * height];
     let start = Instant::now();
-    // The pipe ends where the camera does.
+    // The pipe ends with the camera.
     while camera.read_exact(&mut buffer).is_ok() {
         let view = FrameView::new(&buffer, width, height, width * 2, PixelFormat::Yuyv)?;
         let time_s = start.elapsed().as_secs_f64();

@@ -1,4 +1,4 @@
-//! A model of one's own in place of the bundled one, for example after a training.
+//! Uses your own model instead of the bundled one, for example after a training.
 //!
 //! cargo run --release --example custom_model -- model.safetensors face.jpg
 

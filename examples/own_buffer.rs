@@ -1,4 +1,4 @@
-//! A caller's own buffer, BGR with padded rows as OpenCV and GStreamer hand them out, tracked without a copy.
+//! Tracks your own buffer without a copy: BGR with padded rows, as from OpenCV and GStreamer.
 //!
 //! cargo run --release --example own_buffer -- face.jpg
 
@@ -23,13 +23,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The distance of the lids over the width of the eye.
+/// The distance between the lids over the width of the eye.
 fn openness(face: &Face, eye: Part) -> f32 {
     let points: Vec<_> = face.part(eye).map(|landmark| landmark.point).collect();
     points[2].distance(points[6]) / points[0].distance(points[4])
 }
 
-/// A frame as another library owns it.
+/// A frame owned by another library.
 struct Foreign {
     bgr: Vec<u8>,
     /// Pixels.
@@ -39,7 +39,7 @@ struct Foreign {
     stride: usize,
 }
 
-/// Stands for whatever delivers the frames.
+/// Stands for any source of frames.
 fn foreign_buffer(path: &Path) -> Result<Foreign, Box<dyn Error>> {
     let frame = Frame::open(path)?;
     let (width, height) = (frame.width(), frame.height());

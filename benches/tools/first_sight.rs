@@ -1,8 +1,7 @@
-//! Measures what a tracker finds of faces that it sees for the first time: turned, dim or dull ones, and none where there are
-//! none (docs/evaluation.md).
+//! Measures how many faces a new tracker finds: rotated, dim or dull ones, and its false positives (docs/evaluation.md).
 //!
 //! Run `cargo run --release --example first_sight -- faces/val.jsonl backgrounds/backgrounds.txt`. In: JSON lines of faces, and
-//! a list of pictures without faces. Each face is set into one of these pictures, the frame of 640x480 is turned or darkened
+//! a list of pictures without faces. Each face is pasted into one of these pictures, the frame of 640x480 is rotated or darkened
 //! as a whole, and a new tracker sees it for a second. A face counts as found if it is reported within this second with its
 //! landmarks within a tenth of its size on average.
 
