@@ -75,7 +75,7 @@ pub(super) fn draw() -> Frame {
     canvas
 }
 
-/// Where the number of a point lies, seen from it: away from the middle of its part, and inwards from the inner edge of the
+/// The direction from a point to its number: away from the middle of its part, and inwards from the inner edge of the
 /// lips.
 fn direction<S>(part: Part, of_part: &[usize], i: usize, points: &[Point<S>]) -> (f32, f32) {
     let mean = |v: fn(&Point<S>) -> f32| of_part.iter().map(|&i| v(&points[i])).sum::<f32>() / of_part.len() as f32;

@@ -58,8 +58,8 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Staged::write(path, bytes)?.place()
 }
 
-/// What makes a folder that on Unix only its owner can enter; `with_parents`: missing ones above it as well, and one that
-/// exists is no error.
+/// A builder for a folder that on Unix only its owner can enter; `with_parents`: it also makes missing parent folders,
+/// and an existing folder is no error.
 pub fn private_folder(with_parents: bool) -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.recursive(with_parents);
@@ -97,7 +97,7 @@ impl Claim {
             let opened = File::options().read(true).write(true).create(true).truncate(false).open(&lock);
             let Ok(mut file) = opened else { return Ok(None) };
             match file.try_lock() {
-                // Whoever had it may have removed it in the meantime.
+                // Its owner may have removed it in the meantime.
                 Ok(()) if !is_same_file(&file, &lock) => continue,
                 Ok(()) => {
                     let program = std::env::current_exe().ok().and_then(|path| Some(path.file_stem()?.to_owned()));
@@ -234,7 +234,7 @@ mod tests {
         assert!(Claim::of(folder.path()).is_err());
         drop((whole, other));
         assert_eq!(names(), 1, "nothing stays behind");
-        // What a process that was killed leaves behind is in nobody's way.
+        // Files of a killed process don't block anything.
         fs::write(folder.path().join(".faces.jsonl.lock"), "awing (process 1)").unwrap();
         Claim::of(&file).unwrap().unwrap();
         assert_eq!(names(), 1);

@@ -5,7 +5,7 @@
 
 use std::error::Error;
 
-/// What `error` says, without its causes, which it has said already.
+/// The message of `error` without its causes.
 pub(crate) fn without_causes(error: &impl Error) -> Box<dyn Error + Send + Sync> {
     error.to_string().into()
 }

@@ -111,8 +111,8 @@ impl Chart {
         frame
     }
 
-    /// Where the entries of the legend begin, from the left and below the title, in rows. A single line needs none: the axis
-    /// names it.
+    /// The positions of the legend's entries, from the left and below the title, in rows. A single line needs none: the
+    /// axis names it.
     fn legend(&self) -> Vec<(f32, f32)> {
         let (mut x, mut y) = (LEFT, 12.0);
         let series = self.series.iter().filter(|_| self.series.len() > 1);

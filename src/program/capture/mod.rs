@@ -200,7 +200,7 @@ pub struct CaptureOptions {
     pub keeps_trying: bool,
     /// Number of faces in the demo; 1 by default.
     pub faces: Option<usize>,
-    /// Where a video, or the pictures of a folder, begin, in seconds.
+    /// The start position in a video, or in the pictures of a folder, in seconds.
     pub start_s: f64,
 }
 

@@ -16,7 +16,7 @@ const INFO: u64 = 0x4e49_ab68_b596_ba78;
 /// The first byte of every start code; no frame begins with it.
 const START: u8 = b'N';
 
-/// What follows in the header of a frame, and what the frame is.
+/// Flags of a frame: the fields of its header, and its kind.
 mod flags {
     pub const KEY: u64 = 1;
     pub const CODED_TIME: u64 = 1 << 3;
@@ -33,7 +33,7 @@ mod flags {
 
 /// Headers longer than this are not followed by a checksum of their length.
 const SHORT_PACKET: u64 = 4096;
-/// A header is no longer.
+/// The longest header.
 const LONGEST_PACKET: u64 = 1 << 20;
 /// Limit of the pixels of a frame: a larger size is treated as damage.
 const MOST_PIXELS: usize = 1 << 27;
@@ -66,7 +66,7 @@ impl From<io::Error> for NutError {
     }
 }
 
-/// What a frame that begins with a certain byte has in its header.
+/// The header fields of frames that begin with a certain byte.
 #[derive(Clone, Copy, Default)]
 struct FrameCode {
     flags: u64,
@@ -391,7 +391,7 @@ pub(super) fn headers((width, height): (usize, usize)) -> Vec<u8> {
     bytes
 }
 
-/// What comes before the bytes of a frame.
+/// The header of a frame.
 pub(super) fn frame_start(time_s: f64, size: usize) -> Vec<u8> {
     let time = (time_s.max(0.0) * UNITS_PER_SECOND as f64).round() as u64;
     let mut bytes = Vec::new();

@@ -62,7 +62,7 @@ impl Video {
         matches!(&self.origin, Origin::Address(address) if address.is_live())
     }
 
-    /// The process has written all that it will, `broken` if that is not whole: what came of it.
+    /// The result of a process that has ended its output, `broken` if that is incomplete.
     fn ended(&mut self, broken: Option<NutError>) -> Result<(), CaptureError> {
         let status = self.leash.wait();
         let complaint = self.stream.complaints.all();

@@ -43,7 +43,7 @@ pub(super) struct FineTuneArguments {
     /// Number of threads for the network [default: one per core]
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
-    /// Where to compute
+    /// The device to compute on
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceChoice,
     /// Continue the fine-tuning that was stopped

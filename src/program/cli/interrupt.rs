@@ -13,7 +13,7 @@ const INTERRUPTED: i32 = 130;
 /// Requests within this time of one another count as one.
 const ONE_REQUEST: Duration = Duration::from_millis(200);
 
-/// Calls `request_end` at the first Ctrl-C, on a thread of its own.
+/// Calls `request_end` at the first Ctrl-C, on its own thread.
 ///
 /// # Errors
 /// If the system does not allow it.

@@ -229,13 +229,13 @@ fn signature(path: &Path) -> io::Result<Vec<u8>> {
     Ok(start)
 }
 
-/// What a path stands for.
+/// The file system object behind a path.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
     /// Of a file or folder that is there: device and number.
     #[cfg(unix)]
     Numbered(u64, u64),
-    /// Where it is or would be, without links.
+    /// Its actual or future path, without links.
     Path(PathBuf),
 }
 
@@ -256,7 +256,7 @@ impl Place {
     }
 }
 
-/// Where a file that is not there yet would be made.
+/// The path at which a missing file would be created.
 fn of_new_file(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {

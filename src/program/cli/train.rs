@@ -33,7 +33,8 @@ pub(super) struct TrainArguments {
     /// Annotated faces to validate on [default: without a recipe, about a fifth of --data is held out; with one, none]
     #[arg(long, num_args = 1.., value_name = "PATH")]
     validation: Vec<PathBuf>,
-    /// What to train and how (see recipes/) [default: train the bundled model further, all data sets weighted equally]
+    /// The recipe of the training (see recipes/) [default: train the bundled model further, all data sets weighted
+    /// equally]
     #[arg(long, value_name = "FILE.toml")]
     recipe: Option<PathBuf>,
     /// Folder for the models, the log, the curve and the checkpoint
@@ -46,7 +47,7 @@ pub(super) struct TrainArguments {
     /// bundled model; with one, random weights]
     #[arg(long, value_name = "MODEL")]
     start_from: Option<PathBuf>,
-    /// Where to compute
+    /// The device to compute on
     #[arg(long, value_enum, default_value = "auto")]
     device: DeviceChoice,
     /// Number of threads for the network; one more prepares the pictures [default: one per core]
@@ -74,7 +75,7 @@ fn describe(p: &Progress) -> String {
     format!("step {step} of {steps}, {images_per_second:.0} images/s, loss {loss:.4}{validation}, {left} left")
 }
 
-/// What is trained, how, from which weights, and on what it is validated.
+/// The parts of a training: task, recipe, starting weights, validation.
 struct Plan {
     recipe: Recipe,
     task: Arc<dyn Task>,
@@ -136,7 +137,7 @@ fn model_to_start_from(path: &Path, kind: Kind) -> Result<Model> {
     })
 }
 
-/// What is trained, and what is validated on, if anything.
+/// The training task, and the validator, if any.
 type TaskAndValidator = (Arc<dyn Task>, Option<Box<dyn Validator>>);
 
 fn landmark_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndValidator> {

@@ -117,7 +117,7 @@ fn variance(values: &[f32]) -> f32 {
     values.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / count
 }
 
-/// How far a head is turned aside: 0 straight ahead, 1 in profile. It is the difference of the distances from the tip of
+/// The turn of a head: 0 straight ahead, 1 in profile. It is the difference of the distances from the tip of
 /// the nose to both sides of the outline, over their sum.
 pub(super) fn turn(landmarks: &[Landmark]) -> f32 {
     // WFLW: the outline runs from 0 to 32, the tip of the nose is 54.

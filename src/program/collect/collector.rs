@@ -37,7 +37,7 @@ pub(crate) enum CollectorEvent {
     Kept {
         picture: PathBuf,
         reason: Reason,
-        /// Which frame of the recording it is, counted from 1.
+        /// The number of the frame in the recording, counted from 1.
         number: usize,
         /// How many faces of it were kept.
         faces: usize,
@@ -70,7 +70,7 @@ pub(crate) struct Collector {
     faces: usize,
     /// Frames passed to the writer.
     frames: u64,
-    /// Where a face was seen last, and when.
+    /// The last position of a face, and its time.
     last_place: Option<(HeadBox, f64)>,
 }
 

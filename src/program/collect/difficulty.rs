@@ -67,7 +67,7 @@ impl Hints {
     }
 }
 
-/// Where a value lies from the first (0) to the second (1).
+/// The position of a value between the first (0) and the second (1).
 fn within(value: f32, (from, to): (f32, f32)) -> f32 {
     ((value - from) / (to - from)).clamp(0.0, 1.0)
 }

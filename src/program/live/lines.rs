@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Where lines go.
+/// The output of lines.
 pub(super) struct Lines {
     out: Box<dyn Write + Send>,
     name: String,

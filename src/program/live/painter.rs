@@ -21,7 +21,7 @@ pub(super) struct Painter {
     canvas: Frame,
 }
 
-/// What is painted.
+/// The layers to paint.
 #[derive(Clone, Copy)]
 pub(super) struct Scene<'a> {
     pub frame: &'a Frame,
@@ -56,13 +56,13 @@ impl Painter {
         self.paint(&Scene { frame, faces: &faces, views: &[] }, size, size.into())
     }
 
-    /// What was painted last, to be drawn on.
+    /// The last painting, to draw on.
     #[cfg(feature = "window")]
     pub(super) fn canvas(&mut self) -> &mut Frame {
         &mut self.canvas
     }
 
-    /// Where a frame of this size lies in `room`.
+    /// The placement of a frame of this size in `room`.
     pub(super) fn placement(&self, frame: &Frame, room: Room) -> Placement {
         Placement::fit((frame.width(), frame.height()), room, self.is_mirrored)
     }

@@ -15,7 +15,7 @@ const RECORD: usize = 1785;
 const MOST_FACES: usize = 65507 / RECORD;
 /// The unit of OpenSeeFace's face model, in cm.
 const UNIT_CM: f32 = 14.07;
-/// How far an eyeball's centre lies behind the middle of the eye corners, in distances of these.
+/// The distance of an eyeball's centre behind the middle of the eye corners, in distances between these.
 const EYEBALL_DEPTH: f32 = 0.385;
 /// From an eyeball's centre to its pupil, in units of the face model.
 const EYEBALL_RADIUS: f32 = 0.1;
@@ -138,7 +138,8 @@ fn points_3d(signals: &Signals) -> [[f32; 3]; 70] {
     points
 }
 
-/// How far each of OpenSeeFace's features is from its neutral value, -1..=1; steepness and quirk of the brows stay 0.
+/// The difference of each of OpenSeeFace's features from its neutral value, -1..=1; steepness and quirk of the brows
+/// stay 0.
 fn features(signals: &Signals) -> [f32; 14] {
     let shape = |name: &str| signals.shapes().find(|(other, _)| *other == name).and_then(|(_, v)| v).unwrap_or(0.0);
     let eye = |open: Option<f32>| open.map_or(0.0, |open| if open < 1.0 { open - 1.0 } else { 2.0 * (open - 1.0) });

@@ -11,17 +11,17 @@ use rosc::encoder::encode_into;
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType};
 use std::io;
 
-/// What an Ethernet frame has room for.
+/// The payload of an Ethernet frame.
 const MOST_BYTES: usize = 1472;
 /// The neck's share of the head's turn.
 const NECK_SHARE: f32 = 0.4;
-/// Where bones of an adult's avatar rest, from the bone above, in metres; x runs to the avatar's right. Receivers move bones
-/// there.
+/// Rest positions of an adult avatar's bones, relative to the bone above, in metres; x runs to the avatar's right.
+/// Receivers move bones there.
 const NECK_M: [f32; 3] = [0.0, 0.11, 0.0];
 const HEAD_M: [f32; 3] = [0.0, 0.08, 0.0];
 const EYES_M: [(&str, [f32; 3]); 2] = [("RightEye", [0.02, 0.06, 0.02]), ("LeftEye", [-0.02, 0.06, 0.02])];
 
-/// Which blend shapes are sent. An avatar that has both sets would add them up.
+/// The set of blend shapes to send. An avatar that has both sets would add them up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VmcShapes {
     Vrm,

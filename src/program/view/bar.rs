@@ -114,7 +114,7 @@ impl Bar {
         Some((placed.item.command?, placed.left))
     }
 
-    /// Where the item with this command begins.
+    /// The left edge of the item with this command.
     pub fn left_of(&self, command: WindowCommand) -> f32 {
         self.placed.iter().find(|placed| placed.item.command == Some(command)).map_or(0.0, |placed| placed.left)
     }
@@ -160,9 +160,9 @@ pub struct MenuItem {
 pub struct Menu {
     items: Vec<MenuItem>,
     selected: usize,
-    /// Where it is to begin, in pixels from the left.
+    /// Its left edge, in pixels.
     left: f32,
-    /// Where it was drawn: left, top, right, bottom, and the height of a line.
+    /// The drawn area: left, top, right, bottom, and the height of a line.
     drawn: [f32; 4],
     line: f32,
 }

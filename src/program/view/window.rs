@@ -48,7 +48,7 @@ pub struct Pointer {
     pub left: bool,
     /// Whether the middle or the right button is held.
     pub other: bool,
-    /// How far the wheel was turned since the last picture; positive is away from the person.
+    /// Steps of the wheel since the last picture; positive is away from the user.
     pub wheel: f32,
 }
 

@@ -6,7 +6,7 @@ use crate::runtime::model::Model;
 
 /// A network, ready for pictures of one size.
 pub trait Executor: Send {
-    /// Where the caller writes the picture: `height * width * 3` values in 0..=1, RGB interleaved, top row first.
+    /// The buffer for the picture: `height * width * 3` values in 0..=1, RGB interleaved, top row first.
     fn input_mut(&mut self) -> &mut [f32];
 
     /// Runs the network on the contents of [`Self::input_mut`].

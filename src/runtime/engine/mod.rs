@@ -39,7 +39,7 @@ use plan::{Action, PlacedMap, Plan, StepPrecision};
 use std::ops::Range;
 pub(crate) use workers::{MOST_THREADS, Workers};
 
-/// What can go wrong when a model is compiled or run.
+/// Errors of compiling or running a model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
@@ -59,7 +59,7 @@ pub enum EngineError {
     Executor(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Which maps a compiled model computes.
+/// The maps that a compiled model computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Outputs {
     /// Those that decoding reads: the last stack's without the boundary map.
@@ -205,7 +205,7 @@ impl Engine {
         Ok(Self { isa, choice, plan, workers, strips, strip_bytes, input, shared_from: SHARED_FROM })
     }
 
-    /// Where the caller writes the picture.
+    /// The buffer for the picture.
     pub fn input_mut(&mut self) -> &mut [f32] {
         &mut self.input
     }

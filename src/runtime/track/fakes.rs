@@ -100,7 +100,7 @@ impl FakeScene {
         self.state().faces = faces.to_vec();
     }
 
-    /// How often the detector has looked at a turned frame.
+    /// How often the detector has searched a rotated frame.
     pub(crate) fn turned_calls(&self) -> usize {
         self.state().turned_calls
     }

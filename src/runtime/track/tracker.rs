@@ -150,7 +150,7 @@ impl Tracker {
         self.follower.faces()
     }
 
-    /// What the detector alone finds in a frame, in descending order of score; followed faces are not affected.
+    /// The detector's results in a frame, in descending order of score; tracked faces are not affected.
     ///
     /// # Errors
     /// As [`Self::track_at`].

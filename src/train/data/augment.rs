@@ -99,7 +99,7 @@ pub struct Augmentation {
     brows = 0.35, at most 1.0;
     /// Probability of eyes that look aside, on faces of 98 points.
     gaze = 0.0, at most 1.0;
-    /// Probability of eyes that are closed, one or both, all the way or in part, on faces of 98 points.
+    /// Probability of closing eyes, one or both, completely or in part, on faces of 98 points.
     eyelids = 0.0, at most 1.0;
 }
 }

@@ -36,7 +36,7 @@ const BESIDE: f32 = 0.08;
 /// One eye that closes.
 struct Closing {
     eye: Eye,
-    /// Where the skin above and below stays.
+    /// The heights at which the skin above and below stays.
     top: f32,
     bottom: f32,
     closure: f32,
@@ -97,7 +97,7 @@ fn between(y: f32, from: &[f32; 4], to: &[f32; 4]) -> Option<f32> {
     Some(to[part + 1] + share * (to[part] - to[part + 1]))
 }
 
-/// Closes one or both eyes of the face in a crop of `size` pixels a side, some all the way and some in part, picture and
+/// Closes one or both eyes of the face in a crop of `size` pixels a side, some completely and some in part, picture and
 /// landmarks alike.
 ///
 /// # Panics

@@ -23,7 +23,7 @@ const LEAST_WHITE: f32 = 0.03;
 /// One eye that looks aside.
 struct Glance {
     eye: Eye,
-    /// Where the pupil was, in the eye's coordinates, and its new x.
+    /// The old position of the pupil, in the eye's coordinates, and its new x.
     from: (f32, f32),
     to: f32,
 }

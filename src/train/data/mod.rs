@@ -116,7 +116,7 @@ impl BatchShape {
     }
 }
 
-/// Where a [`Task`] writes one item. All buffers come zero-filled and are laid out (row, column, channel).
+/// The buffers for one item of a [`Task`]. They are zero-filled and laid out (row, column, channel).
 pub struct ItemMut<'a> {
     /// RGB in 0..=1.
     pub input: &'a mut [f32],

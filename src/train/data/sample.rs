@@ -15,7 +15,7 @@ const MOST_SIZES_OUTSIDE: f32 = 3.0;
 /// The same in pixels, where the picture's size is not known yet.
 const FARTHEST: f32 = 1e6;
 
-/// Where in a data set something was read.
+/// A position in a data set's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     pub file: Arc<Path>,

@@ -33,8 +33,8 @@ impl Photograph {
         }
     }
 
-    /// What photograph it shows or is cut from: the file's name without its ending and without `_f0`, `_w0` ..., the number of
-    /// a face in it.
+    /// The photograph that it shows or is cut from: the file's name without its ending and without `_f0`, `_w0` ...,
+    /// the number of a face in it.
     fn source(&self) -> &str {
         let stem = self.image().file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         match stem.rsplit_once(['f', 'w']) {

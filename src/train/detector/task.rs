@@ -275,7 +275,7 @@ fn sort_in(rect: Rect<CropSpace>, size: usize, sure: f32, least_shown: f32, foun
 fn stretch(picture: &mut [f32]) {
     const BINS: usize = 256;
     let mut counts = [0_usize; BINS];
-    // Black beyond the frame is no part of the picture.
+    // Black beyond the frame is not part of the picture.
     let values = || picture.iter().filter(|v| **v > 0.0);
     values().for_each(|v| counts[((v * BINS as f32) as usize).min(BINS - 1)] += 1);
     let rare = values().count() / 100;

@@ -13,10 +13,10 @@ use crate::runtime::model::{Kind, Model};
 use crate::train::data::{HoldOut, Sample};
 use crate::train::trainer::Recipe;
 
-/// More faces are split by photograph alone: comparing all pictures with all takes long, and in so many a few that are alike
-/// make no difference.
+/// More faces are split only by photograph: comparing all pictures with each other takes long, and among so many a few
+/// similar ones make no difference.
 const MOST_COMPARED: usize = 1000;
-/// Faces that are held out of more than those, about.
+/// About how many faces are held out of more than those.
 const HELD_OUT_OF_MANY: u64 = 500;
 /// At most one photograph in this many is held out.
 const MOST_HELD_OUT: u64 = 5;

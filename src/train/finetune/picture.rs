@@ -13,7 +13,7 @@ const MARGIN: usize = 20;
 const TITLE_SIZE: f32 = 20.0;
 const TEXT_SIZE: f32 = 14.0;
 const ROW: usize = 22;
-/// Where the bars begin.
+/// The left edge of the bars.
 const BARS: usize = 130;
 const FACES: usize = 6;
 const COLUMNS: usize = 3;

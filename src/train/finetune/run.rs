@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-/// Where and how long to tune. [`Self::new`] has the defaults.
+/// The folder, duration and device of a fine-tuning. [`Self::new`] has the defaults.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FineTuneOptions {

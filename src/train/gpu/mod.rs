@@ -58,7 +58,7 @@ impl Gpu {
     /// The network of `model`, for measuring.
     ///
     /// # Errors
-    /// What the device reports.
+    /// The device's error.
     pub(crate) fn network(&self, model: &Model) -> Result<Box<dyn Network>, EngineError> {
         candle::network(model, &self.0)
     }
@@ -66,7 +66,7 @@ impl Gpu {
     /// A network for training, with these values of its parameters and these statistics in its norms.
     ///
     /// # Errors
-    /// What the device reports.
+    /// The device's error.
     pub(crate) fn differentiable(
         &self,
         config: &ModelConfig,
@@ -98,19 +98,19 @@ pub(crate) trait Differentiable: Send {
     /// Replaces the values.
     ///
     /// # Errors
-    /// What the device reports.
+    /// The device's error.
     fn set(&mut self, values: &[Vec<f32>]) -> Result<(), AnyError>;
 
     /// Loss and gradients of the task's objective on `batch`.
     ///
     /// # Errors
-    /// What the device reports.
+    /// The device's error.
     fn gradients(&mut self, task: &dyn Task, batch: Batch) -> Result<Gradients, AnyError>;
 }
 
 #[cfg(test)]
 impl Gpu {
-    /// What runs on GPUs, on the CPU: what a test can run.
+    /// The GPU code on the CPU, for tests.
     pub(crate) fn on_cpu() -> Self {
         Self(candle::Device::Cpu)
     }

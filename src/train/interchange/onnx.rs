@@ -239,7 +239,7 @@ impl Writer {
     }
 }
 
-/// What the value of a node is called in the file.
+/// The name of a node's value in the file.
 fn value_name(graph: &Graph, id: NodeId) -> String {
     match graph.outputs.iter().position(|&output| output == id) {
         Some(stack) => format!("stack{stack}"),

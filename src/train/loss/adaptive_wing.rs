@@ -20,7 +20,7 @@ const ALPHA: f32 = 2.1;
 const OMEGA: f32 = 14.0;
 /// Width of the curved part.
 const EPSILON: f32 = 1.0;
-/// Where the curved part ends.
+/// The end of the curved part.
 const THETA: f32 = 0.5;
 
 /// The smallest difference whose power is taken: below it the gradient is 0 to single precision or cut off steeply.
@@ -139,7 +139,7 @@ impl Kernel for Cells<'_> {
         for (((p, y), w), g) in parts.zip(self.gradient.chunks_exact_mut(LANES)) {
             for i in 0..LANES {
                 let (loss, slope) = cell(p[i], y[i]);
-                // Where the weight is 0, whatever the prediction holds must not count, not even a NaN.
+                // With weight 0 the prediction must not count, not even a NaN.
                 let counts = w[i] != 0.0;
                 sums[i] += if counts { w[i] * loss } else { 0.0 };
                 g[i] = if counts { w[i] * slope * self.factor } else { 0.0 };

@@ -27,7 +27,7 @@ pub(crate) mod tests {
 
     /// Loss and gradient in new memory.
     pub fn evaluate(objective: &dyn Objective, prediction: &[f32], targets: Targets<'_>) -> (f64, Vec<f32>) {
-        // What was there before must not matter.
+        // The previous contents must not matter.
         let mut gradient = vec![f32::NAN; 3];
         let loss = objective.loss_and_gradient(prediction, targets, &mut gradient);
         (loss, gradient)

@@ -22,7 +22,7 @@ pub(crate) struct ForwardPass {
     pub buffers: BufferPool,
 }
 
-/// What the forward pass leaves for the backward pass.
+/// The results of the forward pass that the backward pass needs.
 pub(crate) struct Forward {
     pub images: usize,
     /// Rows and columns of the pictures.
@@ -40,7 +40,7 @@ impl Forward {
     }
 }
 
-/// Which statistics the norms use.
+/// The statistics of the norms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Norms {
     /// The batch's; the running ones follow.

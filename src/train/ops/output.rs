@@ -2,7 +2,7 @@
 //!
 //! In: the caller's vector. Out: the same vector with new contents; its memory is not cleared in between.
 
-/// Where a kernel writes; ranges of different threads don't overlap.
+/// The output of a kernel; ranges of different threads don't overlap.
 #[derive(Clone, Copy)]
 pub(super) struct Out(*mut f32);
 

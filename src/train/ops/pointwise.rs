@@ -19,7 +19,7 @@ struct EachVector<F> {
     value: F,
 }
 
-/// What is computed for a run of numbers at a position.
+/// A computation on a run of numbers at a position.
 trait Elementwise: Copy {
     /// # Safety
     /// `at + count` is no more than the length, and `count` no more than [`Simd::LANES`].

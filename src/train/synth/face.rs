@@ -32,10 +32,10 @@ pub(super) fn draw(
 
 /// Number of landmarks on the outline.
 const OUTLINE: usize = 33;
-/// How far the outline lies in front of the face's surface.
+/// The distance of the outline in front of the face's surface.
 const OUTLINE_LIFT: f32 = -0.01;
 
-/// Where the face seems to end at height `y` on the side of `x`: at `x`, or nearer to the middle if the cheek hides that.
+/// The visible end of the face at height `y` on the side of `x`: `x`, or nearer to the middle if the cheek hides that.
 fn edge(head: &Head, x: f32, y: f32, lift: f32) -> (f32, f32) {
     const STEPS: i32 = 24;
     let (sin, cos) = head.roll_rad.sin_cos();
@@ -68,7 +68,7 @@ impl Drawing<'_> {
         edge(self.head, x, y, lift)
     }
 
-    /// How much of the surface at `x` is seen, 0..=1: the far cheek turns away.
+    /// The visible share of the surface at `x`, 0..=1: the far cheek turns away.
     fn seen(&self, x: f32) -> f32 {
         const TURNS_AWAY: f32 = 5.0;
         (1.0 - TURNS_AWAY * (x * self.head.yaw_rad.sin()).max(0.0)).max(0.0)

@@ -19,7 +19,7 @@ pub(super) struct Backprop {
     pass: ForwardPass,
     /// Number of parameters.
     parameters: usize,
-    /// Which nodes' gradients are needed: those that depend on a parameter.
+    /// Flags of the nodes whose gradients are needed: those that depend on a parameter.
     learns: Vec<bool>,
     norms: Norms,
 }

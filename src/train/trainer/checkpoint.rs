@@ -24,7 +24,7 @@ pub(super) struct Position {
     pub step: u64,
     /// Time spent training, over all sessions.
     pub seconds: f64,
-    /// What [`Task::fingerprint`](crate::train::data::Task) says of the data; older checkpoints do not know.
+    /// [`Task::fingerprint`](crate::train::data::Task) of the data; missing in older checkpoints.
     #[serde(default)]
     pub data: Option<String>,
 }

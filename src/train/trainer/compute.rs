@@ -22,7 +22,7 @@ impl Compute {
     /// A network with the parameters `values`, on the CPU without a GPU.
     ///
     /// # Errors
-    /// What the device reports.
+    /// The device's error.
     pub fn new(
         config: &ModelConfig,
         values: &[Vec<f32>],
@@ -39,7 +39,7 @@ impl Compute {
     /// Gives a GPU its copy of `values`, the parameters from now on.
     ///
     /// # Errors
-    /// What the device reports.
+    /// The device's error.
     pub fn set(&mut self, values: &[Vec<f32>]) -> Result<(), TrainError> {
         match self {
             Self::Cpu(_) => Ok(()),
@@ -50,7 +50,7 @@ impl Compute {
     /// Loss and gradients of the task's objective on `batch`, for the parameters `values`: those of the last [`Self::set`].
     ///
     /// # Errors
-    /// What the device reports.
+    /// The device's error.
     pub fn gradients(
         &mut self,
         task: &dyn Task,

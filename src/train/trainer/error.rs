@@ -58,10 +58,10 @@ pub enum TrainError {
     /// The learning curve can't be written.
     #[error(transparent)]
     Curve(#[from] ImageError),
-    /// What the GPU reports.
+    /// The GPU's error.
     #[error("the device failed")]
     Device(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// What the validator reports.
+    /// The validator's error.
     #[error("the validation failed")]
     Validation(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The system gives no threads.

@@ -152,7 +152,7 @@ impl Recipe {
         Self::read(path).map_err(|source| TrainError::Recipe { path: path.to_owned(), source })
     }
 
-    /// What the recipe says about the items of a [`LandmarkTask`](crate::train::LandmarkTask); `None` for a detector.
+    /// The options of a [`LandmarkTask`](crate::train::LandmarkTask); `None` for a detector.
     pub fn landmark_options(&self) -> Option<LandmarkTaskOptions> {
         Some(LandmarkTaskOptions {
             scheme: Scheme::of_points(self.model.points)?,

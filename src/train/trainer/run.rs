@@ -193,7 +193,7 @@ impl Trainer {
         self.position.seconds
     }
 
-    /// What the validations have found so far; `None` before the first.
+    /// The results of the validations so far; `None` before the first.
     pub fn course(&self) -> Option<Course> {
         let measured = || self.rows.iter().filter_map(|row| Some((row.step, row.validation?)));
         let best = measured().min_by(|a, b| a.1.total_cmp(&b.1))?;

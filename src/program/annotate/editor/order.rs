@@ -22,7 +22,7 @@ pub(super) fn confidence(face: &CollectedFace) -> Option<f32> {
     face.confidence.as_ref().map(mean).or(face.score)
 }
 
-/// Whether the detector missed the face, rather than never having looked for it.
+/// Whether the detector missed the face; false if it was never run.
 pub(super) fn is_missed(face: &CollectedFace) -> bool {
     !face.is_detected() && !face.other.contains_key(IMPORTED)
 }

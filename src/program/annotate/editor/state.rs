@@ -169,7 +169,7 @@ impl Editor {
         self.hover
     }
 
-    /// What is being dragged.
+    /// The dragged object.
     pub(super) fn grip(&self) -> Option<Grip> {
         Some(self.press.as_ref()?.drag.as_ref()?.0.grip)
     }
@@ -179,7 +179,7 @@ impl Editor {
         self.press.as_ref().is_some_and(|press| press.is_panning) || self.pointer.is_some_and(|p| p.other)
     }
 
-    /// Where the mouse is, if it is over the picture.
+    /// The position of the mouse, if it is over the picture.
     pub(super) fn pointer_in_view(&self) -> Option<Point<CanvasSpace>> {
         self.pointer.map(|pointer| pointer.at).filter(|at| self.is_in_view(*at))
     }

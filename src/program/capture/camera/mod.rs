@@ -148,7 +148,7 @@ struct CameraState {
     was_opened: bool,
     /// Why the camera could not be opened at all.
     failed: Option<CaptureError>,
-    /// What is wrong with a camera that was opened once.
+    /// The trouble of a camera that was opened once.
     trouble: Option<Trouble>,
     tally: Tally,
     is_over: bool,

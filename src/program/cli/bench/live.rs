@@ -1,11 +1,11 @@
 //! `awing bench --live` and `--soak`: a camera's frames on their way to the screen.
 //!
-//! In: a camera and the tracker's options. Out: the delay from the moment at which the camera took a frame to the moment at
-//! which it is on the screen with its landmarks, the share of a core that every thread needs, frames that were lost on the
-//! way, the time to the first landmarks; for `--soak` also how much memory grew. On the screen means handed to the window
-//! system; where there is none, painted.
+//! In: a camera and the tracker's options. Out: the latency from the capture of a frame until it is on the screen with
+//! its landmarks, the share of a core that every thread needs, lost frames, the time to the first landmarks; for
+//! `--soak` also the memory growth. A frame is on the screen once it is passed to the window system, or painted if
+//! there is none.
 //!
-//! What is measured is the session of `awing track` itself, without its panel of figures: this is its [`Observer`].
+//! This measures the session of `awing track` itself, without its panel of times, as its [`Observer`].
 
 use super::cpu_time::{CpuTimes, waiting_ms};
 use super::live_report::{CameraFrames, Memory, Report, SlowestFrame};

@@ -132,7 +132,7 @@ impl SessionWindow {
             WindowCommand::Help => {
                 let next = self.help_page.map_or(0, |page| page + 1);
                 self.help_page = (next == 0 || next < self.help_pages).then_some(next);
-                // What it may still say is said better.
+                // The help replaces the current message.
                 self.message = None;
             }
             WindowCommand::Figures => self.shows_figures ^= true,

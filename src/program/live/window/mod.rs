@@ -60,12 +60,12 @@ pub(super) struct SessionWindow {
     status: SessionStatus,
     collecting: CollectingStatus,
     tuning: Option<TuningStatus>,
-    /// Which changes of the model were seen.
+    /// The count of model changes at the last check.
     model_changes: u64,
     mouse: Mouse,
     bar: Bar,
     menu: Option<Menu>,
-    /// The cameras, while they are looked for.
+    /// The pending list of cameras.
     cameras: Option<Receiver<Cameras>>,
     /// The size of the canvas that was painted last, in pixels, and the part that the picture has.
     size: (usize, usize),

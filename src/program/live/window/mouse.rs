@@ -30,7 +30,7 @@ pub(super) struct Mouse {
 }
 
 impl Mouse {
-    /// Where it is.
+    /// Its position.
     pub(super) fn at(&self) -> Option<Point<CanvasSpace>> {
         self.at
     }

@@ -1,4 +1,4 @@
-//! Connections, each on a thread of its own: a request, and its answer or a WebSocket.
+//! Connections, each on its own thread: a request, and its answer or a WebSocket.
 
 use super::guard::Refusal;
 use super::http::{NoRequest, Request, answer, answer_in_words};
@@ -17,7 +17,7 @@ use tungstenite::handshake::derive_accept_key;
 const MOST_WAITING: usize = 64;
 /// How long nobody is accepted after that failed: the system has no room for more connections.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Where the WebSocket is.
+/// The path of the WebSocket.
 const WEBSOCKET: &str = "/ws";
 
 /// The page, by path.

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use std::fmt;
 use std::net::SocketAddr;
 
-/// Where its API is unless the person changed that.
+/// The default address of its API.
 const USUAL_PORT: u16 = 8001;
 
 /// The address of its WebSocket.

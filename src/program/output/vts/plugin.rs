@@ -208,7 +208,7 @@ impl Plugin<'_> {
     }
 }
 
-/// Who asks.
+/// The plugin's identity.
 fn plugin() -> Value {
     json!({"pluginName": "awing", "pluginDeveloper": "awing"})
 }

@@ -136,7 +136,7 @@ pub(in crate::runtime::engine) struct Term<A> {
     pub relu: bool,
 }
 
-/// Where results go.
+/// A destination of results.
 pub(in crate::runtime::engine) struct Store<A> {
     pub cells: Cells<A>,
     /// The number of channels that may be written, from the first one that the step computes.

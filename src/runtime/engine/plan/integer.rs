@@ -85,7 +85,7 @@ pub(in crate::runtime::engine) struct IntegerTerm<A> {
     pub relu: bool,
 }
 
-/// Where results go.
+/// A destination of results.
 pub(in crate::runtime::engine) struct IntegerStore<A> {
     pub cells: Cells<A>,
     pub format: IntegerFormat,
@@ -138,7 +138,7 @@ impl<A> IntegerDepthwise<A> {
         (self.width - 1) * self.stride + self.kernel
     }
 
-    /// Where the groups begin in a strip's memory, in bytes.
+    /// The byte offset of the groups in a strip's memory.
     pub fn groups_at(&self) -> usize {
         (self.strip_rows * self.width * self.channels).next_multiple_of(64)
     }

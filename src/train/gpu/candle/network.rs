@@ -11,7 +11,7 @@ use crate::train::network::{Maps, NORM_MOMENTUM, Network, values_of};
 use candle_core::{Device, Result, Tensor, Var};
 use std::collections::HashMap;
 
-/// Which statistics the batch norms use.
+/// The statistics of the batch norms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The batch's; the running ones follow.

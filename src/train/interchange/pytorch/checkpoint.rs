@@ -40,7 +40,7 @@ const MOST_LISTED: usize = 8;
 /// The tensors of a checkpoint.
 pub(super) struct Checkpoint<'a> {
     bytes: &'a [u8],
-    /// Where the numbers of each storage lie.
+    /// The position of each storage's numbers.
     storages: HashMap<Rc<str>, Range<usize>>,
     /// By name, without the prefixes of training programs.
     pub tensors: Vec<(String, Tensor)>,
@@ -183,7 +183,7 @@ impl<'a> Checkpoint<'a> {
     }
 }
 
-/// Where an entry's bytes lie, if there is such an entry, after its checksum has been checked.
+/// The position of an entry's bytes, if there is such an entry, after checking its checksum.
 fn whole_entry(
     archive: &mut ZipArchive<Cursor<&[u8]>>,
     name: &str,

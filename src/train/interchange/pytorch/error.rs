@@ -13,7 +13,7 @@ pub enum ImportError {
     /// The file can't be read.
     #[error("cannot read the checkpoint {path}")]
     Read { path: PathBuf, source: io::Error },
-    /// What is wrong with a file, by its name.
+    /// An error in a file, with its name.
     #[error("cannot import {path}")]
     InFile { path: PathBuf, source: Box<ImportError> },
     /// Another kind of file, or a damaged zip archive.

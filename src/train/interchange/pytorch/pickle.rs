@@ -29,7 +29,7 @@ pub(super) struct Tensor {
     pub strides: Vec<usize>,
 }
 
-/// What a pickle may hold.
+/// The values of a pickle.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     /// None, and fractional numbers: nothing here needs them.
@@ -95,7 +95,7 @@ impl Pickle {
         Self { values, root, length }
     }
 
-    /// What the whole pickle stands for.
+    /// The value of the whole pickle.
     pub fn root(&self) -> &Value {
         &self.values[self.root]
     }

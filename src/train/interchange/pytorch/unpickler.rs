@@ -312,7 +312,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// What a call makes; `None` if it is given something else than it takes.
+    /// The result of a call; `None` for wrong arguments.
     fn call(&mut self, callable: Callable, arguments: &[Id]) -> Result<Option<Value>, ImportError> {
         Ok(match (callable, arguments) {
             (Callable::OrderedDict, []) => Some(Value::Dictionary(Vec::new())),

@@ -12,7 +12,7 @@ use std::ops::Range;
 /// Output pixels that are finished before the next block of output channels begins: their inputs stay in the cache.
 const CHUNK_PIXELS: usize = 192;
 
-/// What happens to a sum before it is written: plus bias, plus residual.
+/// The operations on a sum before it is written: plus bias, plus residual.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
     /// One number an output channel.
@@ -40,7 +40,7 @@ fn check(
     pixels
 }
 
-/// Convolves `images` pictures on the current thread pool; what `out` held before goes.
+/// Convolves `images` pictures on the current thread pool; replaces the contents of `out`.
 ///
 /// # Panics
 /// If a slice has the wrong length for `shape`, or `packed` is of another.

@@ -11,7 +11,7 @@ use crate::train::ops::vectors::{load, store};
 use std::ops::Range;
 
 /// The gradient with respect to the input, from the gradient `dy` with respect to the output; plus `residual`, laid out
-/// as the input. What `out` held before goes.
+/// as the input. Replaces the contents of `out`.
 ///
 /// # Panics
 /// If a slice has the wrong length for `shape`.

@@ -7,7 +7,7 @@ use crate::train::ops::parallel;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// What normalizes each channel.
+/// The statistics that normalize each channel.
 #[derive(Debug)]
 pub(crate) struct Statistics {
     pub mean: Vec<f32>,
@@ -274,7 +274,7 @@ pub(crate) fn statistics(isa: Isa, x: &[f32], channels: usize) -> Statistics {
     Statistics { mean: mean.into_iter().map(|m| m as f32).collect(), variance }
 }
 
-/// What normalizes, and what follows it.
+/// The parameters of the normalization.
 #[derive(Clone, Copy)]
 pub(crate) struct NormOf<'a> {
     pub gamma: &'a [f32],
@@ -285,7 +285,7 @@ pub(crate) struct NormOf<'a> {
     pub relu: bool,
 }
 
-/// The normalized `x`; what `out` held before goes.
+/// The normalized `x`; replaces the contents of `out`.
 pub(crate) fn normalize(isa: Isa, norm: &NormOf<'_>, beta: &[f32], x: &[f32], out: &mut Vec<f32>) {
     let NormOf { gamma, statistics, epsilon, relu, .. } = *norm;
     let channels = gamma.len();

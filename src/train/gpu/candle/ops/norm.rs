@@ -6,7 +6,7 @@ use crate::train::ops::norm::{NormOf, Statistics, gradients, normalize, statisti
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, Var, bail};
 use std::sync::{Arc, OnceLock};
 
-/// Which statistics normalize.
+/// The statistics to normalize with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum NormMode {
     /// The batch's; the running ones take it in with weight `momentum`.

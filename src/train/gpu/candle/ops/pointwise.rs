@@ -19,7 +19,7 @@ pub fn add(x: &Tensor, y: &Tensor, relu: bool) -> Result<Tensor> {
 /// Nearest-neighbour up-sampling by 2 of `[images, height, width, channels]`.
 ///
 /// # Errors
-/// What the device reports.
+/// The device's error.
 pub fn upsample2x(x: &Tensor) -> Result<Tensor> {
     if on_cpu(x) {
         return x.contiguous()?.apply_op1(Upsample);
