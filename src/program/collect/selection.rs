@@ -4,9 +4,9 @@
 //! one is good enough. The value of a face in a frame is the product of three:
 //!
 //! - sharpness, relative to the sharpest quarter of the last ten seconds: a camera that is never sharp has its best
-//! frames,   too, and nobody can correct landmarks in a blurred frame;
+//!   frames, too, and nobody can correct landmarks in a blurred frame;
 //! - difficulty, estimated without labels: landmarks with low confidence, landmarks that jump from frame to frame, a
-//! head   turned or tilted far;
+//!   head turned or tilted far;
 //! - difference from all kept frames: pose and expression, light and appearance, size.
 //!
 //! A tracked face that is suddenly lost has the highest value: only a person can tell the model where it is. It is kept

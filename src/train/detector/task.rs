@@ -256,8 +256,8 @@ impl DetectorTask {
 /// Faces to be found, and ignored regions.
 pub(super) type Found = (Vec<Rect<CropSpace>>, Vec<Rect<CropSpace>>);
 
-/// Decides whether a face is to be found, ignored, or out of sight: it is to be found from `sure` pixels on, if at least
-/// the share `least_shown` is visible.
+/// Decides whether a face is to be found, ignored, or out of sight: it is to be found from `sure` pixels on, if at
+/// least the share `least_shown` is visible.
 fn sort_in(rect: Rect<CropSpace>, size: usize, sure: f32, least_shown: f32, found: &mut Found) {
     let along = |from: f32, side: f32| ((from + side).min(size as f32) - from.max(0.0)).max(0.0) / side;
     let shown = along(rect.x, rect.width) * along(rect.y, rect.height);
