@@ -240,7 +240,7 @@ fn an_int8_that_a_model_does_not_have_is_said_with_what_is_used_instead() {
     let arguments = ["--headless", "--input", "demo", "--frames", "1", "--model", "single.safetensors", "--precision"];
     let told = |precision| said(&run(folder.path(), &[&arguments[..], &[precision]].concat()));
     let int8 = told("int8");
-    assert!(int8.contains("in place of int8: this model has no int8 weights"), "{int8}");
+    assert!(int8.contains("in place of int8: the file of this model has no ranges for int8"), "{int8}");
     assert!(!told("auto").contains("in place of") && !told("f32").contains("in place of"));
 }
 

@@ -39,6 +39,7 @@ def main():
     for video in options.video or [None]:
         rows += tracking(bench, video)
     rows += networks(bench)
+    rows += instruction_sets(bench)
     rows.append(start_up(bench))
     rows += parts(bench)
     size = os.path.getsize(awing) / 1e6
@@ -51,7 +52,6 @@ def arguments():
     parser.add_argument("--video", action="append", help="a video of one face; may be given several times")
     parser.add_argument("--validation", action="append", help="annotated faces for `awing eval`, to report the model's error")
     parser.add_argument("--model", default=str(ROOT / "models" / "edge-98.safetensors"), help="the landmark model")
-    parser.add_argument("--int8", help="the same model from `awing quantize --to int8`, for a row of its own")
     parser.add_argument("--frames", type=int, default=300, help="frames of each video")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--core", type=int, default=0, help="the core to run everything on")
@@ -89,17 +89,19 @@ class Bench:
         self.options, self.python, self.awing = options, python, awing
         self.errors = {}
 
-    def run(self, command, stdin=None):
+    def run(self, command, stdin=None, isa=None):
+        environment = {**os.environ, **({"AWING_ISA": isa} if isa else {})}
         pin = lambda: os.sched_setaffinity(0, {self.options.core})
         file = open(stdin, "rb") if stdin else subprocess.DEVNULL
         process = subprocess.run(
-            [str(part) for part in command], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=pin)
+            [str(part) for part in command], stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+            preexec_fn=pin)
         if process.returncode != 0:
             sys.exit(f"{' '.join(map(str, command))} failed:\n{process.stderr.decode()[-2000:]}")
         return process.stdout
 
-    def json(self, command, stdin=None):
-        return json.loads(self.run(command, stdin).splitlines()[-1])
+    def json(self, command, stdin=None, isa=None):
+        return json.loads(self.run(command, stdin, isa).splitlines()[-1])
 
     def rival(self, script, *command):
         return self.json([self.python, HERE / script, *command])
@@ -181,7 +183,7 @@ def networks(bench):
     untrained = ROOT / "target" / "release" / "examples" / "untrained"
     subprocess.run([untrained, ROOT / "recipes" / "paper-wflw.toml", paper], check=True)
     detector = ROOT / "models" / "detector.safetensors"
-    model, int8 = bench.options.model, bench.options.int8
+    model = bench.options.model
     plans = [
         ("edge network", model, "auto", "0.7x", 0.7, (128, 128), 500),
         ("edge network", model, "f32", "1.0x", 1.0, (128, 128), 500),
@@ -189,14 +191,12 @@ def networks(bench):
         ("4-stack paper network (untrained)", paper, "auto", "1.0x", 1.0, (256, 256), 5),
         ("4-stack paper network (untrained)", paper, "f32", "1.0x", 1.0, (256, 256), 5),
     ]
-    if int8:
-        plans.insert(2, ("edge network", int8, "int8", "f32 / 2.0", None, (128, 128), 500))
     rows = []
     for what, file, precision, target, most, (height, width), runs in plans:
-        # The rival can't read awing's int8 file: it runs the network in single precision in every row.
-        onnx = WORK / f"{Path(model if file == int8 else file).stem}.onnx"
-        bench.run([bench.awing, "export", model if file == int8 else file, "--out", onnx])
-        profile = [bench.awing, "bench", "--profile", "--json", "--frames", runs, "--model", file, "--precision", precision]
+        # The rival runs the network in single precision in every row.
+        onnx = WORK / f"{Path(file).stem}.onnx"
+        bench.run([bench.awing, "export", file, "--out", onnx])
+        profile = profiled(bench, file, precision, runs)
         pairs = bench.in_turn(
             lambda: bench.json(profile), lambda: bench.rival("onnx_runtime.py", onnx, height, width, runs))
         value = median(ours["ms"]["median"] / rival["median_ms"] for ours, rival in pairs)
@@ -206,6 +206,29 @@ def networks(bench):
         rows.append(Row(f"{what}, {named}, ms", median(a["ms"]["median"] for a, _ in pairs),
                         median(b["median_ms"] for _, b in pairs), "ONNX Runtime f32", target,
                         None if most is None else value <= most, value, error))
+    return rows
+
+
+def profiled(bench, model, precision, runs):
+    return [bench.awing, "bench", "--profile", "--json", "--frames", runs, "--model", model, "--precision", precision]
+
+
+def instruction_sets(bench):
+    """The default of the edge network in each instruction set of this core against the other precisions in it."""
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model, rows = bench.options.model, []
+    for isa, name, flag, most in [("avx512", "AVX-512", "avx512f", None), ("avxvnni", "AVX-VNNI", "avx_vnni", 0.5),
+                                  ("avx2", "AVX2", "avx2", 0.7)]:
+        if f" {flag} " not in flags:
+            continue
+        run = lambda precision: bench.json(profiled(bench, model, precision, 500), isa=isa)
+        for other in ["f32", "f16"] if isa == "avx512" else ["f32"]:
+            pairs = bench.in_turn(lambda: run("auto"), lambda: run(other))
+            value = median(ours["ms"]["median"] / single["ms"]["median"] for ours, single in pairs)
+            most_here = most or 1.05
+            rows.append(Row(f"edge network, {name}, default ({pairs[0][0]['precision']}), ms",
+                            median(a["ms"]["median"] for a, _ in pairs), median(b["ms"]["median"] for _, b in pairs),
+                            f"awing {other}", f"{most_here}x", value <= most_here, value))
     return rows
 
 

@@ -105,7 +105,7 @@ enum Command {
     /// Export a model to ONNX, or its weights under PyTorch's names
     #[command(after_help = export::EXAMPLES)]
     Export(export::ExportArguments),
-    /// Quantize a landmark model to int8, which is faster and smaller, or convert it back to f16
+    /// Quantize a landmark model, so that it can be run in int8 too, or take that back
     #[command(after_help = quantize::EXAMPLES)]
     Quantize(quantize::QuantizeArguments),
     /// Draw or write a network's heatmaps

@@ -1,7 +1,7 @@
-//! `awing quantize`: converts a landmark model to int8, or back to half precision.
+//! `awing quantize`: prepares a landmark model for int8, or takes that back.
 //!
-//! In: a model, and faces for calibration and validation. Out: the new model file, and a table of error, size and time
-//! before and after. On failure nothing is written.
+//! In: a model, and faces for calibration and validation. Out: a model file with the same weights and what int8 needs
+//! beside them (or without), and a table of error, size and time before and after. On failure nothing is written.
 
 use super::measure::{Spread, error_percent};
 use super::parse::named_if;
@@ -19,10 +19,10 @@ pub(super) struct QuantizeArguments {
     /// The landmark model [default: the bundled one]
     #[arg(value_name = "MODEL")]
     model: Option<PathBuf>,
-    /// The new precision
+    /// int8 measures ranges and writes them into the file, f16 leaves them out
     #[arg(long, value_parser = named_if::<Precision>(|precision| matches!(precision, Precision::F16 | Precision::Int8)))]
     to: Precision,
-    /// Annotated faces for calibration: the ranges of the layers' inputs, for int8
+    /// Annotated faces for calibration: the ranges of the maps, for int8
     #[arg(long, value_name = "FILE.jsonl")]
     calibrate: PathBuf,
     /// Use N of them, evenly spread

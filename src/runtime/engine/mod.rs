@@ -90,7 +90,7 @@ impl Precision {
         match self {
             Self::F16 if !isa.has_bf16() => (Self::F32, Some("this CPU has no AVX512-BF16")),
             Self::Int8 if model.config().quantization.is_none() => {
-                (Self::F32, Some("this model has no int8 weights; awing quantize makes them"))
+                (Self::F32, Some("the file of this model has no ranges for int8; awing quantize measures them"))
             }
             _ => (self, None),
         }
@@ -101,7 +101,7 @@ named!(Precision {
     Auto = "auto": "The fastest on this CPU that costs no accuracy, or next to none",
     F32 = "f32": "Single precision",
     F16 = "f16": "Half precision; falls back to f32 if the CPU does not support it",
-    Int8 = "int8": "8-bit integers, for models that `awing quantize` has prepared; others run in f32",
+    Int8 = "int8": "8-bit integers, for the bundled model and those that `awing quantize` has prepared; others run in f32",
 });
 
 /// The input size that a model is compiled for, and how it runs.

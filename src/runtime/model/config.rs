@@ -105,7 +105,7 @@ pub struct ModelConfig {
     /// The calibration from a heatmap's maximum to a confidence.
     #[serde(default, skip_serializing_if = "is_default")]
     pub calibration: Calibration,
-    /// The int8 layers and their scales, if any.
+    /// What int8 needs beside the weights; `None` if the model has no int8 ranges.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantization: Option<Quantization>,
     /// Training data, steps and results, as recorded by the trainer.

@@ -2,7 +2,7 @@
 
 use crate::runtime::named::named;
 
-/// The number format of convolution weights in a file; biases and batch norms are always f32, int8 layers always int8.
+/// The number format of convolution weights in a file; biases and batch norms are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WeightFormat {
     #[default]
