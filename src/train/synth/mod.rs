@@ -201,6 +201,47 @@ mod tests {
         assert!(open >= 5);
     }
 
+    #[cfg(feature = "internals")]
+    #[test]
+    fn signals_of_exact_landmarks_tell_pose_and_gaze() {
+        use crate::runtime::landmarks::Landmark;
+        use crate::{Face, SignalMeter};
+        let mut frame = Frame::filled(640, 480, [0; 3]);
+        let mut signals = |portrait: Portrait| {
+            let (points, truth_deg) = portrait.draw(&mut frame).unwrap();
+            let landmarks: Vec<_> = points.map(|point| Landmark { point, confidence: 0.95 }).to_vec();
+            let face = Face { id: 1, score: 0.9, rect: Rect::around(points).unwrap(), landmarks };
+            let mut meter = SignalMeter::new();
+            // The camera at eight face widths.
+            meter.set_fov(45.0);
+            (meter.measure_faces(&[face], &[], 640, 480, 0.0)[0].clone(), truth_deg)
+        };
+        let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
+        let mut errors = [const { Vec::new() }; 4];
+        for seed in 0..20 {
+            for yaw in [-45.0, -30.0, -15.0, 0.0, 15.0, 30.0, 45.0] {
+                for (pitch, roll) in [(0.0, 0.0), (12.0, 0.0), (-12.0, 15.0)] {
+                    let (signals, truth_deg) =
+                        signals(Portrait { seed, turns_deg: [yaw, pitch, roll], eyes: 1.0, gaze: 0.0 });
+                    let head = signals.head.unwrap();
+                    let seen = [head.pitch_deg, head.yaw_deg, head.roll_deg];
+                    (0..3).for_each(|i| errors[i].push((seen[i] - truth_deg[i]).abs()));
+                }
+            }
+            for yaw in [-30.0, -15.0, 0.0, 15.0, 30.0] {
+                for gaze in [-1.0, -0.5, 0.0, 0.5, 1.0] {
+                    let (signals, _) = signals(Portrait { seed, turns_deg: [yaw, 0.0, 0.0], eyes: 1.0, gaze });
+                    errors[3].push((signals.gaze_yaw_deg.unwrap() + gaze * Portrait::PUPIL_TURN_DEG).abs());
+                }
+            }
+        }
+        let [pitch, yaw, roll, gaze] = errors.each_ref().map(|errors| mean(errors));
+        println!(
+            "exact landmarks: pitch {pitch:.2}, yaw {yaw:.2}, roll {roll:.2}, gaze {gaze:.2} degrees off on average"
+        );
+        assert!(pitch < 2.0 && yaw < 1.0 && roll < 1.0 && gaze < 3.0, "{pitch}, {yaw}, {roll}, {gaze}");
+    }
+
     #[test]
     fn every_landmark_of_the_demo_lies_in_the_frame_and_in_its_place() {
         let scene = Scene::demo(7, 2);
