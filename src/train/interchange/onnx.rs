@@ -323,6 +323,14 @@ mod tests {
     }
 
     #[test]
+    fn what_int8_needs_changes_nothing() {
+        let model = default_landmarks().unwrap();
+        let single = model.clone().with_quantization(None).unwrap();
+        assert_ne!(model, single);
+        assert_eq!(to_onnx(&model, None).unwrap(), to_onnx(&single, None).unwrap());
+    }
+
+    #[test]
     fn the_batch_is_free_unless_it_is_asked_for() {
         let model = default_landmarks().unwrap();
         let (free, one) = (Message::default().text(2, "batch"), Message::default().integer(1, 1));
