@@ -272,8 +272,8 @@ impl<'a> Problem<'a> {
                 for a in 0..6 {
                     let weighted = weight * turned[a][direction];
                     system.gradient[a] += weighted * error[direction];
-                    for b in 0..=a {
-                        system.normal[a][b] += weighted * turned[b][direction];
+                    for (sum, other) in system.normal[a][..=a].iter_mut().zip(&turned) {
+                        *sum += weighted * other[direction];
                     }
                 }
             }
