@@ -10,7 +10,7 @@
 //! Field numbers are those of `onnx.proto` of the ONNX project, IR version 8.
 
 use crate::runtime::model::graph::{BOUNDARY_GATE, Graph, NORM_EPSILON, Node, NodeId, Operation, coordinate_planes};
-use crate::runtime::model::{Model, ModelError};
+use crate::runtime::model::{Model, ModelConfig, ModelError};
 use std::collections::BTreeSet;
 
 const IR_VERSION: i64 = 8;
@@ -288,7 +288,8 @@ pub fn to_onnx(model: &Model, batch: Option<usize>) -> Result<Vec<u8>, ModelErro
         let shape = shape(config.outputs, config.heatmap_size(), "map_height", "map_width");
         message = message.message(12, &value(&format!("stack{stack}"), &shape));
     }
-    let description = serde_json::to_string(config)?;
+    // The ranges of int8 are of the engine's own kernels.
+    let description = serde_json::to_string(&ModelConfig { quantization: None, ..config.clone() })?;
     let file = Message::default()
         .integer(1, IR_VERSION)
         .text(2, "awing")
