@@ -4,7 +4,7 @@
 //! lies between the ears. The face is symmetric.
 //!
 //! Source: the canonical face model of MediaPipe (The MediaPipe Authors, Apache-2.0) at the places of the 98 points,
-//! refined by bundle adjustment until landmarks that awing found on 2,151 training faces projected best.
+//! refined by `benches/tools/fit_signals.rs` until landmarks that awing finds on faces held out of its training project best.
 
 use crate::runtime::landmarks::WFLW_POINTS;
 
@@ -33,6 +33,8 @@ pub(super) const fn pose_weight(point: usize) -> [f32; 2] {
     }
 }
 
+// A coordinate may happen to look like a constant.
+#[allow(clippy::approx_constant)]
 #[rustfmt::skip]
 pub(crate) const AVERAGE_FACE: [[f32; 3]; WFLW_POINTS] = [
     [-7.412, 2.559, -1.186],
