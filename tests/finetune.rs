@@ -20,13 +20,19 @@ const FACES: usize = 16;
 const SIDE: usize = 240;
 
 impl Bench {
-    /// Procedural faces, whose exact landmarks differ from what the model predicts; `label` may change them.
-    fn new(mut label: impl FnMut(usize, &Frame, &mut Vec<Point<awing::FrameSpace>>)) -> Self {
+    /// Procedural faces in photographic negatives, which the model has never seen; `label` may change their landmarks.
+    fn new(label: impl FnMut(usize, &Frame, &mut Vec<Point<awing::FrameSpace>>)) -> Self {
+        Self::with(|value| 255 - value, label)
+    }
+
+    /// As [`Self::new`], with `tone` of every value of the pictures.
+    fn with(tone: fn(u8) -> u8, mut label: impl FnMut(usize, &Frame, &mut Vec<Point<awing::FrameSpace>>)) -> Self {
         let bench = Self { folder: tempfile::tempdir().unwrap() };
         let mut lines = String::new();
         for i in 0..FACES {
             let mut frame = Frame::from_rgb(SIDE, SIDE, vec![0; SIDE * SIDE * 3]).unwrap();
             let landmarks = Scene::demo(500 + i as u64, 1).draw(2.3 * i as f64, &mut frame);
+            let frame = Frame::from_rgb(SIDE, SIDE, frame.rgb().iter().map(|value| tone(*value)).collect()).unwrap();
             frame.save(&bench.path(&format!("{i}.png"))).unwrap();
             let mut points = landmarks[0].to_vec();
             label(i, &frame, &mut points);
@@ -119,14 +125,17 @@ fn an_accepted_model_is_saved_registered_and_used_and_the_base_stays() {
 fn a_refused_model_is_not_saved_unless_it_is_wanted_anyway() {
     // Every face is labelled as the model sees it, give or take a little of its own: nothing can be learned of that.
     let mut tracker = Tracker::new(TrackerOptions::default()).unwrap();
-    let bench = Bench::new(|i, frame, points| {
-        let (x, y) = ((i * 37 % 11) as f32 - 5.0, (i * 53 % 13) as f32 - 6.0);
-        tracker.reset();
-        let face = &tracker.track_at(frame, 0.0).unwrap()[0];
-        for (point, seen) in points.iter_mut().zip(&face.landmarks) {
-            *point = Point::new(seen.point.x + 0.2 * x, seen.point.y + 0.2 * y);
-        }
-    });
+    let bench = Bench::with(
+        |value| value,
+        |i, frame, points| {
+            let (x, y) = ((i * 37 % 11) as f32 - 5.0, (i * 53 % 13) as f32 - 6.0);
+            tracker.reset();
+            let face = &tracker.track_at(frame, 0.0).unwrap()[0];
+            for (point, seen) in points.iter_mut().zip(&face.landmarks) {
+                *point = Point::new(seen.point.x + 0.2 * x, seen.point.y + 0.2 * y);
+            }
+        },
+    );
     let done = bench.run("tuned.safetensors", &[]);
     assert!(done.status.success() && text(&done.stdout).starts_with("Refused"), "{}", text(&done.stdout));
     assert!(!bench.path("tuned.safetensors").exists() && bench.path("tuned.json").exists());

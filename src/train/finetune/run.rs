@@ -18,7 +18,7 @@ use crate::train::fnv::Fnv1a;
 use crate::train::gpu::Gpu;
 use crate::train::network::Network;
 use crate::train::quantize::quantize;
-use crate::train::synth::{self, moments};
+use crate::train::synth::{self, moments, portraits};
 use crate::train::trainer::{CheckpointError, Ending, Recipe, TrainError, TrainOptions, Trainer, Validator};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -158,7 +158,7 @@ impl FineTune {
         let held_out = Faces::new(held_out, config)?;
         let mut guards = Vec::new();
         if scheme == Scheme::Wflw98 {
-            let faces = moments(GUARD_FACES, GUARD_SEED)?;
+            let faces = portraits(GUARD_FACES, GUARD_SEED)?;
             guards.push(("procedural faces".to_owned(), Faces::new(faces, config)?));
         }
         for (name, samples) in &options.guards {

@@ -3,16 +3,24 @@
 use super::TuningRecipe;
 use super::measure::Faces;
 use super::run::{FineTune, FineTuneEnding, FineTuneOptions, Tuned};
+use crate::runtime::image::Frame;
 use crate::runtime::model::{Model, default_landmarks};
 use crate::train::data::Sample;
 use crate::train::synth::moments;
 use crate::train::trainer::TrainError;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Faces with labels in another style than the base's: exact labels of procedural faces.
+/// Faces that the base has never seen the like of: procedural faces in photographic negatives.
 fn faces() -> Vec<Sample> {
-    moments(24, 77).unwrap()
+    let mut faces = moments(24, 77).unwrap();
+    for face in &mut faces {
+        let frame = face.frame.as_ref().unwrap();
+        let rgb = frame.rgb().iter().map(|value| 255 - value).collect();
+        face.frame = Some(Arc::new(Frame::from_rgb(frame.width(), frame.height(), rgb).unwrap()));
+    }
+    faces
 }
 
 fn options(folder: &Path) -> FineTuneOptions {
@@ -48,7 +56,7 @@ fn what_the_base_gets_wrong_is_learned_and_the_folder_of_the_training_goes() {
     let tuned = finish(&base, faces(), options(folder.path()));
     let verdict = &tuned.verdict;
     assert!(verdict.accepted, "{verdict:?}");
-    assert!(verdict.held_out.percent() < -10.0 && verdict.guards[0].percent() < 0.0, "{verdict:?}");
+    assert!(verdict.held_out.percent() < -10.0 && verdict.guards[0].percent() < 2.0, "{verdict:?}");
     assert_eq!(verdict.trained_faces + verdict.held_out.faces, 24);
     assert_eq!(verdict.parts.len(), 11);
     assert_eq!(tuned.model.config().training["fine_tuned"]["accepted"], true);
