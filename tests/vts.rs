@@ -318,7 +318,7 @@ fn whoever_does_not_allow_it_is_not_asked_again() {
     let (said, lines) = finish(start(folder.path(), 150, &url), folder.path());
     assert_eq!(kinds(&requests.recv_timeout(DEADLINE).unwrap()), ["AuthenticationToken"]);
     assert!(requests.try_recv().is_err() && lines.len() == 150);
-    assert!(said.len() == 2 && said[1].contains("not to allow awing"), "{said:#?}");
+    assert!(said.len() == 2 && said[1].contains("does not allow awing"), "{said:#?}");
 }
 
 #[test]

@@ -14,11 +14,14 @@ pub struct Compositions {
     pub largest_single: f32,
     /// Share of pictures whose range is stretched, if they use little of it, as the detector's input is.
     pub stretched: f32,
+    /// The standard deviation of the target about the centre of a large face is at most this, in cells. The centre of a face that
+    /// fills the picture can't be told to the cell, and a narrow target keeps the score of such faces low.
+    pub widest_center_cells: f32,
 }
 
 impl Default for Compositions {
     fn default() -> Self {
-        Self { scenes: 0.35, set_in: 0.25, single: 0.25, largest_single: 1.0, stretched: 0.0 }
+        Self { scenes: 0.35, set_in: 0.25, single: 0.25, largest_single: 1.0, stretched: 0.0, widest_center_cells: 2.5 }
     }
 }
 
@@ -28,7 +31,7 @@ impl Compositions {
 
     /// The first error, if any.
     pub fn check(&self) -> Result<(), String> {
-        let Self { scenes, set_in, single, largest_single, stretched } = *self;
+        let Self { scenes, set_in, single, largest_single, stretched, widest_center_cells } = *self;
         let is_share = |v: f32| (0.0..=1.0).contains(&v);
         if ![scenes, set_in, single, stretched, scenes + set_in + single].into_iter().all(is_share) {
             return Err("the shares of compositions lie in 0..=1, those of items together too".into());
@@ -38,6 +41,9 @@ impl Compositions {
                 "largest_single is {largest_single}, it must be over {} and at most 2",
                 Self::SMALLEST_SINGLE
             ));
+        }
+        if !(1.0..=20.0).contains(&widest_center_cells) {
+            return Err(format!("widest_center_cells is {widest_center_cells}, it must lie in 1..=20"));
         }
         Ok(())
     }

@@ -10,8 +10,8 @@ use crate::train::targets::{MapSize, render_point};
 
 /// Deviation of the centre's Gaussian over the box's side.
 const SIGMA_OF_SIDE: f32 = 0.08;
-/// Narrowest and widest Gaussian, in cells.
-const SIGMA_CELLS: (f32, f32) = (0.8, 2.5);
+/// The narrowest Gaussian, in cells.
+const NARROWEST: f32 = 0.8;
 /// Size and offset count in cells up to this distance from the centre, in each direction.
 const LEARNT_AROUND: f32 = 1.5;
 
@@ -21,11 +21,12 @@ fn cell_from_input(p: Point<CropSpace>) -> (f32, f32) {
 }
 
 /// Draws the maps of one picture: `faces` are to be found, cells in `ignored` have weight 0. Boxes are in input
-/// pixels; `target` and `weight` come zero-filled, `height * width *` [`CHANNELS`] each.
+/// pixels; no Gaussian is wider than `widest` cells; `target` and `weight` come zero-filled, `height * width *` [`CHANNELS`] each.
 pub fn render(
     faces: &[Rect<CropSpace>],
     ignored: &[Rect<CropSpace>],
     (height, width): (usize, usize),
+    widest: f32,
     target: &mut [f32],
     weight: &mut [f32],
 ) {
@@ -35,7 +36,7 @@ pub fn render(
     order.sort_by(|a, b| b.side().total_cmp(&a.side()));
     for face in &order {
         let (x, y) = cell_from_input(face.center());
-        let sigma = (SIGMA_OF_SIDE * face.side() / STRIDE as f32).clamp(SIGMA_CELLS.0, SIGMA_CELLS.1);
+        let sigma = (SIGMA_OF_SIDE * face.side() / STRIDE as f32).clamp(NARROWEST, widest);
         // On the nearest cell, so that the peak is 1 and lies where the offset is read.
         let peak = Point::new(x.round(), y.round());
         render_point(peak, sigma, CENTER, &size, target);
@@ -82,6 +83,7 @@ mod tests {
             &[Rect::new(4.0, 4.0, 12.0, 12.0)],
             &[Rect::new(32.0, 32.0, 8.0, 8.0)],
             (height, width),
+            2.5,
             &mut target,
             &mut weight,
         );
@@ -106,7 +108,7 @@ mod tests {
         let mut target = vec![0.0; height * width * CHANNELS];
         let mut weight = target.clone();
         let faces = [Rect::new(20.0, 30.0, 41.0, 50.0), Rect::new(120.0, 60.0, 12.0, 14.0)];
-        render(&faces, &[], (height, width), &mut target, &mut weight);
+        render(&faces, &[], (height, width), 2.5, &mut target, &mut weight);
         target.iter_mut().step_by(CHANNELS).for_each(|v| *v = value_of_score(0.98 * *v));
         let view = HeatmapView { values: &target, height, width, channels: CHANNELS };
         let mut found = Vec::new();

@@ -321,7 +321,14 @@ impl Task for DetectorTask {
     fn fill(&self, rng: &mut ChaCha8Rng, item: ItemMut<'_>) -> Result<(), DataError> {
         let (faces, ignored) = self.draw(rng, item.input)?;
         let cells = self.size / maps::STRIDE;
-        targets::render(&faces, &ignored, (cells, cells), item.target, item.weight);
+        targets::render(
+            &faces,
+            &ignored,
+            (cells, cells),
+            self.compositions.widest_center_cells,
+            item.target,
+            item.weight,
+        );
         *item.normalizer = (cells * cells) as f64;
         Ok(())
     }
