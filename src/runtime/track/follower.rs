@@ -8,7 +8,9 @@ use super::head_box::HeadBox;
 use super::motion::Motion;
 use super::one_face::{Look, Track, TrackState, around};
 use super::smoothing::{Smoother, Smoothing};
-use super::thresholds::{CLEAR_DETECTION, FRAMES_LOOKED_FOR, START_SCORE, SURE_SCORE, VERY_SURE_SCORE};
+use super::thresholds::{
+    CLEAR_DETECTION, FRAMES_LOOKED_FOR, SMALLEST_FACE_PX, START_SCORE, SURE_SCORE, VERY_SURE_SCORE,
+};
 use super::{Detection, Face, FindFaces, FindLandmarks, LandmarkTimes, Roll, StageTimes, TrackError};
 use crate::runtime::engine::Workers;
 use crate::runtime::geometry::{FrameSpace, Rect};
@@ -367,7 +369,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
                 (Roll::Upright, true) | (_, false) => SURE_SCORE,
                 (_, true) => VERY_SURE_SCORE,
             };
-            if self.is_followed_at(&rect, SAME_FACE_IOU) {
+            if rect.side() < SMALLEST_FACE_PX || self.is_followed_at(&rect, SAME_FACE_IOU) {
                 continue;
             }
             self.look_closer(frame, &rect, roll)?;

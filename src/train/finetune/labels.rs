@@ -190,14 +190,14 @@ fn check_contradictions(samples: &[Sample]) -> Result<(), FineTuneError> {
 mod tests {
     use super::*;
     use crate::runtime::model::BoxSide;
-    use crate::train::synth::moments;
+    use crate::train::synth::portraits;
     use std::sync::Arc;
 
     const CROP: CropConvention = CropConvention { scale: 1.25, box_side: BoxSide::Longer };
 
     /// Faces of a few clips, three of each.
     fn faces(count: usize) -> Vec<Sample> {
-        let mut samples = moments(count, 3).unwrap();
+        let mut samples = portraits(count, 3).unwrap();
         for (i, sample) in samples.iter_mut().enumerate() {
             sample.clip = Some(format!("clip {}", i / 3));
         }
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn two_recordings_of_the_same_moments_are_on_one_side() {
-        let first = moments(30, 3).unwrap();
+        let first = portraits(30, 3).unwrap();
         let again = first.iter().cloned().map(|mut sample| {
             // As another program would read the video, and another day's correction.
             let frame = Arc::make_mut(sample.frame.as_mut().unwrap());

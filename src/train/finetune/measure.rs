@@ -144,12 +144,12 @@ pub(super) fn mean_percent(all: &[Measured]) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::runtime::model::default_landmarks;
-    use crate::train::synth::moments;
+    use crate::train::synth::portraits;
 
     #[test]
     fn errors_are_those_of_an_evaluation_on_the_whole_pictures() {
         let model = default_landmarks().unwrap();
-        let samples = moments(6, 11).unwrap();
+        let samples = portraits(6, 11).unwrap();
         let measured = Faces::new(samples.clone(), model.config()).unwrap().measure(&model, 1).unwrap();
         let mut landmarker = Landmarker::new(&model, Outputs::Decoded, Precision::F32).unwrap();
         for (sample, measured) in samples.iter().zip(&measured) {
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_lost_face_counts_the_same_however_far_its_landmarks_lie() {
-        let sample = moments(1, 7).unwrap().remove(0);
+        let sample = portraits(1, 7).unwrap().remove(0);
         let error_when_off_by = |px: f32| {
             let predicted = sample.points.iter().map(|p| Point::new(p.x + px, p.y)).collect();
             measured(&sample, predicted, None).error
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn the_parts_make_up_the_whole() {
         let model = default_landmarks().unwrap();
-        let faces = Faces::new(moments(3, 5).unwrap(), model.config()).unwrap();
+        let faces = Faces::new(portraits(3, 5).unwrap(), model.config()).unwrap();
         let measured = faces.measure(&model, 1).unwrap();
         let whole: f64 = Part::ALL
             .iter()

@@ -67,12 +67,12 @@ impl OwnFaces {
 mod tests {
     use super::*;
     use crate::runtime::model::default_landmarks;
-    use crate::train::synth::moments;
+    use crate::train::synth::portraits;
 
     #[test]
     fn every_set_is_drawn_alike_and_a_fifth_of_the_faces_is_held_out() {
         let start = default_landmarks().unwrap();
-        let faces = moments(20, 7).unwrap();
+        let faces = portraits(20, 7).unwrap();
         let OwnFaces { recipe, training, held_out } = OwnFaces::new(&start, faces.clone(), None).unwrap();
         assert!(recipe.datasets.is_empty() && recipe.model.architecture == start.config().architecture);
         assert!((3..=6).contains(&held_out.len()) && training.len() + held_out.len() == 20, "{}", held_out.len());

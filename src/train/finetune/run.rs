@@ -18,7 +18,7 @@ use crate::train::fnv::Fnv1a;
 use crate::train::gpu::Gpu;
 use crate::train::network::Network;
 use crate::train::quantize::quantize;
-use crate::train::synth::{self, moments, portraits};
+use crate::train::synth::{self, portraits};
 use crate::train::trainer::{CheckpointError, Ending, Recipe, TrainError, TrainOptions, Trainer, Validator};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -175,7 +175,7 @@ impl FineTune {
         training.iter_mut().for_each(|sample| sample.dataset = LABELLED.into());
         let mut datasets = BTreeMap::from([(LABELLED.to_owned(), 1.0)]);
         if recipe.procedural > 0.0 && scheme == Scheme::Wflw98 {
-            let faces = moments(TRAINED_PROCEDURAL_FACES, TRAINED_SEED)?;
+            let faces = portraits(TRAINED_PROCEDURAL_FACES, TRAINED_SEED)?;
             let faces = Faces::new(faces, config)?.labelled_by(&base, options.threads)?;
             let of_each = recipe.procedural * trained_faces as f64 / faces.len() as f64;
             datasets.insert(synth::DATASET.to_owned(), of_each);

@@ -6,7 +6,7 @@ use super::run::{FineTune, FineTuneEnding, FineTuneOptions, Tuned};
 use crate::runtime::image::Frame;
 use crate::runtime::model::{Model, default_landmarks};
 use crate::train::data::Sample;
-use crate::train::synth::moments;
+use crate::train::synth::portraits;
 use crate::train::trainer::TrainError;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 
 /// Faces that the base has never seen the like of: procedural faces in photographic negatives.
 fn faces() -> Vec<Sample> {
-    let mut faces = moments(24, 77).unwrap();
+    let mut faces = portraits(24, 77).unwrap();
     for face in &mut faces {
         let frame = face.frame.as_ref().unwrap();
         let rgb = frame.rgb().iter().map(|value| 255 - value).collect();

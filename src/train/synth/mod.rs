@@ -8,7 +8,7 @@ mod head;
 mod paint;
 mod samples;
 
-pub use samples::{DATASET, moments, portraits};
+pub use samples::{DATASET, portraits};
 
 use crate::runtime::geometry::{FrameSpace, Point};
 use crate::runtime::image::Frame;

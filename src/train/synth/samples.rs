@@ -3,8 +3,7 @@
 //! In: a number and a seed. Out: samples in memory with exact landmarks, each of another person, as the data set
 //! [`DATASET`].
 
-use super::{Scene, any_face};
-use crate::runtime::geometry::{FrameSpace, Point};
+use super::any_face;
 use crate::runtime::image::{Frame, ImageError};
 use crate::runtime::landmarks::{Scheme, Style, WFLW_POINTS};
 use crate::train::data::{Origin, Sample};
@@ -15,44 +14,19 @@ use std::sync::Arc;
 
 /// The name of the data set.
 pub const DATASET: &str = "procedural";
-/// Side of the pictures of [`moments`] in pixels.
-const MOMENT_SIDE: usize = 288;
-/// Side of the pictures of [`portraits`] in pixels, in which faces are larger.
-const PORTRAIT_SIDE: usize = 224;
-/// Seconds between the moments that two people are shown at: long enough for another expression and pose.
-const APART_S: f64 = 3.7;
-
-/// `count` people, each at one moment of the demo.
-///
-/// # Errors
-/// None: the pictures are never empty.
-pub fn moments(count: usize, seed: u64) -> Result<Vec<Sample>, ImageError> {
-    samples(count, MOMENT_SIDE, |i, frame| {
-        let faces = Scene::demo(seed.wrapping_add(i as u64), 1).draw(APART_S * i as f64, frame);
-        faces.into_iter().next()
-    })
-}
+/// Side of the pictures in pixels.
+const SIDE: usize = 224;
 
 /// `count` people in any pose up to a half profile, who look anywhere.
 ///
 /// # Errors
-/// As [`moments`].
+/// None: the pictures are never empty.
 pub fn portraits(count: usize, seed: u64) -> Result<Vec<Sample>, ImageError> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    samples(count, PORTRAIT_SIDE, |_, frame| any_face(&mut rng, frame))
-}
-
-type Landmarks = [Point<FrameSpace>; WFLW_POINTS];
-
-fn samples(
-    count: usize,
-    side: usize,
-    mut draw: impl FnMut(usize, &mut Frame) -> Option<Landmarks>,
-) -> Result<Vec<Sample>, ImageError> {
     let mut samples = Vec::with_capacity(count);
     for i in 0..count {
-        let mut frame = Frame::from_rgb(side, side, vec![0; side * side * 3])?;
-        let Some(points) = draw(i, &mut frame) else { continue };
+        let mut frame = Frame::from_rgb(SIDE, SIDE, vec![0; SIDE * SIDE * 3])?;
+        let Some(points) = any_face(&mut rng, &mut frame) else { continue };
         let name = format!("procedural face {i}");
         samples.push(Sample {
             image: name.clone().into(),
