@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Height and width of the picture; the detector sees 4:3 frames at its input size.
     let networks = [
         ("edge", default_landmarks()?, 128, 128),
-        ("detector", default_detector()?, 160, 192),
+        ("detector", default_detector()?, 256, 320),
         ("paper-1", paper(1)?, 256, 256),
         ("paper-4", paper(4)?, 256, 256),
     ];

@@ -187,7 +187,7 @@ def networks(bench):
     plans = [
         ("edge network", model, "auto", "0.7x", 0.7, (128, 128), 500),
         ("edge network", model, "f32", "1.0x", 1.0, (128, 128), 500),
-        ("detector network", detector, "auto", "", None, (160, 192), 500),
+        ("detector network", detector, "auto", "", None, (256, 320), 500),
         ("4-stack paper network (untrained)", paper, "auto", "1.0x", 1.0, (256, 256), 5),
         ("4-stack paper network (untrained)", paper, "f32", "1.0x", 1.0, (256, 256), 5),
     ]
