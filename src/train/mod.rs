@@ -12,7 +12,9 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! let recipe = Recipe::load(Path::new("recipes/edge-98.toml"))?;
 //! let options = recipe.landmark_options().ok_or("not a recipe for landmarks")?;
-//! let faces = read_faces(Path::new("faces/train.jsonl"), Split::Train)?;
+//! let mut faces = read_faces(Path::new("faces/train.jsonl"), Split::Train)?;
+//! faces.retain(|face| !recipe.hold_out.contains(face));
+//! faces.extend(recipe.procedural()?);
 //! let task = LandmarkTask::new(faces, &recipe.datasets, recipe.augmentation.clone(), options)?;
 //! let held_out = read_faces(Path::new("faces/val.jsonl"), Split::Test)?;
 //! let mut validator = LandmarkValidator::new(held_out, &recipe.model)?;

@@ -107,7 +107,7 @@ fn assert_is_the_candle_graph(model: &Model, height: usize, width: usize) {
 #[test]
 fn the_shipped_models_compute_what_the_candle_graph_does() {
     assert_is_the_candle_graph(&default_landmarks().unwrap(), 128, 128);
-    assert_is_the_candle_graph(&default_detector().unwrap(), 128, 192);
+    assert_is_the_candle_graph(&default_detector().unwrap(), 192, 320);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn the_paper_network_computes_what_the_candle_graph_does() {
 fn networks() -> [(Model, usize, usize); 4] {
     [
         (default_landmarks().unwrap(), 128, 128),
-        (default_detector().unwrap(), 128, 192),
+        (default_detector().unwrap(), 192, 320),
         (paper(2), 64, 64),
         (edge(6, &[10, 20, 37], 3, 2, true), 32, 32),
     ]
@@ -197,7 +197,7 @@ fn integer_steps(engine: &Engine) -> usize {
 fn int8_gives_the_same_integers_on_every_set() {
     let shapes = [
         (default_landmarks().unwrap(), 128, 128),
-        (default_detector().unwrap(), 128, 192),
+        (default_detector().unwrap(), 192, 320),
         (edge(6, &[10, 20, 37], 3, 1, true), 32, 48),
         (edge(20, &[48, 80, 100], 5, 1, false), 64, 96),
     ];

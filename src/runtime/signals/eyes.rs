@@ -54,7 +54,7 @@ const ONE_EYE_YAW_DEG: [f32; 2] = [15.0, 30.0];
 const WINK: [f32; 2] = [0.25, 0.5];
 /// The radius of the eyeball, in cm.
 pub(super) const EYEBALL_CM: f32 = 1.2;
-/// The pupil of an eye that looks straight ahead lies so much in front of the eye's corners, in cm.
+/// How far the pupil of an eye that looks straight ahead lies in front of the eye's corners, in cm.
 #[cfg(feature = "internals")]
 pub(super) const PUPIL_LEAD_CM: f32 = 0.36;
 /// Where the pupil of an eye lies that looks along the head's axis, relative to the middle of the eye corners and in half

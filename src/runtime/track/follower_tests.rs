@@ -1,7 +1,7 @@
 //! What the tracking loop promises, tested with a detector and a network that know the scene.
 
 use super::super::fakes::{FakeDetector, FakeFace, FakeNetwork, FakeScene};
-use super::super::thresholds::{DOUBT_EVERY_S, KEEP_SCORE};
+use super::super::thresholds::{DOUBT_EVERY_S, KEEP_SCORE, SMALLEST_FACE_PX};
 use super::*;
 use crate::runtime::image::Frame;
 
@@ -141,6 +141,19 @@ fn a_score_between_the_thresholds_keeps_a_face_but_starts_none() {
     assert_eq!(rig.show_for(1.0, &[unsure]).len(), 1);
     assert!(rig.show(&[]).is_empty());
     assert!(rig.show_for(0.5, &[unsure]).is_empty());
+}
+
+#[test]
+fn a_face_of_too_few_pixels_starts_no_track_and_one_that_was_followed_may_shrink() {
+    let mut rig = Rig::new(1);
+    let of_side = |side| FakeFace::at(300.0, 200.0, side);
+    assert!(rig.show_for(1.0, &[of_side(0.8 * SMALLEST_FACE_PX)]).is_empty());
+    assert_eq!(rig.scene.landmark_calls(), 0, "nothing is spent on it");
+    assert_eq!(ids(&rig.show(&[of_side(1.3 * SMALLEST_FACE_PX)])), [1]);
+    for i in 1..=20 {
+        let side = (1.3 - 0.025 * i as f32) * SMALLEST_FACE_PX;
+        assert_eq!(ids(&rig.show(&[of_side(side)])), [1], "{side} pixels");
+    }
 }
 
 #[test]

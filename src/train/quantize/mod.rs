@@ -39,8 +39,8 @@ const BATCH: usize = 16;
 /// The share of a channel's values that may lie beyond each end of its interval. On faces at rest, landmarks move half as much as
 /// with intervals that hold all values.
 const BEYOND: f64 = 3e-3;
-/// An interval reaches so far at least, as a share of how far all values reach: a channel that is zero almost everywhere counts
-/// where it is not.
+/// The least reach of an interval, as a share of that of all values: a channel that is zero almost everywhere counts where it is
+/// not.
 const LEAST_REACH: f32 = 0.12;
 
 /// A 1x1 convolution behind a depthwise one.
@@ -68,12 +68,26 @@ pub fn quantize(model: &Model, crops: &[f32]) -> Result<Model, QuantizeError> {
     // Rounding of the first map moves landmarks most, and the block that reads it has few channels.
     layers.retain(|layer| !is_computed_from_the_picture(&graph, layer.source));
     let intervals = intervals(model, &graph, crops)?;
+    let (factors, maps) = factors(model, &graph, &layers, &intervals);
+    let centres = centres(model, &layers, &intervals, &factors);
+    let Ranges { inputs, outputs, sites } = Ranges::new(&graph, &layers, &maps);
+    let quantization =
+        Quantization { input_ranges: inputs, output_ranges: outputs, centres, factors, ..Quantization::default() };
+    search(&model.clone().with_quantization(Some(quantization))?, &sites, crops)
+}
+
+/// The factors of every [`Group`] by its name, and how far the channels of every map reach once they are divided by them.
+fn factors(
+    model: &Model,
+    graph: &Graph,
+    layers: &[Layer],
+    intervals: &[Vec<(f32, f32)>],
+) -> (BTreeMap<String, Vec<f32>>, Vec<Vec<f32>>) {
     let half = |interval: &(f32, f32)| 0.5 * (interval.1 - interval.0);
     let reach = |interval: &(f32, f32)| interval.1.max(-interval.0);
     let mut maps: Vec<Vec<f32>> = intervals.iter().map(|map| map.iter().map(reach).collect()).collect();
-    let mut quantization = Quantization::default();
-    let Quantization { input_ranges, output_ranges, centres, factors, .. } = &mut quantization;
-    for group in Group::all(&graph) {
+    let mut factors = BTreeMap::new();
+    for group in Group::all(graph) {
         let of_group = match layers.iter().find(|layer| group.nodes.contains(&layer.node)) {
             Some(layer) => {
                 maps[layer.node] = intervals[layer.node].iter().map(half).collect();
@@ -86,47 +100,72 @@ pub fn quantize(model: &Model, crops: &[f32]) -> Result<Model, QuantizeError> {
         }
         factors.insert(group.name, of_group);
     }
-    let largest = |node: NodeId| maps[node].iter().fold(0.0_f32, |m, v| m.max(*v));
-    let mut sites = Vec::new();
-    for Layer { depthwise, source, pointwise, norm, node } in &layers {
+    (factors, maps)
+}
+
+/// The middles of what depthwise convolutions pass on, without the constants of their batch norms, divided by the factors; by the
+/// name of the 1x1 convolution that reads it.
+fn centres(
+    model: &Model,
+    layers: &[Layer],
+    intervals: &[Vec<(f32, f32)>],
+    factors: &BTreeMap<String, Vec<f32>>,
+) -> BTreeMap<String, Vec<f32>> {
+    let of_layer = |Layer { pointwise, norm, node, .. }: &Layer| {
         let middle = |((low, high), shift): (&(f32, f32), f32)| 0.5 * (low + high) - shift;
         let middles = intervals[*node].iter().zip(shift(model, norm)).map(middle);
-        let of_strip = middles.zip(&factors[norm]).map(|(middle, factor)| rounded(middle / factor)).collect();
-        centres.insert(pointwise.clone(), of_strip);
-        input_ranges.insert(pointwise.clone(), largest(*node));
-        input_ranges.insert(depthwise.clone(), largest(*source));
-        sites.push(Site { inputs: vec![pointwise.clone()], outputs: Vec::new() });
-    }
-    let mut readers: BTreeMap<NodeId, Vec<String>> = BTreeMap::new();
-    for Layer { depthwise, source, .. } in &layers {
-        readers.entry(*source).or_default().push(depthwise.clone());
-    }
-    for node in &graph.nodes {
-        let input = node.inputs.first().map(|&input| &graph.nodes[input]);
-        match (&node.operation, input) {
-            (Operation::Convolution { name, kernel: 1, stride: 1, depthwise: false, .. }, Some(_))
-                if !is_behind_depthwise(&graph, node) =>
-            {
-                input_ranges.insert(name.clone(), largest(node.inputs[0]));
-                readers.entry(node.inputs[0]).or_default().push(name.clone());
-            }
-            // What is up-sampled is then added to other maps.
-            (Operation::Upsample, Some(norm)) => {
-                if let Some(Operation::Convolution { name, .. }) =
-                    norm.inputs.first().map(|&convolution| &graph.nodes[convolution].operation)
-                {
-                    output_ranges.insert(name.clone(), largest(node.inputs[0]));
-                    sites.push(Site { inputs: Vec::new(), outputs: vec![name.clone()] });
-                }
-            }
-            _ => (),
+        let centres = middles.zip(&factors[norm]).map(|(middle, factor)| rounded(middle / factor));
+        (pointwise.clone(), centres.collect())
+    };
+    layers.iter().map(of_layer).collect()
+}
+
+/// The ranges of all maps that int8 layers read or write, and which of them belong to one map.
+struct Ranges {
+    inputs: BTreeMap<String, f32>,
+    outputs: BTreeMap<String, f32>,
+    sites: Vec<Site>,
+}
+
+impl Ranges {
+    /// `maps` has the reach of every node's channels.
+    fn new(graph: &Graph, layers: &[Layer], maps: &[Vec<f32>]) -> Self {
+        let largest = |node: NodeId| maps[node].iter().fold(0.0_f32, |m, v| m.max(*v));
+        let (mut inputs, mut outputs, mut sites) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let mut readers: BTreeMap<NodeId, Vec<String>> = BTreeMap::new();
+        for Layer { depthwise, source, pointwise, node, .. } in layers {
+            inputs.insert(pointwise.clone(), largest(*node));
+            inputs.insert(depthwise.clone(), largest(*source));
+            sites.push(Site { inputs: vec![pointwise.clone()], outputs: Vec::new() });
+            readers.entry(*source).or_default().push(depthwise.clone());
         }
+        for node in &graph.nodes {
+            let input = node.inputs.first().map(|&input| &graph.nodes[input]);
+            match (&node.operation, input) {
+                (Operation::Convolution { name, kernel: 1, stride: 1, depthwise: false, .. }, Some(_))
+                    if !is_behind_depthwise(graph, node) =>
+                {
+                    inputs.insert(name.clone(), largest(node.inputs[0]));
+                    readers.entry(node.inputs[0]).or_default().push(name.clone());
+                }
+                // What is up-sampled is then added to other maps.
+                (Operation::Upsample, Some(norm)) => {
+                    if let Some(Operation::Convolution { name, .. }) =
+                        norm.inputs.first().map(|&convolution| &graph.nodes[convolution].operation)
+                    {
+                        outputs.insert(name.clone(), largest(node.inputs[0]));
+                        sites.push(Site { inputs: Vec::new(), outputs: vec![name.clone()] });
+                    }
+                }
+                _ => (),
+            }
+        }
+        sites.extend(readers.into_values().map(|inputs| Site { inputs, outputs: Vec::new() }));
+        // A layer whose input is always 0 has no scale.
+        inputs.retain(|_, range: &mut f32| *range > 0.0);
+        outputs.retain(|_, range: &mut f32| *range > 0.0);
+        Self { inputs, outputs, sites }
     }
-    sites.extend(readers.into_values().map(|inputs| Site { inputs, outputs: Vec::new() }));
-    // A layer whose input is always 0 has no scale.
-    input_ranges.retain(|_, range| *range > 0.0);
-    output_ranges.retain(|_, range| *range > 0.0);
-    search(&model.clone().with_quantization(Some(quantization))?, &sites, crops)
 }
 
 fn layers(graph: &Graph) -> Vec<Layer> {

@@ -12,17 +12,17 @@ use crate::runtime::model::{Model, Quantization};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Crops that are looked at for every try.
+/// Crops that every trial is measured on.
 const CROPS: usize = 96;
-/// The noise of a crop at most, as a share of white. In videos of faces at rest, values of crops change by 0.2 to 0.4 % from
+/// The largest noise of a crop, as a share of white. In videos of faces at rest, values of crops change by 0.2 to 0.4 % from
 /// frame to frame.
 const NOISE: f32 = 0.004;
-/// A range becomes so much larger or smaller in a step.
+/// The factor by which a range grows or shrinks in a step.
 const STEP: f32 = 1.25;
-/// Steps up or down at most.
+/// The most steps up or down.
 const MOST_STEPS: usize = 6;
-/// What movement counts; a constant distance from the landmarks in f32 counts one. It is seen by nobody, and lies far below
-/// the error of the network.
+/// The weight of movement between two noisy copies of a crop, relative to a constant distance from the landmarks in f32, which
+/// nobody sees and which lies far below the error of the network.
 const MOVEMENT: f32 = 5.0;
 const SEED: u64 = 1;
 

@@ -38,7 +38,7 @@ pub struct Recipe {
     #[serde(default)]
     pub hold_out: HoldOut,
     /// Procedural faces that a landmark training also draws from, as the data set `procedural`.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub procedural_faces: usize,
     /// Faces and points that a landmark training emphasizes.
     #[serde(default)]
@@ -90,10 +90,6 @@ impl Adaptation {
     fn is_free(&self) -> bool {
         *self == Self::default()
     }
-}
-
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 /// How long to train, and the learning rate over time.
