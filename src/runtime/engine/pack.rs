@@ -3,7 +3,7 @@
 use super::kernels::{most_vectors, tile_cells};
 use super::memory::Memory;
 use super::plan::{Block, StepPrecision, Weights};
-use crate::runtime::simd::{Int8Kernel, Isa, SimdInt8, dispatch_int8};
+use crate::runtime::simd::{Int8Kernel, Isa, SimdInt8, dispatch_int8, dispatch_int8_half};
 
 /// The properties of an instruction set that packing depends on.
 #[derive(Clone, Copy, Debug)]
@@ -16,15 +16,12 @@ pub(super) struct Vectors {
 
 impl Vectors {
     pub fn of(isa: Isa) -> Self {
-        struct Ask;
-        impl Int8Kernel for Ask {
-            type Output = Vectors;
-            #[inline(always)]
-            unsafe fn run<S: SimdInt8>(self, _: S) -> Vectors {
-                Vectors { lanes: S::LANES, registers: S::REGISTERS, left_offset: S::LEFT_OFFSET }
-            }
-        }
-        dispatch_int8(isa, Ask)
+        dispatch_int8(isa, AskVectors)
+    }
+
+    /// Those of [`dispatch_int8_half`].
+    pub fn half_of(isa: Isa) -> Self {
+        dispatch_int8_half(isa, AskVectors)
     }
 
     /// `values` padded with zeros to whole vectors.
@@ -50,6 +47,16 @@ impl Vectors {
     /// Output cells of the smallest tile that computes `outputs` channels.
     pub fn tile_cells(self, outputs: usize) -> usize {
         self.blocks(outputs).iter().map(|block| tile_cells(self.registers, block.vectors)).min().unwrap_or(1)
+    }
+}
+
+struct AskVectors;
+
+impl Int8Kernel for AskVectors {
+    type Output = Vectors;
+    #[inline(always)]
+    unsafe fn run<S: SimdInt8>(self, _: S) -> Vectors {
+        Vectors { lanes: S::LANES, registers: S::REGISTERS, left_offset: S::LEFT_OFFSET }
     }
 }
 

@@ -1,18 +1,23 @@
 //! AVX2 with FMA and F16C: eight lanes, sixteen registers.
 
-use super::{Int8Kernel, Kernel, Simd, SimdInt8};
+use super::{Int8Kernel, Kernel, Simd, SimdInt8, array};
 use std::arch::x86_64::*;
 
-/// `VNNI`: whether it has dot products of 8-bit integers.
+/// Dot products of 8-bit integers: none, those of AVX-VNNI, or those of AVX512-VNNI, which come with 32 registers.
+pub const NO_VNNI: u8 = 0;
+pub const AVX_VNNI: u8 = 1;
+pub const AVX512_VNNI: u8 = 2;
+
+/// `VNNI`: one of [`NO_VNNI`], [`AVX_VNNI`] and [`AVX512_VNNI`].
 #[derive(Clone, Copy)]
-pub struct Avx2<const VNNI: bool>;
+pub struct Avx2<const VNNI: u8>;
 
 /// # Safety
 /// The core must have AVX2, FMA and F16C.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller promises the instruction set.
-    unsafe { kernel.run(Avx2::<false>) }
+    unsafe { kernel.run(Avx2::<NO_VNNI>) }
 }
 
 /// # Safety
@@ -20,7 +25,7 @@ pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
 #[target_feature(enable = "avx2,fma,f16c")]
 pub unsafe fn run_int8<K: Int8Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller promises the instruction set.
-    unsafe { kernel.run(Avx2::<false>) }
+    unsafe { kernel.run(Avx2::<NO_VNNI>) }
 }
 
 /// # Safety
@@ -28,7 +33,15 @@ pub unsafe fn run_int8<K: Int8Kernel>(kernel: K) -> K::Output {
 #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
 pub unsafe fn run_vnni<K: Int8Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller promises the instruction set.
-    unsafe { kernel.run(Avx2::<true>) }
+    unsafe { kernel.run(Avx2::<AVX_VNNI>) }
+}
+
+/// # Safety
+/// As for [`run`]; the core must have AVX-512 F, BW, DQ and VL and AVX512-VNNI too.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub unsafe fn run_avx512_vnni<K: Int8Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the caller promises the instruction set.
+    unsafe { kernel.run(Avx2::<AVX512_VNNI>) }
 }
 
 /// Eight of these from index `8 - count` on are a mask of `count` set lanes, then clear ones.
@@ -42,9 +55,9 @@ unsafe fn first(count: usize) -> __m256i {
 }
 
 // SAFETY (whole block): the caller promises the instruction set and valid pointers by the contract of `Simd`.
-impl<const VNNI: bool> Simd for Avx2<VNNI> {
+impl<const VNNI: u8> Simd for Avx2<VNNI> {
     const LANES: usize = 8;
-    const REGISTERS: usize = 16;
+    const REGISTERS: usize = if VNNI == AVX512_VNNI { 32 } else { 16 };
     type Vector = __m256;
 
     #[inline(always)]
@@ -133,18 +146,30 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
     }
 }
 
-// SAFETY (whole block): the caller promises the instruction set, with AVX-VNNI if `VNNI`.
-impl<const VNNI: bool> SimdInt8 for Avx2<VNNI> {
+/// The same bits as integers.
+///
+/// # Safety
+/// As for [`SimdInt8`].
+#[inline(always)]
+unsafe fn integers<const N: usize>(vectors: [__m256; N]) -> [__m256i; N] {
+    // SAFETY: by this function's contract.
+    array(|i| unsafe { _mm256_castps_si256(vectors[i]) })
+}
+
+// SAFETY (whole block): the caller promises the instruction set, with the dot products that `VNNI` names.
+impl<const VNNI: u8> SimdInt8 for Avx2<VNNI> {
     const LEFT_OFFSET: i32 = 0;
     #[inline(always)]
     unsafe fn dot_int8(self, a: __m256, b: __m256, c: __m256) -> __m256 {
         unsafe {
-            let [a, b, c] = [a, b, c].map(|v| _mm256_castps_si256(v));
-            _mm256_castsi256_ps(if VNNI {
-                _mm256_dpbusd_avx_epi32(c, a, b)
-            } else {
-                let pairs = _mm256_maddubs_epi16(a, b);
-                _mm256_add_epi32(c, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+            let [a, b, c] = integers([a, b, c]);
+            _mm256_castsi256_ps(match VNNI {
+                AVX512_VNNI => _mm256_dpbusd_epi32(c, a, b),
+                AVX_VNNI => _mm256_dpbusd_avx_epi32(c, a, b),
+                _ => {
+                    let pairs = _mm256_maddubs_epi16(a, b);
+                    _mm256_add_epi32(c, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+                }
             })
         }
     }
@@ -159,22 +184,22 @@ impl<const VNNI: bool> SimdInt8 for Avx2<VNNI> {
     #[inline(always)]
     unsafe fn interleave(self, rows: [__m256; 4]) -> [__m256; 4] {
         unsafe {
-            let [a, b, c, d] = rows.map(|v| _mm256_castps_si256(v));
+            let [a, b, c, d] = integers(rows);
             let (low, high) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
             let (low2, high2) = (_mm256_unpacklo_epi8(c, d), _mm256_unpackhi_epi8(c, d));
-            [
+            let quads = [
                 _mm256_unpacklo_epi16(low, low2),
                 _mm256_unpackhi_epi16(low, low2),
                 _mm256_unpacklo_epi16(high, high2),
                 _mm256_unpackhi_epi16(high, high2),
-            ]
-            .map(|v| _mm256_castsi256_ps(v))
+            ];
+            array(|k| _mm256_castsi256_ps(quads[k]))
         }
     }
     #[inline(always)]
     unsafe fn narrow_unsigned(self, integers: [__m256; 4]) -> __m256 {
         unsafe {
-            let [a, b, c, d] = integers.map(|v| _mm256_castps_si256(v));
+            let [a, b, c, d] = self::integers(integers);
             let (ab, cd) = (_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
             _mm256_castsi256_ps(_mm256_packus_epi16(ab, cd))
         }
@@ -182,7 +207,7 @@ impl<const VNNI: bool> SimdInt8 for Avx2<VNNI> {
     #[inline(always)]
     unsafe fn narrow_signed(self, integers: [__m256; 4]) -> __m256 {
         unsafe {
-            let [a, b, c, d] = integers.map(|v| _mm256_castps_si256(v));
+            let [a, b, c, d] = self::integers(integers);
             let (ab, cd) = (_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
             let signed = _mm256_packs_epi16(ab, cd);
             _mm256_castsi256_ps(_mm256_xor_si256(signed, _mm256_set1_epi8(-128)))

@@ -1,6 +1,6 @@
 //! AVX-512: sixteen lanes, thirty-two registers, masked tails.
 
-use super::{Bf16Kernel, Int8Kernel, Kernel, Simd, SimdBf16, SimdInt8};
+use super::{Bf16Kernel, Int8Kernel, Kernel, Simd, SimdBf16, SimdInt8, array};
 use std::arch::x86_64::*;
 
 /// `VNNI`: whether it has dot products of 8-bit integers.
@@ -148,13 +148,23 @@ impl SimdBf16 for Avx512<false> {
     }
 }
 
+/// The same bits as integers.
+///
+/// # Safety
+/// As for [`SimdInt8`].
+#[inline(always)]
+unsafe fn integers<const N: usize>(vectors: [__m512; N]) -> [__m512i; N] {
+    // SAFETY: by this function's contract.
+    array(|i| unsafe { _mm512_castps_si512(vectors[i]) })
+}
+
 // SAFETY (whole block): the caller promises the instruction set, with AVX512-VNNI if `VNNI`.
 impl<const VNNI: bool> SimdInt8 for Avx512<VNNI> {
     const LEFT_OFFSET: i32 = 0;
     #[inline(always)]
     unsafe fn dot_int8(self, a: __m512, b: __m512, c: __m512) -> __m512 {
         unsafe {
-            let [a, b, c] = [a, b, c].map(|v| _mm512_castps_si512(v));
+            let [a, b, c] = integers([a, b, c]);
             _mm512_castsi512_ps(if VNNI {
                 _mm512_dpbusd_epi32(c, a, b)
             } else {
@@ -174,22 +184,22 @@ impl<const VNNI: bool> SimdInt8 for Avx512<VNNI> {
     #[inline(always)]
     unsafe fn interleave(self, rows: [__m512; 4]) -> [__m512; 4] {
         unsafe {
-            let [a, b, c, d] = rows.map(|v| _mm512_castps_si512(v));
+            let [a, b, c, d] = integers(rows);
             let (low, high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
             let (low2, high2) = (_mm512_unpacklo_epi8(c, d), _mm512_unpackhi_epi8(c, d));
-            [
+            let quads = [
                 _mm512_unpacklo_epi16(low, low2),
                 _mm512_unpackhi_epi16(low, low2),
                 _mm512_unpacklo_epi16(high, high2),
                 _mm512_unpackhi_epi16(high, high2),
-            ]
-            .map(|v| _mm512_castsi512_ps(v))
+            ];
+            array(|k| _mm512_castsi512_ps(quads[k]))
         }
     }
     #[inline(always)]
     unsafe fn narrow_unsigned(self, integers: [__m512; 4]) -> __m512 {
         unsafe {
-            let [a, b, c, d] = integers.map(|v| _mm512_castps_si512(v));
+            let [a, b, c, d] = self::integers(integers);
             let (ab, cd) = (_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
             _mm512_castsi512_ps(_mm512_packus_epi16(ab, cd))
         }
@@ -197,7 +207,7 @@ impl<const VNNI: bool> SimdInt8 for Avx512<VNNI> {
     #[inline(always)]
     unsafe fn narrow_signed(self, integers: [__m512; 4]) -> __m512 {
         unsafe {
-            let [a, b, c, d] = integers.map(|v| _mm512_castps_si512(v));
+            let [a, b, c, d] = self::integers(integers);
             let (ab, cd) = (_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
             let signed = _mm512_packs_epi16(ab, cd);
             _mm512_castsi512_ps(_mm512_xor_si512(signed, _mm512_set1_epi8(-128)))

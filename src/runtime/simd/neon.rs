@@ -1,6 +1,6 @@
 //! NEON of 64-bit Arm: four lanes, thirty-two registers.
 
-use super::{Int8Kernel, Kernel, Simd, SimdInt8};
+use super::{Int8Kernel, Kernel, Simd, SimdInt8, array};
 use std::arch::aarch64::*;
 
 /// `DOT`: whether it has dot products of 8-bit integers.
@@ -165,18 +165,19 @@ impl<const DOT: bool> SimdInt8 for Neon<DOT> {
     #[inline(always)]
     unsafe fn interleave(self, rows: [float32x4_t; 4]) -> [float32x4_t; 4] {
         unsafe {
-            let [a, b, c, d] = rows.map(|v| vreinterpretq_u8_f32(v));
+            let [a, b, c, d] = array(|i| vreinterpretq_u8_f32(rows[i]));
             let words = |v| vreinterpretq_u16_u8(v);
             let (low, high) = (words(vzip1q_u8(a, b)), words(vzip2q_u8(a, b)));
             let (low2, high2) = (words(vzip1q_u8(c, d)), words(vzip2q_u8(c, d)));
-            [vzip1q_u16(low, low2), vzip2q_u16(low, low2), vzip1q_u16(high, high2), vzip2q_u16(high, high2)]
-                .map(|v| vreinterpretq_f32_u16(v))
+            let quads =
+                [vzip1q_u16(low, low2), vzip2q_u16(low, low2), vzip1q_u16(high, high2), vzip2q_u16(high, high2)];
+            array(|k| vreinterpretq_f32_u16(quads[k]))
         }
     }
     #[inline(always)]
     unsafe fn narrow_unsigned(self, integers: [float32x4_t; 4]) -> float32x4_t {
         unsafe {
-            let [a, b, c, d] = integers.map(|v| vqmovn_s32(vreinterpretq_s32_f32(v)));
+            let [a, b, c, d] = array(|i| vqmovn_s32(vreinterpretq_s32_f32(integers[i])));
             let (low, high) = (vqmovun_s16(vcombine_s16(a, b)), vqmovun_s16(vcombine_s16(c, d)));
             vreinterpretq_f32_u8(vcombine_u8(low, high))
         }
@@ -184,7 +185,7 @@ impl<const DOT: bool> SimdInt8 for Neon<DOT> {
     #[inline(always)]
     unsafe fn narrow_signed(self, integers: [float32x4_t; 4]) -> float32x4_t {
         unsafe {
-            let [a, b, c, d] = integers.map(|v| vqmovn_s32(vreinterpretq_s32_f32(v)));
+            let [a, b, c, d] = array(|i| vqmovn_s32(vreinterpretq_s32_f32(integers[i])));
             let (low, high) = (vqmovn_s16(vcombine_s16(a, b)), vqmovn_s16(vcombine_s16(c, d)));
             vreinterpretq_f32_u8(veorq_u8(vreinterpretq_u8_s8(vcombine_s8(low, high)), vdupq_n_u8(128)))
         }

@@ -3,7 +3,9 @@
 //! Out: billions of multiplications and additions per second. A measurement takes about a quarter of a millisecond. It
 //! answers two questions: which number type is fastest on this core, and how close a kernel is to the peak.
 
-use super::{Bf16Kernel, Int8Kernel, Isa, Kernel, Simd, SimdBf16, SimdInt8, dispatch, dispatch_bf16, dispatch_int8};
+use super::{
+    Bf16Kernel, Int8Kernel, Isa, Kernel, Simd, SimdBf16, SimdInt8, array, dispatch, dispatch_bf16, dispatch_int8,
+};
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -69,7 +71,7 @@ struct Loop;
 unsafe fn repeat<S: Simd>(s: S, step: impl Fn(S::Vector) -> S::Vector) -> f32 {
     // SAFETY: by this function's contract; `out` has room for the widest vector.
     unsafe {
-        let mut sums: [S::Vector; CHAINS] = std::array::from_fn(|i| s.splat(black_box(i as f32)));
+        let mut sums: [S::Vector; CHAINS] = array(|i| s.splat(black_box(i as f32)));
         for _ in 0..PASSES {
             sums.iter_mut().for_each(|sum| *sum = step(*sum));
         }

@@ -9,6 +9,7 @@ use super::maps::Window;
 use crate::runtime::engine::fold::Folded;
 use crate::runtime::engine::fuse::Fused;
 use crate::runtime::engine::memory::Memory;
+use crate::runtime::engine::pack::Vectors;
 use crate::runtime::engine::plan::{
     Action, Element, InMap, IntegerDepthwise, IntegerFormat, IntegerLeft, IntegerProduct, IntegerStore, IntegerTerm,
     Step, StepPrecision, rows_at_once,
@@ -32,13 +33,17 @@ impl Compiler<'_> {
         let mut folded = Folded::new(context.model, layer, context.channels(fused.convolution), norm);
         let mut name = layer.to_owned();
         let mut multiply_adds = size.cells() * inputs * outputs;
+        let widest = if reads.depthwise.is_some() { inputs.max(outputs) } else { outputs };
+        let (vectors, half) = (context.target.vectors, context.target.half_vectors);
+        let is_half = half.lanes < vectors.lanes && widest <= 4 * half.lanes;
+        let vectors = if is_half { half } else { vectors };
         let (left, levels) = match reads.depthwise {
             Some(nodes) => {
                 name = format!("{} + {name}", context.name(nodes.convolution));
                 multiply_adds += size.cells() * context.filter(nodes.convolution).taps() * inputs;
                 let levels = context.strip_levels(layer);
                 let centres = context.strip_centres(layer);
-                let (depthwise, shift) = self.integer_depthwise(nodes, reads.source, levels, centres, size);
+                let (depthwise, shift) = self.integer_depthwise(nodes, reads.source, levels, centres, size, vectors);
                 folded.add_constant_inputs(&shift);
                 (IntegerLeft::Depthwise(depthwise), levels)
             }
@@ -54,7 +59,6 @@ impl Compiler<'_> {
         let written = context.levels(fused.value).filter(|_| self.needs.border(fused.value, Element::U8).is_some());
         let unit = written.map_or(1.0, |levels| levels.scale);
 
-        let vectors = context.target.vectors;
         let in_block = 4 * vectors.lanes;
         let (blocks, groups) = (outputs.div_ceil(in_block), inputs.div_ceil(4));
         let pairs: Vec<(usize, usize)> = (0..inputs / 2).map(|i| (2 * i, 2 * i + 1)).collect();
@@ -68,7 +72,7 @@ impl Compiler<'_> {
                 (bias, scale.min(LARGEST / (bias.unsigned_abs() as f32 + 255.0 * 128.0 * inputs as f32)))
             })
             .unzip::<i32, f32, Vec<_>, Vec<_>>();
-        let weights = self.by_quads(blocks, |block, packed| {
+        let weights = by_quads(blocks, |block, packed| {
             for group in 0..groups {
                 for lane in quad_lanes(vectors.lanes) {
                     for input in 4 * group..4 * group + 4 {
@@ -99,13 +103,16 @@ impl Compiler<'_> {
             *terms.last_mut().map_or(&mut relu, |term| &mut term.relu) = false;
         }
         let product = IntegerProduct {
+            is_half,
             cells: size.cells(),
             left,
             groups,
             blocks,
             weights,
-            bias: self.by_quad_channels(blocks, |channel| bias.get(channel).copied().unwrap_or(0).to_ne_bytes()),
-            scales: self.by_quad_channels(blocks, |channel| scales.get(channel).copied().unwrap_or(0.0).to_ne_bytes()),
+            bias: by_quad_channels(vectors, blocks, |channel| bias.get(channel).copied().unwrap_or(0).to_ne_bytes()),
+            scales: by_quad_channels(vectors, blocks, |channel| {
+                scales.get(channel).copied().unwrap_or(0.0).to_ne_bytes()
+            }),
             relu,
             terms,
             stores,
@@ -149,6 +156,7 @@ impl Compiler<'_> {
         levels: Levels,
         centres: Option<&[f32]>,
         size: Size,
+        vectors: Vectors,
     ) -> (IntegerDepthwise<InMap>, Vec<f32>) {
         let context = self.context;
         let filter = context.filter(nodes.convolution);
@@ -156,7 +164,6 @@ impl Compiler<'_> {
         let (layer, norm) = (context.name(nodes.convolution), nodes.norm.map(|norm| context.name(norm)));
         let mut folded = Folded::new(context.model, layer, channels, norm);
         let read = context.levels_read(source);
-        let vectors = context.target.vectors;
         let in_block = 4 * vectors.lanes;
         let blocks = channels.div_ceil(in_block);
         // Which rows share a pair of bytes depends on the output row.
@@ -178,7 +185,7 @@ impl Compiler<'_> {
             }
             _ => 0,
         };
-        let weights = self.by_quads(blocks, |block, packed| {
+        let weights = by_quads(blocks, |block, packed| {
             for output_row in 0..rows_at_once(filter.side, filter.stride) {
                 for (group, column) in (0..2).flat_map(|group| (0..filter.side).map(move |column| (group, column))) {
                     for lane in quad_lanes(vectors.lanes) {
@@ -204,26 +211,28 @@ impl Compiler<'_> {
             width: size.width,
             strip_rows: (most / at_once * at_once).clamp(at_once, at_once.max(size.height)).min(size.height),
             weights,
-            bias: self.by_quad_channels(blocks, |channel| bias.get(channel).copied().unwrap_or(0).to_ne_bytes()),
-            scales: self.by_quad_channels(blocks, |channel| scales.get(channel).copied().unwrap_or(0.0).to_ne_bytes()),
+            bias: by_quad_channels(vectors, blocks, |channel| bias.get(channel).copied().unwrap_or(0).to_ne_bytes()),
+            scales: by_quad_channels(vectors, blocks, |channel| {
+                scales.get(channel).copied().unwrap_or(0.0).to_ne_bytes()
+            }),
         };
         (depthwise, folded.bias)
     }
+}
 
-    /// The bytes that `pack` appends for every block.
-    fn by_quads(&self, blocks: usize, pack: impl Fn(usize, &mut Vec<u8>)) -> Memory {
-        let mut packed = Vec::new();
-        (0..blocks).for_each(|block| pack(block, &mut packed));
-        Memory::of_bytes(&packed)
-    }
+/// The bytes that `pack` appends for every block.
+fn by_quads(blocks: usize, pack: impl Fn(usize, &mut Vec<u8>)) -> Memory {
+    let mut packed = Vec::new();
+    (0..blocks).for_each(|block| pack(block, &mut packed));
+    Memory::of_bytes(&packed)
+}
 
-    /// The four bytes of every channel, in quad order.
-    fn by_quad_channels(&self, blocks: usize, bytes: impl Fn(usize) -> [u8; 4]) -> Memory {
-        let lanes = self.context.target.vectors.lanes;
-        self.by_quads(blocks, |block, packed| {
-            packed.extend(quad_lanes(lanes).flat_map(|lane| bytes(block * 4 * lanes + lane)));
-        })
-    }
+/// The four bytes of every channel, in quad order.
+fn by_quad_channels(vectors: Vectors, blocks: usize, bytes: impl Fn(usize) -> [u8; 4]) -> Memory {
+    let lanes = vectors.lanes;
+    by_quads(blocks, |block, packed| {
+        packed.extend(quad_lanes(lanes).flat_map(|lane| bytes(block * 4 * lanes + lane)));
+    })
 }
 
 /// The channels of a block in quad order.

@@ -4,7 +4,7 @@
 
 use super::Factor;
 use crate::runtime::engine::plan::{Address, Depthwise};
-use crate::runtime::simd::Simd;
+use crate::runtime::simd::{Simd, array};
 use std::ops::Range;
 
 /// Output cells of a row that are summed together.
@@ -92,7 +92,7 @@ unsafe fn tile<S: Simd, const K: usize, const STRIDE: usize, const T: usize, con
         for tap_row in 0..K {
             let from = from.add(tap_row * d.row_bytes);
             let weights = weights.add(tap_row * K * d.channels);
-            let cells: [S::Vector; N] = std::array::from_fn(|i| s.load(from.add(i * d.pitch_bytes).cast()));
+            let cells: [S::Vector; N] = array(|i| s.load(from.add(i * d.pitch_bytes).cast()));
             for tap in 0..K {
                 let weight = s.load(weights.add(tap * d.channels));
                 for (i, sum) in sums.iter_mut().enumerate() {

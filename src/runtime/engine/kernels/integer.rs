@@ -7,7 +7,7 @@ use super::tile::Tile;
 use crate::runtime::engine::plan::{
     Address, Cells, IntegerDepthwise, IntegerFormat, IntegerLeft, IntegerProduct, rows_at_once,
 };
-use crate::runtime::simd::{Int8Kernel, SimdInt8};
+use crate::runtime::simd::{Int8Kernel, SimdInt8, array};
 use std::ops::Range;
 
 /// Repeats an expression for the first `count` of at most six cells; `count` is a constant. The code after the sums of
@@ -77,7 +77,7 @@ impl RunInteger<'_> {
         let first = block * 4 * S::LANES;
         let quad = |memory: *const u8, at: usize| -> [S::Vector; 4] {
             // SAFETY: the compiler pads weights, bias and scales to whole blocks.
-            std::array::from_fn(|v| unsafe { s.load(memory.cast::<f32>().add((at * 4 + v) * S::LANES)) })
+            array(|v| unsafe { s.load(memory.cast::<f32>().add((at * 4 + v) * S::LANES)) })
         };
         // SAFETY: by this function's contract. The compiler makes tables that fit their maps; a cell of an 8-bit map has room
         // for whole blocks.
@@ -90,13 +90,13 @@ impl RunInteger<'_> {
                     IntegerLeft::Map(cells) => tile.cells(cells),
                     IntegerLeft::Depthwise(d) => {
                         let first_cell = self.strip.add((start - cells.start) * d.channels).cast_const();
-                        std::array::from_fn(|m| first_cell.add(m.min(count - 1) * d.channels))
+                        array(|m| first_cell.add(m.min(count - 1) * d.channels))
                     }
                 };
                 let mut sums = [quad(p.bias.pointer(), block); M];
                 for group in 0..p.groups {
                     let factors: [S::Vector; M] =
-                        std::array::from_fn(|m| s.splat(from[m].add(group * 4).cast::<f32>().read_unaligned()));
+                        array(|m| s.splat(from[m].add(group * 4).cast::<f32>().read_unaligned()));
                     let weights = p.weights.pointer().cast::<f32>().add((block * p.groups + group) * 4 * S::LANES);
                     for v in 0..4 {
                         let weight = s.load(weights.add(v * S::LANES));
@@ -227,11 +227,11 @@ unsafe fn group_rows<S: SimdInt8>(s: S, d: &IntegerDepthwise<Address>, top: *con
     for group in 0..rows.div_ceil(4) {
         // SAFETY: by `depthwise`'s contract; the map's border is as wide as the filter needs.
         unsafe {
-            let from: [*const u8; 4] = std::array::from_fn(|i| top.add((group * 4 + i).min(rows - 1) * d.row_bytes));
+            let from: [*const u8; 4] = array(|i| top.add((group * 4 + i).min(rows - 1) * d.row_bytes));
             let to = groups.cast::<f32>().add(group * window * 4 * S::LANES);
             for cell in 0..window {
                 let row = |i: usize| s.load(from[i].add(cell * d.pitch_bytes).cast());
-                for (v, group) in s.interleave(std::array::from_fn(row)).into_iter().enumerate() {
+                for (v, group) in s.interleave(array(row)).into_iter().enumerate() {
                     s.store(to.add((cell * 4 + v) * S::LANES), group);
                 }
             }
@@ -298,7 +298,7 @@ impl Part<'_> {
                 let mut sums = [load(d.bias.pointer(), block * 4 + v); T];
                 for group in rows_of_groups.clone() {
                     let cell = group * d.window() + column * STRIDE;
-                    let cells: [S::Vector; N] = std::array::from_fn(|i| load(self.groups, (cell + i) * 4 + v));
+                    let cells: [S::Vector; N] = array(|i| load(self.groups, (cell + i) * 4 + v));
                     for tap in 0..K {
                         let weight = load(d.weights.pointer(), weights_at + (group * K + tap) * 4 + v);
                         for (i, sum) in sums.iter_mut().enumerate() {
@@ -311,7 +311,7 @@ impl Part<'_> {
                     out[i][v] = s.f32_to_int(s.mul(s.int_to_f32(sum), scale));
                 }
             }
-            out.map(|integers| s.narrow_signed(integers))
+            array(|i| s.narrow_signed(out[i]))
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::tile::{Tile, each, with_tile};
 use super::{Factor, depthwise};
 use crate::runtime::engine::plan::{Address, Block, Element, Product};
-use crate::runtime::simd::{Bf16Kernel, Kernel, Simd, SimdBf16};
+use crate::runtime::simd::{Bf16Kernel, Kernel, Simd, SimdBf16, array};
 use std::ops::Range;
 
 /// Computes the output cells `part` of `product`.
@@ -105,11 +105,11 @@ impl RunProduct<'_> {
                         None => {
                             let bytes = segment.groups * 4;
                             let first_cell = self.strip.add((start - cells.start) * bytes).cast_const();
-                            std::array::from_fn(|m| first_cell.add(m.min(count - 1) * bytes))
+                            array(|m| first_cell.add(m.min(count - 1) * bytes))
                         }
                     };
                     for &tap in &segment.taps {
-                        let from: [*const u8; M] = std::array::from_fn(|m| from[m].add(tap));
+                        let from: [*const u8; M] = array(|m| from[m].add(tap));
                         sums = accumulate::<S, F, M, V>(s, from, segment.groups, weights, sums);
                         weights = weights.add(segment.groups * V * S::LANES * 4);
                     }
@@ -149,7 +149,7 @@ unsafe fn accumulate<S: Simd, F: Factor<S>, const M: usize, const V: usize>(
     unsafe {
         for group in 0..groups {
             let row = weights.cast::<f32>().add(group * V * S::LANES);
-            let row: [S::Vector; V] = std::array::from_fn(|v| s.load(row.add(v * S::LANES)));
+            let row: [S::Vector; V] = array(|v| s.load(row.add(v * S::LANES)));
             for m in 0..M {
                 let factor = F::spread(s, from[m].add(group * 4));
                 for v in 0..V {

@@ -4,7 +4,7 @@
 use super::Factor;
 use crate::runtime::engine::memory::{LINE_BYTES, Memory};
 use crate::runtime::engine::plan::{Address, Bias, Cells, Element, Store, Term};
-use crate::runtime::simd::Simd;
+use crate::runtime::simd::{Simd, array};
 
 /// Repeats a statement for every position of a tile. The indices are constants after unrolling, so the sums stay in
 /// registers. Iterators over the arrays would add a tenth to a network's time.
@@ -78,7 +78,7 @@ impl Tile<'_> {
         unsafe {
             let table = self.tables.get_unchecked(cells.table).as_ptr().add(self.start);
             let base = self.memory.add(cells.start.0).cast_const();
-            std::array::from_fn(|m| base.add(*table.add(m.min(self.count - 1)) as usize))
+            array(|m| base.add(*table.add(m.min(self.count - 1)) as usize))
         }
     }
 
@@ -117,10 +117,13 @@ impl Tile<'_> {
     ) -> [[S::Vector; V]; M] {
         // SAFETY: by this function's contract.
         unsafe {
-            let row = |from: *const f32| std::array::from_fn(|v| s.load(from.add(self.first + v * S::LANES)));
+            let row = |from: *const f32| array(|v| s.load(from.add(self.first + v * S::LANES)));
             match bias {
                 Bias::Channels(bias) => [row(bias.pointer().cast()); M],
-                Bias::Cells(cells) => self.cells::<M>(cells).map(|from| row(from.cast())),
+                Bias::Cells(cells) => {
+                    let from = self.cells::<M>(cells);
+                    array(|m| row(from[m].cast()))
+                }
             }
         }
     }
@@ -190,8 +193,8 @@ impl Tile<'_> {
                 (Some(affine), is_factor, _) => {
                     let channel =
                         |all: &Memory, v: usize| s.load(all.pointer().cast::<f32>().add(self.first + v * S::LANES));
-                    let scale: [S::Vector; V] = std::array::from_fn(|v| channel(&affine.scale, v));
-                    let shift: [S::Vector; V] = std::array::from_fn(|v| channel(&affine.shift, v));
+                    let scale: [S::Vector; V] = array(|v| channel(&affine.scale, v));
+                    let shift: [S::Vector; V] = array(|v| channel(&affine.shift, v));
                     let floor = s.splat(if affine.relu { 0.0 } else { f32::NEG_INFINITY });
                     if store.element == Element::U8 {
                         each!(M, V, |m, v| {

@@ -10,6 +10,8 @@ use crate::runtime::engine::memory::Memory;
 /// A 1x1 convolution whose left factors, weights and results are 8-bit integers, with everything that follows it: the
 /// integer sums times `scales`, with a ReLU if `relu`, plus `terms`, written to `stores`.
 pub(in crate::runtime::engine) struct IntegerProduct<A> {
+    /// Whether it is packed for vectors of half the width.
+    pub is_half: bool,
     /// Output cells.
     pub cells: usize,
     pub left: IntegerLeft<A>,
@@ -146,7 +148,7 @@ impl<A> IntegerDepthwise<A> {
 
 impl IntegerProduct<InMap> {
     pub fn place(self, at: Placement<'_>) -> IntegerProduct<Address> {
-        let Self { cells, left, groups, blocks, weights, bias, scales, relu, terms, stores, chunk } = self;
+        let Self { is_half, cells, left, groups, blocks, weights, bias, scales, relu, terms, stores, chunk } = self;
         let left = match left {
             IntegerLeft::Map(cells) => IntegerLeft::Map(cells.place(at)),
             IntegerLeft::Depthwise(depthwise) => IntegerLeft::Depthwise(depthwise.place(at)),
@@ -160,6 +162,7 @@ impl IntegerProduct<InMap> {
         let place_store =
             |IntegerStore { cells, format }: IntegerStore<InMap>| IntegerStore { cells: cells.place(at), format };
         IntegerProduct {
+            is_half,
             cells,
             left,
             groups,

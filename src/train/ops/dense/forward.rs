@@ -3,7 +3,7 @@
 use super::packed::PackedWeights;
 use super::shape::{ConvShape, ZEROS};
 use super::tile::accumulate;
-use crate::runtime::simd::{Kernel, Simd, dispatch};
+use crate::runtime::simd::{Kernel, Simd, array, dispatch};
 use crate::train::ops::output::{Out, fill};
 use crate::train::ops::parallel;
 use crate::train::ops::vectors::{load, store};
@@ -133,8 +133,7 @@ impl Forward<'_> {
                 let mut sums = [[s.splat(0.0); V]; M];
                 if kernel == 1 && stride == 1 && padding == 0 {
                     let base = self.x.as_ptr().add(start * inputs);
-                    let from: [*const f32; M] =
-                        std::array::from_fn(|m| base.add(if m < count { m } else { count - 1 } * inputs));
+                    let from: [*const f32; M] = array(|m| base.add(if m < count { m } else { count - 1 } * inputs));
                     accumulate::<S, M, V>(s, &from, inputs, weights, &mut sums);
                 } else {
                     // Upper left corner of each pixel's window, and its picture.
@@ -167,7 +166,7 @@ impl Forward<'_> {
                             (kernel as isize, inputs)
                         };
                         for tap_x in 0..steps {
-                            let from: [*const f32; M] = std::array::from_fn(|m| {
+                            let from: [*const f32; M] = array(|m| {
                                 let (y, x, picture) = corners[m];
                                 let (y, x) = (y + tap_y, x + tap_x);
                                 if y >= 0 && y < height as isize && x >= 0 && x < width as isize {

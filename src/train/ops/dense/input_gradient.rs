@@ -4,7 +4,7 @@ use super::forward::{Epilogue, run_parallel};
 use super::packed::PackedWeights;
 use super::shape::{ConvShape, ZEROS};
 use super::tile::accumulate;
-use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
+use crate::runtime::simd::{Isa, Kernel, Simd, array, dispatch};
 use crate::train::ops::output::{Out, fill};
 use crate::train::ops::parallel;
 use crate::train::ops::vectors::{load, store};
@@ -109,7 +109,7 @@ impl Strided<'_> {
                             // SAFETY: outputs beyond the picture read `ZEROS`; each tap has `outputs * V` vectors of
                             // weights.
                             unsafe {
-                                let from: [*const f32; M] = std::array::from_fn(|m| {
+                                let from: [*const f32; M] = array(|m| {
                                     let column = column + m as isize;
                                     if m < count && column >= 0 && column < out_width as isize {
                                         self.dy.as_ptr().add((line + column as usize) * outputs)

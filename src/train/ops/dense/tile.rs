@@ -1,6 +1,6 @@
 //! The inner loop of dense convolutions: a tile of sums in registers.
 
-use crate::runtime::simd::Simd;
+use crate::runtime::simd::{Simd, array};
 
 /// `sums[m][v] += from[m][k] * weights[k][v]` for all `k < length`.
 #[inline(always)]
@@ -16,7 +16,7 @@ pub(super) unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
         let mut local = *sums;
         for k in 0..length {
             let row = weights.add(k * V * S::LANES);
-            let w: [S::Vector; V] = std::array::from_fn(|v| s.load(row.add(v * S::LANES)));
+            let w: [S::Vector; V] = array(|v| s.load(row.add(v * S::LANES)));
             for m in 0..M {
                 let value = s.splat(*from[m].add(k));
                 for v in 0..V {

@@ -2,7 +2,7 @@
 
 use super::packed::{Lanes, blocks};
 use super::shape::{ConvShape, ZEROS};
-use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
+use crate::runtime::simd::{Isa, Kernel, Simd, array, dispatch};
 use crate::train::ops::parallel;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -152,7 +152,7 @@ unsafe fn outer<S: Simd, const M: usize, const V: usize>(
             let count = M.min(inputs - input);
             if count < M {
                 for i in input..inputs {
-                    let mut sum: [S::Vector; V] = std::array::from_fn(|v| s.load(sums.add(i * padded + v * S::LANES)));
+                    let mut sum: [S::Vector; V] = array(|v| s.load(sums.add(i * padded + v * S::LANES)));
                     for (pixel, row) in from.iter().zip(rows) {
                         let value = s.splat(*pixel.add(i));
                         for (v, sum) in sum.iter_mut().enumerate() {
@@ -166,9 +166,9 @@ unsafe fn outer<S: Simd, const M: usize, const V: usize>(
                 return;
             }
             let mut tile: [[S::Vector; V]; M] =
-                std::array::from_fn(|m| std::array::from_fn(|v| s.load(sums.add((input + m) * padded + v * S::LANES))));
+                array(|m| array(|v| s.load(sums.add((input + m) * padded + v * S::LANES))));
             for (pixel, row) in from.iter().zip(rows) {
-                let g: [S::Vector; V] = std::array::from_fn(|v| s.load(dy.add(row + v * S::LANES)));
+                let g: [S::Vector; V] = array(|v| s.load(dy.add(row + v * S::LANES)));
                 let pixel = pixel.add(input);
                 for (m, sums) in tile.iter_mut().enumerate() {
                     let value = s.splat(*pixel.add(m));

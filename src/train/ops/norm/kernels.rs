@@ -1,6 +1,6 @@
 //! Batch normalization on plain slices.
 
-use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
+use crate::runtime::simd::{Isa, Kernel, Simd, array, dispatch};
 use crate::train::ops::dense::blocks as vector_blocks;
 use crate::train::ops::output::fill;
 use crate::train::ops::parallel;
@@ -101,7 +101,7 @@ unsafe fn load<S: Simd, const V: usize>(s: S, numbers: &[f32], at: usize, left: 
     // SAFETY: the caller has `left` numbers there.
     unsafe {
         let from = numbers.as_ptr().add(at);
-        std::array::from_fn(|v| {
+        array(|v| {
             let left = left - v * S::LANES;
             let from = from.add(v * S::LANES);
             if left >= S::LANES { s.load(from) } else { s.load_partial(from, left) }
@@ -169,7 +169,7 @@ impl ChannelBlocks for Affine<'_> {
             let lowest = s.splat(self.lowest);
             for at in (first..self.x.len()).step_by(self.channels) {
                 let x: [S::Vector; V] = load(s, self.x, at, left);
-                let y = std::array::from_fn(|v| s.max(s.mul_add(x[v], scale[v], shift[v]), lowest));
+                let y = array(|v| s.max(s.mul_add(x[v], scale[v], shift[v]), lowest));
                 store::<S, V>(s, self.out.add(at), y, left);
             }
         }
@@ -205,7 +205,7 @@ impl ChannelBlocks for GradientSums<'_> {
                     sums[v] = s.add(sums[v], g[v]);
                 }
             }
-            let products = std::array::from_fn(|v| s.mul(products[v], inverse[v]));
+            let products = array(|v| s.mul(products[v], inverse[v]));
             store::<S, V>(s, self.products.as_mut_ptr().add(first), products, left);
             store(s, self.sums.as_mut_ptr().add(first), sums, left);
         }
@@ -226,7 +226,7 @@ unsafe fn gated<S: Simd, const V: usize>(
         let dy: [S::Vector; V] = load(s, dy, at, left);
         let Some(y) = y else { return dy };
         let y: [S::Vector; V] = load(s, y, at, left);
-        std::array::from_fn(|v| s.where_positive(y[v], dy[v]))
+        array(|v| s.where_positive(y[v], dy[v]))
     }
 }
 
@@ -254,7 +254,7 @@ impl ChannelBlocks for InputGradient<'_> {
             for at in (first..self.x.len()).step_by(self.channels) {
                 let x: [S::Vector; V] = load(s, self.x, at, left);
                 let g: [S::Vector; V] = gated(s, self.y, self.dy, at, left);
-                let dx = std::array::from_fn(|v| s.mul_add(g[v], scale[v], s.mul_add(x[v], slope[v], offset[v])));
+                let dx = array(|v| s.mul_add(g[v], scale[v], s.mul_add(x[v], slope[v], offset[v])));
                 store::<S, V>(s, self.out.add(at), dx, left);
             }
         }
