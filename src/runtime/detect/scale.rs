@@ -1,6 +1,7 @@
 //! Scales the frame down: each input pixel is the area average of the frame pixels under it, black beyond the frame.
 //!
-//! Products and sums are rounded separately, so every instruction set gives the same picture to the last bit.
+//! Most cameras have a whole number of pixels under each input pixel: their sums are integers. Otherwise products and sums are
+//! rounded separately. Either way every instruction set gives the same picture to the last bit.
 
 use crate::runtime::image::FrameView;
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
@@ -12,16 +13,20 @@ pub(super) struct Scaler {
     scale: f32,
     columns: Vec<Span>,
     rows: Vec<Span>,
-    /// Sums over the frame's rows under one input row, with padding for a vector.
+    /// The side of the block of frame pixels under each input pixel, if that is the same whole number for all.
+    block: Option<usize>,
+    /// Sums over a block's rows, and over the pixels of these from each value on.
+    sums: [Vec<u16>; 2],
+    /// Sums over the frame's rows under one input row, with one value of padding.
     line: Vec<f32>,
-    /// One input row, with padding for a vector.
+    /// One input row, with one value of padding.
     scaled: Vec<f32>,
     /// A row of the frame as RGB, if the frame has another format.
     row: Vec<u8>,
 }
 
-/// Lanes of the widest vector.
-const MOST_LANES: usize = 16;
+/// The largest side of a block: the sum of its values fits into 16 bits.
+const LARGEST_BLOCK: usize = 16;
 
 /// The frame pixels under one input pixel, and the weights of the first and the last of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,14 +47,20 @@ impl Scaler {
         let scaled = |n: usize| ((n as f32 * scale).round() as usize).max(1);
         let (inner_width, inner_height) = (scaled(width), scaled(height));
         let canvas = (inner_height.next_multiple_of(multiple), inner_width.next_multiple_of(multiple));
+        let side = width.max(height) / longer_side;
+        let is_whole = (width, height) == (inner_width * side, inner_height * side);
+        let block = (is_whole && (2..=LARGEST_BLOCK).contains(&side)).then_some(side);
+        let sums = if block.is_some() { width * 3 } else { 0 };
         Self {
+            block,
+            sums: [vec![0; sums], vec![0; sums]],
             frame_size: (width, height),
             canvas,
             scale,
             columns: spans(inner_width, width, scale),
             rows: spans(inner_height, height, scale),
-            line: vec![0.0; width * 3 + MOST_LANES],
-            scaled: vec![0.0; inner_width * 3 + MOST_LANES],
+            line: vec![0.0; width * 3 + 1],
+            scaled: vec![0.0; inner_width * 3 + 1],
             row: Vec::new(),
         }
     }
@@ -84,7 +95,10 @@ impl Scaler {
     fn scale_with(&mut self, isa: Isa, frame: &FrameView<'_>, out: &mut [f32]) {
         assert!(self.is_for(frame.width(), frame.height()) && out.len() == self.canvas.0 * self.canvas.1 * 3);
         self.row.resize(frame.row_scratch(), 0);
-        dispatch(isa, Scaling { scaler: self, frame, out });
+        match self.block {
+            Some(side) => dispatch(isa, Blocks { scaler: self, side, frame, out }),
+            None => dispatch(isa, Scaling { scaler: self, frame, out }),
+        }
     }
 }
 
@@ -98,7 +112,7 @@ impl Kernel for Scaling<'_> {
     type Output = ();
 
     #[inline(always)]
-    unsafe fn run<S: Simd>(self, s: S) {
+    unsafe fn run<S: Simd>(self, _: S) {
         let Self { scaler: Scaler { canvas, columns, rows, line, scaled, row: scratch, .. }, frame, out } = self;
         let inner = columns.len() * 3;
         out[rows.len() * canvas.1 * 3..].fill(0.0);
@@ -112,23 +126,69 @@ impl Kernel for Scaling<'_> {
                     line.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * f32::from(*value));
                 }
             }
+            // Four values at once; the fourth is overwritten by the next pixel.
             for (column, pixels) in columns.iter().enumerate() {
-                // SAFETY: a span's pixels lie in the line, which is padded by a vector, as is `scaled`. What is written
-                // beyond a pixel is overwritten by the next one.
-                unsafe {
-                    let pixel = |i: usize| s.load(line.as_ptr().add(i * 3));
-                    let mut sum = s.mul(s.splat(pixels.first_weight), pixel(pixels.first));
-                    if pixels.last > pixels.first {
-                        for i in pixels.first + 1..pixels.last {
-                            sum = s.add(sum, pixel(i));
-                        }
-                        sum = s.add(sum, s.mul(s.splat(pixels.last_weight), pixel(pixels.last)));
-                    }
-                    s.store(scaled.as_mut_ptr().add(column * 3), s.mul(sum, s.splat(pixels.factor)));
+                let add = |sum: &mut [f32; 4], i: usize, weight: f32| {
+                    sum.iter_mut().zip(&line[i * 3..][..4]).for_each(|(sum, value)| *sum += weight * value);
+                };
+                let mut sum = [0.0; 4];
+                add(&mut sum, pixels.first, pixels.first_weight);
+                if pixels.last > pixels.first {
+                    (pixels.first + 1..pixels.last).for_each(|i| add(&mut sum, i, 1.0));
+                    add(&mut sum, pixels.last, pixels.last_weight);
                 }
+                scaled[column * 3..][..4].copy_from_slice(&sum.map(|sum| sum * pixels.factor));
             }
             out[..inner].copy_from_slice(&scaled[..inner]);
             out[inner..].fill(0.0);
+        }
+    }
+}
+
+/// As [`Scaling`], for blocks of `side` x `side` pixels.
+struct Blocks<'a> {
+    scaler: &'a mut Scaler,
+    side: usize,
+    frame: &'a FrameView<'a>,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Blocks<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self, _: S) {
+        let Self {
+            scaler: Scaler { canvas, columns, rows, sums: [rows_sum, sums], row: scratch, .. },
+            side,
+            frame,
+            out,
+        } = self;
+        let (rows, last_pixel) = (rows.len(), columns.len() - 1);
+        let factor = 1.0 / ((side * side) as f32 * 255.0);
+        out[rows * canvas.1 * 3..].fill(0.0);
+        for (row, out) in out.chunks_exact_mut(canvas.1 * 3).take(rows).enumerate() {
+            for line in 0..side {
+                let values = frame.rgb_row(row * side + line, scratch);
+                if line == 0 {
+                    rows_sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum = u16::from(value));
+                } else {
+                    rows_sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += u16::from(value));
+                }
+            }
+            // From every value on, although only every `side`th pixel starts a block: whole rows are added in vectors.
+            sums.copy_from_slice(rows_sum);
+            for pixel in 1..side {
+                sums.iter_mut().zip(&rows_sum[pixel * 3..]).for_each(|(sum, value)| *sum += value);
+            }
+            // Four values at once; the fourth is overwritten by the next pixel.
+            for pixel in 0..last_pixel {
+                let sums: [u16; 4] = std::array::from_fn(|i| sums[pixel * side * 3 + i]);
+                out[pixel * 3..][..4].copy_from_slice(&sums.map(|sum| f32::from(sum) * factor));
+            }
+            let last = out[last_pixel * 3..].iter_mut().zip(&sums[last_pixel * side * 3..]);
+            last.take(3).for_each(|(out, &sum)| *out = f32::from(sum) * factor);
+            out[(last_pixel + 1) * 3..].fill(0.0);
         }
     }
 }
@@ -185,7 +245,7 @@ mod tests {
 
     #[test]
     fn every_instruction_set_gives_the_portable_picture_to_the_last_bit() {
-        for (width, height) in [(640, 480), (333, 517), (192, 100), (40, 30), (7, 300)] {
+        for (width, height) in [(640, 480), (384, 192), (333, 517), (192, 100), (40, 30), (7, 300)] {
             let rgb = (0..width * height * 3).map(|i| (i * 97 % 251) as u8).collect();
             let frame = Frame::from_rgb(width, height, rgb).unwrap();
             let mut scaler = Scaler::new(width, height, 192, 32);
@@ -199,6 +259,25 @@ mod tests {
             for isa in Isa::available() {
                 assert!(scale(isa) == expected, "{}, {width}x{height}", isa.name());
             }
+        }
+    }
+
+    #[test]
+    fn sums_of_integers_give_what_sums_of_weighted_values_do() {
+        for side in [2, 3, 6, 16] {
+            let (width, height) = (64 * side, 40 * side);
+            let rgb = (0..width * height * 3).map(|i| (i * 97 % 251) as u8).collect();
+            let frame = Frame::from_rgb(width, height, rgb).unwrap();
+            let mut scaler = Scaler::new(width, height, 64, 32);
+            let mut scale = |block| {
+                assert_eq!(std::mem::replace(&mut scaler.block, block), Some(side));
+                let mut out = vec![f32::NAN; 64 * 64 * 3];
+                scaler.scale(&(&frame).into(), &mut out);
+                scaler.block = Some(side);
+                out
+            };
+            let (blocks, spans) = (scale(Some(side)), scale(None));
+            assert!(blocks.iter().zip(&spans).all(|(a, b)| (a - b).abs() < 1e-5), "{side}");
         }
     }
 

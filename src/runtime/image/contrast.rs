@@ -12,12 +12,15 @@ const STRETCHED: [f32; 2] = [0.05, 0.85];
 const MOST_GAIN: f32 = 25.0;
 /// The share of values that may lie below the span, and above it.
 const OUTLIERS: f32 = 0.02;
-/// The sampling step: one value in this many is read.
-const STEP: usize = 7;
+/// About this many values are read, evenly spread.
+const SAMPLES: usize = 7000;
 
 /// Stretches the first `width` values of each row of `row` values if they use little of the range.
 pub(crate) fn stretch_dull(values: &mut [f32], row: usize, width: usize) {
-    let Some([low, high]) = span(values.chunks_exact(row).flat_map(|row| row[..width].iter().step_by(STEP))) else {
+    let every = (values.len() / row * width / SAMPLES).max(1);
+    // A multiple of three would read one channel only.
+    let every = if every.is_multiple_of(3) { every + 1 } else { every };
+    let Some([low, high]) = span(values.chunks_exact(row).flat_map(|row| row[..width].iter().step_by(every))) else {
         return;
     };
     if high - low >= DULL_SPAN {
