@@ -51,7 +51,7 @@ pub(super) struct TrackerArguments {
     /// Number of threads [default: 1]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
-    /// Precision of the landmark network
+    /// Precision of the networks
     #[arg(long, value_parser = named::<Precision>(), default_value_t = Precision::Auto)]
     pub precision: Precision,
     /// Do not smooth the landmarks over time

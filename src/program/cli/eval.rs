@@ -31,7 +31,7 @@ pub(super) struct EvalArguments {
     /// The landmark model [default: the bundled one]
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Precision of the landmark network
+    /// Precision of the networks
     #[arg(long, value_parser = named::<Precision>(), default_value_t = Precision::Auto)]
     precision: Precision,
     /// The detector for `--box detector` and `--detection` [default: the bundled one]
@@ -139,7 +139,7 @@ fn landmark_model(arguments: &EvalArguments) -> Result<Model> {
 fn detector(arguments: &EvalArguments) -> Result<Detector> {
     let model =
         arguments.detector.as_deref().map_or_else(default_detector, |path| Model::load_as(Kind::Detector, path))?;
-    Ok(Detector::new(&model)?)
+    Ok(Detector::new(&model, arguments.precision)?)
 }
 
 fn samples(arguments: &EvalArguments) -> Result<Vec<Sample>> {

@@ -118,7 +118,7 @@ fn from_frame(frame: &Frame, name: &str, config: &ModelConfig) -> Result<Input> 
         bail!("{name} has no pixels");
     }
     let faces = match config.kind {
-        Kind::Landmarks => Detector::new(&default_detector()?)?.detect(frame)?.to_vec(),
+        Kind::Landmarks => Detector::new(&default_detector()?, Precision::Auto)?.detect(frame)?.to_vec(),
         Kind::Detector => Vec::new(),
     };
     let (center, side) = match faces.first() {

@@ -1,36 +1,43 @@
-//! `awing quantize`: prepares a landmark model for int8, or takes that back.
+//! `awing quantize`: prepares a model for int8, or takes that back.
 //!
-//! In: a model, and faces for calibration and validation. Out: a model file with the same weights and what int8 needs
-//! beside them (or without), and a table of error, size and time before and after. On failure nothing is written.
+//! In: a landmark model or a detector, and pictures for calibration and validation. Out: a model file with the same weights and
+//! what int8 needs beside them (or without), and a table of error, size and time before and after. On failure nothing is
+//! written.
 
 use super::measure::{Spread, error_percent};
 use super::parse::named_if;
 use super::paths::{Content, Overwrite, Paths};
+use crate::runtime::detect::{Detector, square_input};
 use crate::runtime::engine::{Engine, EngineOptions, Landmarker, MOST_LOSS, Outputs, Precision};
+use crate::runtime::image::Frame;
 use crate::runtime::model::{Kind, Model, WeightFormat, default_landmarks};
 use crate::train::data::{self, Format, Sample, Split, crop_for_eval};
+use crate::train::detector::{Photograph, read_photographs};
+use crate::train::eval::evaluate_detector;
 use crate::train::quantize::quantize;
 use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
+use indicatif::ProgressBar;
+use std::path::PathBuf;
 use std::time::Instant;
 
 #[derive(clap::Args)]
 pub(super) struct QuantizeArguments {
-    /// The landmark model [default: the bundled one]
+    /// The landmark model or detector [default: the bundled landmark model]
     #[arg(value_name = "MODEL")]
     model: Option<PathBuf>,
     /// int8 measures ranges and writes them into the file, f16 leaves them out
     #[arg(long, value_parser = named_if::<Precision>(|precision| matches!(precision, Precision::F16 | Precision::Int8)))]
     to: Precision,
-    /// Annotated faces for calibration: the ranges of the maps, for int8
-    #[arg(long, value_name = "FILE.jsonl")]
-    calibrate: PathBuf,
+    /// Annotated faces to measure the ranges of the maps on; for a detector, pictures with face boxes and lists of pictures
+    /// without faces
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    calibrate: Vec<PathBuf>,
     /// Use N of them, evenly spread
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
-    faces: u64,
-    /// Annotated faces to measure the error on, before and after [default: the calibration faces]
-    #[arg(long, value_name = "FILE.jsonl")]
-    validation: Option<PathBuf>,
+    pictures: u64,
+    /// Pictures to measure the error on, before and after [default: those for calibration]
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    validation: Vec<PathBuf>,
     /// The model file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -46,33 +53,34 @@ const RUNS_PER_ROUND: usize = 60;
 pub(super) const EXAMPLES: &str = "\
 Examples:
   awing quantize --to int8 --calibrate faces/train.jsonl --out int8.safetensors
+  awing quantize detector.safetensors --to int8 --calibrate boxes.jsonl --out int8.safetensors
   awing quantize int8.safetensors --to f16 --calibrate faces/train.jsonl --out f16.safetensors";
 
 pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
-    let paths = Paths::default().reads("MODEL", arguments.model.as_ref()).reads("--calibrate", [&arguments.calibrate]);
-    let paths = paths.reads("--validation", arguments.validation.as_ref());
+    let paths = Paths::default().reads("MODEL", arguments.model.as_ref()).reads("--calibrate", &arguments.calibrate);
+    let paths = paths.reads("--validation", &arguments.validation);
     paths.writes("--out", [&arguments.out], Content::Model).check(arguments.overwrite)?;
     let model = match &arguments.model {
-        Some(path) => Model::load_as(Kind::Landmarks, path)?,
+        Some(path) => Model::load(path)?,
         None => default_landmarks()?,
     };
-    let faces = data::open(&arguments.calibrate, Format::Auto, Split::Test)?;
+    let kind = model.config().kind;
+    let pictures = Pictures::read(kind, &arguments.calibrate, Split::Train)?;
     let precision = arguments.to;
     let quantized = match precision {
-        Precision::Int8 => quantize(&model, &crops(&model, &faces, arguments.faces as usize)?)?,
+        Precision::Int8 => quantize(&model, &pictures.inputs(&model, arguments.pictures as usize)?)?,
         _ => model.clone().with_quantization(None)?,
     };
     // The file is measured, not the model before rounding.
     let quantized = Model::from_bytes(&quantized.to_bytes(WeightFormat::F16)?)?;
-    let faces = match &arguments.validation {
-        Some(path) => data::open(path, Format::Auto, Split::Test)?,
-        None => faces,
+    let pictures = match arguments.validation.as_slice() {
+        [] => pictures,
+        paths => Pictures::read(kind, paths, Split::Test)?,
     };
-    let error = |model: &Model, precision: Precision| {
-        error_percent(&mut Landmarker::new(model, Outputs::Decoded, precision)?, &faces)
-    };
-    let (before, after) = (error(&model, Precision::F16)?, error(&quantized, precision)?);
-    let loss = after / before - 1.0;
+    let before = pictures.error_percent(&model, Precision::F16)?;
+    let after = pictures.error_percent(&quantized, precision)?;
+    // A detector can be without error on a few pictures.
+    let loss = if after == before { 0.0 } else { after / before - 1.0 };
     let quantized = quantized.with_int8_loss(loss);
     let bytes = quantized.to_bytes(WeightFormat::F16)?;
     let [single, half, now] = times_ms(&[(&model, Precision::F32), (&model, Precision::F16), (&quantized, precision)])?;
@@ -83,13 +91,15 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
     crate::runtime::files::write_whole(&arguments.out, &bytes)
         .with_context(|| format!("cannot write {}", arguments.out.display()))?;
 
-    let measured = arguments.validation.as_deref().unwrap_or(&arguments.calibrate);
+    let measured = if arguments.validation.is_empty() { &arguments.calibrate } else { &arguments.validation };
+    let measured: Vec<_> =
+        measured.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy()).collect();
     println!("wrote {}", arguments.out.display());
     println!(
-        "error   {before:.3} % before, {after:.3} % after ({:+.2} % of it), {} faces of {}",
+        "error   {before:.3} % before, {after:.3} % after ({:+.2} % of it), {} of {}",
         100.0 * loss,
-        faces.len(),
-        name(measured)
+        pictures.described(),
+        measured.join(", ")
     );
     println!("size    {:.3} MB before, {:.3} MB after", old as f64 / 1e6, bytes.len() as f64 / 1e6);
     println!(
@@ -102,20 +112,68 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
     Ok(())
 }
 
-fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+/// Annotated pictures for a kind of model.
+enum Pictures {
+    Faces(Vec<Sample>),
+    Photographs(Vec<Photograph>),
 }
 
-/// Crops of `count` faces, evenly spread, one after the other.
-fn crops(model: &Model, faces: &[Sample], count: usize) -> Result<Vec<f32>> {
-    let count = count.min(faces.len());
-    let config = model.config();
-    let mut crops = Vec::with_capacity(count * config.input_size * config.input_size * 3);
-    for i in 0..count {
-        let face = &faces[i * faces.len() / count];
-        crops.extend(crop_for_eval(face, &face.open()?, &config.crop, config.input_size)?.0);
+impl Pictures {
+    fn read(kind: Kind, paths: &[PathBuf], split: Split) -> Result<Self> {
+        let (mut faces, mut photographs) = (Vec::new(), Vec::new());
+        for path in paths {
+            match kind {
+                Kind::Landmarks => faces.extend(data::open(path, Format::Auto, Split::Test)?),
+                Kind::Detector => photographs.extend(read_photographs(path, split)?),
+            }
+        }
+        Ok(match kind {
+            Kind::Landmarks => Self::Faces(faces),
+            Kind::Detector => Self::Photographs(photographs),
+        })
     }
-    Ok(crops)
+
+    /// What the network sees of `count` pictures, evenly spread, one after the other.
+    fn inputs(&self, model: &Model, count: usize) -> Result<Vec<f32>> {
+        let config = model.config();
+        let size = config.input_size;
+        let inputs: Vec<Vec<f32>> = match self {
+            Self::Faces(faces) => evenly(faces, count)
+                .map(|face| Ok(crop_for_eval(face, &face.open()?, &config.crop, size)?.0))
+                .collect::<Result<_>>()?,
+            Self::Photographs(photographs) => evenly(photographs, count)
+                .map(|photograph| Ok(square_input(&Frame::open(photograph.image())?, size)))
+                .collect::<Result<_>>()?,
+        };
+        Ok(inputs.concat())
+    }
+
+    /// The mean error of landmarks over the distance between the eyes, or what a detector's average precision lacks.
+    fn error_percent(&self, model: &Model, precision: Precision) -> Result<f64> {
+        match self {
+            Self::Faces(faces) => error_percent(&mut Landmarker::new(model, Outputs::Decoded, precision)?, faces),
+            Self::Photographs(photographs) => {
+                let bar = ProgressBar::new(photographs.len() as u64);
+                let evaluation = evaluate_detector(&mut Detector::new(model, precision)?, photographs, || bar.inc(1))?;
+                bar.finish_and_clear();
+                let scenes =
+                    evaluation.scenes.context("there is no picture with face boxes to measure the detector on")?;
+                Ok(100.0 - scenes.average_precision)
+            }
+        }
+    }
+
+    fn described(&self) -> String {
+        match self {
+            Self::Faces(faces) => format!("{} faces", faces.len()),
+            Self::Photographs(photographs) => format!("{} pictures", photographs.len()),
+        }
+    }
+}
+
+fn evenly<T>(all: &[T], count: usize) -> impl Iterator<Item = &T> {
+    let count = count.min(all.len());
+    (0..count).map(move |i| &all[i * all.len() / count])
 }
 
 /// The median time of a run of each model.

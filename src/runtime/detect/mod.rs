@@ -14,9 +14,11 @@ mod scale;
 
 pub(crate) use roll::Roll;
 
-use crate::runtime::engine::{Engine, EngineError, EngineOptions};
+use crate::runtime::engine::{Engine, EngineError, EngineOptions, Precision};
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
 use crate::runtime::heatmap::HeatmapView;
+#[cfg(feature = "train")]
+use crate::runtime::image::Frame;
 use crate::runtime::image::{FrameView, stretch_dull};
 use crate::runtime::model::{Kind, Model};
 
@@ -39,6 +41,7 @@ const MOST_FACES: usize = 64;
 /// A detector model ready to run on frames of any size.
 pub struct Detector {
     model: Model,
+    precision: Precision,
     /// For frames of the last size.
     scaler: Option<scale::Scaler>,
     /// Compiled for the canvas of upright heads, and of heads on their side; each with its height and width.
@@ -53,12 +56,12 @@ impl Detector {
     ///
     /// # Errors
     /// [`EngineError::Kind`] if it is a landmark model.
-    pub fn new(model: &Model) -> Result<Self, EngineError> {
+    pub fn new(model: &Model, precision: Precision) -> Result<Self, EngineError> {
         if model.config().kind != Kind::Detector {
             return Err(EngineError::Kind { wanted: Kind::Detector });
         }
         let (engines, upright, detections) = ([None, None], Vec::new(), Vec::new());
-        Ok(Self { model: model.clone(), scaler: None, engines, upright, detections })
+        Ok(Self { model: model.clone(), precision, scaler: None, engines, upright, detections })
     }
 
     /// Finds the faces in a frame. The first call, and the first after the frame's size has changed, takes longer: the
@@ -90,7 +93,8 @@ impl Detector {
         let (_, engine) = match &mut self.engines[usize::from(roll.swaps_sides())] {
             Some(compiled) if compiled.0 == (height, width) => compiled,
             other => {
-                let engine = Engine::compile(&self.model, &EngineOptions::new(height, width))?;
+                let options = EngineOptions { precision: self.precision, ..EngineOptions::new(height, width) };
+                let engine = Engine::compile(&self.model, &options)?;
                 other.insert(((height, width), engine))
             }
         };
@@ -115,6 +119,18 @@ impl Detector {
         }
         Ok(&self.detections)
     }
+}
+
+/// What a detector of `input_size` pixels sees of a frame, on a square: `input_size * input_size * 3` values, black beyond the
+/// frame.
+#[cfg(feature = "train")]
+pub(crate) fn square_input(frame: &Frame, input_size: usize) -> Vec<f32> {
+    let mut scaler = scale::Scaler::new(frame.width(), frame.height(), input_size, input_size);
+    let mut input = vec![0.0; input_size * input_size * 3];
+    scaler.scale(&frame.into(), &mut input);
+    let (width, height) = scaler.inner();
+    stretch_dull(&mut input[..height * input_size * 3], input_size * 3, width * 3);
+    input
 }
 
 /// Decodes boxes from the maps; `scale` is input pixels per frame pixel.

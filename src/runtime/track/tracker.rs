@@ -22,7 +22,7 @@ pub struct TrackerOptions {
     pub smoothing: Option<Smoothing>,
     /// Number of threads, at least 1. More than one helps with several faces or a large network.
     pub threads: usize,
-    /// The precision of the landmark network on the CPU.
+    /// The precision of the networks on the CPU.
     pub precision: Precision,
 }
 
@@ -84,7 +84,7 @@ impl Tracker {
     }
 
     /// A tracker whose landmark network runs on `backend` instead of the CPU; the detector stays on the CPU, and
-    /// [`TrackerOptions::precision`] does not apply.
+    /// [`TrackerOptions::precision`] applies to the detector only.
     ///
     /// # Errors
     /// As [`Self::with_models`].
@@ -97,11 +97,11 @@ impl Tracker {
         models: &Models,
         network: impl Fn(usize) -> Result<Landmarker, EngineError>,
     ) -> Result<Self, TrackError> {
-        let TrackerOptions { faces, smoothing, threads, .. } = options;
+        let TrackerOptions { faces, smoothing, threads, precision } = options;
         if faces == 0 || !(1..=MOST_THREADS).contains(&threads) {
             return Err(TrackError::Options { faces, threads });
         }
-        let detector = Detector::new(&models.detector)?;
+        let detector = Detector::new(&models.detector, precision)?;
         let networks = (0..threads.min(faces)).map(network).collect::<Result<Vec<_>, _>>()?;
         let scheme = Scheme::of_points(models.landmarks.config().points);
         let choice = networks.first().and_then(Landmarker::choice).cloned();

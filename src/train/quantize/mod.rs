@@ -1,6 +1,6 @@
-//! Post-training quantization to int8: the ranges of maps, measured on faces, and factors between their channels.
+//! Post-training quantization to int8: the ranges of maps, measured on pictures, and factors between their channels.
 //!
-//! In: a trained model and crops of faces. Out: the same weights with a [`Quantization`]: every block of a depthwise and a 1x1
+//! In: a trained model, and crops of faces or, for a detector, frames. Out: the same weights with a [`Quantization`]: every block of a depthwise and a 1x1
 //! convolution, and every other 1x1 convolution, can be done in int8, with one scale per output channel for its weights and one
 //! scale for its input. The convolution of the picture and the block behind it stay as they are, and heatmaps are f32.
 //!
@@ -14,7 +14,7 @@ mod search;
 
 use crate::runtime::engine::EngineError;
 use crate::runtime::model::graph::{Graph, NORM_EPSILON, Node, NodeId, Operation};
-use crate::runtime::model::{Group, Model, ModelError, Quantization};
+use crate::runtime::model::{Group, Kind, Model, ModelError, Quantization};
 use crate::train::network::CpuNetwork;
 use extents::Extents;
 use search::{Site, search};
@@ -26,18 +26,18 @@ use std::collections::BTreeMap;
 pub enum QuantizeError {
     #[error("none of the model's layers can be done in int8: it has no 1x1 convolution behind a depthwise one")]
     NoLayers,
-    #[error("no faces to calibrate with")]
-    NoFaces,
+    #[error("no pictures to calibrate with")]
+    NoPictures,
     #[error(transparent)]
     Model(#[from] ModelError),
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
-/// Crops in a forward pass.
+/// Inputs in a forward pass.
 const BATCH: usize = 16;
-/// The share of a channel's values that may lie beyond each end of its interval. On faces at rest, landmarks move half as much as
-/// with intervals that hold all values.
+/// The share of a channel's values that may lie beyond each end of its interval, in a landmark model. On faces at rest, landmarks
+/// move half as much as with intervals that hold all values. A detector's scores are made of rare values, so its intervals hold all.
 const BEYOND: f64 = 3e-3;
 /// The least reach of an interval, as a share of that of all values: a channel that is zero almost everywhere counts where it is
 /// not.
@@ -54,12 +54,12 @@ struct Layer {
     node: NodeId,
 }
 
-/// Finds out what `model` needs to be run in int8, on `crops`: `input_size * input_size * 3` values in 0..=1 each, one after the
-/// other.
+/// Finds out what `model` needs to be run in int8, on `inputs` of its network: `input_size * input_size * 3` values in 0..=1
+/// each, one after the other.
 ///
 /// # Errors
-/// [`QuantizeError`] if the model has no layers for int8 or if `crops` is empty.
-pub fn quantize(model: &Model, crops: &[f32]) -> Result<Model, QuantizeError> {
+/// [`QuantizeError`] if the model has no layers for int8 or if `inputs` is empty.
+pub fn quantize(model: &Model, inputs: &[f32]) -> Result<Model, QuantizeError> {
     let graph = model.config().graph();
     let mut layers = layers(&graph);
     if layers.is_empty() {
@@ -67,13 +67,18 @@ pub fn quantize(model: &Model, crops: &[f32]) -> Result<Model, QuantizeError> {
     }
     // Rounding of the first map moves landmarks most, and the block that reads it has few channels.
     layers.retain(|layer| !is_computed_from_the_picture(&graph, layer.source));
-    let intervals = intervals(model, &graph, crops)?;
+    let intervals = intervals(model, &graph, inputs)?;
     let (factors, maps) = factors(model, &graph, &layers, &intervals);
     let centres = centres(model, &layers, &intervals, &factors);
-    let Ranges { inputs, outputs, sites } = Ranges::new(&graph, &layers, &maps);
-    let quantization =
-        Quantization { input_ranges: inputs, output_ranges: outputs, centres, factors, ..Quantization::default() };
-    search(&model.clone().with_quantization(Some(quantization))?, &sites, crops)
+    let ranges = Ranges::new(&graph, &layers, &maps);
+    let quantization = Quantization {
+        input_ranges: ranges.inputs,
+        output_ranges: ranges.outputs,
+        centres,
+        factors,
+        ..Quantization::default()
+    };
+    search(&model.clone().with_quantization(Some(quantization))?, &ranges.sites, inputs)
 }
 
 /// The factors of every [`Group`] by its name, and how far the channels of every map reach once they are divided by them.
@@ -237,18 +242,22 @@ fn rounded(value: f32) -> f32 {
 }
 
 /// The intervals of every node's channels ([`Extents`]).
-fn intervals(model: &Model, graph: &Graph, crops: &[f32]) -> Result<Vec<Vec<(f32, f32)>>, QuantizeError> {
+fn intervals(model: &Model, graph: &Graph, inputs: &[f32]) -> Result<Vec<Vec<(f32, f32)>>, QuantizeError> {
     let size = model.config().input_size;
     let values = size * size * 3;
-    if crops.len() < values {
-        return Err(QuantizeError::NoFaces);
+    if inputs.len() < values {
+        return Err(QuantizeError::NoPictures);
     }
     let mut network = CpuNetwork::new(model);
     let mut extents: Vec<Extents> = graph.nodes.iter().map(|node| Extents::new(node.channels)).collect();
-    for crops in crops.chunks(BATCH * values) {
-        network.stacks_seen(crops.to_vec(), (size, size), |node, value| extents[node].add(value));
+    for inputs in inputs.chunks(BATCH * values) {
+        network.stacks_seen(inputs.to_vec(), (size, size), |node, value| extents[node].add(value));
     }
-    Ok(extents.iter().map(|extents| extents.intervals(BEYOND, LEAST_REACH)).collect())
+    let beyond = match model.config().kind {
+        Kind::Landmarks => BEYOND,
+        Kind::Detector => 0.0,
+    };
+    Ok(extents.iter().map(|extents| extents.intervals(beyond, LEAST_REACH)).collect())
 }
 
 fn tensor<'a>(model: &'a Model, layer: &str, part: &str) -> &'a [f32] {
@@ -326,7 +335,7 @@ mod tests {
     #[test]
     fn a_model_without_such_layers_and_an_empty_calibration_are_refused() {
         let model = default_landmarks().unwrap();
-        assert!(matches!(quantize(&model, &[]), Err(QuantizeError::NoFaces)));
+        assert!(matches!(quantize(&model, &[]), Err(QuantizeError::NoPictures)));
         let paper = serde_json::json!({
             "kind": "landmarks", "architecture": {"paper": {"stacks": 1}}, "input_size": 64,
             "points": 4, "outputs": 5, "crop": {"scale": 1.35}, "decoding": "centroid"

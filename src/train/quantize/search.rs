@@ -1,19 +1,23 @@
-//! Ranges of maps for which landmarks stay where they are in f32, and stay at rest when the picture does.
+//! Ranges of maps for which the results are near to those in f32.
 //!
-//! In: a model with ranges, and crops. Out: better ranges. The smaller a range, the finer its steps and the more values lie
-//! beyond it; what is best differs from map to map, so the engine itself is asked, range by range. Rounding changes
-//! with every bit of a camera's noise, and so landmarks move on a face at rest: each crop is seen twice, with different
-//! noise.
+//! In: a model with ranges, and inputs of its network. Out: better ranges. The smaller a range, the finer its steps and the
+//! more values lie beyond it; what is best differs from map to map, so the engine itself is asked, range by range.
+//!
+//! Landmarks are also to stay at rest when the picture does. Rounding changes with every bit of a camera's noise, so each crop is
+//! seen twice, with different noise. Of a detector, scores and boxes are compared.
 
 use super::QuantizeError;
+use crate::runtime::detect::maps;
 use crate::runtime::engine::{Engine, EngineError, EngineOptions, Outputs, Precision};
-use crate::runtime::heatmap::{Peak, decode};
-use crate::runtime::model::{Model, Quantization};
+use crate::runtime::heatmap::{HeatmapView, Peak, decode};
+use crate::runtime::model::{Kind, Model, Quantization};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Crops that every trial is measured on.
+/// Crops that every trial of a landmark model is measured on.
 const CROPS: usize = 96;
+/// Frames that every trial of a detector is measured on.
+const FRAMES: usize = 64;
 /// The largest noise of a crop, as a share of white. In videos of faces at rest, values of crops change by 0.2 to 0.4 % from
 /// frame to frame.
 const NOISE: f32 = 0.004;
@@ -24,6 +28,10 @@ const MOST_STEPS: usize = 6;
 /// The weight of movement between two noisy copies of a crop, relative to a constant distance from the landmarks in f32, which
 /// nobody sees and which lies far below the error of the network.
 const MOVEMENT: f32 = 5.0;
+/// The lowest score in f32 of a detector's cells whose boxes are compared.
+const FACE_SCORE: f32 = 0.1;
+/// The weight of a squared difference between boxes, in the units of their maps, relative to one between scores.
+const BOX: f32 = 0.5;
 const SEED: u64 = 1;
 
 /// Entries of a [`Quantization`] that are changed together, since they are ranges of one map.
@@ -50,18 +58,21 @@ impl Site {
 ///
 /// # Errors
 /// [`QuantizeError`] if the model can't be compiled.
-pub(super) fn search(model: &Model, sites: &[Site], crops: &[f32]) -> Result<Model, QuantizeError> {
+pub(super) fn search(model: &Model, sites: &[Site], inputs: &[f32]) -> Result<Model, QuantizeError> {
     let with = |quantization: &Quantization| model.clone().with_quantization(Some(quantization.clone()));
-    let faces = NoisyFaces::new(model, crops)?;
+    let reference: Box<dyn Reference> = match model.config().kind {
+        Kind::Landmarks => Box::new(NoisyFaces::new(model, inputs)?),
+        Kind::Detector => Box::new(Frames::new(model, inputs)?),
+    };
     let mut best = model.config().quantization.clone().unwrap_or_default();
-    let mut cost = faces.cost(model)?;
+    let mut cost = reference.cost(model)?;
     for site in sites {
         for step in [1.0 / STEP, STEP] {
             let before = cost;
             for _ in 0..MOST_STEPS {
                 let mut tried = best.clone();
                 site.scale(&mut tried, step);
-                let now = faces.cost(&with(&tried)?)?;
+                let now = reference.cost(&with(&tried)?)?;
                 if now >= cost {
                     break;
                 }
@@ -75,6 +86,38 @@ pub(super) fn search(model: &Model, sites: &[Site], crops: &[f32]) -> Result<Mod
     Ok(with(&best)?)
 }
 
+/// The results in f32 of some inputs.
+trait Reference {
+    /// How far the results of `model` in int8 are from them.
+    fn cost(&self, model: &Model) -> Result<f32, EngineError>;
+}
+
+/// Runs the network on each input; `read` sees its maps.
+fn run<T>(
+    model: &Model,
+    precision: Precision,
+    inputs: &[Vec<f32>],
+    mut read: impl FnMut(&HeatmapView<'_>) -> T,
+) -> Result<Vec<T>, EngineError> {
+    let size = model.config().input_size;
+    let options = EngineOptions { precision, outputs: Outputs::Decoded, ..EngineOptions::new(size, size) };
+    let mut engine = Engine::compile(model, &options)?;
+    let results = inputs.iter().map(|input| {
+        engine.input_mut().copy_from_slice(input);
+        engine.run();
+        read(&engine.output())
+    });
+    Ok(results.collect())
+}
+
+/// `count` of the inputs at most, evenly spread.
+fn some<'a>(model: &Model, inputs: &'a [f32], count: usize) -> impl Iterator<Item = &'a [f32]> {
+    let values = model.config().input_size.pow(2) * 3;
+    let all = inputs.len() / values;
+    let count = count.min(all);
+    (0..count).map(move |i| &inputs[i * all / count * values..][..values])
+}
+
 /// Crops with noise, and where the landmarks lie in f32.
 struct NoisyFaces {
     /// Each twice, with different noise.
@@ -84,41 +127,32 @@ struct NoisyFaces {
 
 impl NoisyFaces {
     fn new(model: &Model, crops: &[f32]) -> Result<Self, EngineError> {
-        let values = model.config().input_size.pow(2) * 3;
-        let count = crops.len() / values;
-        let used = CROPS.min(count);
         let mut rng = ChaCha8Rng::seed_from_u64(SEED);
         let mut noisy = Vec::new();
-        for i in 0..used {
-            let crop = &crops[i * count / used * values..][..values];
+        for crop in some(model, crops, CROPS) {
             for _ in 0..2 {
                 noisy.push(crop.iter().map(|v| (v + rng.random_range(-NOISE..NOISE)).clamp(0.0, 1.0)).collect());
             }
         }
-        let mut faces = Self { crops: noisy, expected: Vec::new() };
-        faces.expected = faces.landmarks(model, Precision::F32)?;
-        Ok(faces)
+        let expected = Self::landmarks(model, Precision::F32, &noisy)?;
+        Ok(Self { crops: noisy, expected })
     }
 
-    fn landmarks(&self, model: &Model, precision: Precision) -> Result<Vec<Vec<Peak>>, EngineError> {
+    fn landmarks(model: &Model, precision: Precision, crops: &[Vec<f32>]) -> Result<Vec<Vec<Peak>>, EngineError> {
         let config = model.config();
-        let size = config.input_size;
-        let options = EngineOptions { precision, outputs: Outputs::Decoded, ..EngineOptions::new(size, size) };
-        let mut engine = Engine::compile(model, &options)?;
-        let landmarks = self.crops.iter().map(|crop| {
-            engine.input_mut().copy_from_slice(crop);
-            engine.run();
+        run(model, precision, crops, |maps| {
             let mut peaks = Vec::new();
-            decode(&engine.output(), config.points, config.decoding, &config.calibration, &mut peaks);
+            decode(maps, config.points, config.decoding, &config.calibration, &mut peaks);
             peaks
-        });
-        Ok(landmarks.collect())
+        })
     }
+}
 
-    /// How far landmarks lie from those in f32, and [`MOVEMENT`] times how far they move with the noise beside them; in
+impl Reference for NoisyFaces {
+    /// How far landmarks lie from those in f32, plus [`MOVEMENT`] times how far they move with the noise beside them; in
     /// cells.
     fn cost(&self, model: &Model) -> Result<f32, EngineError> {
-        let landmarks = self.landmarks(model, Precision::Int8)?;
+        let landmarks = Self::landmarks(model, Precision::Int8, &self.crops)?;
         let off = |face: usize, point: usize| {
             let (here, there) = (landmarks[face][point].cell, self.expected[face][point].cell);
             (here.x - there.x, here.y - there.y)
@@ -128,6 +162,40 @@ impl NoisyFaces {
             for point in 0..landmarks[face].len() {
                 let ((x, y), (other_x, other_y)) = (off(face, point), off(face + 1, point));
                 cost += x.hypot(y) + MOVEMENT * (x - other_x).hypot(y - other_y);
+            }
+        }
+        Ok(cost)
+    }
+}
+
+/// What a detector sees, and its maps in f32.
+struct Frames {
+    inputs: Vec<Vec<f32>>,
+    expected: Vec<Vec<f32>>,
+}
+
+impl Frames {
+    fn new(model: &Model, inputs: &[f32]) -> Result<Self, EngineError> {
+        let inputs: Vec<Vec<f32>> = some(model, inputs, FRAMES).map(<[f32]>::to_vec).collect();
+        let expected = run(model, Precision::F32, &inputs, |maps| maps.values.to_vec())?;
+        Ok(Self { inputs, expected })
+    }
+}
+
+impl Reference for Frames {
+    /// The squared differences between scores, and, where there may be a face, between boxes. Squares, because a large error at one
+    /// face matters more than small ones everywhere.
+    fn cost(&self, model: &Model) -> Result<f32, EngineError> {
+        let found = run(model, Precision::Int8, &self.inputs, |maps| maps.values.to_vec())?;
+        let mut cost = 0.0;
+        for (found, expected) in found.iter().zip(&self.expected) {
+            for (f, e) in found.chunks_exact(maps::CHANNELS).zip(expected.chunks_exact(maps::CHANNELS)) {
+                let score = maps::score(e[maps::CENTER]);
+                cost += (maps::score(f[maps::CENTER]) - score).powi(2);
+                if score > FACE_SCORE {
+                    let boxes = f[maps::SIZE..].iter().zip(&e[maps::SIZE..]);
+                    cost += BOX * boxes.map(|(f, e)| (f - e).powi(2)).sum::<f32>();
+                }
             }
         }
         Ok(cost)
