@@ -17,11 +17,30 @@ pub struct Compositions {
     /// The standard deviation of the target about the centre of a large face is at most this, in cells. The centre of a face that
     /// fills the picture can't be told to the cell, and a narrow target keeps the score of such faces low.
     pub widest_center_cells: f32,
+    /// A part of a scene is enlarged by at most this factor: faces of few pixels say little when they fill the canvas.
+    pub most_enlarged: f32,
+    /// Share of scenes that are not rotated, and fill the canvas as far as they can.
+    pub upright: f32,
+    /// Share of scenes that faces are pasted into as well.
+    pub set_in_scenes: f32,
+    /// Share of faces that wear a mask, a cap or dark glasses, or whose side is hidden.
+    pub covered: f32,
 }
 
 impl Default for Compositions {
     fn default() -> Self {
-        Self { scenes: 0.35, set_in: 0.25, single: 0.25, largest_single: 1.0, stretched: 0.0, widest_center_cells: 2.5 }
+        Self {
+            scenes: 0.35,
+            set_in: 0.25,
+            single: 0.25,
+            largest_single: 1.0,
+            stretched: 0.0,
+            widest_center_cells: 2.5,
+            most_enlarged: 100.0,
+            upright: 0.0,
+            set_in_scenes: 0.0,
+            covered: 0.0,
+        }
     }
 }
 
@@ -31,9 +50,11 @@ impl Compositions {
 
     /// The first error, if any.
     pub fn check(&self) -> Result<(), String> {
-        let Self { scenes, set_in, single, largest_single, stretched, widest_center_cells } = *self;
+        let Self { scenes, set_in, single, largest_single, stretched, widest_center_cells, .. } = *self;
         let is_share = |v: f32| (0.0..=1.0).contains(&v);
-        if ![scenes, set_in, single, stretched, scenes + set_in + single].into_iter().all(is_share) {
+        let shares = [scenes, set_in, single, scenes + set_in + single, stretched];
+        let others = [self.upright, self.set_in_scenes, self.covered];
+        if !shares.into_iter().chain(others).all(is_share) {
             return Err("the shares of compositions lie in 0..=1, those of items together too".into());
         }
         if !(largest_single > Self::SMALLEST_SINGLE && largest_single <= 2.0) {
@@ -44,6 +65,9 @@ impl Compositions {
         }
         if !(1.0..=20.0).contains(&widest_center_cells) {
             return Err(format!("widest_center_cells is {widest_center_cells}, it must lie in 1..=20"));
+        }
+        if !(1.0..=100.0).contains(&self.most_enlarged) {
+            return Err(format!("most_enlarged is {}, it must lie in 1..=100", self.most_enlarged));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Training items for the detector: photographs in random views, faces pasted into other pictures, and pictures whose
 //! face was made unrecognisable, which count as empty.
 
-use super::compose::{View, spoil};
+use super::compose::{View, cover, spoil};
 use super::loss::CenterLoss;
 use super::photographs::Photograph;
 use super::targets;
@@ -94,7 +94,14 @@ impl DetectorTask {
             kind < 0.0
         });
         match choice {
-            Some(0) => self.scene(rng, picture, &mut found)?,
+            Some(0) => {
+                self.scene(rng, picture, &mut found)?;
+                if rarely(rng, self.compositions.set_in_scenes) {
+                    for _ in 0..rng.random_range(1..=3) {
+                        self.set_in(rng, picture, &mut found)?;
+                    }
+                }
+            }
             Some(1) => {
                 self.background(rng, picture)?;
                 for _ in 0..rng.random_range(1..=4) {
@@ -141,7 +148,8 @@ impl DetectorTask {
         let (center, side) = match faces.iter().filter(|f| f.side() > 12.0).collect::<Vec<_>>().choose(rng) {
             Some(face) if rng.random::<f32>() < 0.6 => {
                 let share = rng.random_range(0.07_f32.ln()..0.8_f32.ln()).exp();
-                let side = (face.side() / share).min(1.3 * longer);
+                let fewest = self.size as f32 / self.compositions.most_enlarged;
+                let side = (face.side() / share).max(fewest).min(1.3 * longer);
                 let shift = |rng: &mut ChaCha8Rng| rng.random_range(-0.35..0.35) * side;
                 let c = face.center();
                 (Point::new(c.x + shift(rng), c.y + shift(rng)), side)
@@ -151,13 +159,37 @@ impl DetectorTask {
                 (middle, longer * rng.random_range(0.7..1.2))
             }
         };
-        let view = self.view(rng, center, side);
+        let mut view = self.view(rng, center, side);
+        if rarely(rng, self.compositions.upright) {
+            view.crop_from_frame = self.filled(&frame, center, side);
+        }
         view.render(&frame, out);
         for face in faces {
             // In a scene every face is marked, so small ones are ignored over a wider range of sizes.
-            sort_in(view.rect(face), self.size, SURE_PIXELS, SHOWN, found);
+            let rect = view.rect(face);
+            if rect.side() > SURE_PIXELS {
+                self.sometimes_cover(rng, &view, face, out);
+            }
+            sort_in(rect, self.size, SURE_PIXELS, SHOWN, found);
         }
         Ok(())
+    }
+
+    /// An upright view of `side` pixels about `center`, moved so that it shows no more black than it must.
+    fn filled(&self, frame: &Frame, center: Point<FrameSpace>, side: f32) -> Similarity<CropSpace, FrameSpace> {
+        let side = side.min(frame.width().max(frame.height()) as f32);
+        let along = |center: f32, length: usize| {
+            let (low, high) = (0.5 * side, length as f32 - 0.5 * side);
+            if low < high { center.clamp(low, high) } else { low }
+        };
+        let center = Point::new(along(center.x, frame.width()), along(center.y, frame.height()));
+        crop_from_frame(center, side, 0.0, self.size)
+    }
+
+    fn sometimes_cover(&self, rng: &mut ChaCha8Rng, view: &View, face: &Rect<FrameSpace>, out: &mut [f32]) {
+        if rarely(rng, self.compositions.covered) {
+            cover(rng, view, face, out);
+        }
     }
 
     fn view(&self, rng: &mut ChaCha8Rng, center: Point<FrameSpace>, side: f32) -> View {
@@ -186,6 +218,7 @@ impl DetectorTask {
         } else {
             view.render(&frame, out);
         }
+        self.sometimes_cover(rng, &view, face, out);
         let rect = view.rect(face);
         if rng.random::<f32>() < SPOILT {
             spoil(rng, self.size, &rect, out);
@@ -220,11 +253,16 @@ impl DetectorTask {
         let crop_from_frame = Similarity::about(face.center(), to, scale, self.angle_rad(rng));
         let view = View { crop_from_frame, mirrored: false, size: self.size };
         let rect = view.rect(face);
-        let overlaps = |r: &Rect<CropSpace>| r.iou(&rect) > 0.02;
+        // A small face on a large one hardly overlaps it.
+        let overlaps = |r: &Rect<CropSpace>| {
+            let (a, b) = (r.center(), rect.center());
+            r.iou(&rect) > 0.02 || (a.x - b.x).abs().max((a.y - b.y).abs()) < 0.6 * r.side().max(rect.side())
+        };
         if found.0.iter().chain(&found.1).any(overlaps) {
             return Ok(());
         }
         view.paste(&frame, face, out);
+        self.sometimes_cover(rng, &view, face, out);
         if rng.random::<f32>() < SPOILT {
             spoil(rng, self.size, &rect, out);
         } else {
