@@ -181,6 +181,7 @@ impl Int8Kernel for Int8Check {
 fn int8_operations_are_exact_on_every_set() {
     for isa in Isa::available() {
         dispatch_int8(isa, Int8Check);
+        dispatch_int8_half(isa, Int8Check);
     }
     // SAFETY: the core has the sets; these are the ways without dot products, which a core that has them does not take.
     #[cfg(target_arch = "x86_64")]
