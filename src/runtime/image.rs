@@ -4,6 +4,7 @@
 //! A frame is 8-bit RGB, row-major, three bytes per pixel. Crops are `f32` in 0..=1, RGB interleaved (height, width,
 //! 3): the layout that the networks read.
 
+mod byte_sums;
 mod contrast;
 mod crop;
 #[cfg(feature = "pictures")]
@@ -13,6 +14,7 @@ mod picture_file;
 mod view;
 pub mod yuv;
 
+pub(crate) use byte_sums::add_row;
 pub(crate) use contrast::stretch_dull;
 pub(crate) use crop::Cropper;
 pub use crop::{Border, crop_into};

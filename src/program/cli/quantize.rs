@@ -15,7 +15,7 @@ use crate::train::data::{self, Format, Sample, Split, crop_for_eval};
 use crate::train::detector::{Photograph, read_photographs};
 use crate::train::eval::evaluate_detector;
 use crate::train::quantize::quantize;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -66,6 +66,11 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
     };
     let kind = model.config().kind;
     let pictures = Pictures::read(kind, &arguments.calibrate, Split::Train)?;
+    let measured = match arguments.validation.as_slice() {
+        [] => pictures.clone(),
+        paths => Pictures::read(kind, paths, Split::Test)?,
+    };
+    let measured = measured.measurable()?;
     let precision = arguments.to;
     let quantized = match precision {
         Precision::Int8 => quantize(&model, &pictures.inputs(&model, arguments.pictures as usize)?)?,
@@ -73,12 +78,8 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
     };
     // The file is measured, not the model before rounding.
     let quantized = Model::from_bytes(&quantized.to_bytes(WeightFormat::F16)?)?;
-    let pictures = match arguments.validation.as_slice() {
-        [] => pictures,
-        paths => Pictures::read(kind, paths, Split::Test)?,
-    };
-    let before = pictures.error_percent(&model, Precision::F16)?;
-    let after = pictures.error_percent(&quantized, precision)?;
+    let before = measured.error_percent(&model, Precision::F16)?;
+    let after = measured.error_percent(&quantized, precision)?;
     // A detector can be without error on a few pictures.
     let loss = if after == before { 0.0 } else { after / before - 1.0 };
     let quantized = quantized.with_int8_loss(loss);
@@ -91,15 +92,14 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
     crate::runtime::files::write_whole(&arguments.out, &bytes)
         .with_context(|| format!("cannot write {}", arguments.out.display()))?;
 
-    let measured = if arguments.validation.is_empty() { &arguments.calibrate } else { &arguments.validation };
-    let measured: Vec<_> =
-        measured.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy()).collect();
+    let files = if arguments.validation.is_empty() { &arguments.calibrate } else { &arguments.validation };
+    let names: Vec<_> = files.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy()).collect();
     println!("wrote {}", arguments.out.display());
     println!(
         "error   {before:.3} % before, {after:.3} % after ({:+.2} % of it), {} of {}",
         100.0 * loss,
-        pictures.described(),
-        measured.join(", ")
+        measured.described(),
+        names.join(", ")
     );
     println!("size    {:.3} MB before, {:.3} MB after", old as f64 / 1e6, bytes.len() as f64 / 1e6);
     println!(
@@ -113,6 +113,7 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
 }
 
 /// Annotated pictures for a kind of model.
+#[derive(Clone)]
 enum Pictures {
     Faces(Vec<Sample>),
     Photographs(Vec<Photograph>),
@@ -123,7 +124,7 @@ impl Pictures {
         let (mut faces, mut photographs) = (Vec::new(), Vec::new());
         for path in paths {
             match kind {
-                Kind::Landmarks => faces.extend(data::open(path, Format::Auto, Split::Test)?),
+                Kind::Landmarks => faces.extend(data::open(path, Format::Auto, split)?),
                 Kind::Detector => photographs.extend(read_photographs(path, split)?),
             }
         }
@@ -131,6 +132,17 @@ impl Pictures {
             Kind::Landmarks => Self::Faces(faces),
             Kind::Detector => Self::Photographs(photographs),
         })
+    }
+
+    /// Those that [`Self::error_percent`] is measured on. Single faces are no part of a detector's average precision.
+    fn measurable(mut self) -> Result<Self> {
+        if let Self::Photographs(photographs) = &mut self {
+            photographs.retain(|photograph| !matches!(photograph, Photograph::Face { .. }));
+            if !photographs.iter().any(|photograph| matches!(photograph, Photograph::Scene { .. })) {
+                bail!("there is no picture with face boxes to measure the detector on; name some with --validation");
+            }
+        }
+        Ok(self)
     }
 
     /// What the network sees of `count` pictures, evenly spread, one after the other.
@@ -156,8 +168,7 @@ impl Pictures {
                 let bar = ProgressBar::new(photographs.len() as u64);
                 let evaluation = evaluate_detector(&mut Detector::new(model, precision)?, photographs, || bar.inc(1))?;
                 bar.finish_and_clear();
-                let scenes =
-                    evaluation.scenes.context("there is no picture with face boxes to measure the detector on")?;
+                let scenes = evaluation.scenes.context("no face is large enough to measure the detector on")?;
                 Ok(100.0 - scenes.average_precision)
             }
         }

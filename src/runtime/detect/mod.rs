@@ -52,7 +52,7 @@ pub struct Detector {
 }
 
 impl Detector {
-    /// Prepares a detector model for use.
+    /// Prepares a detector model for use in `precision`.
     ///
     /// # Errors
     /// [`EngineError::Kind`] if it is a landmark model.
@@ -98,19 +98,14 @@ impl Detector {
                 other.insert(((height, width), engine))
             }
         };
-        let (inner_width, inner_height) = scaler.inner();
         if roll == Roll::Upright {
-            let input = engine.input_mut();
-            scaler.scale(frame, input);
-            stretch_dull(&mut input[..inner_height * width * 3], width * 3, inner_width * 3);
+            draw(scaler, frame, engine.input_mut());
         } else {
-            let stride = scaler.canvas().1;
             self.upright.resize(height * width * 3, 0.0);
-            scaler.scale(frame, &mut self.upright);
-            stretch_dull(&mut self.upright[..inner_height * stride * 3], stride * 3, inner_width * 3);
+            draw(scaler, frame, &mut self.upright);
             let input = engine.input_mut();
             input.fill(0.0);
-            roll.turn((inner_width, inner_height), &self.upright, stride, input, width);
+            roll.turn(scaler.inner(), &self.upright, scaler.canvas().1, input, width);
         }
         engine.run();
         decode(&engine.output(), scaler.scale_factor(), &mut self.detections);
@@ -127,10 +122,15 @@ impl Detector {
 pub(crate) fn square_input(frame: &Frame, input_size: usize) -> Vec<f32> {
     let mut scaler = scale::Scaler::new(frame.width(), frame.height(), input_size, input_size);
     let mut input = vec![0.0; input_size * input_size * 3];
-    scaler.scale(&frame.into(), &mut input);
-    let (width, height) = scaler.inner();
-    stretch_dull(&mut input[..height * input_size * 3], input_size * 3, width * 3);
+    draw(&mut scaler, &frame.into(), &mut input);
     input
+}
+
+/// Scales the frame onto the canvas, and stretches the contrast of a dull one.
+fn draw(scaler: &mut scale::Scaler, frame: &FrameView<'_>, canvas: &mut [f32]) {
+    scaler.scale(frame, canvas);
+    let ((width, height), row) = (scaler.inner(), scaler.canvas().1 * 3);
+    stretch_dull(&mut canvas[..height * row], row, width * 3);
 }
 
 /// Decodes boxes from the maps; `scale` is input pixels per frame pixel.

@@ -3,7 +3,7 @@
 //! Most cameras have a whole number of pixels under each input pixel: their sums are integers. Otherwise products and sums are
 //! rounded separately. Either way every instruction set gives the same picture to the last bit.
 
-use crate::runtime::image::FrameView;
+use crate::runtime::image::{FrameView, add_row};
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
 
 /// Scales frames of one size onto the detector's input.
@@ -169,12 +169,7 @@ impl Kernel for Blocks<'_> {
         out[rows * canvas.1 * 3..].fill(0.0);
         for (row, out) in out.chunks_exact_mut(canvas.1 * 3).take(rows).enumerate() {
             for line in 0..side {
-                let values = frame.rgb_row(row * side + line, scratch);
-                if line == 0 {
-                    rows_sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum = u16::from(value));
-                } else {
-                    rows_sum.iter_mut().zip(values).for_each(|(sum, &value)| *sum += u16::from(value));
-                }
+                add_row(rows_sum, frame.rgb_row(row * side + line, scratch), line == 0);
             }
             // From every value on, although only every `side`th pixel starts a block: whole rows are added in vectors.
             sums.copy_from_slice(rows_sum);
@@ -226,12 +221,17 @@ mod tests {
     use super::*;
     use crate::runtime::image::Frame;
 
+    fn patterned(width: usize, height: usize) -> Frame {
+        let rgb = (0..width * height * 3).map(|i| (i * 97 % 251) as u8).collect();
+        Frame::from_rgb(width, height, rgb).unwrap()
+    }
+
     #[test]
     fn the_mean_brightness_stays() {
         for (width, height) in [(640, 480), (333, 517), (192, 100), (40, 30)] {
-            let rgb: Vec<u8> = (0..width * height * 3).map(|i| (i * 97 % 251) as u8).collect();
+            let frame = patterned(width, height);
+            let rgb = frame.rgb();
             let mean = rgb.iter().map(|v| f64::from(*v)).sum::<f64>() / rgb.len() as f64 / 255.0;
-            let frame = Frame::from_rgb(width, height, rgb).unwrap();
             let mut scaler = Scaler::new(width, height, 192, 32);
             let (h, w) = scaler.canvas();
             let mut out = vec![f32::NAN; h * w * 3];
@@ -246,8 +246,7 @@ mod tests {
     #[test]
     fn every_instruction_set_gives_the_portable_picture_to_the_last_bit() {
         for (width, height) in [(640, 480), (384, 192), (333, 517), (192, 100), (40, 30), (7, 300)] {
-            let rgb = (0..width * height * 3).map(|i| (i * 97 % 251) as u8).collect();
-            let frame = Frame::from_rgb(width, height, rgb).unwrap();
+            let frame = patterned(width, height);
             let mut scaler = Scaler::new(width, height, 192, 32);
             let (h, w) = scaler.canvas();
             let mut scale = |isa| {
@@ -266,8 +265,7 @@ mod tests {
     fn sums_of_integers_give_what_sums_of_weighted_values_do() {
         for side in [2, 3, 6, 16] {
             let (width, height) = (64 * side, 40 * side);
-            let rgb = (0..width * height * 3).map(|i| (i * 97 % 251) as u8).collect();
-            let frame = Frame::from_rgb(width, height, rgb).unwrap();
+            let frame = patterned(width, height);
             let mut scaler = Scaler::new(width, height, 64, 32);
             let mut scale = |block| {
                 assert_eq!(std::mem::replace(&mut scaler.block, block), Some(side));

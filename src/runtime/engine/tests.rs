@@ -104,10 +104,16 @@ fn assert_is_the_candle_graph(model: &Model, height: usize, width: usize) {
     }
 }
 
+/// The shipped models, with the height and width of a picture; the detector's coarsest maps have an odd number of cells.
+fn shipped() -> [(Model, usize, usize); 2] {
+    [(default_landmarks().unwrap(), 128, 128), (default_detector().unwrap(), 192, 320)]
+}
+
 #[test]
 fn the_shipped_models_compute_what_the_candle_graph_does() {
-    assert_is_the_candle_graph(&default_landmarks().unwrap(), 128, 128);
-    assert_is_the_candle_graph(&default_detector().unwrap(), 192, 320);
+    for (model, height, width) in shipped() {
+        assert_is_the_candle_graph(&model, height, width);
+    }
 }
 
 #[test]
@@ -125,12 +131,8 @@ fn the_paper_network_computes_what_the_candle_graph_does() {
 
 /// Every shape of the networks that ship, and of the paper's on a small picture.
 fn networks() -> [(Model, usize, usize); 4] {
-    [
-        (default_landmarks().unwrap(), 128, 128),
-        (default_detector().unwrap(), 192, 320),
-        (paper(2), 64, 64),
-        (edge(6, &[10, 20, 37], 3, 2, true), 32, 32),
-    ]
+    let [landmarks, detector] = shipped();
+    [landmarks, detector, (paper(2), 64, 64), (edge(6, &[10, 20, 37], 3, 2, true), 32, 32)]
 }
 
 #[test]
@@ -195,9 +197,10 @@ fn integer_steps(engine: &Engine) -> usize {
 
 #[test]
 fn int8_gives_the_same_integers_on_every_set() {
+    let [landmarks, detector] = shipped();
     let shapes = [
-        (default_landmarks().unwrap(), 128, 128),
-        (default_detector().unwrap(), 192, 320),
+        landmarks,
+        detector,
         (edge(6, &[10, 20, 37], 3, 1, true), 32, 48),
         (edge(20, &[48, 80, 100], 5, 1, false), 64, 96),
     ];

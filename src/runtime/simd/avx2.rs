@@ -1,4 +1,4 @@
-//! AVX2 with FMA and F16C: eight lanes, sixteen registers.
+//! AVX2 with FMA and F16C: eight lanes, sixteen registers; with AVX512-VNNI, 32 registers.
 
 use super::{Int8Kernel, Kernel, Simd, SimdInt8, array};
 use std::arch::x86_64::*;

@@ -24,7 +24,7 @@ pub struct Compositions {
     /// Share of scenes that faces are pasted into as well.
     pub set_in_scenes: f32,
     /// Share of faces that wear a mask, a cap or dark glasses, or whose side is hidden.
-    pub covered: f32,
+    pub partly_hidden: f32,
 }
 
 impl Default for Compositions {
@@ -39,7 +39,7 @@ impl Default for Compositions {
             most_enlarged: 100.0,
             upright: 0.0,
             set_in_scenes: 0.0,
-            covered: 0.0,
+            partly_hidden: 0.0,
         }
     }
 }
@@ -53,7 +53,7 @@ impl Compositions {
         let Self { scenes, set_in, single, largest_single, stretched, widest_center_cells, .. } = *self;
         let is_share = |v: f32| (0.0..=1.0).contains(&v);
         let shares = [scenes, set_in, single, scenes + set_in + single, stretched];
-        let others = [self.upright, self.set_in_scenes, self.covered];
+        let others = [self.upright, self.set_in_scenes, self.partly_hidden];
         if !shares.into_iter().chain(others).all(is_share) {
             return Err("the shares of compositions lie in 0..=1, those of items together too".into());
         }

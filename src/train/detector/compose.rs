@@ -98,7 +98,7 @@ pub fn stage(
     (frame, Rect::new(x, y, width, height))
 }
 
-/// What hides a part of a face. Sides are of the picture.
+/// What hides a part of a face. Sides are those of its box.
 #[derive(Clone, Copy)]
 enum Cover {
     /// From the nose down.
@@ -134,7 +134,7 @@ impl Cover {
 
 /// Hides a part of a face that `view` shows in the picture `out`: what stays in sight is a face all the same. The cover has
 /// one colour, darker towards one side.
-pub(super) fn cover(rng: &mut ChaCha8Rng, view: &View, face: &Rect<FrameSpace>, out: &mut [f32]) {
+pub(super) fn hide_part(rng: &mut ChaCha8Rng, view: &View, face: &Rect<FrameSpace>, out: &mut [f32]) {
     let kind = Cover::ALL[rng.random_range(0..Cover::ALL.len())];
     let edge: f32 = rng.random();
     let brightest = if matches!(kind, Cover::DarkGlasses) { 0.3 } else { 1.0 };
@@ -244,7 +244,7 @@ mod tests {
             let crop_from_frame = crop_from_frame(face.center(), 80.0, 0.7, 80);
             let view = View { crop_from_frame, mirrored, size: 80 };
             let mut out = vec![2.0; 80 * 80 * 3];
-            cover(&mut ChaCha8Rng::seed_from_u64(seed), &view, &face, &mut out);
+            hide_part(&mut ChaCha8Rng::seed_from_u64(seed), &view, &face, &mut out);
             let hidden = |x: usize, y: usize| out[(y * 80 + x) * 3] <= 1.0;
             let (mut inside, mut all, mut outside) = (0, 0, 0);
             for (x, y) in (0..80 * 80).map(|i| (i % 80, i / 80)) {

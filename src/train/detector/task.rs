@@ -1,7 +1,7 @@
 //! Training items for the detector: photographs in random views, faces pasted into other pictures, and pictures whose
 //! face was made unrecognisable, which count as empty.
 
-use super::compose::{View, cover, spoil};
+use super::compose::{View, hide_part, spoil};
 use super::loss::CenterLoss;
 use super::photographs::Photograph;
 use super::targets;
@@ -168,7 +168,7 @@ impl DetectorTask {
             // In a scene every face is marked, so small ones are ignored over a wider range of sizes.
             let rect = view.rect(face);
             if rect.side() > SURE_PIXELS {
-                self.sometimes_cover(rng, &view, face, out);
+                self.sometimes_hide_part(rng, &view, face, out);
             }
             sort_in(rect, self.size, SURE_PIXELS, SHOWN, found);
         }
@@ -186,9 +186,9 @@ impl DetectorTask {
         crop_from_frame(center, side, 0.0, self.size)
     }
 
-    fn sometimes_cover(&self, rng: &mut ChaCha8Rng, view: &View, face: &Rect<FrameSpace>, out: &mut [f32]) {
-        if rarely(rng, self.compositions.covered) {
-            cover(rng, view, face, out);
+    fn sometimes_hide_part(&self, rng: &mut ChaCha8Rng, view: &View, face: &Rect<FrameSpace>, out: &mut [f32]) {
+        if rarely(rng, self.compositions.partly_hidden) {
+            hide_part(rng, view, face, out);
         }
     }
 
@@ -218,7 +218,7 @@ impl DetectorTask {
         } else {
             view.render(&frame, out);
         }
-        self.sometimes_cover(rng, &view, face, out);
+        self.sometimes_hide_part(rng, &view, face, out);
         let rect = view.rect(face);
         if rng.random::<f32>() < SPOILT {
             spoil(rng, self.size, &rect, out);
@@ -262,7 +262,7 @@ impl DetectorTask {
             return Ok(());
         }
         view.paste(&frame, face, out);
-        self.sometimes_cover(rng, &view, face, out);
+        self.sometimes_hide_part(rng, &view, face, out);
         if rng.random::<f32>() < SPOILT {
             spoil(rng, self.size, &rect, out);
         } else {

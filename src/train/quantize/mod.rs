@@ -1,8 +1,9 @@
 //! Post-training quantization to int8: the ranges of maps, measured on pictures, and factors between their channels.
 //!
-//! In: a trained model, and crops of faces or, for a detector, frames. Out: the same weights with a [`Quantization`]: every block of a depthwise and a 1x1
-//! convolution, and every other 1x1 convolution, can be done in int8, with one scale per output channel for its weights and one
-//! scale for its input. The convolution of the picture and the block behind it stay as they are, and heatmaps are f32.
+//! In: a trained model, and crops of faces or, for a detector, frames. Out: the same weights with a [`Quantization`]: every
+//! block of a depthwise and a 1x1 convolution, and every other 1x1 convolution, can be done in int8, with one scale per output
+//! channel for its weights and one scale for its input. The convolution of the picture and the block behind it stay as they
+//! are, and heatmaps are f32.
 //!
 //! The channels of every map are brought to similar ranges, because they share one scale ([`Group`]). What a depthwise convolution
 //! passes on to a 1x1 one is divided, for each channel, by the square root of its range over that of the weights that read it,

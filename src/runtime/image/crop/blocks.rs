@@ -2,6 +2,7 @@
 
 use super::sample::Pixels;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Similarity};
+use crate::runtime::image::add_row;
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
 use std::ops::Range;
 
@@ -105,11 +106,7 @@ impl Kernel for Average<'_> {
             for line in 0..side {
                 let y = ((blocks.top + row) * side + line).min(pixels.height - 1);
                 let source = &pixels.rgb[y * pixels.stride + first * 3 - pixels.skipped..][..available * 3];
-                if line == 0 {
-                    sums.iter_mut().zip(source).for_each(|(sum, &value)| *sum = u16::from(value));
-                } else {
-                    sums.iter_mut().zip(source).for_each(|(sum, &value)| *sum += u16::from(value));
-                }
+                add_row(sums, source, line == 0);
             }
             let (columns, _) = sums.as_chunks_mut::<3>();
             let last = columns[available - 1];
