@@ -2,16 +2,17 @@
 //!
 //! In: the measured rates of the core, and the quantization entry of the model file. Out: a precision, and the reason.
 //! The rates of number types are small multiples of each other, since they follow from the width and number of the core's
-//! multipliers. The threshold lies midway between two multiples. Measurements that differ by a quarter thus lead to the
-//! same choice, and a plan does not change from one start to the next.
+//! multipliers: a half, one, one and a half (bytes on AVX2), two or four. The threshold lies midway between one and one
+//! and a half. Measurements that are off by a fifth thus lead to the same choice, and a plan does not change from one start
+//! to the next.
 
 use super::Precision;
 use crate::runtime::model::Quantization;
 use crate::runtime::simd::Rates;
 
 /// The smallest ratio of rates at which a precision is preferred to a more accurate one: the geometric mean of one and
-/// two.
-const FASTER: f64 = std::f64::consts::SQRT_2;
+/// one and a half.
+const FASTER: f64 = 1.2247;
 
 /// The largest increase of the error at which int8 is chosen, relative to the error before.
 pub const MOST_LOSS: f64 = 0.01;
@@ -60,7 +61,7 @@ mod tests {
 
     const SAPPHIRE_RAPIDS: Rates = Rates { f32: 155.0, bf16: Some(76.0), int8: Some(615.0) };
     const ZEN_5: Rates = Rates { f32: 255.0, bf16: Some(510.0), int8: Some(1020.0) };
-    const AVX2: Rates = Rates { f32: 77.0, bf16: None, int8: None };
+    const AVX2: Rates = Rates { f32: 77.0, bf16: None, int8: Some(115.0) };
 
     fn chosen(rates: &Rates, loss: Option<Option<f64>>) -> Precision {
         let quantization = loss.map(|loss| Quantization { loss, ..Quantization::default() });
@@ -76,22 +77,27 @@ mod tests {
 
     #[test]
     fn int8_is_chosen_where_it_is_faster_and_its_measured_loss_is_small() {
-        for rates in [&ZEN_5, &SAPPHIRE_RAPIDS] {
+        for rates in [&ZEN_5, &SAPPHIRE_RAPIDS, &AVX2] {
             assert_eq!(chosen(rates, Some(Some(0.004))), Precision::Int8);
             assert_eq!(chosen(rates, Some(Some(-0.001))), Precision::Int8);
             assert_ne!(chosen(rates, Some(Some(0.02))), Precision::Int8);
             assert_ne!(chosen(rates, Some(None)), Precision::Int8);
         }
-        assert_eq!(chosen(&AVX2, Some(Some(0.0))), Precision::F32);
+        assert_eq!(chosen(&Rates { int8: None, ..AVX2 }, Some(Some(0.0))), Precision::F32);
         assert_eq!(chosen(&Rates { int8: Some(77.0), ..AVX2 }, Some(Some(0.0))), Precision::F32);
     }
 
     #[test]
-    fn noise_of_a_quarter_changes_no_choice() {
-        for (rates, expected) in [(ZEN_5, Precision::F16), (SAPPHIRE_RAPIDS, Precision::F32)] {
-            for noise in [0.8, 1.25] {
+    fn noise_of_a_fifth_changes_no_choice() {
+        for noise in [0.83, 1.2] {
+            for (rates, expected) in [(ZEN_5, Precision::F16), (SAPPHIRE_RAPIDS, Precision::F32)] {
                 let rates = Rates { bf16: rates.bf16.map(|rate| rate * noise), ..rates };
                 assert_eq!(chosen(&rates, None), expected, "{rates:?}");
+            }
+            for int8 in [77.0, 115.0, 154.0] {
+                let expected = if int8 > 77.0 { Precision::Int8 } else { Precision::F32 };
+                let rates = Rates { int8: Some(int8 * noise), ..AVX2 };
+                assert_eq!(chosen(&rates, Some(Some(0.0))), expected, "{rates:?}");
             }
         }
     }
