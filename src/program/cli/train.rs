@@ -11,15 +11,20 @@ use super::paths::{Content, Overwrite, Paths};
 use super::progress::TrainingProgress;
 use crate::program::console::say;
 use crate::program::models::BUNDLED;
+use crate::runtime::detect::Detector;
+use crate::runtime::engine::Precision;
 use crate::runtime::model::{Kind, Model, ModelConfig, default_detector, default_landmarks};
-use crate::train::data::{LandmarkTask, Sample, Split, Task, read_faces};
-use crate::train::detector::{DetectorTask, DetectorValidator, leave_out_faces_of, read_photographs};
+use crate::train::data::{Faceless, LandmarkTask, Sample, Split, Task, read_faces};
+use crate::train::detector::{
+    DetectorTask, DetectorValidator, is_list_of_faceless, leave_out_faces_of, read_photographs,
+};
 use crate::train::eval::LandmarkValidator;
 use crate::train::finetune::OwnFaces;
 use crate::train::trainer::{
     BEST_FILE, Course, Ending, MODEL_FILE, Progress, Recipe, TrainOptions, Trainer, Validator,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -98,9 +103,9 @@ fn validator_of(held_out: Vec<Sample>, model: &ModelConfig) -> Result<Box<dyn Va
     Ok(Box::new(validator.map_err(|e| anyhow::Error::from_boxed(e).context("cannot prepare the validation"))?))
 }
 
-fn landmark_task_of(recipe: &Recipe, samples: Vec<Sample>) -> Result<Arc<dyn Task>> {
+fn landmark_task_of(recipe: &Recipe, samples: Vec<Sample>) -> Result<LandmarkTask> {
     let options = recipe.landmark_options().context("no landmark scheme has as many points as the model")?;
-    Ok(Arc::new(LandmarkTask::new(samples, &recipe.datasets, recipe.augmentation.clone(), options)?))
+    Ok(LandmarkTask::new(samples, &recipe.datasets, recipe.augmentation.clone(), options)?)
 }
 
 /// Without a recipe: continues the training of a model.
@@ -115,7 +120,7 @@ fn of_own_faces(arguments: &TrainArguments) -> Result<Plan> {
     say(&format!("{trained} faces to train on, {measured} to validate on, {steps} steps"));
     say("Only these faces count. awing finetune also preserves the accuracy on other faces.");
     let validator = Some(validator_of(held_out, &recipe.model)?);
-    Ok(Plan { task: landmark_task_of(&recipe, training)?, validator, start: Some(start), recipe })
+    Ok(Plan { task: Arc::new(landmark_task_of(&recipe, training)?), validator, start: Some(start), recipe })
 }
 
 fn of_recipe(arguments: &TrainArguments, recipe: Recipe) -> Result<Plan> {
@@ -142,10 +147,25 @@ type TaskAndValidator = (Arc<dyn Task>, Option<Box<dyn Validator>>);
 
 fn landmark_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndValidator> {
     let TrainArguments { data, validation, .. } = arguments;
-    let mut samples = read_all(data, |path| read_faces(path, Split::Train))?;
+    let (lists, data): (Vec<PathBuf>, _) = data.iter().cloned().partition(|path| is_list_of_faceless(path));
+    let mut samples = read_all(&data, |path| read_faces(path, Split::Train))?;
     samples.retain(|sample| !recipe.hold_out.contains(sample));
     samples.extend(recipe.procedural()?);
     let task = landmark_task_of(recipe, samples)?;
+    let task: Arc<dyn Task> = match (lists.is_empty(), recipe.faceless > 0.0) {
+        (true, false) => Arc::new(task),
+        (false, true) => {
+            let faceless = read_all(&lists, |path| read_photographs(path, Split::Train))?;
+            let images = faceless.iter().map(|photograph| photograph.image().to_owned()).collect();
+            let mut detector = Detector::new(&default_detector()?, Precision::F32)?;
+            Arc::new(task.with_faceless(Faceless::new(images, &mut detector)?, recipe.faceless))
+        }
+        (true, true) => bail!("the recipe draws pictures without faces: name a .txt list of them in --data, too"),
+        (false, false) => bail!(
+            "{} lists pictures without faces: the recipe needs `faceless`, the share of items that show none",
+            lists[0].display()
+        ),
+    };
     let held_out = read_all(validation, |path| read_faces(path, Split::Test))?;
     let validator = (!validation.is_empty()).then(|| validator_of(held_out, &recipe.model));
     Ok((task, validator.transpose()?))
@@ -153,8 +173,9 @@ fn landmark_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndV
 
 fn detector_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndValidator> {
     let read = |paths: &[PathBuf], split: Split| read_all(paths, |path| read_photographs(path, split));
-    let task = |photographs| {
-        DetectorTask::new(photographs, recipe.model.input_size, recipe.augmentation.clone(), recipe.compositions)
+    let Recipe { model, augmentation, compositions, .. } = recipe;
+    let task = |photographs, datasets: &BTreeMap<String, f64>| {
+        DetectorTask::new(photographs, model.input_size, augmentation.clone(), *compositions, datasets)
     };
     let mut photographs = read(&arguments.data, Split::Train)?;
     let held_out = read(&arguments.validation, Split::Test)?;
@@ -162,11 +183,11 @@ fn detector_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndV
     if left_out > 0 {
         say(&format!("{left_out} faces are left out: they come from photographs of the validation faces"));
     }
-    let training = Arc::new(task(photographs)?);
+    let training = Arc::new(task(photographs, &recipe.datasets)?);
     if held_out.is_empty() {
         return Ok((training, None));
     }
-    let validator = DetectorValidator::new(&task(held_out)?)?;
+    let validator = DetectorValidator::new(&task(held_out, &BTreeMap::new())?)?;
     Ok((training, Some(Box::new(validator))))
 }
 

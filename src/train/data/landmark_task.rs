@@ -1,15 +1,18 @@
 //! The training task of a landmark network: augmented crops of faces, with one target map per landmark and the boundary
 //! map.
 //!
-//! In: [`Sample`]s, drawn by the weight of their data set. Out: items of `input_size` pixels and `heatmap_size` cells a
+//! In: [`Sample`]s, drawn by the weight of their data set, and pictures without faces ([`Faceless`]). Out: items of `input_size` pixels and `heatmap_size` cells a
 //! side with the maps of [`LandmarkTargets`]: one per landmark and, last, the boundary map. Fails if a picture can't be
 //! read.
 
 use super::chance::{chance, rarely};
+use super::dataset_weights::{check_weights, weight_of};
 use super::expression::move_brows;
 use super::eyelids::close_eyes;
 use super::gaze::look_aside;
-use super::{Augmentation, BatchShape, CACHE_BYTES, DataError, Donor, Emphasis, ItemMut, PictureCache, Sample, Task};
+use super::{
+    Augmentation, BatchShape, CACHE_BYTES, DataError, Donor, Emphasis, Faceless, ItemMut, PictureCache, Sample, Task,
+};
 use crate::runtime::geometry::{HeatmapSpace, Point, heatmap_from_crop};
 use crate::runtime::landmarks::{IbugFit, Scheme, Style};
 use crate::runtime::model::CropConvention;
@@ -20,7 +23,7 @@ use rand::Rng;
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
 use rand_chacha::ChaCha8Rng;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Sizes of crop and maps.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +57,8 @@ pub struct LandmarkTask {
     targets: LandmarkTargets,
     draw: WeightedIndex<f64>,
     pictures: PictureCache,
+    /// With the share of items that show none of the faces.
+    faceless: Option<(Faceless, f32)>,
     augmentation: Augmentation,
     options: LandmarkTaskOptions,
 }
@@ -80,13 +85,12 @@ impl LandmarkTask {
         }
         augmentation.check()?;
         options.emphasis.check(scheme)?;
-        let samples = with_weight(samples, datasets)?;
+        check_weights(datasets, samples.iter().map(|s| s.dataset.as_str()))?;
+        let samples: Vec<_> = samples.into_iter().filter(|s| weight_of(datasets, &s.dataset) > 0.0).collect();
         let nothing = || DataError::Options("no face is left to train on: every data set has weight 0".into());
         // Conditions and weights are computed on the annotated points, before the style moves them.
-        let chances: Vec<f64> = samples
-            .iter()
-            .map(|s| datasets.get(&s.dataset).copied().unwrap_or(1.0) * options.emphasis.factor(s))
-            .collect();
+        let chances: Vec<f64> =
+            samples.iter().map(|s| weight_of(datasets, &s.dataset) * options.emphasis.factor(s)).collect();
         let draw = WeightedIndex::new(chances).map_err(|_| nothing())?;
         let styles = samples.iter().map(|s| s.style).collect();
         let prepare = |sample: Sample| match style {
@@ -96,7 +100,12 @@ impl LandmarkTask {
         let samples = samples.into_iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
         let pictures = PictureCache::new(samples.len(), CACHE_BYTES);
         let targets = LandmarkTargets { scheme, style: targets, sigma_cells, map_side: heatmap_size };
-        Ok(Self { samples, styles, targets, draw, pictures, augmentation, options })
+        Ok(Self { samples, styles, targets, draw, pictures, faceless: None, augmentation, options })
+    }
+
+    /// Makes this share of the items pictures without a face, whose maps are empty.
+    pub fn with_faceless(self, faceless: Faceless, share: f32) -> Self {
+        Self { faceless: Some((faceless, share)), ..self }
     }
 
     /// The faces that are drawn from: those of data sets with a weight above 0.
@@ -119,25 +128,6 @@ impl LandmarkTask {
     }
 }
 
-/// The samples whose data set has a weight above 0.
-fn with_weight(samples: Vec<Sample>, weights: &BTreeMap<String, f64>) -> Result<Vec<Sample>, DataError> {
-    if let Some((name, weight)) = weights.iter().find(|(_, w)| !(w.is_finite() && **w >= 0.0)) {
-        return Err(DataError::Options(format!("the weight of data set {name} is {weight}, it must be at least 0")));
-    }
-    if weights.is_empty() {
-        return Ok(samples);
-    }
-    let unnamed: BTreeSet<&str> =
-        samples.iter().map(|s| s.dataset.as_str()).filter(|name| !weights.contains_key(*name)).collect();
-    if !unnamed.is_empty() {
-        let unnamed = unnamed.into_iter().collect::<Vec<_>>().join(", ");
-        return Err(DataError::Options(format!(
-            "no weight is given for the data sets {unnamed}: name them under [datasets], with 0 to leave them out"
-        )));
-    }
-    Ok(samples.into_iter().filter(|s| weights[&s.dataset] > 0.0).collect())
-}
-
 impl Task for LandmarkTask {
     fn fingerprint(&self) -> String {
         let mut hash = Fnv1a::new();
@@ -146,6 +136,8 @@ impl Task for LandmarkTask {
             sample.points.iter().flat_map(|p| [p.x, p.y]).for_each(|value| hash.add(&value.to_le_bytes()));
             sample.weight.iter().for_each(|value| hash.add(&value.to_le_bytes()));
         }
+        let faceless = self.faceless.iter().flat_map(|(faceless, _)| faceless.images());
+        faceless.filter_map(|image| image.file_name()).for_each(|name| hash.add(name.as_encoded_bytes()));
         hash.text()
     }
 
@@ -156,6 +148,16 @@ impl Task for LandmarkTask {
 
     fn fill(&self, rng: &mut ChaCha8Rng, item: ItemMut<'_>) -> Result<(), DataError> {
         let LandmarkTaskOptions { input_size, crop, .. } = self.options;
+        if let Some((faceless, share)) = &self.faceless
+            && chance(rng, *share)
+        {
+            let (frame, center, side) = faceless.draw(rng, &crop)?;
+            self.augmentation.view(rng, center, side, input_size).render(&frame, item.input);
+            self.augmentation.paint(rng, input_size, input_size, item.input, |_| Ok(None))?;
+            item.weight.fill(1.0);
+            *item.normalizer = item.weight.len() as f64;
+            return Ok(());
+        }
         let index = self.draw.sample(rng);
         let sample = &self.samples[index];
         let frame = self.pictures.get(index, sample)?;
@@ -190,8 +192,10 @@ impl Task for LandmarkTask {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::detect::Detector;
+    use crate::runtime::engine::Precision;
     use crate::runtime::image::Frame;
-    use crate::runtime::model::BoxSide;
+    use crate::runtime::model::{BoxSide, default_detector};
     use crate::train::data::tests::chain;
     use crate::train::data::{Batch, Loader, read_jsonl};
     use rand::SeedableRng;
@@ -358,6 +362,33 @@ mod tests {
         let refused = LandmarkTask::new(samples, &BTreeMap::new(), Augmentation::default(), options()).map(|_| ());
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("faces.jsonl:2: the face has 29 points where 98 are needed"), "{message}");
+    }
+
+    #[test]
+    fn where_there_is_no_face_every_map_is_empty_and_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut samples = faces(folder.path());
+        samples.truncate(1);
+        let image = folder.path().join("room.png");
+        Frame::filled(64, 48, [10, 200, 10]).save(&image).unwrap();
+        let mut detector = Detector::new(&default_detector().unwrap(), Precision::F32).unwrap();
+        let faceless = Faceless::new(vec![image], &mut detector).unwrap();
+        let task = LandmarkTask::new(samples.clone(), &BTreeMap::new(), Augmentation::none(), options()).unwrap();
+        let of_faces = task.fingerprint();
+        let task = Arc::new(task.with_faceless(faceless, 0.25));
+        assert_ne!(task.fingerprint(), of_faces);
+        let mut empty = 0;
+        for step in 0..200 {
+            let batch = batch(&task, 1, step, 1);
+            if batch.input.chunks(3).all(|pixel| pixel[1] > 0.7 && pixel[0] < 0.1) {
+                empty += 1;
+                assert!(batch.target.iter().all(|t| *t == 0.0) && batch.weight.iter().all(|w| *w == 1.0));
+                assert_eq!(batch.normalizer, 99.0 * 32.0 * 32.0);
+            } else {
+                assert!(batch.target.contains(&0.0) && batch.target.iter().any(|t| *t > 0.9));
+            }
+        }
+        assert!((30..70).contains(&empty), "{empty} of 200");
     }
 
     #[test]

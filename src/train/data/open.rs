@@ -117,11 +117,16 @@ fn recognize(path: &Path, is_folder: bool, split: Split) -> Format {
         }
     } else if path.extension().is_some_and(|e| e == "jsonl") {
         Format::Jsonl
-    } else if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("list_98pt_rect_attr")) {
+    } else if is_wflw_list(path) {
         Format::Wflw
     } else {
         Format::Auto
     }
+}
+
+/// Whether a file is one of WFLW's lists, by its name.
+pub(in crate::train) fn is_wflw_list(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("list_98pt_rect_attr"))
 }
 
 fn is_pts(path: &Path) -> bool {

@@ -8,6 +8,6 @@ mod task;
 mod validator;
 
 pub use compose::stage;
-pub use photographs::{Photograph, leave_out_faces_of, read_photographs};
+pub use photographs::{Photograph, is_list_of_faceless, leave_out_faces_of, read_photographs};
 pub use task::DetectorTask;
 pub use validator::DetectorValidator;

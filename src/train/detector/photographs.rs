@@ -3,7 +3,7 @@
 
 use crate::runtime::files::read_text;
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
-use crate::train::data::{DataError, Format, Origin, Sample, Split};
+use crate::train::data::{DataError, Format, Origin, Sample, Split, is_wflw_list, open};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,16 @@ pub const HELD_OUT_EVERY: usize = 6;
 /// Pixels: no box or point of a picture lies further out.
 const FARTHEST: f32 = 1e6;
 
+/// The data set of faces with five points.
+const FIVE_POINTS: &str = "points5";
+
 /// A picture and the annotations of its faces.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Photograph {
     /// All faces are boxed, each box as tight as the landmarks would be.
     Scene { image: PathBuf, faces: Vec<Rect<FrameSpace>> },
-    /// One face with landmarks; there may be other, unmarked faces around it.
-    Face { image: PathBuf, face: Rect<FrameSpace> },
+    /// One face with landmarks, of a data set; there may be other, unmarked faces around it.
+    Face { image: PathBuf, face: Rect<FrameSpace>, dataset: String },
     /// No face.
     Background { image: PathBuf },
 }
@@ -30,6 +33,14 @@ impl Photograph {
     pub fn image(&self) -> &Path {
         match self {
             Self::Scene { image, .. } | Self::Face { image, .. } | Self::Background { image } => image,
+        }
+    }
+
+    /// The data set of a single face.
+    pub(super) fn dataset(&self) -> Option<&str> {
+        match self {
+            Self::Face { dataset, .. } => Some(dataset),
+            Self::Scene { .. } | Self::Background { .. } => None,
         }
     }
 
@@ -56,6 +67,11 @@ pub fn leave_out_faces_of(held_out: &[Photograph], photographs: &mut Vec<Photogr
     before - photographs.len()
 }
 
+/// Whether a file lists pictures without faces, by its name.
+pub fn is_list_of_faceless(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "txt") && !is_wflw_list(path)
+}
+
 #[derive(Deserialize)]
 struct Row {
     image: String,
@@ -63,7 +79,7 @@ struct Row {
     points5: Option<[[f32; 2]; 5]>,
 }
 
-/// Reads photographs: a `.txt` file lists pictures without faces; a `.jsonl` file has rows with `boxes` (x, y, width,
+/// Reads photographs: a `.txt` file that is not WFLW's lists pictures without faces; a `.jsonl` file has rows with `boxes` (x, y, width,
 /// height from the edge of the picture, forehead to chin, as in WIDER FACE), with `points5` (eyes, nose, mouth corners),
 /// or with landmarks as any landmark data set. Paths are relative to the file's folder or one above it.
 ///
@@ -91,10 +107,18 @@ pub fn read_photographs(path: &Path, split: Split) -> Result<Vec<Photograph>, Da
         Err(broken(line, format!("the picture {name} is neither in the file's folder nor in one above it")))
     };
     let lines = || text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
-    if path.extension().is_some_and(|e| e == "txt") {
+    if is_list_of_faceless(path) {
         let is_wanted = |i: usize| (i % HELD_OUT_EVERY == HELD_OUT_EVERY - 1) == (split == Split::Test);
         let wanted = lines().enumerate().filter(|(i, _)| is_wanted(*i)).map(|(_, line)| line);
         return wanted.map(|(i, l)| Ok(Photograph::Background { image: find(i, l.trim())? })).collect();
+    }
+    let faces = || -> Result<Vec<Photograph>, DataError> {
+        let face =
+            |s: Sample| s.landmark_box().map(|face| Photograph::Face { image: s.image, face, dataset: s.dataset });
+        Ok(open(path, Format::Auto, split)?.into_iter().filter_map(face).collect())
+    };
+    if is_wflw_list(path) {
+        return faces();
     }
     let Some((number, first)) = lines().next() else {
         return Err(DataError::Empty { path: path.to_owned(), expected: "a row a picture" });
@@ -102,9 +126,7 @@ pub fn read_photographs(path: &Path, split: Split) -> Result<Vec<Photograph>, Da
     let parse = |i: usize, l: &str| serde_json::from_str::<Row>(l).map_err(|e| broken(i, e.to_string()));
     let row = parse(number, first)?;
     if row.boxes.is_none() && row.points5.is_none() {
-        let samples = crate::train::data::open(path, Format::Auto, split)?;
-        let face = |s: Sample| s.landmark_box().map(|face| Photograph::Face { image: s.image, face });
-        return Ok(samples.into_iter().filter_map(face).collect());
+        return faces();
     }
     lines()
         .map(|(i, l)| {
@@ -120,7 +142,10 @@ pub fn read_photographs(path: &Path, split: Split) -> Result<Vec<Photograph>, Da
                     let boxes = boxes.into_iter().filter(|[_, _, width, height]| *width > 0.0 && *height > 0.0);
                     Ok(Photograph::Scene { image, faces: boxes.map(landmark_box_from_head_box).collect() })
                 }
-                (None, Some(points)) => Ok(Photograph::Face { image, face: landmark_box_from_five(points) }),
+                (None, Some(points)) => {
+                    let face = landmark_box_from_five(points);
+                    Ok(Photograph::Face { image, face, dataset: FIVE_POINTS.into() })
+                }
                 (None, None) => Err(broken(i, "neither boxes nor points5".into())),
             }
         })
@@ -204,7 +229,8 @@ mod tests {
     #[test]
     fn faces_cut_from_held_out_scenes_are_left_out() {
         let rect = Rect::new(0.0, 0.0, 9.0, 9.0);
-        let face = |name: &str| Photograph::Face { image: format!("faces/{name}").into(), face: rect };
+        let face =
+            |name: &str| Photograph::Face { image: format!("faces/{name}").into(), face: rect, dataset: String::new() };
         let scene = Photograph::Scene { image: "detect/6_Funeral_6_444.jpg".into(), faces: vec![rect] };
         let mut faces = ["6_Funeral_6_444_w0.jpg", "6_Funeral_6_444_f12.jpg", "6_Funeral_6_445_w0.jpg", "wolf4.jpg"]
             .map(face)

@@ -9,13 +9,17 @@ use crate::runtime::detect::maps;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::runtime::image::Frame;
 use crate::train::data::{
-    Augmentation, BatchShape, CACHE_BYTES, Compositions, DataError, ItemMut, PictureCache, Task, rarely,
+    Augmentation, BatchShape, CACHE_BYTES, Compositions, DataError, ItemMut, PictureCache, Task, check_weights, rarely,
+    weight_of,
 };
 use crate::train::fnv::Fnv1a;
 use crate::train::loss::Objective;
 use rand::Rng;
+use rand::distr::Distribution;
+use rand::distr::weighted::WeightedIndex;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Faces whose longer side is below this many input pixels can't be told from texture: they are ignored.
@@ -41,6 +45,7 @@ pub struct DetectorTask {
     compositions: Compositions,
     scenes: Vec<Picture>,
     faces: Vec<Picture>,
+    faces_draw: WeightedIndex<f64>,
     backgrounds: Vec<Picture>,
     pictures: PictureCache,
 }
@@ -52,15 +57,18 @@ struct Picture {
 }
 
 impl DetectorTask {
-    /// Items from `photographs`, `size` input pixels a side.
+    /// Items from `photographs`, `size` input pixels a side. Single faces are drawn with the weights that `datasets` gives
+    /// to their data sets; all weigh the same if it is empty, otherwise every data set must be named.
     ///
     /// # Errors
-    /// [`DataError::Options`] if there is no face or no background among them, or the augmentation is impossible.
+    /// [`DataError::Options`] if there is no scene, face or background among them, a weight is missing or no number, or the
+    /// augmentation is impossible.
     pub fn new(
         photographs: Vec<Photograph>,
         size: usize,
         augmentation: Augmentation,
         compositions: Compositions,
+        datasets: &BTreeMap<String, f64>,
     ) -> Result<Self, DataError> {
         augmentation.check()?;
         compositions.check().map_err(DataError::Options)?;
@@ -81,7 +89,11 @@ impl DetectorTask {
                 )));
             }
         }
-        Ok(Self { size, augmentation, compositions, scenes, faces, backgrounds, pictures })
+        let names = || faces.iter().filter_map(|picture: &Picture| picture.known.dataset());
+        check_weights(datasets, names())?;
+        let faces_draw = WeightedIndex::new(names().map(|name| weight_of(datasets, name)))
+            .map_err(|_| DataError::Options("every data set of single faces has weight 0".into()))?;
+        Ok(Self { size, augmentation, compositions, scenes, faces, faces_draw, backgrounds, pictures })
     }
 
     /// Draws one item: the picture, the faces to be found and the ignored regions, in input pixels.
@@ -123,11 +135,17 @@ impl DetectorTask {
 
     fn choose<'a>(&self, rng: &mut ChaCha8Rng, list: &'a [Picture]) -> Result<(&'a Photograph, Arc<Frame>), DataError> {
         match list.choose(rng) {
-            Some(Picture { known, number }) => {
-                Ok((known, self.pictures.get_with(*number, || Ok(Frame::open(known.image())?))?))
-            }
+            Some(picture) => self.open(picture),
             None => Err(DataError::Options("there is no picture to draw from".into())),
         }
+    }
+
+    fn choose_face(&self, rng: &mut ChaCha8Rng) -> Result<(&Photograph, Arc<Frame>), DataError> {
+        self.open(&self.faces[self.faces_draw.sample(rng)])
+    }
+
+    fn open<'a>(&self, Picture { known, number }: &'a Picture) -> Result<(&'a Photograph, Arc<Frame>), DataError> {
+        Ok((known, self.pictures.get_with(*number, || Ok(Frame::open(known.image())?))?))
     }
 
     fn angle_rad(&self, rng: &mut ChaCha8Rng) -> f32 {
@@ -202,7 +220,7 @@ impl DetectorTask {
 
     /// A face that fills much of the canvas, with its own surroundings.
     fn single(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) -> Result<(), DataError> {
-        let (known, frame) = self.choose(rng, &self.faces)?;
+        let (known, frame) = self.choose_face(rng)?;
         let Photograph::Face { face, .. } = known else { return Ok(()) };
         let share: f32 = rng.random_range(Compositions::SMALLEST_SINGLE..self.compositions.largest_single);
         let side = face.side() / share;
@@ -242,7 +260,7 @@ impl DetectorTask {
 
     /// Pastes a face with some of its surroundings into the picture, with soft edges.
     fn set_in(&self, rng: &mut ChaCha8Rng, out: &mut [f32], found: &mut Found) -> Result<(), DataError> {
-        let (known, frame) = self.choose(rng, &self.faces)?;
+        let (known, frame) = self.choose_face(rng)?;
         let Photograph::Face { face, .. } = known else { return Ok(()) };
         let size = self.size as f32;
         let pixels = rng.random_range(SMALLEST_PIXELS.ln()..(0.5 * size).ln()).exp();
@@ -382,22 +400,26 @@ mod tests {
     use rand::SeedableRng;
     use std::path::Path;
 
-    fn task(folder: &Path) -> DetectorTask {
+    fn photographs(folder: &Path) -> Vec<Photograph> {
         let image = folder.join("a.png");
         Frame::filled(120, 90, [90, 120, 150]).save(&image).unwrap();
         let face = Rect::new(30.0, 20.0, 40.0, 45.0);
-        let photographs = vec![
+        vec![
             Photograph::Scene { image: image.clone(), faces: vec![face] },
-            Photograph::Face { image: image.clone(), face },
+            Photograph::Face { image: image.clone(), face, dataset: "plain".into() },
             Photograph::Background { image },
-        ];
-        DetectorTask::new(photographs, 64, Augmentation::default(), Compositions::default()).unwrap()
+        ]
+    }
+
+    fn task(photographs: Vec<Photograph>, datasets: &[(&str, f64)]) -> Result<DetectorTask, DataError> {
+        let datasets = datasets.iter().map(|&(name, weight)| (name.to_owned(), weight)).collect();
+        DetectorTask::new(photographs, 64, Augmentation::default(), Compositions::default(), &datasets)
     }
 
     #[test]
     fn items_of_every_kind_are_drawn_and_depend_on_the_seed_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let task = task(folder.path());
+        let task = task(photographs(folder.path()), &[]).unwrap();
         let draw = |seed| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let mut picture = vec![0.0; 64 * 64 * 3];
@@ -431,13 +453,32 @@ mod tests {
     }
 
     #[test]
-    fn without_backgrounds_the_missing_kind_is_named() {
-        let face = Photograph::Face { image: "a.png".into(), face: Rect::new(0.0, 0.0, 9.0, 9.0) };
-        let scene = Photograph::Scene { image: "a.png".into(), faces: vec![] };
-        let Err(error) = DetectorTask::new(vec![face, scene], 64, Augmentation::default(), Compositions::default())
-        else {
-            panic!("no backgrounds")
+    fn single_faces_are_drawn_by_the_weight_of_their_data_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut photographs = photographs(folder.path());
+        photographs.extend((0..3).map(|_| {
+            let (image, face) = (folder.path().join("a.png"), Rect::new(1.0, 2.0, 30.0, 30.0));
+            Photograph::Face { image, face, dataset: "hard".into() }
+        }));
+        let task = |datasets: &[(&str, f64)]| task(photographs.clone(), datasets);
+        let drawn = |datasets: &[(&str, f64)]| {
+            let task = task(datasets).unwrap();
+            let mut rng = ChaCha8Rng::seed_from_u64(1);
+            (0..4000).filter(|_| task.choose_face(&mut rng).unwrap().0.dataset() == Some("hard")).count()
         };
-        assert!(error.to_string().contains("backgrounds"));
+        assert!((2900..3100).contains(&drawn(&[])), "three of four faces are hard");
+        assert!((1900..2100).contains(&drawn(&[("plain", 3.0), ("hard", 1.0)])));
+        assert_eq!(drawn(&[("plain", 1.0), ("hard", 0.0)]), 0);
+        let refused = |datasets| task(datasets).map(|_| ()).unwrap_err().to_string();
+        assert!(refused(&[("plain", 1.0)]).contains("hard"));
+        assert!(refused(&[("plain", 0.0), ("hard", 0.0)]).contains("weight 0"));
+    }
+
+    #[test]
+    fn without_backgrounds_the_missing_kind_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut photographs = photographs(folder.path());
+        photographs.truncate(2);
+        assert!(task(photographs, &[]).map(|_| ()).unwrap_err().to_string().contains("backgrounds"));
     }
 }

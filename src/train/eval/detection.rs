@@ -155,7 +155,7 @@ pub fn evaluate_detector(
                 let unit = FRAME_SIDE / frame.width().max(frame.height()) as f32;
                 tally.add_scene(detector.detect(&frame)?, faces, unit);
             }
-            Photograph::Face { image, face } => {
+            Photograph::Face { image, face, .. } => {
                 let mut picture = open(image)?;
                 if backgrounds.is_empty() {
                     return Err(EvalError::NoBackgrounds);

@@ -115,6 +115,7 @@ impl TuningRecipe {
             datasets: Default::default(),
             hold_out: Default::default(),
             procedural_faces: 0,
+            faceless: 0.0,
             emphasis: Default::default(),
             sigma_cells: self.sigma_cells,
             targets: Default::default(),

@@ -106,7 +106,7 @@ pub enum RecipeError {
     #[error("{field} is {value}, it must not be below 0")]
     Negative { field: &'static str, value: f64 },
     #[error("{field} is {value}, it must be at least 0 and below 1")]
-    NotADecay { field: &'static str, value: f64 },
+    NotBelowOne { field: &'static str, value: f64 },
     #[error("{field} is {value}, it must be above 0 and at most 1")]
     NotAShare { field: &'static str, value: f64 },
     /// Landmarks of no known scheme, or no boundary map.
@@ -117,8 +117,6 @@ pub enum RecipeError {
     Untrainable { points: usize, outputs: usize },
     #[error("a detector's targets are always continuous: leave out targets")]
     DetectorTargets,
-    #[error("a detector draws its items from all its data: leave out datasets")]
-    DetectorDatasets,
 }
 
 /// Errors in the checkpoint of a training.

@@ -41,7 +41,7 @@ impl OptimizerConfig {
         };
         for (field, value) in decays {
             if !(0.0..1.0).contains(&value) {
-                return Err(RecipeError::NotADecay { field, value });
+                return Err(RecipeError::NotBelowOne { field, value });
             }
         }
         let rates = [("learning_rate", Some(self.learning_rate)), ("clip_norm", self.clip_norm)];

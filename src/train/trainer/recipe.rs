@@ -30,8 +30,9 @@ const PROCEDURAL_SEED: u64 = 3_000_000;
 #[non_exhaustive]
 pub struct Recipe {
     pub model: ModelConfig,
-    /// How often the samples of a data set are drawn, relative to the others'. Data sets of weight 0 are left out, those
-    /// that are not named are refused; if the map is empty, all samples are drawn alike.
+    /// How often the faces of a data set are drawn, relative to the others'. Data sets of weight 0 are left out, those
+    /// that are not named are refused; if the map is empty, all faces are drawn alike. A detector draws scenes and
+    /// pictures without faces by its compositions instead.
     #[serde(default)]
     pub datasets: BTreeMap<String, f64>,
     /// Held-out faces: for each data set named here, one photograph in the given number.
@@ -40,6 +41,10 @@ pub struct Recipe {
     /// Procedural faces that a landmark training also draws from, as the data set `procedural`.
     #[serde(default)]
     pub procedural_faces: usize,
+    /// Share of a landmark training's items that are pictures without a face. [`Faceless`](crate::train::data::Faceless)
+    /// draws them.
+    #[serde(default)]
+    pub faceless: f32,
     /// Faces and points that a landmark training emphasizes.
     #[serde(default)]
     pub emphasis: Emphasis,
@@ -196,7 +201,10 @@ impl Recipe {
             return Err(RecipeError::BatchTooLarge { batch_size: self.batch_size, side, most });
         }
         if !(0.0..1.0).contains(&self.average_decay) {
-            return Err(RecipeError::NotADecay { field: "average_decay", value: self.average_decay });
+            return Err(RecipeError::NotBelowOne { field: "average_decay", value: self.average_decay });
+        }
+        if !(0.0..1.0).contains(&self.faceless) {
+            return Err(RecipeError::NotBelowOne { field: "faceless", value: self.faceless.into() });
         }
         match self.model.kind {
             Kind::Landmarks if self.compositions != Compositions::default() => {
@@ -216,12 +224,14 @@ impl Recipe {
                 }
             }
             Kind::Detector if self.targets != TargetStyle::Continuous => return Err(RecipeError::DetectorTargets),
-            Kind::Detector if !self.datasets.is_empty() => return Err(RecipeError::DetectorDatasets),
             Kind::Detector if self.hold_out != HoldOut::default() => {
                 return Err(RecipeError::LandmarksOnly { field: "hold_out" });
             }
             Kind::Detector if self.procedural_faces > 0 => {
                 return Err(RecipeError::LandmarksOnly { field: "procedural_faces" });
+            }
+            Kind::Detector if self.faceless > 0.0 => {
+                return Err(RecipeError::LandmarksOnly { field: "faceless" });
             }
             Kind::Detector if self.emphasis != Emphasis::default() => {
                 return Err(RecipeError::LandmarksOnly { field: "emphasis" });
@@ -321,7 +331,8 @@ mod tests {
         ));
         assert!(matches!(refused("validate_every", "0"), RecipeError::Zero { field: "validate_every" }));
         assert!(matches!(refused("procedural_faces", "20000"), RecipeError::TooMany { count: 20_000, .. }));
-        assert!(matches!(refused("average_decay", "1.0"), RecipeError::NotADecay { field: "average_decay", .. }));
+        assert!(matches!(refused("faceless", "1.0"), RecipeError::NotBelowOne { field: "faceless", .. }));
+        assert!(matches!(refused("average_decay", "1.0"), RecipeError::NotBelowOne { field: "average_decay", .. }));
         assert!(matches!(refused("sigma_cells", "-1.0"), RecipeError::NotPositive { field: "sigma_cells", .. }));
         for number in ["nan", "inf", "-inf"] {
             let refused = refused("learning_rate", number).to_string();
