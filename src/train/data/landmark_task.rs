@@ -154,8 +154,7 @@ impl Task for LandmarkTask {
             let (frame, center, side) = faceless.draw(rng, &crop)?;
             self.augmentation.view(rng, center, side, input_size).render(&frame, item.input);
             self.augmentation.paint(rng, input_size, input_size, item.input, |_| Ok(None))?;
-            item.weight.fill(1.0);
-            *item.normalizer = item.weight.len() as f64;
+            *item.normalizer = self.targets.draw_empty(item.weight);
             return Ok(());
         }
         let index = self.draw.sample(rng);
@@ -382,7 +381,7 @@ mod tests {
             let batch = batch(&task, 1, step, 1);
             if batch.input.chunks(3).all(|pixel| pixel[1] > 0.7 && pixel[0] < 0.1) {
                 empty += 1;
-                assert!(batch.target.iter().all(|t| *t == 0.0) && batch.weight.iter().all(|w| *w == 1.0));
+                assert!(batch.target.iter().all(|t| *t == 0.0) && batch.weight.iter().all(|w| *w == 11.0));
                 assert_eq!(batch.normalizer, 99.0 * 32.0 * 32.0);
             } else {
                 assert!(batch.target.contains(&0.0) && batch.target.iter().any(|t| *t > 0.9));
