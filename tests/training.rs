@@ -3,7 +3,7 @@
 
 mod training_set;
 
-use awing::Model;
+use awing::{Frame, Model};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -229,6 +229,21 @@ fn unusable_data_is_named() {
     let place = Place::new(5, &[("batch_size = 4", "batch_size = 4\nbatchsize = 4")]);
     let message = fails(&place.train("out", &[]));
     assert!(message.contains("recipe.toml"), "{message}");
+}
+
+#[test]
+fn pictures_without_faces_are_drawn_if_recipe_and_data_agree_on_them() {
+    let place = Place::new(3, &[("batch_size = 4", "batch_size = 4\nfaceless = 0.5")]);
+    let message = fails(&place.train("out", &[]));
+    assert!(message.contains(".txt") && message.contains("--data"), "{message}");
+    let list = place.path("rooms.txt");
+    Frame::filled(60, 50, [90, 80, 70]).save(&place.path("room.png")).unwrap();
+    std::fs::write(&list, "room.png\n").unwrap();
+    let with_list = ["--data", list.to_str().unwrap()];
+    succeeds(&place.train("out", &with_list));
+    let other = Place::new(3, &[]);
+    let message = fails(&other.train("out", &with_list));
+    assert!(message.contains("rooms.txt") && message.contains("faceless"), "{message}");
 }
 
 #[test]

@@ -11,10 +11,8 @@ use super::paths::{Content, Overwrite, Paths};
 use super::progress::TrainingProgress;
 use crate::program::console::say;
 use crate::program::models::BUNDLED;
-use crate::runtime::detect::Detector;
-use crate::runtime::engine::Precision;
 use crate::runtime::model::{Kind, Model, ModelConfig, default_detector, default_landmarks};
-use crate::train::data::{Faceless, LandmarkTask, Sample, Split, Task, read_faces};
+use crate::train::data::{LandmarkTask, Sample, Split, Task, read_faces};
 use crate::train::detector::{
     DetectorTask, DetectorValidator, is_list_of_faceless, leave_out_faces_of, read_photographs,
 };
@@ -32,7 +30,7 @@ use std::time::Duration;
 
 #[derive(clap::Args)]
 pub(super) struct TrainArguments {
-    /// Annotated faces to train on, files or folders
+    /// Annotated faces to train on, files or folders; recipes that draw pictures without faces need a .txt list of them, too
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     data: Vec<PathBuf>,
     /// Annotated faces to validate on [default: without a recipe, about a fifth of --data is held out; with one, none]
@@ -157,8 +155,7 @@ fn landmark_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndV
         (false, true) => {
             let faceless = read_all(&lists, |path| read_photographs(path, Split::Train))?;
             let images = faceless.iter().map(|photograph| photograph.image().to_owned()).collect();
-            let mut detector = Detector::new(&default_detector()?, Precision::F32)?;
-            Arc::new(task.with_faceless(Faceless::new(images, &mut detector)?, recipe.faceless))
+            Arc::new(task.with_faceless(images, recipe.faceless)?)
         }
         (true, true) => bail!("the recipe draws pictures without faces: name a .txt list of them in --data, too"),
         (false, false) => bail!(

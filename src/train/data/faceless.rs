@@ -1,14 +1,15 @@
 //! Pictures without faces in a landmark training: where there is no face, every map has to stay empty, or the tracker
 //! takes a dog's head for one.
 //!
-//! In: pictures and a detector. Out: squares to crop, half of them around what the detector takes for a face, as the
+//! In: pictures. Out: squares to crop, half of them around what the bundled detector takes for a face, as the
 //! tracker would crop it, and half anywhere. Fails if a picture can't be read.
 
 use super::{CACHE_BYTES, DataError, PictureCache};
 use crate::runtime::detect::Detector;
+use crate::runtime::engine::Precision;
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
 use crate::runtime::image::Frame;
-use crate::runtime::model::CropConvention;
+use crate::runtime::model::{CropConvention, default_detector};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -30,18 +31,21 @@ const SIDE: std::ops::Range<f32> = 0.3..1.0;
 const CENTER: std::ops::Range<f32> = 0.2..0.8;
 
 impl Faceless {
-    /// Asks `detector` about every picture.
+    /// Asks the bundled detector about every picture.
     ///
     /// # Errors
     /// [`DataError::Photograph`] for a picture that can't be read, [`DataError::Options`] for a list without pictures and
     /// a detector that can't be run.
-    pub fn new(images: Vec<PathBuf>, detector: &mut Detector) -> Result<Self, DataError> {
+    pub fn new(images: Vec<PathBuf>) -> Result<Self, DataError> {
         if images.is_empty() {
             return Err(DataError::Options("there is no picture without a face to draw from".into()));
         }
+        let failed = |e: &dyn std::error::Error| DataError::Options(format!("the detector can't be run: {e}"));
+        let model = default_detector().map_err(|e| failed(&e))?;
+        let mut detector = Detector::new(&model, Precision::F32).map_err(|e| failed(&e))?;
         let mut mistaken = Vec::new();
         for (number, image) in images.iter().enumerate() {
-            let found = detector.detect(&Frame::open(image)?).map_err(|e| DataError::Options(e.to_string()))?;
+            let found = detector.detect(&Frame::open(image)?).map_err(|e| failed(&e))?;
             mistaken.extend(found.iter().map(|detection| (number, detection.rect)));
         }
         let pictures = PictureCache::new(images.len(), CACHE_BYTES);
@@ -76,8 +80,7 @@ impl Faceless {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::engine::Precision;
-    use crate::runtime::model::{BoxSide, default_detector};
+    use crate::runtime::model::BoxSide;
     use crate::train::synth::portraits;
     use rand::SeedableRng;
 
@@ -88,8 +91,7 @@ mod tests {
         let (mistaken, empty) = (folder.path().join("mistaken.png"), folder.path().join("empty.png"));
         face.frame.as_ref().unwrap().save(&mistaken).unwrap();
         Frame::filled(90, 60, [80; 3]).save(&empty).unwrap();
-        let mut detector = Detector::new(&default_detector().unwrap(), Precision::F32).unwrap();
-        let faceless = Faceless::new(vec![mistaken, empty.clone()], &mut detector).unwrap();
+        let faceless = Faceless::new(vec![mistaken, empty.clone()]).unwrap();
         let crop = CropConvention { scale: 1.35, box_side: BoxSide::Longer };
         let (expected, mut around) = (face.landmark_box().unwrap(), 0);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -100,8 +102,8 @@ mod tests {
             around += usize::from(is_near && (side / crop.side(&expected) - 1.0).abs() < 0.25);
         }
         assert!((450..600).contains(&around), "{around} of 1000: {:?}", faceless.mistaken);
-        assert!(Faceless::new(Vec::new(), &mut detector).is_err());
-        let none = Faceless::new(vec![empty], &mut detector).unwrap();
+        assert!(Faceless::new(Vec::new()).is_err());
+        let none = Faceless::new(vec![empty]).unwrap();
         assert!(none.mistaken.is_empty());
         none.draw(&mut rng, &crop).unwrap();
     }

@@ -24,6 +24,7 @@ use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Sizes of crop and maps.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,9 +104,13 @@ impl LandmarkTask {
         Ok(Self { samples, styles, targets, draw, pictures, faceless: None, augmentation, options })
     }
 
-    /// Makes this share of the items pictures without a face, whose maps are empty.
-    pub fn with_faceless(self, faceless: Faceless, share: f32) -> Self {
-        Self { faceless: Some((faceless, share)), ..self }
+    /// Makes `share` of the items (0..1) pictures without a face, whose maps are empty: half of them parts of `images` that
+    /// the bundled detector takes for a face, half any part.
+    ///
+    /// # Errors
+    /// [`DataError::Photograph`] for a picture that can't be read, [`DataError::Options`] without a picture.
+    pub fn with_faceless(self, images: Vec<PathBuf>, share: f32) -> Result<Self, DataError> {
+        Ok(Self { faceless: Some((Faceless::new(images)?, share)), ..self })
     }
 
     /// The faces that are drawn from: those of data sets with a weight above 0.
@@ -191,10 +196,8 @@ impl Task for LandmarkTask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::detect::Detector;
-    use crate::runtime::engine::Precision;
     use crate::runtime::image::Frame;
-    use crate::runtime::model::{BoxSide, default_detector};
+    use crate::runtime::model::BoxSide;
     use crate::train::data::tests::chain;
     use crate::train::data::{Batch, Loader, read_jsonl};
     use rand::SeedableRng;
@@ -370,11 +373,9 @@ mod tests {
         samples.truncate(1);
         let image = folder.path().join("room.png");
         Frame::filled(64, 48, [10, 200, 10]).save(&image).unwrap();
-        let mut detector = Detector::new(&default_detector().unwrap(), Precision::F32).unwrap();
-        let faceless = Faceless::new(vec![image], &mut detector).unwrap();
         let task = LandmarkTask::new(samples.clone(), &BTreeMap::new(), Augmentation::none(), options()).unwrap();
         let of_faces = task.fingerprint();
-        let task = Arc::new(task.with_faceless(faceless, 0.25));
+        let task = Arc::new(task.with_faceless(vec![image], 0.25).unwrap());
         assert_ne!(task.fingerprint(), of_faces);
         let mut empty = 0;
         for step in 0..200 {

@@ -35,7 +35,7 @@ pub use compositions::Compositions;
 pub use condition::{EYES, openness};
 pub(in crate::train) use dataset_weights::{check_weights, weight_of};
 pub use emphasis::Emphasis;
-pub use faceless::Faceless;
+use faceless::Faceless;
 pub(crate) use folders::PictureFolders;
 pub use hold_out::HoldOut;
 pub use jsonl::read_jsonl;

@@ -41,8 +41,8 @@ pub struct Recipe {
     /// Procedural faces that a landmark training also draws from, as the data set `procedural`.
     #[serde(default)]
     pub procedural_faces: usize,
-    /// Share of a landmark training's items that are pictures without a face. [`Faceless`](crate::train::data::Faceless)
-    /// draws them.
+    /// Share of a landmark training's items that are pictures without a face, for
+    /// [`LandmarkTask::with_faceless`](crate::train::LandmarkTask::with_faceless).
     #[serde(default)]
     pub faceless: f32,
     /// Faces and points that a landmark training emphasizes.
