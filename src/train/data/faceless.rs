@@ -26,9 +26,16 @@ pub struct Faceless {
 
 /// Share of the squares that are drawn around a mistaken face, if there is any.
 const MISTAKEN: f32 = 0.5;
-/// Sides of the others, in shorter sides of the picture, and where their centres lie, in its width and height.
+/// Sides of squares anywhere, in shorter sides of the picture, and where their centres lie, in its width and height.
 const SIDE: std::ops::Range<f32> = 0.3..1.0;
 const CENTER: std::ops::Range<f32> = 0.2..0.8;
+
+/// The centre and side of a square anywhere in a picture.
+pub(in crate::train) fn square_anywhere(rng: &mut ChaCha8Rng, frame: &Frame) -> (Point<FrameSpace>, f32) {
+    let side = frame.width().min(frame.height()) as f32 * rng.random_range(SIDE);
+    let mut along = |length: usize| rng.random_range(CENTER) * length as f32;
+    (Point::new(along(frame.width()), along(frame.height())), side)
+}
 
 impl Faceless {
     /// Asks the bundled detector about every picture.
@@ -70,9 +77,7 @@ impl Faceless {
             return Ok((open(*number)?, around.center(), crop.side(around)));
         }
         let frame = open(rng.random_range(0..self.images.len()))?;
-        let side = frame.width().min(frame.height()) as f32 * rng.random_range(SIDE);
-        let mut along = |length: usize| rng.random_range(CENTER) * length as f32;
-        let center = Point::new(along(frame.width()), along(frame.height()));
+        let (center, side) = square_anywhere(rng, &frame);
         Ok((frame, center, side))
     }
 }

@@ -1,9 +1,9 @@
 //! The training task of a landmark network: augmented crops of faces, with one target map per landmark and the boundary
 //! map.
 //!
-//! In: [`Sample`]s, drawn by the weight of their data set, and pictures without faces ([`Faceless`]). Out: items of `input_size` pixels and `heatmap_size` cells a
-//! side with the maps of [`LandmarkTargets`]: one per landmark and, last, the boundary map. Fails if a picture can't be
-//! read.
+//! In: [`Sample`]s, drawn by the weight of their data set, and pictures without faces ([`Faceless`]). Out: items of
+//! `input_size` pixels and `heatmap_size` cells a side with the maps of [`LandmarkTargets`]: one per landmark and, last, the
+//! boundary map. Fails if a picture can't be read.
 
 use super::chance::{chance, rarely};
 use super::dataset_weights::{check_weights, weight_of};

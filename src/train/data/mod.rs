@@ -36,6 +36,7 @@ pub use condition::{EYES, openness};
 pub(in crate::train) use dataset_weights::{check_weights, weight_of};
 pub use emphasis::Emphasis;
 use faceless::Faceless;
+pub(in crate::train) use faceless::square_anywhere;
 pub(crate) use folders::PictureFolders;
 pub use hold_out::HoldOut;
 pub use jsonl::read_jsonl;

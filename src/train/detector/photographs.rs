@@ -79,9 +79,10 @@ struct Row {
     points5: Option<[[f32; 2]; 5]>,
 }
 
-/// Reads photographs: a `.txt` file that is not WFLW's lists pictures without faces; a `.jsonl` file has rows with `boxes` (x, y, width,
-/// height from the edge of the picture, forehead to chin, as in WIDER FACE), with `points5` (eyes, nose, mouth corners),
-/// or with landmarks as any landmark data set. Paths are relative to the file's folder or one above it.
+/// Reads photographs: a `.txt` file that is not WFLW's lists pictures without faces; a `.jsonl` file has rows with
+/// `boxes` (x, y, width, height from the edge of the picture, forehead to chin, as in WIDER FACE), with `points5` (eyes,
+/// nose, mouth corners), or with landmarks as any landmark data set. Paths are relative to the file's folder or one above
+/// it.
 ///
 /// A list of pictures without faces is one for training and testing alike: every [`HELD_OUT_EVERY`]th belongs to the test
 /// part, the others to the training. Of all other files `split` takes everything.

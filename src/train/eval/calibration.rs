@@ -14,7 +14,7 @@ use crate::runtime::heatmap::{Calibration, Peak, decode};
 use crate::runtime::image::{Border, Frame, crop_into};
 use crate::runtime::landmarks::Scheme;
 use crate::runtime::model::{Model, ModelConfig};
-use crate::train::data::{Augmentation, Sample};
+use crate::train::data::{Augmentation, Sample, square_anywhere};
 use crate::train::network::{CpuNetwork, Network};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -91,10 +91,7 @@ pub fn calibrate(
     }
     for number in 0..samples.len() * DRAWS / FACES_FOR_ONE_EMPTY {
         let frame = Frame::open(&faceless[number % faceless.len()])?;
-        let shorter = frame.width().min(frame.height()) as f32;
-        let side = shorter * rng.random_range(0.3..1.0_f32);
-        let mut along = |length: usize| rng.random_range(0.2..0.8_f32) * length as f32;
-        let center = Point::new(along(frame.width()), along(frame.height()));
+        let (center, side) = square_anywhere(&mut rng, &frame);
         let mut picture = vec![0.0; size * size * 3];
         let angle_rad = rng.random_range(-0.5..0.5);
         crop_into(&frame, &crop_from_frame(center, side, angle_rad, size), size, Border::Replicate, &mut picture);
