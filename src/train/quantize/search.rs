@@ -206,13 +206,16 @@ impl Reference for Frames {
 mod tests {
     use super::*;
     use crate::runtime::model::default_landmarks;
+    use crate::train::data::{Sample, crop_for_eval};
     use crate::train::quantize::quantize;
+    use crate::train::synth::portraits;
 
     #[test]
     fn a_range_that_is_far_too_large_is_made_smaller() {
         let model = default_landmarks().unwrap();
         let size = model.config().input_size;
-        let crops: Vec<f32> = (0..4 * size * size * 3).map(|i| ((i / 40) * 37 % 101) as f32 / 101.0).collect();
+        let crop = |face: &Sample| crop_for_eval(face, &face.open().unwrap(), &model.config().crop, size).unwrap().0;
+        let crops: Vec<f32> = portraits(4, 21).unwrap().iter().flat_map(crop).collect();
         let model = quantize(&model, &crops).unwrap();
         let layer = "stack.0.features.conv".to_owned();
         let site = Site { inputs: vec![layer.clone()], outputs: Vec::new() };
