@@ -21,7 +21,7 @@ const SIDE: usize = 240;
 
 impl Bench {
     /// Procedural faces in photographic negatives, which the model has never seen; `label` may change their landmarks.
-    fn new(mut label: impl FnMut(usize, &mut Vec<Point<awing::FrameSpace>>)) -> Self {
+    fn new(label: impl Fn(&mut Vec<Point<awing::FrameSpace>>)) -> Self {
         let bench = Self { folder: tempfile::tempdir().unwrap() };
         let mut lines = String::new();
         for i in 0..FACES {
@@ -30,20 +30,27 @@ impl Bench {
             let frame = Frame::from_rgb(SIDE, SIDE, frame.rgb().iter().map(|value| 255 - value).collect()).unwrap();
             frame.save(&bench.path(&format!("{i}.png"))).unwrap();
             let mut points = landmarks[0].to_vec();
-            label(i, &mut points);
+            label(&mut points);
             let points: Vec<[f32; 2]> = points.iter().map(|p| [p.x, p.y]).collect();
             lines += &format!("{}\n", serde_json::json!({"image": format!("{i}.png"), "points": points}));
         }
         fs::write(bench.path("faces.jsonl"), lines).unwrap();
         let recipe = include_str!("../src/train/finetune/defaults.toml");
-        let short = recipe.lines().map(|line| match line.split_once(" = ") {
-            Some(("steps", _)) => "steps = 16\n".into(),
-            Some(("batch_size", _)) => "batch_size = 8\n".into(),
-            Some(("warmup_steps", _)) => "warmup_steps = 2\n".into(),
-            _ => format!("{line}\n"),
-        });
-        fs::write(bench.path("short.toml"), short.collect::<String>()).unwrap();
+        fs::write(bench.path("short.toml"), recipe).unwrap();
+        bench.change_recipe(&[("steps", "16"), ("batch_size", "8"), ("warmup_steps", "2")]);
         bench
+    }
+
+    fn change_recipe(&self, changed: &[(&str, &str)]) {
+        let recipe = fs::read_to_string(self.path("short.toml")).unwrap();
+        let lines = recipe.lines().map(|line| {
+            let field = line.split_once(" = ").map_or("", |(field, _)| field);
+            match changed.iter().find(|(name, _)| *name == field) {
+                Some((_, value)) => format!("{field} = {value}\n"),
+                None => format!("{line}\n"),
+            }
+        });
+        fs::write(self.path("short.toml"), lines.collect::<String>()).unwrap();
     }
 
     /// Moves the faces into the default collection.
@@ -92,7 +99,7 @@ fn verdict(path: &Path) -> serde_json::Value {
 
 #[test]
 fn an_accepted_model_is_saved_registered_and_used_and_the_base_stays() {
-    let bench = Bench::new(|_, _| {});
+    let bench = Bench::new(|_| {});
     let done = bench.run("tuned.safetensors", &[]);
     assert!(done.status.success(), "{}", text(&done.stderr));
     let report = text(&done.stdout);
@@ -120,15 +127,8 @@ fn an_accepted_model_is_saved_registered_and_used_and_the_base_stays() {
 fn a_refused_model_is_not_saved_unless_it_is_wanted_anyway() {
     // All landmarks lie far to the right of where they belong. What is learned of them is wrong on every other face, and
     // the whole way from the base is gone: no chance decides.
-    let bench = Bench::new(|_, points| points.iter_mut().for_each(|point| point.x += 25.0));
-    let recipe = fs::read_to_string(bench.path("short.toml")).unwrap();
-    let unprotected = recipe.lines().map(|line| match line.split_once(" = ") {
-        Some(("procedural", _)) => "procedural = 0.0\n".into(),
-        Some(("shares", _)) => "shares = [1.0]\n".into(),
-        Some(("anchor", _)) => "anchor = 0.0\n".into(),
-        _ => format!("{line}\n"),
-    });
-    fs::write(bench.path("short.toml"), unprotected.collect::<String>()).unwrap();
+    let bench = Bench::new(|points| points.iter_mut().for_each(|point| point.x += 25.0));
+    bench.change_recipe(&[("procedural", "0.0"), ("shares", "[1.0]"), ("anchor", "0.0")]);
     let done = bench.run("tuned.safetensors", &[]);
     let report = text(&done.stdout);
     assert!(done.status.success() && report.starts_with("Refused"), "{report}");
@@ -141,7 +141,7 @@ fn a_refused_model_is_not_saved_unless_it_is_wanted_anyway() {
 
 #[test]
 fn labels_that_cannot_be_right_are_refused_with_file_and_line() {
-    let bench = Bench::new(|_, _| {});
+    let bench = Bench::new(|_| {});
     let faces = fs::read_to_string(bench.path("faces.jsonl")).unwrap();
     let refused = |content: String, expected: &[&str]| {
         fs::write(bench.path("faces.jsonl"), content).unwrap();
@@ -180,7 +180,7 @@ fn killed(bench: &Bench, out: &str, moments: impl Iterator<Item = Duration>) -> 
 }
 
 fn kill_many_times(kills: u64) {
-    let bench = Bench::new(|_, _| {});
+    let bench = Bench::new(|_| {});
     assert!(bench.run("whole.safetensors", &[]).status.success());
     let expected = verdict(&bench.path("whole.json"));
     let moments = (0..kills).map(|i| Duration::from_millis(100 + i * 7919 % 1900));
@@ -207,7 +207,7 @@ fn a_tuning_that_is_killed_ten_times_comes_to_the_same_verdict() {
 #[test]
 #[ignore = "takes minutes"]
 fn a_page_tunes_beside_tracking_without_a_window_and_the_accepted_model_is_taken_over() {
-    let bench = Bench::new(|_, _| {});
+    let bench = Bench::new(|_| {});
     bench.collect();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut command = Command::new(env!("CARGO_BIN_EXE_awing"));
@@ -267,7 +267,7 @@ mod in_a_window {
     #[test]
     #[ignore = "needs Xvfb"]
     fn a_key_tunes_beside_tracking_and_the_accepted_model_is_taken_over() {
-        let bench = Bench::new(|_, _| {});
+        let bench = Bench::new(|_| {});
         bench.collect();
         let display = Display::start();
         let json = bench.path("lines.jsonl");

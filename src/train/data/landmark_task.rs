@@ -373,7 +373,7 @@ mod tests {
         samples.truncate(1);
         let image = folder.path().join("room.png");
         Frame::filled(64, 48, [10, 200, 10]).save(&image).unwrap();
-        let task = LandmarkTask::new(samples.clone(), &BTreeMap::new(), Augmentation::none(), options()).unwrap();
+        let task = LandmarkTask::new(samples, &BTreeMap::new(), Augmentation::none(), options()).unwrap();
         let of_faces = task.fingerprint();
         let task = Arc::new(task.with_faceless(vec![image], 0.25).unwrap());
         assert_ne!(task.fingerprint(), of_faces);
