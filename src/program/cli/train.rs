@@ -46,8 +46,8 @@ pub(super) struct TrainArguments {
     /// Continue the training in --out
     #[arg(long)]
     resume: bool,
-    /// Start from the weights of this model, a file or `bundled`; ignored with --resume [default: without a recipe, the
-    /// bundled model; with one, random weights]
+    /// Start from the weights of this model, a file or `bundled`, which may have fewer channels and blocks than the recipe's
+    /// network; ignored with --resume [default: without a recipe, the bundled model; with one, random weights]
     #[arg(long, value_name = "MODEL")]
     start_from: Option<PathBuf>,
     /// The device to compute on

@@ -5,9 +5,11 @@
 
 mod buffers;
 mod forward;
+mod grow;
 
 pub(crate) use buffers::BufferPool;
 pub(crate) use forward::{Forward, ForwardPass, Norms, norm_of};
+pub(crate) use grow::grown;
 
 use crate::runtime::engine::EngineError;
 use crate::runtime::heatmap::HeatmapView;

@@ -13,10 +13,10 @@ use super::recipe::Recipe;
 use crate::runtime::engine::MOST_THREADS;
 use crate::runtime::files::{Claim, Claimed, Staged};
 use crate::runtime::model::graph::Parameter;
-use crate::runtime::model::{Model, ModelError, WeightFormat};
+use crate::runtime::model::{Model, WeightFormat};
 use crate::train::data::{Batch, Loader, Task};
 use crate::train::gpu::{Gpu, Gradients};
-use crate::train::network::{CpuNetwork, Network, initial_values};
+use crate::train::network::{CpuNetwork, Network, grown, initial_values};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -202,21 +202,14 @@ impl Trainer {
     }
 
     /// Starts a new training from the weights of a model; a continued one uses them only for its recipe's
-    /// `adaptation`.
+    /// `adaptation`. A model with fewer channels or blocks than the recipe's network starts it with the same output.
     ///
     /// # Errors
-    /// [`ModelError::Missing`] or [`ModelError::Misshapen`] if the model is of another architecture; what the device
-    /// reports.
+    /// [`ModelError::Missing`], [`ModelError::Misshapen`] or [`ModelError::Superfluous`] if the model is larger or of
+    /// another architecture; what the device reports.
     pub fn start_from(&mut self, model: &Model) -> Result<(), TrainError> {
-        let mut values = Vec::new();
-        for (p, old) in self.parameters.iter().zip(&self.state.values) {
-            let new = model.tensor(&p.name).ok_or_else(|| ModelError::Missing { name: p.name.clone() })?;
-            if new.len() != old.len() {
-                let (actual, expected) = (vec![new.len()], p.shape.clone());
-                return Err(ModelError::Misshapen { name: p.name.clone(), actual, expected }.into());
-            }
-            values.push(new.to_vec());
-        }
+        let graph = self.recipe.model.graph();
+        let values = grown(&graph, initial_values(&graph, self.recipe.seed), model)?;
         if self.position.step == 0 {
             self.state.averages.clone_from(&values);
             self.state.values.clone_from(&values);
