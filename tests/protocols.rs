@@ -3,8 +3,8 @@
 use awing::Frame;
 use awing::internals::Scene;
 use awing::internals::WFLW98_OF_IBUG68;
-use awing::{FrameSpace, Point};
-use serde_json::Value;
+use awing::{FrameSpace, Point, Rect};
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -98,6 +98,22 @@ fn w300_is_recognized_and_has_common_challenge_and_full() {
     // The 68 points do not include the pupils.
     let output = eval(&["--data", path, "--norm", "pupil"]);
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("norm"));
+}
+
+#[test]
+fn detections_are_written_with_their_picture() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
+    let face = Rect::around(draw(1, &root.path().join("scene.png"))).unwrap();
+    let head = [face.x, face.y - 0.3 * face.height, face.width, 1.3 * face.height];
+    fs::write(at("scenes.jsonl"), json!({"image": "scene.png", "boxes": [head]}).to_string()).unwrap();
+    report(&["--detection", "--data", &at("scenes.jsonl"), "--predictions", &at("found.jsonl"), "--json"]);
+    let line: Value = serde_json::from_str(&fs::read_to_string(at("found.jsonl")).unwrap()).unwrap();
+    assert!(line["image"].as_str().unwrap().ends_with("scene.png"));
+    let found = line["faces"].as_array().unwrap();
+    assert!(found.len() == 1 && found[0]["score"].as_f64().unwrap() > 0.5, "{line}");
+    let found = [0, 1, 2, 3].map(|i| found[0]["box"][i].as_f64().unwrap() as f32);
+    assert!(Rect::<FrameSpace>::new(found[0], found[1], found[2], found[3]).iou(&face) > 0.5, "{line}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::comparison::comparison_table;
 use super::parse::named;
 use super::paths::{Content, Overwrite, Paths};
 use crate::program::console::say;
-use crate::runtime::detect::Detector;
+use crate::runtime::detect::{Detection, Detector};
 use crate::runtime::engine::{Landmarker, Outputs, Precision};
 use crate::runtime::files::read_text;
 use crate::runtime::image::Frame;
@@ -58,7 +58,7 @@ pub(super) struct EvalArguments {
     /// Draw the cumulative error curve
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
-    /// Write the predicted landmarks, one line of JSON per face
+    /// Write the predicted landmarks, one line of JSON per face; with --detection the detections, one per picture
     #[arg(long, value_name = "FILE.jsonl")]
     predictions: Option<PathBuf>,
     /// Compare two reports that --json printed: the differences, second minus first, with 95 % confidence intervals
@@ -66,7 +66,7 @@ pub(super) struct EvalArguments {
     compare: Option<Vec<PathBuf>>,
     /// Evaluate the detector instead: recall by face size, and false positives. --data then takes what detectors are
     /// trained on: pictures with face boxes, single faces, and lists of pictures without faces
-    #[arg(long, conflicts_with_all = ["model", "plot", "predictions", "calibrate"])]
+    #[arg(long, conflicts_with_all = ["model", "plot", "calibrate"])]
     detection: bool,
     /// Calibrate the confidences of the model's points on --data and --faceless, and write the calibrated model
     #[arg(long, value_name = "MODEL", requires = "faceless", conflicts_with_all = ["plot", "predictions"])]
@@ -95,7 +95,7 @@ pub(super) fn run(arguments: EvalArguments) -> Result<()> {
     if let Some(reports) = &arguments.compare {
         print(&compare_reports(reports, arguments.json)?)
     } else if arguments.detection {
-        print(&measure_detector(&arguments)?)
+        measure_detector(&arguments)
     } else if let Some(out) = &arguments.fit_style {
         write_with_style(&arguments, out)
     } else if let Some(out) = &arguments.calibrate {
@@ -186,21 +186,40 @@ fn measure_landmarks(arguments: &EvalArguments) -> Result<()> {
         draw_curve(&evaluation, path)?;
     }
     if let Some(path) = &arguments.predictions {
-        crate::runtime::files::write_whole(path, predictions(&evaluation.faces)?.as_bytes())
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        write_predictions(path, &predictions(&evaluation.faces)?)?;
     }
     printed
 }
 
-fn measure_detector(arguments: &EvalArguments) -> Result<String> {
+fn measure_detector(arguments: &EvalArguments) -> Result<()> {
+    check_target(arguments.predictions.as_deref())?;
     let mut photographs = Vec::new();
     for path in &arguments.data {
         photographs.extend(read_photographs(path, Split::Test)?);
     }
+    paths(arguments).reads("--data", photographs.iter().map(Photograph::image)).keep_inputs()?;
     let bar = ProgressBar::new(photographs.len() as u64);
-    let evaluation = evaluate_detector(&mut detector(arguments)?, &photographs, || bar.inc(1))?;
+    let mut lines = String::new();
+    let evaluation = evaluate_detector(&mut detector(arguments)?, &photographs, |seen| {
+        if let Some((image, found)) = seen {
+            let face = |Detection { rect, score }: &Detection| serde_json::json!({"box": [rect.x, rect.y, rect.width, rect.height], "score": score});
+            let faces: Vec<_> = found.iter().map(face).collect();
+            let line = serde_json::json!({"image": image.to_string_lossy(), "faces": faces});
+            let _ = writeln!(lines, "{line}");
+        }
+        bar.inc(1);
+    })?;
     bar.finish_and_clear();
-    Ok(if arguments.json { json(&evaluation)? } else { detection_table(&evaluation) })
+    let printed = print(&if arguments.json { json(&evaluation)? } else { detection_table(&evaluation) });
+    if let Some(path) = &arguments.predictions {
+        write_predictions(path, &lines)?;
+    }
+    printed
+}
+
+fn write_predictions(path: &Path, lines: &str) -> Result<()> {
+    crate::runtime::files::write_whole(path, lines.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn write_calibrated(arguments: &EvalArguments, out: &Path) -> Result<String> {

@@ -166,7 +166,7 @@ impl Pictures {
             Self::Faces(faces) => error_percent(&mut Landmarker::new(model, Outputs::Decoded, precision)?, faces),
             Self::Photographs(photographs) => {
                 let bar = ProgressBar::new(photographs.len() as u64);
-                let evaluation = evaluate_detector(&mut Detector::new(model, precision)?, photographs, || bar.inc(1))?;
+                let evaluation = evaluate_detector(&mut Detector::new(model, precision)?, photographs, |_| bar.inc(1))?;
                 bar.finish_and_clear();
                 let scenes = evaluation.scenes.context("no face is large enough to measure the detector on")?;
                 Ok(100.0 - scenes.average_precision)

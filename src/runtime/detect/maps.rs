@@ -1,7 +1,7 @@
 //! The contents of the detector's maps.
 //!
-//! One cell is [`STRIDE`] input pixels. [`CENTER`]: the network's value gives the [`score`] of a face centred in the
-//! cell. [`SIZE`] and the next map: natural logarithms of the box's width and height over [`UNIT_PIXELS`]. The last
+//! One cell is [`STRIDE`] input pixels. [`CENTER`]: the network's value gives the [`probability`] that a face is centred in
+//! the cell. [`SIZE`] and the next map: natural logarithms of the box's width and height over [`UNIT_PIXELS`]. The last
 //! two: the offset from the cell to the box's centre, in cells, x then y. Nothing here fails.
 
 use crate::runtime::geometry::{CropSpace, Rect};
@@ -21,14 +21,26 @@ pub const UNIT_PIXELS: f32 = 32.0;
 /// swamped by the many cells without one (the prior of RetinaNet: Lin et al., ICCV 2017, section 4.1).
 pub const LOGIT_AT_ZERO: f32 = -3.0;
 
-/// Converts the network's value in the centre map to a score in 0..=1.
-pub fn score(value: f32) -> f32 {
+/// The odds against a face at which [`score`] is a half, as a root. It leaves one false face in a hundred pictures without
+/// one at a score of 0.5 (docs/engineering/training.md).
+const ROOT_ODDS_AT_HALF: f32 = 0.196;
+
+/// Converts the network's value in the centre map to the probability that a face is centred in this very cell.
+pub fn probability(value: f32) -> f32 {
     1.0 / (1.0 + (-(value + LOGIT_AT_ZERO)).exp())
 }
 
-/// The value of the centre map for the score `score`; the inverse of [`score`].
-pub fn value_of_score(score: f32) -> f32 {
-    (score / (1.0 - score)).ln() - LOGIT_AT_ZERO
+/// The value of the centre map for a probability; the inverse of [`probability`].
+pub fn value_of_probability(probability: f32) -> f32 {
+    (probability / (1.0 - probability)).ln() - LOGIT_AT_ZERO
+}
+
+/// The score of a face in 0..=1, from the values of the centre map in its cell and the eight around it. The centre of a face that is
+/// large, blurred or turned can't be told to the cell: each cell is uncertain where one of them certainly is the centre.
+pub fn score(values: impl Iterator<Item = f32>) -> f32 {
+    let nowhere: f32 = values.map(|value| 1.0 - probability(value)).product();
+    let root_odds = (nowhere / (1.0 - nowhere)).sqrt();
+    1.0 / (1.0 + root_odds / ROOT_ODDS_AT_HALF)
 }
 
 /// The box at a cell, in input pixels; `values` are the two sizes and the two offsets.
@@ -47,10 +59,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scores_and_values_are_each_others_inverse() {
+    fn probabilities_and_values_are_each_others_inverse() {
         for wanted in [0.02, 0.3, 0.5, 0.97] {
-            assert!((score(value_of_score(wanted)) - wanted).abs() < 1e-6);
+            assert!((probability(value_of_probability(wanted)) - wanted).abs() < 1e-6);
         }
-        assert!(score(0.0) < 0.05);
+        assert!(probability(0.0) < 0.05);
+    }
+
+    #[test]
+    fn a_face_between_cells_scores_like_one_in_a_cell() {
+        let score_of = |probabilities: &[f32]| score(probabilities.iter().map(|p| value_of_probability(*p)));
+        assert!((score_of(&[0.96, 0.0, 0.0]) - score_of(&[0.8, 0.8, 0.0])).abs() < 1e-5);
+        assert!(score_of(&[0.5, 0.5, 0.5]) > score_of(&[0.5, 0.5, 0.1]));
+        assert_eq!((score_of(&[0.0; 9]), score_of(&[1.0; 9])), (0.0, 1.0));
     }
 }

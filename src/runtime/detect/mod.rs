@@ -31,8 +31,10 @@ pub struct Detection {
     pub score: f32,
 }
 
-/// The lowest peak that is reported. A tracker can require more of [`Detection::score`].
+/// The lowest score that is reported. A tracker can require more of [`Detection::score`].
 const LOWEST_SCORE: f32 = 0.25;
+/// No peak below this probability reaches [`LOWEST_SCORE`], even if all the cells around it are as high.
+const LOWEST_PEAK: f32 = 0.14;
 /// A box that overlaps a more confident one by more than this (intersection over union) is the same face.
 const SAME_FACE_OVERLAP: f32 = 0.3;
 /// Maximum number of faces reported, those with the highest scores.
@@ -137,7 +139,7 @@ fn draw(scaler: &mut scale::Scaler, frame: &FrameView<'_>, canvas: &mut [f32]) {
 pub(crate) fn decode(view: &HeatmapView<'_>, scale: f32, out: &mut Vec<Detection>) {
     let at =
         |row: usize, column: usize, channel: usize| view.values[(row * view.width + column) * view.channels + channel];
-    let lowest = maps::value_of_score(LOWEST_SCORE);
+    let lowest = maps::value_of_probability(LOWEST_PEAK);
     for row in 0..view.height {
         for column in 0..view.width {
             let peak = at(row, column, maps::CENTER);
@@ -145,15 +147,18 @@ pub(crate) fn decode(view: &HeatmapView<'_>, scale: f32, out: &mut Vec<Detection
                 continue;
             }
             let rows = row.saturating_sub(1)..(row + 2).min(view.height);
-            let higher = |r: usize, c: usize| {
+            let columns = column.saturating_sub(1)..(column + 2).min(view.width);
+            let around = || rows.clone().flat_map(|r| columns.clone().map(move |c| (r, c)));
+            let is_higher = |(r, c): (usize, usize)| {
                 let other = at(r, c, maps::CENTER);
                 // If neighbours are equal, only the first is a peak.
                 other > peak || (other == peak && (r, c) < (row, column))
             };
-            if rows.clone().any(|r| {
-                (column.saturating_sub(1)..(column + 2).min(view.width))
-                    .any(|c| (r, c) != (row, column) && higher(r, c))
-            }) {
+            if around().any(is_higher) {
+                continue;
+            }
+            let score = maps::score(around().map(|(r, c)| at(r, c, maps::CENTER)));
+            if score < LOWEST_SCORE {
                 continue;
             }
             let values = std::array::from_fn(|i| at(row, column, maps::SIZE + i));
@@ -166,7 +171,7 @@ pub(crate) fn decode(view: &HeatmapView<'_>, scale: f32, out: &mut Vec<Detection
                 rect.height / scale,
             );
             if rect.area() > 0.0 && rect.center().is_finite() {
-                out.push(Detection { rect, score: maps::score(peak) });
+                out.push(Detection { rect, score });
             }
         }
     }
@@ -198,14 +203,16 @@ mod tests {
     fn of_overlapping_boxes_the_surest_is_kept() {
         let (height, width) = (24, 24);
         let mut values = vec![0.0; height * width * maps::CHANNELS];
-        for (row, column, peak) in [(10, 10, 0.9), (10, 12, 0.8), (3, 20, 0.5), (20, 3, 0.1)] {
+        for (row, column, peak) in [(10, 10, 0.99), (10, 12, 0.98), (3, 20, 0.9), (20, 3, 0.1)] {
             let cell = (row * width + column) * maps::CHANNELS;
-            values[cell..cell + 5].copy_from_slice(&[maps::value_of_score(peak), 0.0, 0.0, 0.0, 0.0]);
+            values[cell..cell + 5].copy_from_slice(&[maps::value_of_probability(peak), 0.0, 0.0, 0.0, 0.0]);
         }
         let view = HeatmapView { values: &values, height, width, channels: maps::CHANNELS };
         let mut found = Vec::new();
         decode(&view, 1.0, &mut found);
-        let scores: Vec<f32> = found.iter().map(|d| (10.0 * d.score).round()).collect();
-        assert_eq!(scores, [9.0, 5.0]);
+        let at: Vec<(f32, f32)> = found.iter().map(|d| (d.rect.center().y, d.rect.center().x)).collect();
+        let input = |cell: f32| (cell + 0.5) * maps::STRIDE as f32 - 0.5;
+        assert_eq!(at, [(input(10.0), input(10.0)), (input(3.0), input(20.0))]);
+        assert!(found[0].score > found[1].score, "{found:?}");
     }
 }

@@ -68,7 +68,7 @@ fn softplus(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::detect::maps::value_of_score;
+    use crate::runtime::detect::maps::value_of_probability;
     use crate::train::loss::tests::{STEP, check_gradient, evaluate};
     use crate::train::ops::tests::random_numbers;
 
@@ -91,7 +91,7 @@ mod tests {
     fn loss_of(found_score: f32, cell_target: f32, cell_weight: f32) -> f32 {
         let cells =
             |center: f32, other: f32| [&[center, 0.0, 0.0, 0.0, 0.0][..], &[other, 0.0, 0.0, 0.0, 0.0]].concat();
-        let prediction = cells(value_of_score(0.999_999), value_of_score(found_score));
+        let prediction = cells(value_of_probability(0.999_999), value_of_probability(found_score));
         let (maps, weight) = (cells(1.0, cell_target), cells(1.0, cell_weight));
         evaluate(&CenterLoss, &prediction, Targets { maps: &maps, weight: &weight, normalizer: 1.0 }).0 as f32
     }

@@ -71,7 +71,7 @@ pub fn render(
 mod tests {
     use super::*;
     use crate::runtime::detect::decode;
-    use crate::runtime::detect::maps::{rect_from_cell, value_of_score};
+    use crate::runtime::detect::maps::{rect_from_cell, value_of_probability};
     use crate::runtime::heatmap::HeatmapView;
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         let mut weight = target.clone();
         let faces = [Rect::new(20.0, 30.0, 41.0, 50.0), Rect::new(120.0, 60.0, 12.0, 14.0)];
         render(&faces, &[], (height, width), 2.5, &mut target, &mut weight);
-        target.iter_mut().step_by(CHANNELS).for_each(|v| *v = value_of_score(0.98 * *v));
+        target.iter_mut().step_by(CHANNELS).for_each(|v| *v = value_of_probability(0.98 * *v));
         let view = HeatmapView { values: &target, height, width, channels: CHANNELS };
         let mut found = Vec::new();
         decode(&view, 0.5, &mut found);

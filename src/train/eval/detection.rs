@@ -128,23 +128,25 @@ impl Counts {
     }
 }
 
-/// Runs the detector over the photographs. `on_picture` is called after every photograph.
+/// Runs the detector over the photographs. `on_picture` is called after every photograph; for scenes and pictures without
+/// faces it gets the picture and what was found in it, for single faces, which are pasted elsewhere, nothing.
 ///
 /// # Errors
 /// Pictures that can't be read, by name; a detector that fails; faces to set in but no picture without faces.
 pub fn evaluate_detector(
     detector: &mut Detector,
     photographs: &[Photograph],
-    mut on_picture: impl FnMut(),
+    mut on_picture: impl FnMut(Option<(&Path, &[Detection])>),
 ) -> Result<DetectionEvaluation, EvalError> {
     let mut tally = Tally::new();
     let mut backgrounds = Vec::new();
     for photograph in photographs {
         let Photograph::Background { image } = photograph else { continue };
         let frame = open(image)?;
-        tally.add_background(detector.detect(&frame)?);
+        let found = detector.detect(&frame)?;
+        tally.add_background(found);
+        on_picture(Some((image, found)));
         backgrounds.push(frame);
-        on_picture();
     }
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     for (number, photograph) in photographs.iter().enumerate() {
@@ -153,7 +155,9 @@ pub fn evaluate_detector(
             Photograph::Scene { image, faces } => {
                 let frame = open(image)?;
                 let unit = FRAME_SIDE / frame.width().max(frame.height()) as f32;
-                tally.add_scene(detector.detect(&frame)?, faces, unit);
+                let found = detector.detect(&frame)?;
+                tally.add_scene(found, faces, unit);
+                on_picture(Some((image, found)));
             }
             Photograph::Face { image, face, .. } => {
                 let mut picture = open(image)?;
@@ -169,9 +173,9 @@ pub fn evaluate_detector(
                 cover(&mut picture, face);
                 let found = detector.detect(&picture)?;
                 tally.covered.add(1, found.iter().filter(|d| d.rect.iou(face) > TOUCHED_OVERLAP).map(|d| d.score));
+                on_picture(None);
             }
         }
-        on_picture();
     }
     Ok(tally.evaluation())
 }

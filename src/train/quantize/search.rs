@@ -28,8 +28,8 @@ const MOST_STEPS: usize = 6;
 /// The weight of movement between two noisy copies of a crop, relative to a constant distance from the landmarks in f32, which
 /// nobody sees and which lies far below the error of the network.
 const MOVEMENT: f32 = 5.0;
-/// The lowest score in f32 of a detector's cells whose boxes are compared.
-const FACE_SCORE: f32 = 0.1;
+/// The lowest probability in f32 of a detector's cells whose boxes are compared.
+const FACE_PROBABILITY: f32 = 0.1;
 /// The weight of a squared difference between boxes, in the units of their maps, relative to one between scores.
 const BOX: f32 = 0.5;
 const SEED: u64 = 1;
@@ -183,16 +183,16 @@ impl Frames {
 }
 
 impl Reference for Frames {
-    /// The squared differences between scores, and, where there may be a face, between boxes. Squares, because a large error at one
+    /// The squared differences between probabilities, and, where there may be a face, between boxes. Squares, because a large error at one
     /// face matters more than small ones everywhere.
     fn cost(&self, model: &Model) -> Result<f32, EngineError> {
         let found = run(model, Precision::Int8, &self.inputs, |maps| maps.values.to_vec())?;
         let mut cost = 0.0;
         for (found, expected) in found.iter().zip(&self.expected) {
             for (f, e) in found.chunks_exact(maps::CHANNELS).zip(expected.chunks_exact(maps::CHANNELS)) {
-                let score = maps::score(e[maps::CENTER]);
-                cost += (maps::score(f[maps::CENTER]) - score).powi(2);
-                if score > FACE_SCORE {
+                let probability = maps::probability(e[maps::CENTER]);
+                cost += (maps::probability(f[maps::CENTER]) - probability).powi(2);
+                if probability > FACE_PROBABILITY {
                     let boxes = f[maps::SIZE..].iter().zip(&e[maps::SIZE..]);
                     cost += BOX * boxes.map(|(f, e)| (f - e).powi(2)).sum::<f32>();
                 }
