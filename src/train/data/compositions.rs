@@ -14,8 +14,10 @@ pub struct Compositions {
     pub largest_single: f32,
     /// Share of pictures whose range is stretched, if they use little of it, as the detector's input is.
     pub stretched: f32,
-    /// The standard deviation of the target about the centre of a large face is at most this, in cells. The centre of a face that
-    /// fills the picture can't be told to the cell, and a narrow target keeps the score of such faces low.
+    /// The standard deviation of the target about a face's centre over the face's side, and its bounds in cells. The centre of a large
+    /// or blurred face can't be told to the cell, and a narrow target keeps the score of such faces low.
+    pub center_of_side: f32,
+    pub narrowest_center_cells: f32,
     pub widest_center_cells: f32,
     /// A part of a scene is enlarged by at most this factor: faces of few pixels say little when they fill the canvas.
     pub most_enlarged: f32,
@@ -35,6 +37,8 @@ impl Default for Compositions {
             single: 0.25,
             largest_single: 1.0,
             stretched: 0.0,
+            center_of_side: 0.08,
+            narrowest_center_cells: 0.8,
             widest_center_cells: 2.5,
             most_enlarged: 100.0,
             upright: 0.0,
@@ -45,6 +49,11 @@ impl Default for Compositions {
 }
 
 impl Compositions {
+    /// The standard deviation of the target about the centre of a face whose longer side is `side_cells`, in cells.
+    pub fn center_sigma_cells(&self, side_cells: f32) -> f32 {
+        (self.center_of_side * side_cells).clamp(self.narrowest_center_cells, self.widest_center_cells)
+    }
+
     /// A single face's smallest side over the canvas'.
     pub const SMALLEST_SINGLE: f32 = 0.25;
 
@@ -66,6 +75,13 @@ impl Compositions {
         if !(1.0..=20.0).contains(&widest_center_cells) {
             return Err(format!("widest_center_cells is {widest_center_cells}, it must lie in 1..=20"));
         }
+        let narrowest = self.narrowest_center_cells;
+        if !(0.5..=widest_center_cells).contains(&narrowest) {
+            return Err(format!("narrowest_center_cells is {narrowest}, it must lie in 0.5..=widest_center_cells"));
+        }
+        if !(0.0..=1.0).contains(&self.center_of_side) {
+            return Err(format!("center_of_side is {}, it must lie in 0..=1", self.center_of_side));
+        }
         if !(1.0..=100.0).contains(&self.most_enlarged) {
             return Err(format!("most_enlarged is {}, it must lie in 1..=100", self.most_enlarged));
         }
@@ -84,5 +100,7 @@ mod tests {
         assert!(too_much.check().unwrap_err().contains("together"));
         let no_size = Compositions { largest_single: f32::NAN, ..Default::default() };
         assert!(no_size.check().unwrap_err().contains("NaN"));
+        let too_narrow = Compositions { narrowest_center_cells: 0.0, ..Default::default() };
+        assert!(too_narrow.check().unwrap_err().contains("narrowest_center_cells is 0"));
     }
 }

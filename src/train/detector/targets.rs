@@ -8,10 +8,6 @@ use crate::runtime::detect::maps::{CENTER, CHANNELS, SIZE, STRIDE, UNIT_PIXELS};
 use crate::runtime::geometry::{CropSpace, Point, Rect};
 use crate::train::targets::{MapSize, render_point};
 
-/// Deviation of the centre's Gaussian over the box's side.
-const SIGMA_OF_SIDE: f32 = 0.08;
-/// The narrowest Gaussian, in cells.
-const NARROWEST: f32 = 0.8;
 /// Size and offset count in cells up to this distance from the centre, in each direction.
 const LEARNT_AROUND: f32 = 1.5;
 
@@ -21,12 +17,13 @@ fn cell_from_input(p: Point<CropSpace>) -> (f32, f32) {
 }
 
 /// Draws the maps of one picture: `faces` are to be found, cells in `ignored` have weight 0. Boxes are in input
-/// pixels; no Gaussian is wider than `widest` cells; `target` and `weight` come zero-filled, `height * width *` [`CHANNELS`] each.
+/// pixels; `sigma_cells` is the standard deviation of the Gaussian for a box's longer side, both in cells; `target` and `weight`
+/// come zero-filled, `height * width *` [`CHANNELS`] each.
 pub fn render(
     faces: &[Rect<CropSpace>],
     ignored: &[Rect<CropSpace>],
     (height, width): (usize, usize),
-    widest: f32,
+    sigma_cells: impl Fn(f32) -> f32,
     target: &mut [f32],
     weight: &mut [f32],
 ) {
@@ -36,10 +33,9 @@ pub fn render(
     order.sort_by(|a, b| b.side().total_cmp(&a.side()));
     for face in &order {
         let (x, y) = cell_from_input(face.center());
-        let sigma = (SIGMA_OF_SIDE * face.side() / STRIDE as f32).clamp(NARROWEST, widest);
         // On the nearest cell, so that the peak is 1 and lies where the offset is read.
         let peak = Point::new(x.round(), y.round());
-        render_point(peak, sigma, CENTER, &size, target);
+        render_point(peak, sigma_cells(face.side() / STRIDE as f32), CENTER, &size, target);
     }
     weight.iter_mut().step_by(CHANNELS).for_each(|w| *w = 1.0);
     let cells =
@@ -83,7 +79,7 @@ mod tests {
             &[Rect::new(4.0, 4.0, 12.0, 12.0)],
             &[Rect::new(32.0, 32.0, 8.0, 8.0)],
             (height, width),
-            2.5,
+            |_| 0.8,
             &mut target,
             &mut weight,
         );
@@ -108,7 +104,7 @@ mod tests {
         let mut target = vec![0.0; height * width * CHANNELS];
         let mut weight = target.clone();
         let faces = [Rect::new(20.0, 30.0, 41.0, 50.0), Rect::new(120.0, 60.0, 12.0, 14.0)];
-        render(&faces, &[], (height, width), 2.5, &mut target, &mut weight);
+        render(&faces, &[], (height, width), |_| 0.8, &mut target, &mut weight);
         target.iter_mut().step_by(CHANNELS).for_each(|v| *v = value_of_probability(0.98 * *v));
         let view = HeatmapView { values: &target, height, width, channels: CHANNELS };
         let mut found = Vec::new();

@@ -381,7 +381,7 @@ impl Task for DetectorTask {
             &faces,
             &ignored,
             (cells, cells),
-            self.compositions.widest_center_cells,
+            |side_cells| self.compositions.center_sigma_cells(side_cells),
             item.target,
             item.weight,
         );
