@@ -202,7 +202,10 @@ fn measure_detector(arguments: &EvalArguments) -> Result<()> {
     let mut lines = String::new();
     let evaluation = evaluate_detector(&mut detector(arguments)?, &photographs, |seen| {
         if let Some((image, found)) = seen {
-            let face = |Detection { rect, score }: &Detection| serde_json::json!({"box": [rect.x, rect.y, rect.width, rect.height], "score": score});
+            let face = |Detection { rect, score }: &Detection| {
+                let sides = [rect.x, rect.y, rect.width, rect.height];
+                serde_json::json!({"box": sides, "score": score})
+            };
             let faces: Vec<_> = found.iter().map(face).collect();
             let line = serde_json::json!({"image": image.to_string_lossy(), "faces": faces});
             let _ = writeln!(lines, "{line}");

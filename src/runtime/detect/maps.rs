@@ -21,8 +21,8 @@ pub const UNIT_PIXELS: f32 = 32.0;
 /// swamped by the many cells without one (the prior of RetinaNet: Lin et al., ICCV 2017, section 4.1).
 pub const LOGIT_AT_ZERO: f32 = -3.0;
 
-/// The odds against a face at which [`score`] is a half, as a root. It leaves one false face in a hundred pictures without
-/// one at a score of 0.5 (docs/engineering/training.md).
+/// The root of the odds against a face at which [`score`] is a half: at that score, one false face is left in a hundred
+/// pictures without one (docs/engineering/training.md).
 const ROOT_ODDS_AT_HALF: f32 = 0.196;
 
 /// Converts the network's value in the centre map to the probability that a face is centred in this very cell.

@@ -205,8 +205,8 @@ impl Trainer {
     /// `adaptation`. A model with fewer channels or blocks than the recipe's network starts it with the same output.
     ///
     /// # Errors
-    /// [`ModelError::Missing`], [`ModelError::Misshapen`] or [`ModelError::Superfluous`] if the model is larger or of
-    /// another architecture; what the device reports.
+    /// [`TrainError::Model`] with the first tensor that does not fit if the model is larger or of another architecture; what
+    /// the device reports.
     pub fn start_from(&mut self, model: &Model) -> Result<(), TrainError> {
         let graph = self.recipe.model.graph();
         let values = grown(&graph, initial_values(&graph, self.recipe.seed), model)?;
@@ -386,7 +386,7 @@ impl Trainer {
     /// validation measure.
     ///
     /// # Errors
-    /// [`ModelError::NotFinite`] if the training has diverged.
+    /// [`ModelError::NotFinite`](crate::ModelError::NotFinite) if the training has diverged.
     pub fn model(&self) -> Result<Model, TrainError> {
         let tensors = self.parameters.iter().map(|p| p.name.clone()).zip(self.state.averages.iter().cloned());
         let mut config = self.recipe.model.clone();
