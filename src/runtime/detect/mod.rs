@@ -199,20 +199,40 @@ fn same_face(a: &Rect<FrameSpace>, b: &Rect<FrameSpace>) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn of_overlapping_boxes_the_surest_is_kept() {
+    /// What is found in a centre map with these probabilities at (row, column); boxes are of 32 pixels.
+    fn found_at(probabilities: &[(usize, usize, f32)]) -> Vec<Detection> {
         let (height, width) = (24, 24);
         let mut values = vec![0.0; height * width * maps::CHANNELS];
-        for (row, column, peak) in [(10, 10, 0.99), (10, 12, 0.98), (3, 20, 0.9), (20, 3, 0.1)] {
-            let cell = (row * width + column) * maps::CHANNELS;
-            values[cell..cell + 5].copy_from_slice(&[maps::value_of_probability(peak), 0.0, 0.0, 0.0, 0.0]);
+        for &(row, column, probability) in probabilities {
+            values[(row * width + column) * maps::CHANNELS] = maps::value_of_probability(probability);
         }
         let view = HeatmapView { values: &values, height, width, channels: maps::CHANNELS };
         let mut found = Vec::new();
         decode(&view, 1.0, &mut found);
+        found
+    }
+
+    #[test]
+    fn of_overlapping_boxes_the_surest_is_kept() {
+        let found = found_at(&[(10, 10, 0.99), (10, 12, 0.98), (3, 20, 0.9), (20, 3, 0.1)]);
         let at: Vec<(f32, f32)> = found.iter().map(|d| (d.rect.center().y, d.rect.center().x)).collect();
         let input = |cell: f32| (cell + 0.5) * maps::STRIDE as f32 - 0.5;
         assert_eq!(at, [(input(10.0), input(10.0)), (input(3.0), input(20.0))]);
-        assert!(found[0].score > found[1].score, "{found:?}");
+        let score_of_one_cell = |peak| maps::score([maps::value_of_probability(peak)].into_iter().chain([0.0; 8]));
+        let scores: Vec<f32> = found.iter().map(|d| (100.0 * d.score).round()).collect();
+        assert_eq!(scores, [0.99, 0.9].map(|peak| (100.0 * score_of_one_cell(peak)).round()));
+    }
+
+    #[test]
+    fn a_face_whose_centre_is_uncertain_by_a_cell_is_found() {
+        assert_eq!(found_at(&[(10, 10, 0.5)]), []);
+        let shared = found_at(&[(10, 10, 0.5), (10, 11, 0.48), (11, 10, 0.48), (11, 11, 0.46)]);
+        assert!(shared.len() == 1 && shared[0].score > 0.4, "{shared:?}");
+    }
+
+    #[test]
+    fn no_peak_that_is_skipped_could_be_a_face() {
+        let around = [LOWEST_PEAK; 9].map(maps::value_of_probability);
+        assert!(maps::score(around.into_iter()) < LOWEST_SCORE);
     }
 }

@@ -14,10 +14,12 @@ pub struct Compositions {
     pub largest_single: f32,
     /// Share of pictures whose range is stretched, if they use little of it, as the detector's input is.
     pub stretched: f32,
-    /// The standard deviation of the target about a face's centre over the face's side, and its bounds in cells. The centre of a large
-    /// or blurred face can't be told to the cell, and a narrow target keeps the score of such faces low.
+    /// The standard deviation of the target about a face's centre, over the face's side. The centre of a large or blurred face
+    /// can't be told to the cell, and a narrow target keeps the score of such faces low.
     pub center_of_side: f32,
+    /// The least standard deviation, for small faces, in cells.
     pub narrowest_center_cells: f32,
+    /// The greatest, for faces that fill the picture, in cells.
     pub widest_center_cells: f32,
     /// A part of a scene is enlarged by at most this factor: faces of few pixels say little when they fill the canvas.
     pub most_enlarged: f32,
@@ -49,13 +51,13 @@ impl Default for Compositions {
 }
 
 impl Compositions {
+    /// A single face's smallest side over the canvas'.
+    pub const SMALLEST_SINGLE: f32 = 0.25;
+
     /// The standard deviation of the target about the centre of a face whose longer side is `side_cells`, in cells.
     pub fn center_sigma_cells(&self, side_cells: f32) -> f32 {
         (self.center_of_side * side_cells).clamp(self.narrowest_center_cells, self.widest_center_cells)
     }
-
-    /// A single face's smallest side over the canvas'.
-    pub const SMALLEST_SINGLE: f32 = 0.25;
 
     /// The first error, if any.
     pub fn check(&self) -> Result<(), String> {

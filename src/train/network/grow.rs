@@ -65,7 +65,7 @@ fn embed(old: &[f32], shape: &[usize], p: &Parameter, values: &mut [f32]) {
 }
 
 /// A layer's place in its residual block.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Place {
     /// Its output is added to the block's input.
     Last,
@@ -161,5 +161,9 @@ mod tests {
         assert!(matches!(&fewer, ModelError::Superfluous { name } if name.contains("middle.1")), "{fewer}");
         let filters = refused(json!({"kernel": 3}), json!({}));
         assert!(matches!(filters, ModelError::Misshapen { .. }), "{filters}");
+        let more_maps = ModelConfig { points: 5, outputs: 6, ..config(&json!({})) }.graph();
+        let start = untrained(&config(&json!({})), 3).unwrap();
+        let more_maps = grown(&more_maps, initial_values(&more_maps, 4), &start).unwrap_err();
+        assert!(matches!(&more_maps, ModelError::Misshapen { name, .. } if name.contains("stack.0")), "{more_maps}");
     }
 }
