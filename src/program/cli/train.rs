@@ -155,7 +155,7 @@ fn landmark_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndV
         (false, true) => {
             let faceless = read_all(&lists, |path| read_photographs(path, Split::Train))?;
             let images = faceless.iter().map(|photograph| photograph.image().to_owned()).collect();
-            Arc::new(task.with_faceless(images, recipe.faceless)?)
+            Arc::new(task.with_faceless(images, recipe.faceless, recipe.faceless_weight)?)
         }
         (true, true) => bail!("the recipe draws pictures without faces: name a .txt list of them in --data, too"),
         (false, false) => bail!(

@@ -69,8 +69,10 @@ pub struct Augmentation {
     occlusion = 0.3, at most 1.0;
     /// Probability that an occluding rectangle is an ellipse instead.
     ellipses = 0.0, at most 1.0;
-    /// Probability of poor light: mostly from one side, too dim, or too flat, quantized to the levels that a camera has
-    /// left.
+    /// Probability of a mask, a cap, dark glasses or a hand before the face, or of a hidden side.
+    partly_hidden = 0.0, at most 1.0;
+    /// Probability of poor light: mostly from one side, too dim (with noise and faded colours), or too flat, quantized to the
+    /// levels that a camera has left.
     poor_light = 0.0, at most 1.0;
     /// Probability of levels stretched as if the light were good: this makes dark or flat pictures of a room resemble
     /// all others.
@@ -206,14 +208,16 @@ impl Augmentation {
     }
 }
 
-/// A square view of a face: the transform from the frame into the crop.
+/// A square view of a picture: the transform from the frame into the crop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
-    crop_from_frame: Similarity<CropSpace, FrameSpace>,
+    pub crop_from_frame: Similarity<CropSpace, FrameSpace>,
     /// Whether the crop is mirrored left to right, after the transform.
-    mirrored: bool,
-    border: Border,
-    size: usize,
+    pub mirrored: bool,
+    /// What lies beyond the frame.
+    pub border: Border,
+    /// Pixels a side of the crop.
+    pub size: usize,
 }
 
 impl View {

@@ -27,8 +27,6 @@ pub struct Compositions {
     pub upright: f32,
     /// Share of scenes that faces are pasted into as well.
     pub set_in_scenes: f32,
-    /// Share of faces that wear a mask, a cap or dark glasses, or whose side is hidden.
-    pub partly_hidden: f32,
 }
 
 impl Default for Compositions {
@@ -45,7 +43,6 @@ impl Default for Compositions {
             most_enlarged: 100.0,
             upright: 0.0,
             set_in_scenes: 0.0,
-            partly_hidden: 0.0,
         }
     }
 }
@@ -64,7 +61,7 @@ impl Compositions {
         let Self { scenes, set_in, single, largest_single, stretched, widest_center_cells, .. } = *self;
         let is_share = |v: f32| (0.0..=1.0).contains(&v);
         let shares = [scenes, set_in, single, scenes + set_in + single, stretched];
-        let others = [self.upright, self.set_in_scenes, self.partly_hidden];
+        let others = [self.upright, self.set_in_scenes];
         if !shares.into_iter().chain(others).all(is_share) {
             return Err("the shares of compositions lie in 0..=1, those of items together too".into());
         }

@@ -6,6 +6,7 @@
 //! boundary map. Fails if a picture can't be read.
 
 use super::chance::{chance, rarely};
+use super::cover::hide_part;
 use super::dataset_weights::{check_weights, weight_of};
 use super::expression::move_brows;
 use super::eyelids::close_eyes;
@@ -58,10 +59,18 @@ pub struct LandmarkTask {
     targets: LandmarkTargets,
     draw: WeightedIndex<f64>,
     pictures: PictureCache,
-    /// With the share of items that show none of the faces.
-    faceless: Option<(Faceless, f32)>,
+    faceless: Option<FacelessItems>,
     augmentation: Augmentation,
     options: LandmarkTaskOptions,
+}
+
+/// The items that show no face.
+struct FacelessItems {
+    pictures: Faceless,
+    /// Share of all items.
+    share: f32,
+    /// The weight of every cell.
+    weight: f32,
 }
 
 /// Side of an occluding patch of another face, in sides of that face's landmark box.
@@ -105,12 +114,13 @@ impl LandmarkTask {
     }
 
     /// Makes `share` of the items (0..1) pictures without a face, whose maps are empty: half of them parts of `images` that
-    /// the bundled detector takes for a face, half any part.
+    /// the bundled detector takes for a face, half any part. Every cell weighs `weight`; cells of a face weigh 11 near
+    /// its landmarks and 1 elsewhere.
     ///
     /// # Errors
     /// [`DataError::Photograph`] for a picture that can't be read, [`DataError::Options`] without a picture.
-    pub fn with_faceless(self, images: Vec<PathBuf>, share: f32) -> Result<Self, DataError> {
-        Ok(Self { faceless: Some((Faceless::new(images)?, share)), ..self })
+    pub fn with_faceless(self, images: Vec<PathBuf>, share: f32, weight: f32) -> Result<Self, DataError> {
+        Ok(Self { faceless: Some(FacelessItems { pictures: Faceless::new(images)?, share, weight }), ..self })
     }
 
     /// The faces that are drawn from: those of data sets with a weight above 0.
@@ -141,7 +151,7 @@ impl Task for LandmarkTask {
             sample.points.iter().flat_map(|p| [p.x, p.y]).for_each(|value| hash.add(&value.to_le_bytes()));
             sample.weight.iter().for_each(|value| hash.add(&value.to_le_bytes()));
         }
-        let faceless = self.faceless.iter().flat_map(|(faceless, _)| faceless.images());
+        let faceless = self.faceless.iter().flat_map(|faceless| faceless.pictures.images());
         faceless.filter_map(|image| image.file_name()).for_each(|name| hash.add(name.as_encoded_bytes()));
         hash.text()
     }
@@ -153,13 +163,13 @@ impl Task for LandmarkTask {
 
     fn fill(&self, rng: &mut ChaCha8Rng, item: ItemMut<'_>) -> Result<(), DataError> {
         let LandmarkTaskOptions { input_size, crop, .. } = self.options;
-        if let Some((faceless, share)) = &self.faceless
+        if let Some(FacelessItems { pictures, share, weight }) = &self.faceless
             && chance(rng, *share)
         {
-            let (frame, center, side) = faceless.draw(rng, &crop)?;
+            let (frame, center, side) = pictures.draw(rng, &crop)?;
             self.augmentation.view(rng, center, side, input_size).render(&frame, item.input);
             self.augmentation.paint(rng, input_size, input_size, item.input, |_| Ok(None))?;
-            *item.normalizer = self.targets.draw_empty(item.weight);
+            *item.normalizer = self.targets.draw_empty(*weight, item.weight);
             return Ok(());
         }
         let index = self.draw.sample(rng);
@@ -178,6 +188,9 @@ impl Task for LandmarkTask {
         }
         if self.targets.scheme == Scheme::Wflw98 && rarely(rng, self.augmentation.eyelids) {
             close_eyes(rng, input_size, item.input, &mut points, &weight);
+        }
+        if rarely(rng, self.augmentation.partly_hidden) {
+            hide_part(rng, &view, &around, item.input);
         }
         self.augmentation.paint(rng, input_size, input_size, item.input, |rng| self.donor(rng))?;
 
@@ -375,14 +388,14 @@ mod tests {
         Frame::filled(64, 48, [10, 200, 10]).save(&image).unwrap();
         let task = LandmarkTask::new(samples, &BTreeMap::new(), Augmentation::none(), options()).unwrap();
         let of_faces = task.fingerprint();
-        let task = Arc::new(task.with_faceless(vec![image], 0.25).unwrap());
+        let task = Arc::new(task.with_faceless(vec![image], 0.25, 5.0).unwrap());
         assert_ne!(task.fingerprint(), of_faces);
         let mut empty = 0;
         for step in 0..200 {
             let batch = batch(&task, 1, step, 1);
             if batch.input.chunks(3).all(|pixel| pixel[1] > 0.7 && pixel[0] < 0.1) {
                 empty += 1;
-                assert!(batch.target.iter().all(|t| *t == 0.0) && batch.weight.iter().all(|w| *w == 11.0));
+                assert!(batch.target.iter().all(|t| *t == 0.0) && batch.weight.iter().all(|w| *w == 5.0));
                 assert_eq!(batch.normalizer, 99.0 * 32.0 * 32.0);
             } else {
                 assert!(batch.target.contains(&0.0) && batch.target.iter().any(|t| *t > 0.9));

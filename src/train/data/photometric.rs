@@ -28,6 +28,9 @@ const SIDE_LIGHT_FALL: Range<f32> = 0.08..0.6;
 /// Exponents of the remaining light of a dim picture, and of the remaining contrast of a flat one.
 const TOO_DARK: Range<f32> = -2.8..-0.5;
 const TOO_FLAT: Range<f32> = -2.5..-0.3;
+/// Standard deviation of the noise of a dark picture, in shares of the light that is left: half of them have it.
+const DARK_NOISE: Range<f32> = 0.02..0.15;
+const NOISY_IN_THE_DARK: f32 = 0.5;
 /// Share of the pixels that stretching clips at either end, the levels that it leads to, and the smallest span that is
 /// stretched.
 const CLIPPED: f32 = 0.02;
@@ -120,7 +123,15 @@ pub(super) fn poor_light(rng: &mut ChaCha8Rng, height: usize, width: usize, pict
         }
     }
     let (gain, offset) = match rng.random_range(0..3) {
-        0 => (rng.random_range(TOO_DARK).exp(), 0.0),
+        0 => {
+            // A camera in the dark shows less colour, and its own noise.
+            fade(picture, rng.random());
+            if rng.random::<f32>() < NOISY_IN_THE_DARK {
+                let sigma = rng.random_range(DARK_NOISE);
+                add_noise(rng, sigma, picture);
+            }
+            (rng.random_range(TOO_DARK).exp(), 0.0)
+        }
         1 => {
             let contrast = rng.random_range(TOO_FLAT).exp();
             (contrast, rng.random_range(0.0..=1.0 - contrast))
@@ -178,9 +189,14 @@ pub(super) fn stretch(rng: &mut ChaCha8Rng, picture: &mut [f32]) {
 
 /// Removes the colour (luma of ITU-R BT.601).
 pub(super) fn grey(picture: &mut [f32]) {
+    fade(picture, 1.0);
+}
+
+/// Removes a share of the colour.
+fn fade(picture: &mut [f32], share: f32) {
     for pixel in picture.as_chunks_mut::<3>().0 {
         let luma = 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2];
-        *pixel = [luma.min(1.0); 3];
+        *pixel = pixel.map(|value| ((1.0 - share) * value + share * luma).min(1.0));
     }
 }
 
@@ -314,11 +330,16 @@ fn average(height: usize, width: usize, picture: &mut [f32], kernel: &[(i32, i32
     }
 }
 
-/// Adds noise that is nearly Gaussian: in each channel, or the same in all three.
+/// Adds noise.
 pub(super) fn noise(rng: &mut ChaCha8Rng, picture: &mut [f32]) {
+    let sigma = rng.random_range(NOISE_SIGMA);
+    add_noise(rng, sigma, picture);
+}
+
+/// Adds noise of this standard deviation that is nearly Gaussian: in each channel, or the same in all three.
+fn add_noise(rng: &mut ChaCha8Rng, sigma: f32, picture: &mut [f32]) {
     /// Standard deviation of the sum of four random bytes.
     const SPREAD: f32 = 147.8;
-    let sigma = rng.random_range(NOISE_SIGMA);
     let colored = rng.random::<bool>();
     let mut bytes = vec![0_u8; if colored { 4 * picture.len() } else { 4 * picture.len() / 3 }];
     rng.fill_bytes(&mut bytes);

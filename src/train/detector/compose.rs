@@ -1,47 +1,26 @@
-//! Composes pictures: square views, faces pasted into other pictures, faces made unrecognisable.
+//! Composes pictures: boxes in views, faces pasted into other pictures, faces made unrecognisable.
 //!
 //! In: frames, and boxes in their pixels. Out: RGB in 0..=1, row by row. Used to train and to evaluate the detector.
 
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::runtime::image::{Border, Frame, crop_into};
+use crate::train::data::View;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-/// A square view of a picture.
-pub(super) struct View {
-    pub crop_from_frame: Similarity<CropSpace, FrameSpace>,
-    pub mirrored: bool,
-    /// Pixels a side.
-    pub size: usize,
-}
-
 impl View {
-    /// Shows the picture, black beyond it.
-    pub fn render(&self, frame: &Frame, out: &mut [f32]) {
-        crop_into(frame, &self.crop_from_frame, self.size, Border::Black, out);
-        if self.mirrored {
-            for row in out.chunks_exact_mut(self.size * 3) {
-                let (pixels, _) = row.as_chunks_mut::<3>();
-                pixels.reverse();
-            }
-        }
-    }
-
     /// The box scaled and moved. For a rotated box it is the box around its rotated ellipse: the landmarks don't fill
     /// the corners.
-    pub fn rect(&self, rect: &Rect<FrameSpace>) -> Rect<CropSpace> {
+    pub(super) fn rect(&self, rect: &Rect<FrameSpace>) -> Rect<CropSpace> {
         let Similarity { a, b, .. } = self.crop_from_frame;
-        let mut c = self.crop_from_frame.apply(rect.center());
-        if self.mirrored {
-            c.x = (self.size - 1) as f32 - c.x;
-        }
+        let c = self.apply(rect.center());
         let (width, height) = ((rect.width * a).hypot(rect.height * b), (rect.width * b).hypot(rect.height * a));
         Rect::new(c.x - width / 2.0, c.y - height / 2.0, width, height)
     }
 
     /// Pastes the face with some of its surroundings into the picture `out`, with a soft edge: opaque over the face,
     /// transparent at the photograph's edge or 0.95 box sides from the centre. Views that mirror are not for this.
-    pub fn paste(&self, frame: &Frame, face: &Rect<FrameSpace>, out: &mut [f32]) {
+    pub(super) fn paste(&self, frame: &Frame, face: &Rect<FrameSpace>, out: &mut [f32]) {
         let mut layer = vec![0.0; out.len()];
         self.render(frame, &mut layer);
         let center = self.rect(face).center();
@@ -86,7 +65,7 @@ pub fn stage(
     crop_into(background, &crop_from_frame(middle, shorter, 0.0, size), size, Border::Replicate, &mut canvas);
     let to = Point::new(center.x, center.y);
     let crop_from_frame = Similarity::about(face.center(), to, pixels / face.side(), 0.0);
-    let view = View { crop_from_frame, mirrored: false, size };
+    let view = View { crop_from_frame, mirrored: false, border: Border::Black, size };
     view.paste(picture, face, &mut canvas);
     let mut frame = Frame::filled(width, height, [0; 3]);
     for (row, values) in frame.rgb_mut().chunks_exact_mut(width * 3).zip(canvas.chunks_exact(size * 3)) {
@@ -96,73 +75,6 @@ pub fn stage(
     }
     let Rect { x, y, width, height, .. } = view.rect(face);
     (frame, Rect::new(x, y, width, height))
-}
-
-/// What hides a part of a face. Sides are those of its box.
-#[derive(Clone, Copy)]
-enum Cover {
-    /// From the nose down.
-    Mask,
-    /// From the brows up, over the hair.
-    Cap,
-    DarkGlasses,
-    LeftSide,
-    RightSide,
-}
-
-impl Cover {
-    const ALL: [Self; 5] = [Self::Mask, Self::Cap, Self::DarkGlasses, Self::LeftSide, Self::RightSide];
-
-    /// Whether it hides the place (u, v) of the face's box, whose edges are at -1 and 1. `edge`, in 0..=1, says how far it
-    /// reaches, within what is usual.
-    fn hides(self, edge: f32, u: f32, v: f32) -> bool {
-        match self {
-            Self::Mask => v > -0.3 + 0.35 * edge && u.abs().powi(3) + v.max(0.0).powi(3) < 1.2,
-            Self::Cap => {
-                let brim = -0.7 - 0.35 * edge - 0.15 * u * u;
-                v < brim && (0.8 * u).hypot(0.6 * (v + 0.8)) < 1.0
-            }
-            Self::DarkGlasses => {
-                let at = |middle: f32| ((u - middle) / 0.4).powi(2) + ((v + 0.6) / (0.2 + 0.15 * edge)).powi(2);
-                at(-0.45) < 1.0 || at(0.45) < 1.0 || (u.abs() < 0.45 && (v + 0.68).abs() < 0.05)
-            }
-            Self::LeftSide => u < -0.5 + 0.5 * edge + 0.15 * v && u.abs() < 1.5 && v.abs() < 1.2,
-            Self::RightSide => u > 0.5 - 0.5 * edge + 0.15 * v && u.abs() < 1.5 && v.abs() < 1.2,
-        }
-    }
-}
-
-/// Hides a part of a face that `view` shows in the picture `out`: what stays in sight is a face all the same. The cover has
-/// one colour, darker towards one side.
-pub(super) fn hide_part(rng: &mut ChaCha8Rng, view: &View, face: &Rect<FrameSpace>, out: &mut [f32]) {
-    let kind = Cover::ALL[rng.random_range(0..Cover::ALL.len())];
-    let edge: f32 = rng.random();
-    let brightest = if matches!(kind, Cover::DarkGlasses) { 0.3 } else { 1.0 };
-    let color: [f32; 3] = match rng.random_range(0..3) {
-        // Grey, near to white for a mask.
-        0 if matches!(kind, Cover::Mask) => [rng.random_range(0.7..1.0); 3],
-        0 => [brightest * rng.random::<f32>(); 3],
-        _ => std::array::from_fn(|_| brightest * rng.random::<f32>()),
-    };
-    let shade: [f32; 2] = std::array::from_fn(|_| rng.random_range(-0.2..0.2));
-    let frame_from_crop = view.crop_from_frame.inverse();
-    let (rect, center) = (view.rect(face), face.center());
-    let reach = 1.5 * rect.side();
-    let range = |c: f32| (c - reach).max(0.0) as usize..((c + reach).max(0.0) as usize).min(view.size);
-    let columns = range(rect.center().x);
-    for y in range(rect.center().y) {
-        for x in columns.clone() {
-            let shown = if view.mirrored { view.size - 1 - x } else { x };
-            let p = frame_from_crop.apply(Point::new(shown as f32, y as f32));
-            let (u, v) = ((p.x - center.x) / (0.5 * face.width), (p.y - center.y) / (0.5 * face.height));
-            if kind.hides(edge, u, v) {
-                let light = 0.9 + shade[0] * u.clamp(-1.0, 1.0) + shade[1] * v.clamp(-1.0, 1.0);
-                for (o, c) in out[(y * view.size + x) * 3..][..3].iter_mut().zip(color) {
-                    *o = (light * c).clamp(0.0, 1.0);
-                }
-            }
-        }
-    }
 }
 
 /// Makes a face unrecognisable, in its box or an ellipse: covered by a colour or noise, or averaged to a blur.
@@ -228,34 +140,12 @@ mod tests {
         let face = Rect::new(30.0, 20.0, 40.0, 60.0);
         let turned = |angle_deg: f32| {
             let crop_from_frame = crop_from_frame(face.center(), 100.0, angle_deg.to_radians(), 50);
-            View { crop_from_frame, mirrored: false, size: 50 }.rect(&face)
+            View { crop_from_frame, mirrored: false, border: Border::Black, size: 50 }.rect(&face)
         };
         let near = |a: f32, b: f32| (a - b).abs() < 1e-3;
         let (upright, lying) = (turned(0.0), turned(90.0));
         assert!(near(upright.width, 20.0) && near(upright.height, 30.0), "{upright:?}");
         assert!(near(lying.width, 30.0) && near(lying.height, 20.0), "{lying:?}");
-    }
-
-    #[test]
-    fn a_cover_hides_a_part_of_the_face_and_nothing_far_from_it() {
-        use rand::SeedableRng;
-        let face = Rect::new(30.0, 30.0, 20.0, 20.0);
-        for (seed, mirrored) in (0..60).map(|seed| (seed, seed % 2 == 0)) {
-            let crop_from_frame = crop_from_frame(face.center(), 80.0, 0.7, 80);
-            let view = View { crop_from_frame, mirrored, size: 80 };
-            let mut out = vec![2.0; 80 * 80 * 3];
-            hide_part(&mut ChaCha8Rng::seed_from_u64(seed), &view, &face, &mut out);
-            let hidden = |x: usize, y: usize| out[(y * 80 + x) * 3] <= 1.0;
-            let (mut inside, mut all, mut outside) = (0, 0, 0);
-            for (x, y) in (0..80 * 80).map(|i| (i % 80, i / 80)) {
-                let distance = (x as f32 - 39.5).hypot(y as f32 - 39.5);
-                inside += usize::from(distance < 10.0 && hidden(x, y));
-                all += usize::from(hidden(x, y));
-                outside += usize::from(distance > 30.0 && hidden(x, y));
-            }
-            assert!(all > 10 && inside < 240, "{inside} of about 314, {all} in all, seed {seed}");
-            assert_eq!(outside, 0);
-        }
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! Training items for the detector: photographs in random views, faces pasted into other pictures, and pictures whose
 //! face was made unrecognisable, which count as empty.
 
-use super::compose::{View, hide_part, spoil};
+use super::compose::spoil;
 use super::loss::CenterLoss;
 use super::photographs::Photograph;
 use super::targets;
 use crate::runtime::detect::maps;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
-use crate::runtime::image::Frame;
+use crate::runtime::image::{Border, Frame};
 use crate::train::data::{
-    Augmentation, BatchShape, CACHE_BYTES, Compositions, DataError, ItemMut, PictureCache, Task, check_weights, rarely,
-    weight_of,
+    Augmentation, BatchShape, CACHE_BYTES, Compositions, DataError, ItemMut, PictureCache, Task, View, check_weights,
+    hide_part, rarely, weight_of,
 };
 use crate::train::fnv::Fnv1a;
 use crate::train::loss::Objective;
@@ -205,7 +205,7 @@ impl DetectorTask {
     }
 
     fn sometimes_hide_part(&self, rng: &mut ChaCha8Rng, view: &View, face: &Rect<FrameSpace>, out: &mut [f32]) {
-        if rarely(rng, self.compositions.partly_hidden) {
+        if rarely(rng, self.augmentation.partly_hidden) {
             hide_part(rng, view, face, out);
         }
     }
@@ -214,6 +214,7 @@ impl DetectorTask {
         View {
             crop_from_frame: crop_from_frame(center, side, self.angle_rad(rng), self.size),
             mirrored: rng.random::<bool>(),
+            border: Border::Black,
             size: self.size,
         }
     }
@@ -269,7 +270,7 @@ impl DetectorTask {
         let place = |rng: &mut ChaCha8Rng| rng.random_range(margin..size - margin);
         let to = Point::<CropSpace>::new(place(rng), place(rng));
         let crop_from_frame = Similarity::about(face.center(), to, scale, self.angle_rad(rng));
-        let view = View { crop_from_frame, mirrored: false, size: self.size };
+        let view = View { crop_from_frame, mirrored: false, border: Border::Black, size: self.size };
         let rect = view.rect(face);
         // A small face on a large one hardly overlaps it.
         let overlaps = |r: &Rect<CropSpace>| {

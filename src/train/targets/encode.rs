@@ -208,7 +208,7 @@ impl Cubic {
 }
 
 /// Weight of foreground cells over that of others is `1 + FOREGROUND` (paper section 3.3: W).
-pub(super) const FOREGROUND: f32 = 10.0;
+const FOREGROUND: f32 = 10.0;
 /// Foreground is where the dilated target reaches this (paper section 3.3).
 const FOREGROUND_FROM: f32 = 0.2;
 

@@ -4,7 +4,7 @@
 //! (row, column, map). A map's weight is that of its point: 0 if the point is unknown or lies off the map. The boundary map
 //! counts only if every point of its curves is known. Nothing here fails.
 
-use super::encode::{FOREGROUND, MapSize, draw_boundary, draw_gaussian, is_on_map, weight_map};
+use super::encode::{MapSize, draw_boundary, draw_gaussian, is_on_map, weight_map};
 use super::{render_boundary, render_point};
 use crate::runtime::geometry::{HeatmapSpace, Point};
 use crate::runtime::landmarks::Scheme;
@@ -94,10 +94,10 @@ impl LandmarkTargets {
         size.cells() as f64 * map_weight.iter().map(|&w| f64::from(w)).sum::<f64>()
     }
 
-    /// As [`Self::draw`] for a picture without a face: the target stays empty. All cells weigh as much as foreground,
-    /// since with the weight of others false peaks cost so little that a training hardly changed them.
-    pub fn draw_empty(&self, weight: &mut [f32]) -> f64 {
-        weight.fill(1.0 + FOREGROUND);
+    /// As [`Self::draw`] for a picture without a face: the target stays empty, and all cells weigh `cell_weight`. The normalizer
+    /// does not count this weight, so that it changes the loss.
+    pub fn draw_empty(&self, cell_weight: f32, weight: &mut [f32]) -> f64 {
+        weight.fill(cell_weight);
         weight.len() as f64
     }
 }

@@ -45,6 +45,10 @@ pub struct Recipe {
     /// [`LandmarkTask::with_faceless`](crate::train::LandmarkTask::with_faceless).
     #[serde(default)]
     pub faceless: f32,
+    /// The weight of every cell of such a picture. With 1, the weight of a face's background, false peaks cost so little that a
+    /// training hardly changes them; with 11, that of landmarks, faces in the dark and behind masks are lost as well.
+    #[serde(default = "default_faceless_weight")]
+    pub faceless_weight: f32,
     /// Faces and points that a landmark training emphasizes.
     #[serde(default)]
     pub emphasis: Emphasis,
@@ -71,6 +75,10 @@ pub struct Recipe {
     pub validate_every: u64,
     /// Seed of the random weights and of the order and augmentation of the data.
     pub seed: u64,
+}
+
+fn default_faceless_weight() -> f32 {
+    11.0
 }
 
 /// Limits on how the weights change from the starting ones. By default there are none.
@@ -206,6 +214,9 @@ impl Recipe {
         if !(0.0..1.0).contains(&self.faceless) {
             return Err(RecipeError::NotBelowOne { field: "faceless", value: self.faceless.into() });
         }
+        if !(self.faceless_weight > 0.0) {
+            return Err(RecipeError::NotPositive { field: "faceless_weight", value: self.faceless_weight.into() });
+        }
         match self.model.kind {
             Kind::Landmarks if self.compositions != Compositions::default() => {
                 return Err(RecipeError::DetectorOnly { field: "compositions" });
@@ -332,6 +343,7 @@ mod tests {
         assert!(matches!(refused("validate_every", "0"), RecipeError::Zero { field: "validate_every" }));
         assert!(matches!(refused("procedural_faces", "20000"), RecipeError::TooMany { count: 20_000, .. }));
         assert!(matches!(refused("faceless", "1.0"), RecipeError::NotBelowOne { field: "faceless", .. }));
+        assert!(matches!(refused("faceless_weight", "0.0"), RecipeError::NotPositive { field: "faceless_weight", .. }));
         assert!(matches!(refused("average_decay", "1.0"), RecipeError::NotBelowOne { field: "average_decay", .. }));
         assert!(matches!(refused("sigma_cells", "-1.0"), RecipeError::NotPositive { field: "sigma_cells", .. }));
         for number in ["nan", "inf", "-inf"] {
