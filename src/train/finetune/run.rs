@@ -8,7 +8,7 @@ use super::labels::{Split, split};
 use super::measure::{Faces, Measured, mean_percent, part_percent};
 use super::picture;
 use super::recipe::TuningRecipe;
-use super::verdict::{Change, MOST_GUARD_LOSS_PERCENT, PartChange, Tried, Verdict, judge};
+use super::verdict::{Change, PartChange, Tried, Verdict, judge};
 use crate::runtime::engine::Precision;
 use crate::runtime::image::Frame;
 use crate::runtime::landmarks::{Part, Scheme};
@@ -249,14 +249,13 @@ impl FineTune {
                 changes.push(Change::of(name, before, &faces.measure(&model, threads)?));
             }
             let held_out = Change::of("held-out faces", before, &after);
-            let worst = changes.iter().map(Change::percent).fold(f64::NEG_INFINITY, f64::max);
+            let is_safe = !changes.iter().any(Change::is_harmful);
             tried.push(Tried {
                 share,
                 held_out: held_out.after,
                 guards: changes.iter().map(|change| change.after).collect(),
             });
-            let candidate =
-                Candidate { share, is_safe: worst <= MOST_GUARD_LOSS_PERCENT, model, after, held_out, guards: changes };
+            let candidate = Candidate { share, is_safe, model, after, held_out, guards: changes };
             if best.as_ref().is_none_or(|best| candidate.is_better_than(best)) {
                 best = Some(candidate);
             }
