@@ -4,8 +4,8 @@
 //! In: a base model and accepted faces (98 points, or the base's scheme), from [`crate::train::read_faces`]. Out: a tuned
 //! model with a [`Verdict`]: the error on held-out faces, split by clip, before and after, with a paired bootstrap
 //! interval, and the errors on the guards before and after. A tuned model is accepted if it is better on the held-out
-//! faces beyond chance and at most [`verdict::MOST_GUARD_LOSS_PERCENT`] percent worse on every guard
-//! (of [`verdict::LEAST_GUARD_ERROR_PERCENT`] where the base's error is lower). Procedural faces
+//! faces beyond chance and its error on every guard is at most [`verdict::MOST_RISE_PERCENT`] percent higher, on procedural faces
+//! also up to [`verdict::MOST_PROCEDURAL_RISE`] percent of the eye distance. Procedural faces
 //! are always a guard; [`FineTuneOptions::guard`] adds annotated faces.
 //!
 //! The training is that of the base model (Adaptive Wing loss with the weight map, the same augmentation). The measures

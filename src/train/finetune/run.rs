@@ -8,7 +8,7 @@ use super::labels::{Split, split};
 use super::measure::{Faces, Measured, mean_percent, part_percent};
 use super::picture;
 use super::recipe::TuningRecipe;
-use super::verdict::{Change, PartChange, Tried, Verdict, judge};
+use super::verdict::{Change, MOST_PROCEDURAL_RISE, PartChange, Tried, Verdict, judge};
 use crate::runtime::engine::Precision;
 use crate::runtime::image::Frame;
 use crate::runtime::landmarks::{Part, Scheme};
@@ -121,11 +121,19 @@ pub struct FineTune {
     options: FineTuneOptions,
     trainer: Trainer,
     held_out: Faces,
-    guards: Vec<(String, Faces)>,
+    guards: Vec<Guard>,
     /// For the ranges of int8, if the base has them.
     calibration: Option<Faces>,
     trained_faces: usize,
     clips: usize,
+}
+
+/// Faces on which the error may hardly rise.
+struct Guard {
+    name: String,
+    faces: Faces,
+    /// By how much it may at least, in percent of the eye distance.
+    rise: f64,
 }
 
 /// Procedural faces as a guard.
@@ -159,10 +167,11 @@ impl FineTune {
         let mut guards = Vec::new();
         if scheme == Scheme::Wflw98 {
             let faces = portraits(GUARD_FACES, GUARD_SEED)?;
-            guards.push(("procedural faces".to_owned(), Faces::new(faces, config)?));
+            let faces = Faces::new(faces, config)?;
+            guards.push(Guard { name: "procedural faces".to_owned(), faces, rise: MOST_PROCEDURAL_RISE });
         }
         for (name, samples) in &options.guards {
-            guards.push((name.clone(), Faces::new(samples.clone(), config)?));
+            guards.push(Guard { name: name.clone(), faces: Faces::new(samples.clone(), config)?, rise: 0.0 });
         }
 
         let calibration = match config.quantization {
@@ -238,15 +247,16 @@ impl FineTune {
         let Self { base, recipe, options, trainer, held_out, guards, calibration, .. } = self;
         let threads = options.threads;
         let trained = trainer.model()?;
-        let of_guards = guards.iter().map(|(_, faces)| faces.measure(base, threads)).collect::<Result<Vec<_>, _>>()?;
+        let of_guards = guards.iter().map(|guard| guard.faces.measure(base, threads)).collect::<Result<Vec<_>, _>>()?;
         let mut best: Option<Candidate> = None;
         let mut tried = Vec::new();
         for share in recipe.safe_shares(self.trained_faces) {
             let model = interpolated(base, &trained, share)?;
             let after = held_out.measure(&model, threads)?;
             let mut changes = Vec::new();
-            for ((name, faces), before) in guards.iter().zip(&of_guards) {
-                changes.push(Change::of(name, before, &faces.measure(&model, threads)?));
+            for (Guard { name, faces, rise }, before) in guards.iter().zip(&of_guards) {
+                let change = Change::of(name, before, &faces.measure(&model, threads)?);
+                changes.push(change.of_guard(*rise));
             }
             let held_out = Change::of("held-out faces", before, &after);
             let is_safe = !changes.iter().any(Change::is_harmful);
@@ -294,7 +304,7 @@ impl FineTune {
     fn quantized(&self, model: &Model, faces: &Faces) -> Result<Model, FineTuneError> {
         let quantized = quantize(model, &faces.pictures())?;
         let error = |precision| -> Result<f64, FineTuneError> {
-            let sets = std::iter::once(&self.held_out).chain(self.guards.iter().map(|(_, faces)| faces));
+            let sets = std::iter::once(&self.held_out).chain(self.guards.iter().map(|guard| &guard.faces));
             let mut errors = Vec::new();
             for faces in sets {
                 errors.extend(faces.measure_in(precision, &quantized, self.options.threads)?);

@@ -214,7 +214,7 @@ impl Recipe {
         if !(0.0..1.0).contains(&self.faceless) {
             return Err(RecipeError::NotBelowOne { field: "faceless", value: self.faceless.into() });
         }
-        if !(self.faceless_weight > 0.0) {
+        if self.faceless_weight.is_nan() || self.faceless_weight <= 0.0 {
             return Err(RecipeError::NotPositive { field: "faceless_weight", value: self.faceless_weight.into() });
         }
         match self.model.kind {
