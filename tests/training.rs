@@ -233,7 +233,7 @@ fn unusable_data_is_named() {
 
 #[test]
 fn pictures_without_faces_are_drawn_if_recipe_and_data_agree_on_them() {
-    let place = Place::new(3, &[("batch_size = 4", "batch_size = 4\nfaceless = 0.5")]);
+    let place = Place::new(3, &[("batch_size = 4", "batch_size = 4\nfaceless = { share = 0.5, weight = 5.0 }")]);
     let message = fails(&place.train("out", &[]));
     assert!(message.contains(".txt") && message.contains("--data"), "{message}");
     let list = place.path("rooms.txt");

@@ -150,16 +150,16 @@ fn landmark_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndV
     samples.retain(|sample| !recipe.hold_out.contains(sample));
     samples.extend(recipe.procedural()?);
     let task = landmark_task_of(recipe, samples)?;
-    let task: Arc<dyn Task> = match (lists.is_empty(), recipe.faceless > 0.0) {
-        (true, false) => Arc::new(task),
-        (false, true) => {
+    let task: Arc<dyn Task> = match (lists.is_empty(), recipe.faceless) {
+        (true, None) => Arc::new(task),
+        (false, Some(items)) => {
             let faceless = read_all(&lists, |path| read_photographs(path, Split::Train))?;
             let images = faceless.iter().map(|photograph| photograph.image().to_owned()).collect();
-            Arc::new(task.with_faceless(images, recipe.faceless, recipe.faceless_weight)?)
+            Arc::new(task.with_faceless(images, items)?)
         }
-        (true, true) => bail!("the recipe draws pictures without faces: name a .txt list of them in --data, too"),
-        (false, false) => bail!(
-            "{} lists pictures without faces: the recipe needs `faceless`, the share of items that show none",
+        (true, Some(_)) => bail!("the recipe draws pictures without faces: name a .txt list of them in --data, too"),
+        (false, None) => bail!(
+            "{} lists pictures without faces: the recipe needs `faceless`, share and weight of the items that show none",
             lists[0].display()
         ),
     };

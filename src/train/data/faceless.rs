@@ -13,8 +13,21 @@ use crate::runtime::model::{CropConvention, default_detector};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// The items of a landmark training that show no face.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FacelessItems {
+    /// Their share of all items, below 1.
+    pub share: f32,
+    /// The weight of each of their cells, above 0; in an item with a face, cells near its landmarks weigh 11 and others 1. With 1,
+    /// false peaks cost so little that a training hardly changes them; with 11, faces in the dark and behind masks are lost, too
+    /// (docs/engineering/training.md).
+    pub weight: f32,
+}
 
 /// Pictures without faces, and what a detector takes for faces in them.
 pub struct Faceless {

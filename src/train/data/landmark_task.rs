@@ -12,7 +12,8 @@ use super::expression::move_brows;
 use super::eyelids::close_eyes;
 use super::gaze::look_aside;
 use super::{
-    Augmentation, BatchShape, CACHE_BYTES, DataError, Donor, Emphasis, Faceless, ItemMut, PictureCache, Sample, Task,
+    Augmentation, BatchShape, CACHE_BYTES, DataError, Donor, Emphasis, Faceless, FacelessItems, ItemMut, PictureCache,
+    Sample, Task,
 };
 use crate::runtime::geometry::{HeatmapSpace, Point, heatmap_from_crop};
 use crate::runtime::landmarks::{IbugFit, Scheme, Style};
@@ -59,18 +60,9 @@ pub struct LandmarkTask {
     targets: LandmarkTargets,
     draw: WeightedIndex<f64>,
     pictures: PictureCache,
-    faceless: Option<FacelessItems>,
+    faceless: Option<(Faceless, FacelessItems)>,
     augmentation: Augmentation,
     options: LandmarkTaskOptions,
-}
-
-/// The items that show no face.
-struct FacelessItems {
-    pictures: Faceless,
-    /// Share of all items.
-    share: f32,
-    /// The weight of every cell.
-    weight: f32,
 }
 
 /// Side of an occluding patch of another face, in sides of that face's landmark box.
@@ -113,14 +105,13 @@ impl LandmarkTask {
         Ok(Self { samples, styles, targets, draw, pictures, faceless: None, augmentation, options })
     }
 
-    /// Makes `share` of the items (0..1) pictures without a face, whose maps are empty: half of them parts of `images` that
-    /// the bundled detector takes for a face, half any part. Every cell weighs `weight`; cells of a face weigh 11 near
-    /// its landmarks and 1 elsewhere.
+    /// Makes a share of the items pictures without a face, whose maps are empty: half of them parts of `images` that
+    /// the bundled detector takes for a face, half any part.
     ///
     /// # Errors
     /// [`DataError::Photograph`] for a picture that can't be read, [`DataError::Options`] without a picture.
-    pub fn with_faceless(self, images: Vec<PathBuf>, share: f32, weight: f32) -> Result<Self, DataError> {
-        Ok(Self { faceless: Some(FacelessItems { pictures: Faceless::new(images)?, share, weight }), ..self })
+    pub fn with_faceless(self, images: Vec<PathBuf>, items: FacelessItems) -> Result<Self, DataError> {
+        Ok(Self { faceless: Some((Faceless::new(images)?, items)), ..self })
     }
 
     /// The faces that are drawn from: those of data sets with a weight above 0.
@@ -151,7 +142,7 @@ impl Task for LandmarkTask {
             sample.points.iter().flat_map(|p| [p.x, p.y]).for_each(|value| hash.add(&value.to_le_bytes()));
             sample.weight.iter().for_each(|value| hash.add(&value.to_le_bytes()));
         }
-        let faceless = self.faceless.iter().flat_map(|faceless| faceless.pictures.images());
+        let faceless = self.faceless.iter().flat_map(|(pictures, _)| pictures.images());
         faceless.filter_map(|image| image.file_name()).for_each(|name| hash.add(name.as_encoded_bytes()));
         hash.text()
     }
@@ -163,13 +154,13 @@ impl Task for LandmarkTask {
 
     fn fill(&self, rng: &mut ChaCha8Rng, item: ItemMut<'_>) -> Result<(), DataError> {
         let LandmarkTaskOptions { input_size, crop, .. } = self.options;
-        if let Some(FacelessItems { pictures, share, weight }) = &self.faceless
-            && chance(rng, *share)
+        if let Some((pictures, items)) = &self.faceless
+            && chance(rng, items.share)
         {
             let (frame, center, side) = pictures.draw(rng, &crop)?;
             self.augmentation.view(rng, center, side, input_size).render(&frame, item.input);
             self.augmentation.paint(rng, input_size, input_size, item.input, |_| Ok(None))?;
-            *item.normalizer = self.targets.draw_empty(*weight, item.weight);
+            *item.normalizer = self.targets.draw_empty(items.weight, item.weight);
             return Ok(());
         }
         let index = self.draw.sample(rng);
@@ -388,7 +379,7 @@ mod tests {
         Frame::filled(64, 48, [10, 200, 10]).save(&image).unwrap();
         let task = LandmarkTask::new(samples, &BTreeMap::new(), Augmentation::none(), options()).unwrap();
         let of_faces = task.fingerprint();
-        let task = Arc::new(task.with_faceless(vec![image], 0.25, 5.0).unwrap());
+        let task = Arc::new(task.with_faceless(vec![image], FacelessItems { share: 0.25, weight: 5.0 }).unwrap());
         assert_ne!(task.fingerprint(), of_faces);
         let mut empty = 0;
         for step in 0..200 {

@@ -39,6 +39,7 @@ pub(in crate::train) use cover::hide_part;
 pub(in crate::train) use dataset_weights::{check_weights, weight_of};
 pub use emphasis::Emphasis;
 use faceless::Faceless;
+pub use faceless::FacelessItems;
 pub(in crate::train) use faceless::square_anywhere;
 pub(crate) use folders::PictureFolders;
 pub use hold_out::HoldOut;

@@ -132,7 +132,7 @@ pub struct FineTune {
 struct Guard {
     name: String,
     faces: Faces,
-    /// By how much it may at least, in percent of the eye distance.
+    /// Rise that is allowed in any case, in percent of the eye distance.
     rise: f64,
 }
 

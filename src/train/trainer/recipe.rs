@@ -8,7 +8,7 @@ use crate::runtime::files::read_text;
 use crate::runtime::image::ImageError;
 use crate::runtime::landmarks::{Scheme, WFLW_POINTS};
 use crate::runtime::model::{Kind, ModelConfig};
-use crate::train::data::{Augmentation, Compositions, Emphasis, HoldOut, LandmarkTaskOptions, Sample};
+use crate::train::data::{Augmentation, Compositions, Emphasis, FacelessItems, HoldOut, LandmarkTaskOptions, Sample};
 use crate::train::synth::portraits;
 use crate::train::targets::TargetStyle;
 use serde::{Deserialize, Serialize};
@@ -41,14 +41,10 @@ pub struct Recipe {
     /// Procedural faces that a landmark training also draws from, as the data set `procedural`.
     #[serde(default)]
     pub procedural_faces: usize,
-    /// Share of a landmark training's items that are pictures without a face, for
+    /// A landmark training's items without a face, if there are any, for
     /// [`LandmarkTask::with_faceless`](crate::train::LandmarkTask::with_faceless).
-    #[serde(default)]
-    pub faceless: f32,
-    /// The weight of every cell of such a picture. With 1, the weight of a face's background, false peaks cost so little that a
-    /// training hardly changes them; with 11, that of landmarks, faces in the dark and behind masks are lost as well.
-    #[serde(default = "default_faceless_weight")]
-    pub faceless_weight: f32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faceless: Option<FacelessItems>,
     /// Faces and points that a landmark training emphasizes.
     #[serde(default)]
     pub emphasis: Emphasis,
@@ -75,10 +71,6 @@ pub struct Recipe {
     pub validate_every: u64,
     /// Seed of the random weights and of the order and augmentation of the data.
     pub seed: u64,
-}
-
-fn default_faceless_weight() -> f32 {
-    11.0
 }
 
 /// Limits on how the weights change from the starting ones. By default there are none.
@@ -211,11 +203,13 @@ impl Recipe {
         if !(0.0..1.0).contains(&self.average_decay) {
             return Err(RecipeError::NotBelowOne { field: "average_decay", value: self.average_decay });
         }
-        if !(0.0..1.0).contains(&self.faceless) {
-            return Err(RecipeError::NotBelowOne { field: "faceless", value: self.faceless.into() });
-        }
-        if self.faceless_weight.is_nan() || self.faceless_weight <= 0.0 {
-            return Err(RecipeError::NotPositive { field: "faceless_weight", value: self.faceless_weight.into() });
+        if let Some(FacelessItems { share, weight }) = self.faceless {
+            if !(0.0..1.0).contains(&share) {
+                return Err(RecipeError::NotBelowOne { field: "faceless.share", value: share.into() });
+            }
+            if weight.is_nan() || weight <= 0.0 {
+                return Err(RecipeError::NotPositive { field: "faceless.weight", value: weight.into() });
+            }
         }
         match self.model.kind {
             Kind::Landmarks if self.compositions != Compositions::default() => {
@@ -241,7 +235,7 @@ impl Recipe {
             Kind::Detector if self.procedural_faces > 0 => {
                 return Err(RecipeError::LandmarksOnly { field: "procedural_faces" });
             }
-            Kind::Detector if self.faceless > 0.0 => {
+            Kind::Detector if self.faceless.is_some() => {
                 return Err(RecipeError::LandmarksOnly { field: "faceless" });
             }
             Kind::Detector if self.emphasis != Emphasis::default() => {
@@ -342,8 +336,10 @@ mod tests {
         ));
         assert!(matches!(refused("validate_every", "0"), RecipeError::Zero { field: "validate_every" }));
         assert!(matches!(refused("procedural_faces", "20000"), RecipeError::TooMany { count: 20_000, .. }));
-        assert!(matches!(refused("faceless", "1.0"), RecipeError::NotBelowOne { field: "faceless", .. }));
-        assert!(matches!(refused("faceless_weight", "0.0"), RecipeError::NotPositive { field: "faceless_weight", .. }));
+        let faceless =
+            |share: &str, weight: &str| refused("faceless", &format!("{{ share = {share}, weight = {weight} }}"));
+        assert!(matches!(faceless("1.0", "3.0"), RecipeError::NotBelowOne { field: "faceless.share", .. }));
+        assert!(matches!(faceless("0.1", "0.0"), RecipeError::NotPositive { field: "faceless.weight", .. }));
         assert!(matches!(refused("average_decay", "1.0"), RecipeError::NotBelowOne { field: "average_decay", .. }));
         assert!(matches!(refused("sigma_cells", "-1.0"), RecipeError::NotPositive { field: "sigma_cells", .. }));
         for number in ["nan", "inf", "-inf"] {
