@@ -56,8 +56,9 @@ fn what_the_base_gets_wrong_is_learned_and_the_folder_of_the_training_goes() {
     let tuned = finish(&base, faces(), options(folder.path()));
     let verdict = &tuned.verdict;
     assert!(verdict.accepted, "{verdict:?}");
+    // What docs/fine-tuning.md promises of procedural faces.
     let guard = &verdict.guards[0];
-    assert!(verdict.held_out.percent() < -10.0 && guard.after - guard.before < 0.1, "{verdict:?}");
+    assert!(verdict.held_out.percent() < -10.0 && guard.after - guard.before <= 0.15, "{verdict:?}");
     assert_eq!(verdict.trained_faces + verdict.held_out.faces, 24);
     assert_eq!(verdict.parts.len(), 11);
     assert_eq!(tuned.model.config().training["fine_tuned"]["accepted"], true);
