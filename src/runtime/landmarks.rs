@@ -9,7 +9,7 @@ mod style;
 
 pub use curves::{AFLW19_BOUNDARIES, COFW29_BOUNDARIES, Curve, IBUG68_BOUNDARIES, WFLW98_BOUNDARIES, WFLW98_OUTLINES};
 pub use parts::Part;
-pub use style::{IbugFit, PoseTerms, Style};
+pub use style::{PoseTerms, Style, StyleFit, StyleFits};
 
 use crate::runtime::geometry::{FrameSpace, Point, Space};
 

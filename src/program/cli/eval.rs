@@ -17,7 +17,7 @@ use crate::train::detector::{Photograph, read_photographs};
 use crate::train::eval::metrics::{Counted, Norm};
 use crate::train::eval::{
     BoxSource, DetectionEvaluation, EvalOptions, Evaluation, FaceResult, Reliability, Summary, calibrate, compare,
-    draw_curve, evaluate, evaluate_detector, fit_ibug_style,
+    draw_curve, evaluate, evaluate_detector, fit_styles,
 };
 use crate::train::trainer::Recipe;
 use anyhow::{Context, Result, bail};
@@ -71,7 +71,7 @@ pub(super) struct EvalArguments {
     /// Calibrate the confidences of the model's points on --data and --faceless, and write the calibrated model
     #[arg(long, value_name = "MODEL", requires = "faceless", conflicts_with_all = ["plot", "predictions"])]
     calibrate: Option<PathBuf>,
-    /// Fit a map from the model's points to 300-W's on the faces of that style in --data, and write the model with it;
+    /// Fit maps from the model's points to the other annotation styles in --data, and write the model with them;
     /// --data should not contain the faces that you evaluate on
     #[arg(long, value_name = "MODEL", conflicts_with_all = ["plot", "predictions", "calibrate", "detection"])]
     fit_style: Option<PathBuf>,
@@ -250,9 +250,13 @@ fn write_with_style(arguments: &EvalArguments, out: &Path) -> Result<()> {
     let mut landmarker = Landmarker::new(&model, Outputs::Decoded, arguments.precision)?;
     let samples = samples(arguments)?;
     let bar = ProgressBar::new(samples.len() as u64);
-    let fit = fit_ibug_style(&mut landmarker, &samples, || bar.inc(1))?;
+    let style = model.config().style;
+    let (fits, faces) = fit_styles(&mut landmarker, style, &samples, || bar.inc(1))?;
     bar.finish_and_clear();
-    save_alike(&model.with_ibug_fit(fit), out)
+    for (style, faces) in faces {
+        say(&format!("{}: fitted on {faces} faces", style.data_sets()));
+    }
+    save_alike(&model.with_style_fits(fits), out)
 }
 
 /// Writes a model whose description has changed; single-precision weights stay in single precision.
@@ -288,6 +292,9 @@ fn predictions(faces: &[FaceResult]) -> Result<String> {
         let mut line = serde_json::json!({"image": face.image, "landmarks": face.landmarks, "score": face.score});
         if let Some(landmarks68) = &face.landmarks68 {
             line["landmarks68"] = serde_json::json!(landmarks68);
+        }
+        if let Some(landmarks98) = &face.landmarks98 {
+            line["landmarks98"] = serde_json::json!(landmarks98);
         }
         writeln!(text, "{line}")?;
     }
@@ -339,7 +346,7 @@ fn landmark_table(evaluation: &Evaluation) -> String {
             number(eyes.correlation, 3)
         );
     }
-    let expressed = evaluation.faces.iter().filter(|f| f.landmarks68.is_some()).count();
+    let expressed = evaluation.faces.iter().filter(|f| f.landmarks68.is_some() || f.landmarks98.is_some()).count();
     if expressed > 0 {
         text += &format!(
             "\n{expressed} faces are annotated in another style than the model's: its points were mapped to theirs.\n"

@@ -47,7 +47,7 @@ pub(super) struct TrainArguments {
     #[arg(long)]
     resume: bool,
     /// Start from the weights of this model, a file or `bundled`, which may have fewer channels and blocks than the recipe's
-    /// network; ignored with --resume [default: without a recipe, the bundled model; with one, random weights]
+    /// network; --resume needs it only for recipes with adaptation or map_styles [default: without a recipe, the bundled model; with one, random weights]
     #[arg(long, value_name = "MODEL")]
     start_from: Option<PathBuf>,
     /// The device to compute on
@@ -121,8 +121,14 @@ fn of_own_faces(arguments: &TrainArguments) -> Result<Plan> {
     Ok(Plan { task: Arc::new(landmark_task_of(&recipe, training)?), validator, start: Some(start), recipe })
 }
 
-fn of_recipe(arguments: &TrainArguments, recipe: Recipe) -> Result<Plan> {
+fn of_recipe(arguments: &TrainArguments, mut recipe: Recipe) -> Result<Plan> {
     let start = arguments.start_from.as_deref().map(|path| model_to_start_from(path, recipe.model.kind)).transpose()?;
+    if recipe.map_styles {
+        let fits = start.as_ref().map(|start| &start.config().style_fits).filter(|fits| !fits.is_empty());
+        let fits =
+            fits.context("the recipe's map_styles needs a model with fitted styles: name it with --start-from")?;
+        recipe.model.style_fits = fits.clone();
+    }
     let (task, validator) = match recipe.model.kind {
         Kind::Landmarks => landmark_task(arguments, &recipe)?,
         Kind::Detector => detector_task(arguments, &recipe)?,

@@ -9,7 +9,7 @@ use crate::runtime::geometry::{
 };
 use crate::runtime::heatmap::{Calibration, Decoding, HeatmapView, Peak, decode};
 use crate::runtime::image::{Border, Cropper, FrameView};
-use crate::runtime::landmarks::{IbugFit, Landmark, Scheme, Style};
+use crate::runtime::landmarks::{Landmark, Scheme, Style, StyleFits};
 use crate::runtime::model::{BoxSide, CropConvention, Kind, Model};
 use std::time::Instant;
 
@@ -31,7 +31,7 @@ pub struct Landmarker {
     calibration: Calibration,
     points: usize,
     style: Option<Style>,
-    ibug_fit: Option<IbugFit>,
+    style_fits: StyleFits,
     input_size: usize,
     crop: CropConvention,
     peaks: Vec<Peak>,
@@ -100,7 +100,7 @@ impl Landmarker {
             calibration: config.calibration.clone(),
             points: config.points,
             style: config.style,
-            ibug_fit: config.ibug_fit.clone(),
+            style_fits: config.style_fits.clone(),
             input_size: config.input_size,
             crop: config.crop,
             peaks: Vec::with_capacity(config.points),
@@ -121,7 +121,7 @@ impl Landmarker {
 
     /// The points converted to the annotation style `style`; `None` if no conversion is needed or known.
     pub fn in_style<S: Space>(&self, style: Style, points: &[Point<S>]) -> Option<Vec<Point<S>>> {
-        style.expressed(self.style, self.ibug_fit.as_ref(), points)
+        style.expressed(self.style, &self.style_fits, points)
     }
 
     /// The precision of the network, and the reason; `None` on a [`Backend`].

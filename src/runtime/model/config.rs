@@ -5,7 +5,7 @@ use super::graph::Graph;
 use super::{EdgeConfig, PaperConfig, Quantization};
 use crate::runtime::geometry::{Rect, Space};
 use crate::runtime::heatmap::{Calibration, Decoding};
-use crate::runtime::landmarks::{IbugFit, Style, WFLW_POINTS};
+use crate::runtime::landmarks::{Style, StyleFits, WFLW_POINTS};
 use serde::{Deserialize, Serialize};
 
 /// The task of a model, which determines the meaning of its heatmaps.
@@ -99,9 +99,9 @@ pub struct ModelConfig {
     /// The annotation style of its 98 points; `None` if its data had several and it learned a mixture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub style: Option<Style>,
-    /// The fit from its points to 300-W's style, measured on faces of 300-W.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ibug_fit: Option<IbugFit>,
+    /// The fits from its points to the styles of data sets, each measured on faces of that style.
+    #[serde(default, alias = "ibug_fit", skip_serializing_if = "StyleFits::is_empty")]
+    pub style_fits: StyleFits,
     /// The calibration from a heatmap's maximum to a confidence.
     #[serde(default, skip_serializing_if = "is_default")]
     pub calibration: Calibration,
@@ -143,13 +143,11 @@ impl ModelConfig {
             return Err(ConfigError::CropScale(self.crop.scale));
         }
         if let Some(style) = self.style
-            && (self.points != WFLW_POINTS || style == Style::Other)
+            && (self.points != WFLW_POINTS || !matches!(style, Style::Wflw | Style::Ibug))
         {
             return Err(ConfigError::Style { points, style });
         }
-        if let Some(fit) = &self.ibug_fit {
-            fit.check().map_err(ConfigError::IbugFit)?;
-        }
+        self.style_fits.check().map_err(ConfigError::StyleFits)?;
         if let Some(quantization) = &self.quantization {
             quantization.check(&self.graph())?;
         }

@@ -37,7 +37,7 @@ pub enum ConfigError {
     #[error("a model of {points} points can't have the style {style:?}: 98 points are wflw's or ibug's")]
     Style { points: usize, style: Style },
     #[error("{0}")]
-    IbugFit(String),
+    StyleFits(String),
     /// The layer is not a convolution that can be quantized, or the range is invalid.
     #[error("the layer {layer} can't be quantized with the range {range}")]
     Quantization { layer: String, range: f32 },

@@ -12,7 +12,7 @@ use super::weight_format::WeightFormat;
 use crate::runtime::file_kind::{is_safetensors, recognized};
 use crate::runtime::files::read_whole;
 use crate::runtime::heatmap::Calibration;
-use crate::runtime::landmarks::IbugFit;
+use crate::runtime::landmarks::StyleFits;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -81,9 +81,9 @@ impl Model {
         self
     }
 
-    /// The same model with its own fit to 300-W's style.
-    pub fn with_ibug_fit(mut self, fit: IbugFit) -> Self {
-        self.config.ibug_fit = Some(fit);
+    /// The same model with these fits to the styles of data sets.
+    pub fn with_style_fits(mut self, fits: StyleFits) -> Self {
+        self.config.style_fits = fits;
         self
     }
 

@@ -5,7 +5,7 @@
 
 use super::condition::Condition;
 use super::{DataError, Sample};
-use crate::runtime::landmarks::{Scheme, Style};
+use crate::runtime::landmarks::Scheme;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -67,15 +67,16 @@ impl Emphasis {
         holding.reduce(f64::max).unwrap_or(1.0)
     }
 
-    /// Multiplies the weights of a face of 98 points that was annotated in `style`; those of other schemes stay.
-    pub fn weigh(&self, style: Style, weight: &mut [f32]) {
+    /// Multiplies the weights of a face of 98 points; those of other schemes stay. `is_mapped` says whether its style has a known
+    /// map to the model's.
+    pub fn weigh(&self, is_mapped: bool, weight: &mut [f32]) {
         let PointWeights { outline, other_outline, brows, nose, eyes, mouth, pupils } = self.points;
         if *self == Self::default() || weight.len() != Scheme::Wflw98.points() {
             return;
         }
         for (i, weight) in weight.iter_mut().enumerate() {
             *weight *= match i {
-                0..33 if style == Style::Other => other_outline,
+                0..33 if !is_mapped => other_outline,
                 0..33 => outline,
                 33..51 => brows,
                 51..60 => nose,
@@ -95,13 +96,13 @@ mod tests {
     fn each_part_has_its_weight_and_outlines_of_other_styles_their_own() {
         let points = PointWeights { outline: 0.5, other_outline: 0.25, eyes: 2.0, pupils: 3.0, ..Default::default() };
         let emphasis = Emphasis { points, ..Default::default() };
-        let weighed = |style| {
+        let weighed = |is_mapped| {
             let mut weight = vec![0.5; 98];
-            emphasis.weigh(style, &mut weight);
+            emphasis.weigh(is_mapped, &mut weight);
             [0, 32, 33, 60, 75, 76, 96, 97].map(|i| weight[i])
         };
-        assert_eq!(weighed(Style::Ibug), [0.25, 0.25, 0.5, 1.0, 1.0, 0.5, 1.5, 1.5]);
-        assert_eq!(weighed(Style::Other), [0.125, 0.125, 0.5, 1.0, 1.0, 0.5, 1.5, 1.5]);
+        assert_eq!(weighed(true), [0.25, 0.25, 0.5, 1.0, 1.0, 0.5, 1.5, 1.5]);
+        assert_eq!(weighed(false), [0.125, 0.125, 0.5, 1.0, 1.0, 0.5, 1.5, 1.5]);
     }
 
     #[test]

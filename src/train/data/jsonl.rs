@@ -154,7 +154,7 @@ mod tests {
     fn the_scheme_of_a_row_tells_the_style_of_its_98_points() {
         let read = |extra: &str| read(&row("a.png", 98, extra)).map(|samples| samples[0].style);
         assert_eq!(read("").unwrap(), Style::Wflw);
-        for (name, style) in [("pseudo98", Style::Wflw), ("ibug68-auto", Style::Ibug), ("fgnet68", Style::Other)] {
+        for (name, style) in [("pseudo98", Style::Wflw), ("ibug68-auto", Style::Ibug), ("fgnet68", Style::Fgnet)] {
             assert_eq!(read(&format!(", \"scheme\": \"{name}\"")).unwrap(), style);
         }
         let message = read(", \"scheme\": \"wflw99\"").unwrap_err().to_string();

@@ -16,7 +16,7 @@ use super::{
     Sample, Task,
 };
 use crate::runtime::geometry::{HeatmapSpace, Point, heatmap_from_crop};
-use crate::runtime::landmarks::{IbugFit, Scheme, Style};
+use crate::runtime::landmarks::{Scheme, Style, StyleFits};
 use crate::runtime::model::CropConvention;
 use crate::train::fnv::Fnv1a;
 use crate::train::loss::{AdaptiveWing, Objective};
@@ -35,9 +35,8 @@ pub struct LandmarkTaskOptions {
     pub scheme: Scheme,
     /// The annotation style that all faces are mapped to; none leaves each in its own.
     pub style: Option<Style>,
-    /// The starting model's fit to 300-W's style, if it has one: faces of that style are mapped to what this model
-    /// would predict.
-    pub ibug_fit: Option<IbugFit>,
+    /// The starting model's fits to the styles of data sets: their faces are mapped to what this model would predict.
+    pub style_fits: StyleFits,
     /// Faces and points that count more.
     pub emphasis: Emphasis,
     /// Pixels a side of the network's input.
@@ -55,8 +54,8 @@ pub struct LandmarkTaskOptions {
 /// Landmarks as a training task.
 pub struct LandmarkTask {
     samples: Vec<Sample>,
-    /// The annotation style of each face.
-    styles: Vec<Style>,
+    /// Whether a map from the style of each face to that of the targets is known.
+    mapped: Vec<bool>,
     targets: LandmarkTargets,
     draw: WeightedIndex<f64>,
     pictures: PictureCache,
@@ -94,15 +93,15 @@ impl LandmarkTask {
         let chances: Vec<f64> =
             samples.iter().map(|s| weight_of(datasets, &s.dataset) * options.emphasis.factor(s)).collect();
         let draw = WeightedIndex::new(chances).map_err(|_| nothing())?;
-        let styles = samples.iter().map(|s| s.style).collect();
+        let mapped = samples.iter().map(|s| options.style_fits.reach(s.style)).collect();
         let prepare = |sample: Sample| match style {
-            Some(style) => sample.in_style(style, options.ibug_fit.as_ref()).in_scheme(scheme),
+            Some(style) => sample.in_style(style, &options.style_fits).in_scheme(scheme),
             None => sample.in_scheme(scheme),
         };
         let samples = samples.into_iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
         let pictures = PictureCache::new(samples.len(), CACHE_BYTES);
         let targets = LandmarkTargets { scheme, style: targets, sigma_cells, map_side: heatmap_size };
-        Ok(Self { samples, styles, targets, draw, pictures, faceless: None, augmentation, options })
+        Ok(Self { samples, mapped, targets, draw, pictures, faceless: None, augmentation, options })
     }
 
     /// Makes a share of the items pictures without a face, whose maps are empty: half of them parts of `images` that
@@ -185,7 +184,7 @@ impl Task for LandmarkTask {
         }
         self.augmentation.paint(rng, input_size, input_size, item.input, |rng| self.donor(rng))?;
 
-        self.options.emphasis.weigh(self.styles[index], &mut weight);
+        self.options.emphasis.weigh(self.mapped[index], &mut weight);
         let heatmap_from_crop = heatmap_from_crop(self.targets.map_side, input_size);
         let cells: Vec<Point<HeatmapSpace>> = points.iter().map(|&p| heatmap_from_crop.apply(p)).collect();
         *item.normalizer = self.targets.draw(&cells, &weight, item.target, item.weight);
@@ -232,7 +231,7 @@ mod tests {
         LandmarkTaskOptions {
             scheme: Scheme::Wflw98,
             style: None,
-            ibug_fit: None,
+            style_fits: Default::default(),
             emphasis: Emphasis::default(),
             input_size: 64,
             heatmap_size: 32,

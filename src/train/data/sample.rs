@@ -3,7 +3,7 @@
 use super::DataError;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::runtime::image::{Border, Frame, ImageError, crop_into};
-use crate::runtime::landmarks::{IbugFit, Scheme, Style, WFLW98_OF_IBUG68};
+use crate::runtime::landmarks::{Scheme, Style, StyleFits, WFLW98_OF_IBUG68};
 use crate::runtime::model::CropConvention;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -111,10 +111,10 @@ impl Sample {
     }
 
     /// The face in another annotation style. Only faces of 98 points can be converted; other schemes have one style
-    /// only. `fit` is that of the model to train, if it has one.
-    pub fn in_style(mut self, style: Style, fit: Option<&IbugFit>) -> Self {
+    /// only. `fits` are those of the model to train.
+    pub fn in_style(mut self, style: Style, fits: &StyleFits) -> Self {
         if self.scheme == Scheme::Wflw98 {
-            self.style.convert_for(style, fit, &mut self.points, &self.weight);
+            self.style.convert_for(style, fits, &mut self.points, &self.weight);
             self.style = style;
         }
         self

@@ -135,6 +135,7 @@ mod tests {
             dataset: "a".into(),
             subsets: Vec::new(),
             landmarks68: None,
+            landmarks98: None,
             landmarks: if error.is_some() { vec![[0.0, 0.0]] } else { Vec::new() },
             score: 0.5,
             error: *error,

@@ -9,7 +9,7 @@ use super::metrics::{self, Counted, Norm};
 use crate::runtime::engine::{EngineError, Landmarker};
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
 use crate::runtime::image::{Frame, ImageError};
-use crate::runtime::landmarks::{Scheme, WFLW98_OF_IBUG68};
+use crate::runtime::landmarks::{Scheme, Style, WFLW98_OF_IBUG68};
 use crate::runtime::named::named;
 use crate::train::data::{DataError, EYES, Sample, WFLW_SUBSETS, openness};
 use crate::train::plot::{Chart, Series};
@@ -37,6 +37,10 @@ pub enum EvalError {
     Scheme { points: usize },
     #[error("no face can be measured with this norm: the data lacks the points that it needs")]
     NothingToMeasure,
+    #[error("the model learned a mixture of annotation styles, so that its points have no style to map from")]
+    MixedStyles,
+    #[error("no style other than the model's own has {fewest} faces in the data that people annotated")]
+    TooFewFacesOfAStyle { fewest: usize },
 }
 
 /// The face box that the crop is cut around.
@@ -79,10 +83,13 @@ pub struct FaceResult {
     pub subsets: Vec<String>,
     /// Predicted landmarks in the picture's pixels; empty if the detector missed the face or they are not finite.
     pub landmarks: Vec<[f32; 2]>,
-    /// The 68 points of iBUG converted to the data's annotation style, if the model's is another: the error is computed
-    /// on these.
+    /// The landmarks converted to the data's annotation style, if the model's is another and a map is known: the error is computed
+    /// on these. The 68 points of iBUG, if the style is 300-W's ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landmarks68: Option<Vec<[f32; 2]>>,
+    /// ... and otherwise all 98, of which those mean something that the data set has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landmarks98: Option<Vec<[f32; 2]>>,
     /// Mean confidence of the points.
     pub score: f32,
     /// Error over all known points, as a fraction of the norm; `None` if the face was missed or can't be measured.
@@ -191,6 +198,7 @@ pub fn evaluate(
             subsets: sample.subsets.clone(),
             landmarks: Vec::new(),
             landmarks68: None,
+            landmarks98: None,
             score: 0.0,
             error: None,
             error68: None,
@@ -202,14 +210,20 @@ pub fn evaluate(
             let points: Vec<Point<FrameSpace>> = landmarks.iter().map(|l| l.point).collect();
             let score = landmarks.iter().map(|l| l.confidence).sum::<f32>() / landmarks.len() as f32;
             let expressed = landmarker.in_style(sample.style, &points);
-            let (error, error68) = errors(expressed.as_ref().unwrap_or(&points), sample, options.norm);
+            let compared = expressed.as_ref().unwrap_or(&points);
+            let (error, error68) = errors(compared, sample, options.norm);
             if points.iter().all(|p| p.is_finite()) && error.is_none_or(f64::is_finite) {
                 face.landmarks = points.iter().map(|p| [p.x, p.y]).collect();
-                face.landmarks68 = expressed.map(|all| WFLW98_OF_IBUG68.map(|i| [all[i].x, all[i].y]).to_vec());
+                let at = |i: usize| [compared[i].x, compared[i].y];
+                match expressed.as_ref().map(|_| sample.style) {
+                    Some(Style::Ibug) => face.landmarks68 = Some(WFLW98_OF_IBUG68.map(at).to_vec()),
+                    Some(_) => face.landmarks98 = Some((0..compared.len()).map(at).collect()),
+                    None => {}
+                }
                 (face.score, face.error, face.error68) = (score, error, error68);
                 if scheme == Scheme::Wflw98 {
                     let of = |points: &[Point<FrameSpace>], eye| openness(points, &sample.weight, eye);
-                    openings.extend(EYES.iter().filter_map(|&eye| of(&sample.points, eye).zip(of(&points, eye))));
+                    openings.extend(EYES.iter().filter_map(|&eye| of(&sample.points, eye).zip(of(compared, eye))));
                 }
             } else {
                 not_numbers += 1;
@@ -347,6 +361,7 @@ mod tests {
             subsets: subsets.iter().map(|s| s.to_string()).collect(),
             landmarks: if error.is_some() { vec![[0.0, 0.0]] } else { Vec::new() },
             landmarks68: None,
+            landmarks98: None,
             score: 0.5,
             error,
             error68: error.map(|e| e / 2.0),

@@ -67,8 +67,7 @@ impl Validator for LandmarkValidator {
                     heatmap_from_crop(view.width, size).inverse().then(&self.transforms[i].inverse());
                 let predicted: Vec<_> = peaks.iter().map(|p| frame_from_heatmap.apply(p.cell)).collect();
                 let Sample { scheme, style, points, weight, rect, .. } = &self.samples[i];
-                let predicted =
-                    style.expressed(config.style, config.ibug_fit.as_ref(), &predicted).unwrap_or(predicted);
+                let predicted = style.expressed(config.style, &config.style_fits, &predicted).unwrap_or(predicted);
                 let error = Norm::InterOcular.length(*scheme, points, weight, rect.as_ref()).and_then(|length| {
                     metrics::normalized_mean_error(&predicted, points, weight, length, self.counted)
                 });

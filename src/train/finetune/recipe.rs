@@ -116,6 +116,7 @@ impl TuningRecipe {
             hold_out: Default::default(),
             procedural_faces: 0,
             faceless: None,
+            map_styles: true,
             emphasis: Default::default(),
             sigma_cells: self.sigma_cells,
             targets: Default::default(),

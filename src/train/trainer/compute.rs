@@ -113,7 +113,7 @@ mod tests {
             crop: CropConvention { scale: 1.0, box_side: Default::default() },
             decoding: crate::runtime::heatmap::Decoding::Centroid,
             style: None,
-            ibug_fit: None,
+            style_fits: Default::default(),
             calibration: Default::default(),
             quantization: None,
             training: Default::default(),

@@ -45,6 +45,10 @@ pub struct Recipe {
     /// [`LandmarkTask::with_faceless`](crate::train::LandmarkTask::with_faceless).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faceless: Option<FacelessItems>,
+    /// Whether a landmark training maps faces of other annotation styles to the model's by the fits of the model that it starts from.
+    /// Without it only 300-W's are mapped, by the known shifts.
+    #[serde(default)]
+    pub map_styles: bool,
     /// Faces and points that a landmark training emphasizes.
     #[serde(default)]
     pub emphasis: Emphasis,
@@ -158,7 +162,7 @@ impl Recipe {
         Some(LandmarkTaskOptions {
             scheme: Scheme::of_points(self.model.points)?,
             style: self.model.style,
-            ibug_fit: self.model.ibug_fit.clone(),
+            style_fits: self.model.style_fits.clone(),
             emphasis: self.emphasis.clone(),
             input_size: self.model.input_size,
             heatmap_size: self.model.heatmap_size(),
@@ -235,6 +239,7 @@ impl Recipe {
             Kind::Detector if self.procedural_faces > 0 => {
                 return Err(RecipeError::LandmarksOnly { field: "procedural_faces" });
             }
+            Kind::Detector if self.map_styles => return Err(RecipeError::LandmarksOnly { field: "map_styles" }),
             Kind::Detector if self.faceless.is_some() => {
                 return Err(RecipeError::LandmarksOnly { field: "faceless" });
             }

@@ -54,7 +54,7 @@ pub fn import_pytorch_bytes(bytes: &[u8]) -> Result<Model, ImportError> {
         crop: CROP,
         decoding: Decoding::Quarter,
         style: None,
-        ibug_fit: None,
+        style_fits: Default::default(),
         calibration: Calibration::default(),
         quantization: None,
         training: serde_json::Map::new(),
