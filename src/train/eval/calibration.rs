@@ -76,7 +76,12 @@ pub fn calibrate(
     let augmentation = Augmentation::default();
     let size = config.input_size;
     for (number, sample) in samples.iter().enumerate() {
-        let sample = &sample.clone().in_scheme(scheme)?;
+        // In the model's own style: a point is not wrong because the data set would place it elsewhere.
+        let sample = match config.style {
+            Some(style) => sample.clone().in_style(style, &config.style_fits),
+            None => sample.clone(),
+        };
+        let sample = &sample.in_scheme(scheme)?;
         let frame = sample.open()?;
         let Some(around) = sample.landmark_box() else { continue };
         for _ in 0..DRAWS {
