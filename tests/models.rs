@@ -152,3 +152,18 @@ fn two_models_are_compared_on_the_same_faces() {
     assert!(nme.contains("+0.0000") && nme.contains("could be chance"), "{table}");
     assert!(user.fail("models compare bundled no-such --data samples").contains("no-such"));
 }
+
+#[test]
+fn models_of_one_network_are_averaged_and_others_are_refused() {
+    let user = User::new();
+    user.add("one", true);
+    let (one, out) = ("data/awing/models/one.safetensors", "mean.safetensors");
+    user.succeed(&format!("models average {one} {one} --out {out}"));
+    let load = |name: &str| awing::Model::load(&user.folder.path().join(name)).unwrap();
+    let weights = |name: &str| load(name).tensor("stem.0.norm.weight").unwrap().to_vec();
+    assert_eq!(weights(out), weights(one));
+    let detector = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/detector.safetensors");
+    let message = user.fail(&format!("models average {one} {} --out other.safetensors", detector.display()));
+    assert!(message.contains("same network"), "{message}");
+    assert!(!user.folder.path().join("other.safetensors").exists());
+}

@@ -18,7 +18,7 @@ fn an_output_never_replaces_an_input_whatever_the_command() {
     fs::create_dir(at("photos")).unwrap();
     let files = ["b.mp4", "c.part.mp4", "m.safetensors", "d.jsonl", "p.pth", "f.png", "photos/frame_000000.png"];
     files.iter().for_each(|name| fs::write(at(name), format!("the only {name}")).unwrap());
-    let cases: [&[&str]; 17] = [
+    let cases: [&[&str]; 18] = [
         &["track", "--input", "b.mp4", "--json", "b.mp4"],
         &["--input", "b.mp4", "--save", "photos/../b.mp4"],
         &["b.mp4", "--save", "./b.mp4", "--overwrite"],
@@ -31,6 +31,7 @@ fn an_output_never_replaces_an_input_whatever_the_command() {
         &["eval", "--data", "d.jsonl", "--model", "m.safetensors", "--fit-style", "m.safetensors"],
         &["quantize", "m.safetensors", "--to", "int8", "--calibrate", "d.jsonl", "--out", "m.safetensors"],
         &["quantize", "m.safetensors", "--to", "int8", "--calibrate", "d.jsonl", "--out", "d.jsonl"],
+        &["models", "average", "m.safetensors", "m.safetensors", "--out", "m.safetensors"],
         &["import", "p.pth", "--out", "p.pth"],
         &["export", "m.safetensors", "--out", "./m.pth-names.safetensors"],
         &["heatmaps", "--model", "m.safetensors", "--image", "f.png", "--out", "h", "--plot", "f.png"],

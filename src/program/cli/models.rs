@@ -1,15 +1,17 @@
 //! `awing models`: the tuned models of this computer.
 //!
 //! Out, on standard output: a table of the models, or what was done. `use` and `rollback` change the model that awing
-//! starts with, `remove` deletes one; `compare` evaluates two on annotated faces.
+//! starts with, `remove` deletes one; `compare` evaluates two on annotated faces; `average` writes a file with the mean of several.
 
 use super::comparison::comparison_table;
+use super::paths::{Content, Overwrite, Paths};
 use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
 use crate::runtime::engine::{Landmarker, Outputs, Precision};
 use crate::runtime::model::{Kind, Model, default_landmarks};
 use crate::train::data::{Sample, Split, read_faces};
 use crate::train::eval::metrics::Norm;
 use crate::train::eval::{BoxSource, EvalOptions, Evaluation, compare, evaluate};
+use crate::train::network::averaged;
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use std::fmt::Write as _;
@@ -51,13 +53,25 @@ enum Action {
         #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
         data: Vec<PathBuf>,
     },
+    /// Average the weights of trainings that followed one another: often better than each of them
+    Average {
+        /// Model files of one network; one that is named twice counts twice. The description is that of the last
+        #[arg(required = true, num_args = 2.., value_name = "MODEL")]
+        models: Vec<PathBuf>,
+        /// The model file to write
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        #[command(flatten)]
+        overwrite: Overwrite,
+    },
 }
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   awing models
   awing models use mine
-  awing models compare bundled mine --data faces/val.jsonl";
+  awing models compare bundled mine --data faces/val.jsonl
+  awing models average first/model.safetensors second/model.safetensors --out mean.safetensors";
 
 /// Runs the command.
 pub(super) fn run(arguments: &ModelsArguments) -> Result<()> {
@@ -77,6 +91,7 @@ pub(super) fn run(arguments: &ModelsArguments) -> Result<()> {
             format!("removed {name}\n")
         }
         Action::Compare { first, second, data } => compare_models(&library, first, second, data)?,
+        Action::Average { models, out, overwrite } => average(models, out, *overwrite)?,
     };
     io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }
@@ -86,6 +101,14 @@ fn now_starts_with(library: &ModelLibrary) -> Result<String> {
     let TuningRecord { accepted, verdict, .. } = library.record(&name)?;
     let doubt = if accepted { "" } else { "\nIts fine-tuning was not accepted; awing models rollback goes back." };
     Ok(format!("awing now starts with {name}: {verdict}{doubt}\n"))
+}
+
+fn average(models: &[PathBuf], out: &Path, overwrite: Overwrite) -> Result<String> {
+    Paths::default().reads("MODEL", models).writes("--out", [out], Content::Model).check(overwrite)?;
+    let mut read = models.iter().map(|path| Model::load(path)).collect::<Result<Vec<_>, _>>()?;
+    let last = read.pop().context("two models are needed")?;
+    averaged(&last, &read).context("only models of the same network have an average")?.save(out)?;
+    Ok(format!("wrote {}\n", out.display()))
 }
 
 /// A row for each model, the chosen one with a star.

@@ -21,9 +21,12 @@ pub const UNIT_PIXELS: f32 = 32.0;
 /// swamped by the many cells without one (the prior of RetinaNet: Lin et al., ICCV 2017, section 4.1).
 pub const LOGIT_AT_ZERO: f32 = -3.0;
 
-/// The root of the odds against a face at which [`score`] is a half: at that score, one false face is left in a hundred
+/// The odds against a face at which [`score`] is a half: at that score, one false face is left in a hundred
 /// pictures without one (docs/engineering/training.md).
-const ROOT_ODDS_AT_HALF: f32 = 0.196;
+const ODDS_AT_HALF: f32 = 0.056;
+/// The slope of the score's logit over that of the probability. With it, the lowest score that a tracker asks for leaves half a false
+/// face a picture, which the landmark model refuses.
+const SLOPE: f32 = 0.63;
 
 /// Converts the network's value in the centre map to the probability that a face is centred in this very cell.
 pub fn probability(value: f32) -> f32 {
@@ -39,8 +42,15 @@ pub fn value_of_probability(probability: f32) -> f32 {
 /// large, blurred or turned can't be told to the cell: each cell is uncertain where one of them certainly is the centre.
 pub fn score(values: impl Iterator<Item = f32>) -> f32 {
     let nowhere: f32 = values.map(|value| 1.0 - probability(value)).product();
-    let root_odds = (nowhere / (1.0 - nowhere)).sqrt();
-    1.0 / (1.0 + root_odds / ROOT_ODDS_AT_HALF)
+    let odds_against = nowhere / (1.0 - nowhere);
+    1.0 / (1.0 + (odds_against / ODDS_AT_HALF).powf(SLOPE))
+}
+
+/// The value of the centre map below which no peak reaches `score`, even if all the cells around it are as high.
+pub fn lowest_peak(score: f32) -> f32 {
+    let odds_against = ODDS_AT_HALF * (1.0 / score - 1.0).powf(1.0 / SLOPE);
+    let nowhere = odds_against / (1.0 + odds_against);
+    value_of_probability(1.0 - nowhere.powf(1.0 / 9.0))
 }
 
 /// The box at a cell, in input pixels; `values` are the two sizes and the two offsets.
@@ -64,6 +74,13 @@ mod tests {
             assert!((probability(value_of_probability(wanted)) - wanted).abs() < 1e-6);
         }
         assert!(probability(0.0) < 0.05);
+    }
+
+    #[test]
+    fn the_lowest_peak_of_a_score_reaches_it_if_all_nine_cells_are_as_high() {
+        for wanted in [0.1, 0.25, 0.9] {
+            assert!((score([lowest_peak(wanted); 9].into_iter()) - wanted).abs() < 1e-4, "{wanted}");
+        }
     }
 
     #[test]

@@ -21,6 +21,12 @@ pub struct Compositions {
     pub narrowest_center_cells: f32,
     /// The greatest, for faces that fill the picture, in cells.
     pub widest_center_cells: f32,
+    /// Whether the loss of a face is that of its score, to which the nine cells about its centre contribute, instead of that of the
+    /// exact cell.
+    pub scored_by_neighbourhood: bool,
+    /// The exponent that makes faces which are found count less in that loss: 2 as for cells, which leaves sure faces hardly above
+    /// doubtful false ones; 0 lets every face count.
+    pub focus: f32,
     /// A part of a scene is enlarged by at most this factor: faces of few pixels say little when they fill the canvas.
     pub most_enlarged: f32,
     /// Share of scenes that are not rotated, and fill the canvas as far as they can.
@@ -40,6 +46,8 @@ impl Default for Compositions {
             center_of_side: 0.08,
             narrowest_center_cells: 0.8,
             widest_center_cells: 2.5,
+            scored_by_neighbourhood: true,
+            focus: 0.0,
             most_enlarged: 100.0,
             upright: 0.0,
             set_in_scenes: 0.0,
@@ -70,6 +78,9 @@ impl Compositions {
                 "largest_single is {largest_single}, it must be over {} and at most 2",
                 Self::SMALLEST_SINGLE
             ));
+        }
+        if !(0.0..=4.0).contains(&self.focus) {
+            return Err(format!("focus is {}, it must lie in 0..=4", self.focus));
         }
         if !(1.0..=20.0).contains(&widest_center_cells) {
             return Err(format!("widest_center_cells is {widest_center_cells}, it must lie in 1..=20"));

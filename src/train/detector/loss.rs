@@ -13,18 +13,38 @@ const FACE_TARGET: f32 = 0.999;
 /// distance to the Gaussian keep the peaks of small and doubtful faces low, since their exact cell is uncertain; here the
 /// cells beside the right one cost little.
 ///
+/// With a `neighbourhood` a face counts as found as far as any of the nine cells about its centre says so, which is what
+/// [`score`](crate::runtime::detect::maps::score) measures: the focal loss of that probability, with this exponent instead of alpha, takes the place of the one of
+/// the exact cell, and the nine cells cost nothing more.
+///
 /// Both parts are means over what they count, so the normalizer of the targets is not needed.
 #[derive(Clone, Copy, Debug)]
-pub struct CenterLoss;
+pub struct CenterLoss {
+    /// Rows and columns of the maps of an item; they are square.
+    pub side: usize,
+    pub neighbourhood: Option<f32>,
+}
+
+impl CenterLoss {
+    /// The cells about the centre in `cell`, itself included, within its item.
+    fn around(&self, cell: usize) -> impl Iterator<Item = usize> + use<> {
+        let side = self.side;
+        let (row, column) = (cell / side % side, cell % side);
+        let first = cell - row * side - column;
+        let near = move |at: usize| at.saturating_sub(1)..(at + 2).min(side);
+        near(row).flat_map(move |r| near(column).map(move |c| first + r * side + c))
+    }
+}
 
 impl Objective for CenterLoss {
     fn loss_and_gradient(&self, prediction: &[f32], targets: Targets<'_>, gradient: &mut Vec<f32>) -> f64 {
         let Targets { maps, weight, .. } = targets;
         assert_eq!([maps.len(), weight.len()], [prediction.len(); 2]);
         let cells = |maps| <[f32]>::chunks_exact(maps, CHANNELS);
+        let is_center = |y: &[f32]| y[CENTER] >= FACE_TARGET;
         let (mut faces, mut boxes) = (0.0, 0.0);
         for (y, w) in cells(maps).zip(cells(weight)) {
-            faces += if y[CENTER] >= FACE_TARGET { f64::from(w[CENTER]) } else { 0.0 };
+            faces += if is_center(y) { f64::from(w[CENTER]) } else { 0.0 };
             boxes += f64::from(w[SIZE..].iter().sum::<f32>());
         }
         let (per_face, per_box) = (1.0 / faces.max(1.0), BOX_WEIGHT / boxes.max(1.0));
@@ -43,8 +63,39 @@ impl Objective for CenterLoss {
                 g[c] = sign * w[c] * per_box as f32;
             }
         }
+        if let Some(focus) = self.neighbourhood {
+            let logit = |cell: usize| prediction[cell * CHANNELS + CENTER] + LOGIT_AT_ZERO;
+            let centers = || cells(maps).enumerate().filter(|(_, y)| is_center(y)).map(|(cell, _)| cell);
+            for cell in centers().flat_map(|cell| self.around(cell)) {
+                let at = cell * CHANNELS + CENTER;
+                if gradient[at] != 0.0 {
+                    center -= f64::from(focal(logit(cell), maps[at]).0 * weight[at]);
+                    gradient[at] = 0.0;
+                }
+            }
+            for cell in centers() {
+                let w = weight[cell * CHANNELS + CENTER];
+                let (value, slope) = focal_of_any(self.around(cell).map(logit), focus);
+                center += f64::from(value * w);
+                for near in self.around(cell) {
+                    let p = 1.0 / (1.0 + (-logit(near)).exp());
+                    gradient[near * CHANNELS + CENTER] += slope * p * w * per_face as f32;
+                }
+            }
+        }
         center * per_face + difference * per_box
     }
+}
+
+/// The focal loss of the probability that any of the cells is a face's centre. Its derivative with respect to the logit of a cell is
+/// the second number times the cell's own probability.
+fn focal_of_any(logits: impl Iterator<Item = f32>, focus: f32) -> (f32, f32) {
+    let alarm: f32 = logits.map(softplus).sum();
+    // The probability that none of them is, and that one is.
+    let (q, p) = ((-alarm).exp(), -(-alarm).exp_m1());
+    let miss = -p.max(f32::MIN_POSITIVE).ln();
+    let kept = q.powf(focus);
+    (kept * miss, -kept * (focus * miss + q / p.max(f32::MIN_POSITIVE)))
 }
 
 /// The focal loss of one cell and its derivative with respect to the logit.
@@ -72,18 +123,22 @@ mod tests {
     use crate::train::loss::tests::{STEP, check_gradient, evaluate};
     use crate::train::ops::tests::random_numbers;
 
+    const EXACT: CenterLoss = CenterLoss { side: 1, neighbourhood: None };
+
     #[test]
     fn the_gradient_is_that_of_the_loss() {
-        let numbers = |seed| random_numbers(2 * 9 * 7 * CHANNELS, seed);
+        let numbers = |seed| random_numbers(2 * 8 * 8 * CHANNELS, seed);
         let prediction: Vec<f32> = numbers(1).iter().map(|v| 3.0 * v + 2.0).collect();
         // Cut to 0..=1, so that some cells are centres.
         let maps: Vec<f32> = numbers(2).iter().map(|v| (2.0 * v).clamp(0.0, 1.0)).collect();
         assert!(maps.iter().step_by(CHANNELS).any(|y| *y == 1.0));
         let weight: Vec<f32> = numbers(3).iter().map(|v| v.max(0.0)).collect();
         let targets = Targets { maps: &maps, weight: &weight, normalizer: 1.0 };
-        check_gradient(&CenterLoss, &prediction, targets, |i| {
-            i % CHANNELS >= SIZE && (prediction[i] - maps[i]).abs() < 2.0 * STEP
-        });
+        for neighbourhood in [None, Some(2.0), Some(0.0)] {
+            check_gradient(&CenterLoss { side: 8, neighbourhood }, &prediction, targets, |i| {
+                i % CHANNELS >= SIZE && (prediction[i] - maps[i]).abs() < 2.0 * STEP
+            });
+        }
     }
 
     /// The loss of one cell with this score and target; a cell that is a face's centre is added, since the loss is per
@@ -93,7 +148,7 @@ mod tests {
             |center: f32, other: f32| [&[center, 0.0, 0.0, 0.0, 0.0][..], &[other, 0.0, 0.0, 0.0, 0.0]].concat();
         let prediction = cells(value_of_probability(0.999_999), value_of_probability(found_score));
         let (maps, weight) = (cells(1.0, cell_target), cells(1.0, cell_weight));
-        evaluate(&CenterLoss, &prediction, Targets { maps: &maps, weight: &weight, normalizer: 1.0 }).0 as f32
+        evaluate(&EXACT, &prediction, Targets { maps: &maps, weight: &weight, normalizer: 1.0 }).0 as f32
     }
 
     #[test]
@@ -109,12 +164,39 @@ mod tests {
     }
 
     #[test]
+    fn with_the_neighbourhood_any_of_nine_cells_may_be_sure() {
+        let side = 5;
+        let mut maps = vec![0.0; 2 * side * side * CHANNELS];
+        // In a corner of the second item.
+        let center = side * side;
+        maps[center * CHANNELS] = 1.0;
+        let weight: Vec<f32> = (0..maps.len()).map(|i| f32::from(u8::from(i % CHANNELS == CENTER))).collect();
+        let loss = |sure: usize| {
+            let mut prediction = vec![-100.0; maps.len()];
+            prediction[sure * CHANNELS] = value_of_probability(0.9);
+            evaluate(
+                &CenterLoss { side, neighbourhood: Some(2.0) },
+                &prediction,
+                Targets { maps: &maps, weight: &weight, normalizer: 1.0 },
+            )
+            .0
+        };
+        let found = f64::from(0.01 * -(0.9_f32.ln()));
+        for near in [center, center + 1, center + side, center + side + 1] {
+            assert!((loss(near) - found).abs() < 1e-5, "{near}");
+        }
+        for elsewhere in [center + 2, center - 1, center + 2 * side] {
+            assert!(loss(elsewhere) > 10.0, "{elsewhere}");
+        }
+    }
+
+    #[test]
     fn size_and_offset_cost_their_mean_absolute_error() {
         let maps = [0.0, 1.0, -1.0, 0.5, 0.0];
         // A score of 0 costs nothing.
         let prediction = [-100.0, 1.5, -1.0, 0.0, 9.0];
         let targets = Targets { maps: &maps, weight: &[1.0, 1.0, 1.0, 2.0, 0.0], normalizer: 1.0 };
-        let (loss, gradient) = evaluate(&CenterLoss, &prediction, targets);
+        let (loss, gradient) = evaluate(&EXACT, &prediction, targets);
         assert!((loss - (0.5 + 2.0 * 0.5) / 4.0).abs() < 1e-6);
         assert_eq!(gradient[SIZE..], [0.25, 0.0, -0.5, 0.0]);
     }

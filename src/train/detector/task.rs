@@ -43,6 +43,7 @@ pub struct DetectorTask {
     size: usize,
     augmentation: Augmentation,
     compositions: Compositions,
+    objective: CenterLoss,
     scenes: Vec<Picture>,
     faces: Vec<Picture>,
     faces_draw: WeightedIndex<f64>,
@@ -93,7 +94,11 @@ impl DetectorTask {
         check_weights(datasets, names())?;
         let faces_draw = WeightedIndex::new(names().map(|name| weight_of(datasets, name)))
             .map_err(|_| DataError::Options("every data set of single faces has weight 0".into()))?;
-        Ok(Self { size, augmentation, compositions, scenes, faces, faces_draw, backgrounds, pictures })
+        let objective = CenterLoss {
+            side: size / maps::STRIDE,
+            neighbourhood: compositions.scored_by_neighbourhood.then_some(compositions.focus),
+        };
+        Ok(Self { size, augmentation, compositions, objective, scenes, faces, faces_draw, backgrounds, pictures })
     }
 
     /// Draws one item: the picture, the faces to be found and the ignored regions, in input pixels.
@@ -391,7 +396,7 @@ impl Task for DetectorTask {
     }
 
     fn objective(&self) -> &dyn Objective {
-        &CenterLoss
+        &self.objective
     }
 }
 

@@ -3,10 +3,12 @@
 //! In: a description or a model, then pictures (image, row, column, RGB) in 0..=1. Out: the maps of every stack. On the CPU
 //! nothing fails; other implementations of [`Network`] fail with their device's error.
 
+mod average;
 mod buffers;
 mod forward;
 mod grow;
 
+pub(crate) use average::averaged;
 pub(crate) use buffers::BufferPool;
 pub(crate) use forward::{Forward, ForwardPass, Norms, norm_of};
 pub(crate) use grow::grown;
