@@ -15,7 +15,7 @@ const FACE_TARGET: f32 = 0.999;
 ///
 /// With a `neighbourhood` a face counts as found as far as any of the nine cells about its centre says so, which is what
 /// [`score`](crate::runtime::detect::maps::score) measures: the focal loss of that probability, with this exponent instead of alpha, takes the place of the one of
-/// the exact cell, and the nine cells cost nothing more.
+/// the exact cell, and the nine cells themselves cost nothing.
 ///
 /// Both parts are means over what they count, so the normalizer of the targets is not needed.
 #[derive(Clone, Copy, Debug)]
