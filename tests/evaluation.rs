@@ -32,8 +32,8 @@ fn fail(folder: &Path, arguments: &str) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// Writes `fit.jsonl` with [`FITTED`] faces and `others.jsonl` with four, as a data set annotates them that puts the points of the inner lip
-/// five pixels to the right and doesn't have the tip of the nose.
+/// Writes `fit.jsonl` with [`FITTED`] faces and `others.jsonl` with four, as a data set annotates them that puts the
+/// points of the inner lip five pixels to the right and doesn't have the tip of the nose.
 fn write_styled_faces(folder: &Path) {
     let faces = fs::read_to_string(write_so_many_faces(folder, FITTED + 4)).unwrap();
     let restyled: Vec<String> = faces
@@ -59,10 +59,9 @@ fn a_model_is_measured_in_the_style_that_it_was_fitted_to_on_other_faces() {
     let folder = folder.path();
     write_styled_faces(folder);
     let lips = |model: &str, key: &str| {
-        let predictions = format!("{}.jsonl", model.len());
-        succeed(folder, &format!("eval {model} --data others.jsonl --predictions {predictions}"));
+        succeed(folder, &format!("eval {model} --data others.jsonl --predictions predictions.jsonl --overwrite"));
         let truth = fs::read_to_string(folder.join("others.jsonl")).unwrap();
-        let predicted = fs::read_to_string(folder.join(predictions)).unwrap();
+        let predicted = fs::read_to_string(folder.join("predictions.jsonl")).unwrap();
         let mut off = Vec::new();
         for (truth, predicted) in truth.lines().zip(predicted.lines()) {
             let rows: [Value; 2] = [truth, predicted].map(|line| serde_json::from_str(line).unwrap());

@@ -16,8 +16,8 @@ use crate::train::data::{self, Format, Sample, Split};
 use crate::train::detector::{Photograph, read_photographs};
 use crate::train::eval::metrics::{Counted, Norm};
 use crate::train::eval::{
-    BoxSource, DetectionEvaluation, EvalOptions, Evaluation, FaceResult, Reliability, Summary, calibrate, compare,
-    draw_curve, evaluate, evaluate_detector, fit_styles,
+    BoxSource, DetectionEvaluation, EvalOptions, Evaluation, FaceResult, FittedStyle, Reliability, Summary, calibrate,
+    compare, draw_curve, evaluate, evaluate_detector, fit_styles,
 };
 use crate::train::trainer::Recipe;
 use anyhow::{Context, Result, bail};
@@ -250,11 +250,12 @@ fn write_with_style(arguments: &EvalArguments, out: &Path) -> Result<()> {
     let mut landmarker = Landmarker::new(&model, Outputs::Decoded, arguments.precision)?;
     let samples = samples(arguments)?;
     let bar = ProgressBar::new(samples.len() as u64);
-    let style = model.config().style;
-    let (fits, faces) = fit_styles(&mut landmarker, style, &samples, || bar.inc(1))?;
+    let fitted = fit_styles(&mut landmarker, model.config().style, &samples, || bar.inc(1))?;
     bar.finish_and_clear();
-    for (style, faces) in faces {
+    let mut fits = model.config().style_fits.clone();
+    for FittedStyle { style, fit, faces } in fitted {
         say(&format!("{}: fitted on {faces} faces", style.data_sets()));
+        fits = fits.with(style, fit);
     }
     save_alike(&model.with_style_fits(fits), out)
 }

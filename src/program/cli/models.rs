@@ -1,7 +1,8 @@
 //! `awing models`: the tuned models of this computer.
 //!
 //! Out, on standard output: a table of the models, or what was done. `use` and `rollback` change the model that awing
-//! starts with, `remove` deletes one; `compare` evaluates two on annotated faces; `average` writes a file with the mean of several.
+//! starts with, `remove` deletes one; `compare` evaluates two on annotated faces; `average` writes a file with the mean
+//! of several.
 
 use super::comparison::comparison_table;
 use super::paths::{Content, Overwrite, Paths};

@@ -47,7 +47,8 @@ pub(super) struct TrainArguments {
     #[arg(long)]
     resume: bool,
     /// Start from the weights of this model, a file or `bundled`, which may have fewer channels and blocks than the recipe's
-    /// network; --resume needs it only for recipes with adaptation or map_styles [default: without a recipe, the bundled model; with one, random weights]
+    /// network; --resume needs it only for recipes with adaptation or map_styles [default: without a recipe, the bundled
+    /// model; with one, random weights]
     #[arg(long, value_name = "MODEL")]
     start_from: Option<PathBuf>,
     /// The device to compute on

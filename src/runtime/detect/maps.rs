@@ -24,8 +24,8 @@ pub const LOGIT_AT_ZERO: f32 = -3.0;
 /// The odds against a face at which [`score`] is a half: at that score, one false face is left in a hundred
 /// pictures without one (docs/engineering/training.md).
 const ODDS_AT_HALF: f32 = 0.056;
-/// The slope of the score's logit over that of the probability. With it, the lowest score that a tracker asks for leaves half a false
-/// face a picture, which the landmark model refuses.
+/// The slope of the score's logit over that of the probability. With it, the lowest score that a tracker asks for leaves
+/// half a false face a picture, which the landmark model refuses.
 const SLOPE: f32 = 0.63;
 
 /// Converts the network's value in the centre map to the probability that a face is centred in this very cell.

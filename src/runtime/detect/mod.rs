@@ -137,28 +137,25 @@ fn draw(scaler: &mut scale::Scaler, frame: &FrameView<'_>, canvas: &mut [f32]) {
 pub(crate) fn decode(view: &HeatmapView<'_>, scale: f32, out: &mut Vec<Detection>) {
     let at =
         |row: usize, column: usize, channel: usize| view.values[(row * view.width + column) * view.channels + channel];
+    let around = |row: usize, column: usize| {
+        let rows = row.saturating_sub(1)..(row + 2).min(view.height);
+        let columns = column.saturating_sub(1)..(column + 2).min(view.width);
+        rows.flat_map(move |r| columns.clone().map(move |c| (r, c)))
+    };
+    let score_at = |row, column| maps::score(around(row, column).map(|(r, c)| at(r, c, maps::CENTER)));
     let lowest = maps::lowest_peak(LOWEST_SCORE);
     for row in 0..view.height {
         for column in 0..view.width {
-            let peak = at(row, column, maps::CENTER);
-            if peak < lowest {
+            if at(row, column, maps::CENTER) < lowest {
                 continue;
             }
-            let around = |row: usize, column: usize| {
-                let rows = row.saturating_sub(1)..(row + 2).min(view.height);
-                let columns = column.saturating_sub(1)..(column + 2).min(view.width);
-                rows.flat_map(move |r| columns.clone().map(move |c| (r, c)))
-            };
-            let score_at = |row, column| maps::score(around(row, column).map(|(r, c)| at(r, c, maps::CENTER)));
             let score = score_at(row, column);
             if score < LOWEST_SCORE {
                 continue;
             }
             let is_higher = |(r, c): (usize, usize)| {
-                if at(r, c, maps::CENTER) < lowest {
-                    return false;
-                }
-                let other = score_at(r, c);
+                // A cell that is skipped above does not stand in the way of this one.
+                let other = if at(r, c, maps::CENTER) < lowest { 0.0 } else { score_at(r, c) };
                 // If neighbours are equal, only the first is a peak.
                 other > score || (other == score && (r, c) < (row, column))
             };

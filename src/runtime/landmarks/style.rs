@@ -1,8 +1,8 @@
 //! Annotation styles: data sets place points of the same name at different positions.
 //!
 //! The styles of 300-W (iBUG) and WFLW differ by up to a tenth of the eye distance at the ends of the outline. A model
-//! trained on a mix learns neither, so each model has one style, and faces in another style are converted by a
-//! shift of each point, in the frame in which the face is upright. Shifts between 300-W's style and WFLW's are known; those of
+//! trained on a mix learns neither, so each model has one style, and faces in another style are converted by a shift of
+//! each point, in the frame in which the face is upright. Shifts between 300-W's style and WFLW's are known; those of
 //! other styles only for a model that was fitted to them ([`StyleFits`]).
 //!
 //! In: 98 points in picture coordinates, at any rotation. Out: the same face in another style. Nothing here fails.
@@ -171,7 +171,7 @@ impl Style {
             }
         }
         if let Some(fit) = fits.of(self) {
-            fit.undo(&before, points, weight);
+            fit.undo(self, &before, points, weight);
         }
         if sign.is_some() {
             place_between(to, points, weight);
@@ -187,7 +187,7 @@ impl Style {
         predicted: &[Point<S>],
     ) -> Option<Vec<Point<S>>> {
         let of = of.filter(|&of| of != self && predicted.len() == WFLW_POINTS)?;
-        if let Some(fitted) = fits.of(self).and_then(|fit| fit.apply(predicted)) {
+        if let Some(fitted) = fits.of(self).and_then(|fit| fit.apply(self, predicted)) {
             return Some(fitted);
         }
         matches!((of, self), (Self::Wflw, Self::Ibug) | (Self::Ibug, Self::Wflw)).then(|| {
@@ -290,26 +290,24 @@ mod tests {
         assert!(middle.distance(arc(10.0)) < 1e-5, "{middle:?}");
     }
 
-    fn turn() -> Similarity<FrameSpace, FrameSpace> {
-        Similarity::about(Point::new(100.0, 100.0), Point::new(300.0, 200.0), 0.7, -2.5)
-    }
-
     #[test]
     fn a_fit_undoes_what_it_was_measured_as_in_any_rotation() {
         let (mut face, _) = ibug_face();
         (38..42).chain(47..51).chain([96, 97]).for_each(|i| face[i] = Point::new(100.0, 70.0));
         let truth: Vec<_> = face.iter().map(|p| Point::new(p.x + 3.0, p.y - 2.0)).collect();
+        let (pose, residuals) = StyleFit::residuals(&face, &truth).unwrap();
+        assert!(pose[1].abs() < 1e-3, "it looks straight ahead: {pose:?}");
+        let turn: Similarity<FrameSpace, FrameSpace> =
+            Similarity::about(Point::new(100.0, 100.0), Point::new(300.0, 200.0), 0.7, -2.5);
+        let turned: Vec<_> = face.iter().map(|&p| turn.apply(p)).collect();
         for style in [Style::Ibug, Style::Scut] {
-            let (pose, residuals) = StyleFit::residuals(&face, &truth).unwrap();
-            assert!(pose[1].abs() < 1e-3, "it looks straight ahead: {pose:?}");
-            let indices: Vec<usize> = StyleFit::points_of(style).collect();
+            let indices = StyleFit::points_of(style);
             let constant = |i: &usize| residuals[*i].map(|along| [along, 0.0, 0.0]);
             let fit = StyleFit::new(style, indices.iter().map(constant).collect()).unwrap();
             let fits = StyleFits::default().with(style, fit);
-            let turned: Vec<_> = face.iter().map(|&p| turn().apply(p)).collect();
             let expressed = style.expressed(Some(Style::Wflw), &fits, &turned).unwrap();
             for &i in &indices {
-                assert!(expressed[i].distance(turn().apply(truth[i])) < 1e-2, "point {i}");
+                assert!(expressed[i].distance(turn.apply(truth[i])) < 1e-2, "point {i}");
             }
             if style == Style::Ibug {
                 assert_eq!(expressed[96], turned[96]);

@@ -280,6 +280,7 @@ fn dequantize(file: &SafeTensors<'_>, view: &TensorView<'_>, scale_name: &str) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::landmarks::Style;
     use crate::runtime::model::ConfigError;
     use crate::train::network::untrained;
 
@@ -309,6 +310,16 @@ mod tests {
         let twice = once.to_bytes(WeightFormat::F16).unwrap();
         assert_eq!(Model::from_bytes(&twice).unwrap(), once);
         assert_eq!(once.to_bytes(WeightFormat::F16).unwrap(), twice);
+    }
+
+    #[test]
+    fn the_fit_to_one_style_that_earlier_versions_stored_is_read() {
+        let mut config = serde_json::to_value(tiny().config()).unwrap();
+        config["ibug_fit"] = serde_json::to_value(vec![[[1.0, 0.5, 0.0]; 2]; 68]).unwrap();
+        let config: ModelConfig = serde_json::from_value(config).unwrap();
+        config.check().unwrap();
+        assert!(config.style_fits.of(Style::Ibug).is_some());
+        assert!(serde_json::to_string(&config).unwrap().contains("style_fits"));
     }
 
     #[test]

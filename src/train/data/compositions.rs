@@ -21,11 +21,11 @@ pub struct Compositions {
     pub narrowest_center_cells: f32,
     /// The greatest, for faces that fill the picture, in cells.
     pub widest_center_cells: f32,
-    /// Whether the loss of a face is that of its score, to which the nine cells about its centre contribute, instead of that of the
-    /// exact cell.
+    /// Whether the loss of a face is that of its score, to which the nine cells about its centre contribute, instead of
+    /// that of the exact cell.
     pub scored_by_neighbourhood: bool,
-    /// The exponent that makes faces which are found count less in that loss: 2 as for cells, which leaves sure faces hardly above
-    /// doubtful false ones; 0 lets every face count.
+    /// The exponent that makes faces which are found count less in that loss: 2 as for cells, which leaves sure faces
+    /// hardly above doubtful false ones; 0 lets every face count. The loss of exact cells has its own, 2.
     pub focus: f32,
     /// A part of a scene is enlarged by at most this factor: faces of few pixels say little when they fill the canvas.
     pub most_enlarged: f32,
@@ -81,6 +81,9 @@ impl Compositions {
         }
         if !(0.0..=4.0).contains(&self.focus) {
             return Err(format!("focus is {}, it must lie in 0..=4", self.focus));
+        }
+        if self.focus != 0.0 && !self.scored_by_neighbourhood {
+            return Err("focus is for a loss that is scored_by_neighbourhood".into());
         }
         if !(1.0..=20.0).contains(&widest_center_cells) {
             return Err(format!("widest_center_cells is {widest_center_cells}, it must lie in 1..=20"));

@@ -93,7 +93,7 @@ impl LandmarkTask {
         let chances: Vec<f64> =
             samples.iter().map(|s| weight_of(datasets, &s.dataset) * options.emphasis.factor(s)).collect();
         let draw = WeightedIndex::new(chances).map_err(|_| nothing())?;
-        let mapped = samples.iter().map(|s| options.style_fits.reach(s.style)).collect();
+        let mapped = samples.iter().map(|s| options.style_fits.can_map(s.style)).collect();
         let prepare = |sample: Sample| match style {
             Some(style) => sample.in_style(style, &options.style_fits).in_scheme(scheme),
             None => sample.in_scheme(scheme),

@@ -1,6 +1,6 @@
 //! The loss of the detector's maps (see [`crate::runtime::detect::maps`] for their contents).
 
-use crate::runtime::detect::maps::{CENTER, CHANNELS, LOGIT_AT_ZERO, SIZE};
+use crate::runtime::detect::maps::{CENTER, CHANNELS, LOGIT_AT_ZERO, SIZE, probability};
 use crate::train::loss::{Objective, Targets};
 
 /// Weight of size and offset relative to the centre map.
@@ -13,16 +13,18 @@ const FACE_TARGET: f32 = 0.999;
 /// distance to the Gaussian keep the peaks of small and doubtful faces low, since their exact cell is uncertain; here the
 /// cells beside the right one cost little.
 ///
-/// With a `neighbourhood` a face counts as found as far as any of the nine cells about its centre says so, which is what
-/// [`score`](crate::runtime::detect::maps::score) measures: the focal loss of that probability, with this exponent instead of alpha, takes the place of the one of
-/// the exact cell, and the nine cells themselves cost nothing.
+/// With a `neighbourhood_focus` a face counts as found as far as any of the nine cells about its centre says so, which is
+/// what [`score`](crate::runtime::detect::maps::score) measures: the focal loss of that probability takes the place of
+/// the one of the exact cell, and the nine cells themselves cost nothing.
 ///
 /// Both parts are means over what they count, so the normalizer of the targets is not needed.
 #[derive(Clone, Copy, Debug)]
 pub struct CenterLoss {
     /// Rows and columns of the maps of an item; they are square.
     pub side: usize,
-    pub neighbourhood: Option<f32>,
+    /// The exponent of the focal loss of a face that any of nine cells may find, in place of alpha; `None` asks for the
+    /// exact cell.
+    pub neighbourhood_focus: Option<f32>,
 }
 
 impl CenterLoss {
@@ -48,14 +50,26 @@ impl Objective for CenterLoss {
             boxes += f64::from(w[SIZE..].iter().sum::<f32>());
         }
         let (per_face, per_box) = (1.0 / faces.max(1.0), BOX_WEIGHT / boxes.max(1.0));
+        // Cells whose own probability costs something.
+        let mut is_counted = vec![true; prediction.len() / CHANNELS];
+        let centers = || cells(maps).enumerate().filter(|(_, y)| is_center(y)).map(|(cell, _)| cell);
+        if self.neighbourhood_focus.is_some() {
+            centers().flat_map(|cell| self.around(cell)).for_each(|near| is_counted[near] = false);
+        }
         let (mut center, mut difference) = (0.0, 0.0);
         gradient.resize(prediction.len(), 0.0);
-        for (((v, y), w), g) in
-            cells(prediction).zip(cells(maps)).zip(cells(weight)).zip(gradient.chunks_exact_mut(CHANNELS))
+        for ((((v, y), w), g), is_counted) in cells(prediction)
+            .zip(cells(maps))
+            .zip(cells(weight))
+            .zip(gradient.chunks_exact_mut(CHANNELS))
+            .zip(is_counted)
         {
-            let (value, slope) = focal(v[CENTER] + LOGIT_AT_ZERO, y[CENTER]);
-            center += f64::from(value * w[CENTER]);
-            g[CENTER] = slope * w[CENTER] * per_face as f32;
+            g[CENTER] = 0.0;
+            if is_counted {
+                let (value, slope) = focal(v[CENTER] + LOGIT_AT_ZERO, y[CENTER]);
+                center += f64::from(value * w[CENTER]);
+                g[CENTER] = slope * w[CENTER] * per_face as f32;
+            }
             for c in SIZE..CHANNELS {
                 let d = v[c] - y[c];
                 difference += f64::from(d.abs() * w[c]);
@@ -63,23 +77,14 @@ impl Objective for CenterLoss {
                 g[c] = sign * w[c] * per_box as f32;
             }
         }
-        if let Some(focus) = self.neighbourhood {
-            let logit = |cell: usize| prediction[cell * CHANNELS + CENTER] + LOGIT_AT_ZERO;
-            let centers = || cells(maps).enumerate().filter(|(_, y)| is_center(y)).map(|(cell, _)| cell);
-            for cell in centers().flat_map(|cell| self.around(cell)) {
-                let at = cell * CHANNELS + CENTER;
-                if gradient[at] != 0.0 {
-                    center -= f64::from(focal(logit(cell), maps[at]).0 * weight[at]);
-                    gradient[at] = 0.0;
-                }
-            }
+        if let Some(focus) = self.neighbourhood_focus {
+            let value_of = |cell: usize| prediction[cell * CHANNELS + CENTER];
             for cell in centers() {
                 let w = weight[cell * CHANNELS + CENTER];
-                let (value, slope) = focal_of_any(self.around(cell).map(logit), focus);
+                let (value, slope) = focal_of_any(self.around(cell).map(|near| value_of(near) + LOGIT_AT_ZERO), focus);
                 center += f64::from(value * w);
                 for near in self.around(cell) {
-                    let p = 1.0 / (1.0 + (-logit(near)).exp());
-                    gradient[near * CHANNELS + CENTER] += slope * p * w * per_face as f32;
+                    gradient[near * CHANNELS + CENTER] += slope * probability(value_of(near)) * w * per_face as f32;
                 }
             }
         }
@@ -87,8 +92,8 @@ impl Objective for CenterLoss {
     }
 }
 
-/// The focal loss of the probability that any of the cells is a face's centre. Its derivative with respect to the logit of a cell is
-/// the second number times the cell's own probability.
+/// The focal loss of the probability that any of the cells is a face's centre. Its derivative with respect to the logit
+/// of a cell is the second number times the cell's own probability.
 fn focal_of_any(logits: impl Iterator<Item = f32>, focus: f32) -> (f32, f32) {
     let alarm: f32 = logits.map(softplus).sum();
     // The probability that none of them is, and that one is.
@@ -123,7 +128,7 @@ mod tests {
     use crate::train::loss::tests::{STEP, check_gradient, evaluate};
     use crate::train::ops::tests::random_numbers;
 
-    const EXACT: CenterLoss = CenterLoss { side: 1, neighbourhood: None };
+    const EXACT: CenterLoss = CenterLoss { side: 1, neighbourhood_focus: None };
 
     #[test]
     fn the_gradient_is_that_of_the_loss() {
@@ -134,8 +139,8 @@ mod tests {
         assert!(maps.iter().step_by(CHANNELS).any(|y| *y == 1.0));
         let weight: Vec<f32> = numbers(3).iter().map(|v| v.max(0.0)).collect();
         let targets = Targets { maps: &maps, weight: &weight, normalizer: 1.0 };
-        for neighbourhood in [None, Some(2.0), Some(0.0)] {
-            check_gradient(&CenterLoss { side: 8, neighbourhood }, &prediction, targets, |i| {
+        for neighbourhood_focus in [None, Some(2.0), Some(0.0)] {
+            check_gradient(&CenterLoss { side: 8, neighbourhood_focus }, &prediction, targets, |i| {
                 i % CHANNELS >= SIZE && (prediction[i] - maps[i]).abs() < 2.0 * STEP
             });
         }
@@ -175,7 +180,7 @@ mod tests {
             let mut prediction = vec![-100.0; maps.len()];
             prediction[sure * CHANNELS] = value_of_probability(0.9);
             evaluate(
-                &CenterLoss { side, neighbourhood: Some(2.0) },
+                &CenterLoss { side, neighbourhood_focus: Some(2.0) },
                 &prediction,
                 Targets { maps: &maps, weight: &weight, normalizer: 1.0 },
             )

@@ -96,7 +96,7 @@ impl DetectorTask {
             .map_err(|_| DataError::Options("every data set of single faces has weight 0".into()))?;
         let objective = CenterLoss {
             side: size / maps::STRIDE,
-            neighbourhood: compositions.scored_by_neighbourhood.then_some(compositions.focus),
+            neighbourhood_focus: compositions.scored_by_neighbourhood.then_some(compositions.focus),
         };
         Ok(Self { size, augmentation, compositions, objective, scenes, faces, faces_draw, backgrounds, pictures })
     }

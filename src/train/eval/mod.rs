@@ -18,5 +18,5 @@ pub(in crate::train) use compare::paired_bootstrap;
 pub use compare::{Comparison, compare};
 pub use detection::{DetectionEvaluation, evaluate_detector};
 pub use report::{BoxSource, EvalOptions, Evaluation, FaceResult, Summary, draw_curve, evaluate};
-pub use style_fit::fit_styles;
+pub use style_fit::{FittedStyle, fit_styles};
 pub use validator::LandmarkValidator;

@@ -1,14 +1,14 @@
 //! Fits a model's maps to the annotation styles of data sets.
 //!
-//! In: a model of 98 points and faces that people annotated in other styles, other than those for evaluation. Out: for each style
-//! pose-dependent shifts of its points ([`StyleFits`]), by least squares in units of the eye distance. A style whose faces have no tip of the
-//! nose, from which the pose is told, gets constant shifts. The fit is not symmetric, because all
-//! of 300-W's points are about half a percent of the box too far right, which a symmetric fit would leave (3.66 instead
-//! of 3.59 % on Helen).
+//! In: a model of 98 points and faces that people annotated in other styles, other than those for evaluation. Out: for
+//! each style pose-dependent shifts of its points ([`StyleFit`]), by least squares in units of the eye distance. A style
+//! whose faces have no tip of the nose, from which the pose is told, gets constant shifts. The fit is not symmetric,
+//! because all of 300-W's points are about half a percent of the box too far right, which a symmetric fit would leave
+//! (3.66 instead of 3.59 % on Helen).
 
 use super::report::EvalError;
 use crate::runtime::engine::Landmarker;
-use crate::runtime::landmarks::{PoseTerms, Scheme, Style, StyleFit, StyleFits, WFLW_POINTS};
+use crate::runtime::landmarks::{PoseTerms, Scheme, Style, StyleFit, WFLW_POINTS, WFLW98_OF_IBUG68};
 use crate::train::data::Sample;
 use std::collections::BTreeMap;
 
@@ -16,28 +16,36 @@ use std::collections::BTreeMap;
 const FEWEST_FACES: usize = 40;
 const NOSE_TIP: usize = 54;
 
-/// Fits the shifts from a model of this `style` to each other style that people annotated enough of the `samples` in, and tells on how many
-/// faces each was measured; crops are from the true landmarks.
+/// A fit to one style, and the number of faces that it was measured on.
+pub struct FittedStyle {
+    pub style: Style,
+    pub fit: StyleFit,
+    pub faces: usize,
+}
+
+/// Fits the shifts from a model of the style `of_model` to each other style that people annotated enough of the `samples`
+/// in; crops are from the true landmarks.
 ///
 /// # Errors
 /// Pictures that can't be read, by name; a model that fails, has other points or no style; no style with enough faces.
 pub fn fit_styles(
     landmarker: &mut Landmarker,
-    style: Option<Style>,
+    of_model: Option<Style>,
     samples: &[Sample],
     mut on_face: impl FnMut(),
-) -> Result<(StyleFits, BTreeMap<Style, usize>), EvalError> {
+) -> Result<Vec<FittedStyle>, EvalError> {
     if landmarker.scheme() != Some(Scheme::Wflw98) {
         return Err(EvalError::Scheme { points: landmarker.points() });
     }
-    let style = style.ok_or(EvalError::MixedStyles)?;
+    let of_model = of_model.ok_or(EvalError::MixedStyles)?;
     let mut styles: BTreeMap<Style, (usize, Vec<[Normal; 2]>)> = BTreeMap::new();
-    for sample in samples.iter().filter(|s| s.style != style && !s.is_automatic) {
+    let is_of_use = |s: &&Sample| s.scheme == Scheme::Wflw98 && s.style != of_model && !s.is_automatic;
+    for sample in samples.iter().filter(is_of_use) {
         on_face();
         let (left, right) = sample.scheme.outer_eye_corners();
         let are_known = |indices: &[usize]| indices.iter().all(|&i| sample.weight[i] > 0.0);
         let Some(around) = sample.landmark_box().filter(|_| are_known(&[left, right])) else { continue };
-        if sample.style == Style::Ibug && !StyleFit::points_of(Style::Ibug).all(|i| are_known(&[i])) {
+        if sample.style == Style::Ibug && !are_known(&WFLW98_OF_IBUG68) {
             continue;
         }
         let frame = sample.open()?;
@@ -56,15 +64,13 @@ pub fn fit_styles(
         }
     }
     styles.retain(|_, (faces, _)| *faces >= FEWEST_FACES);
-    let (mut fits, mut counts) = (StyleFits::default(), BTreeMap::new());
-    for (style, (faces, sums)) in styles {
-        let shifts = StyleFit::points_of(style).map(|i| sums[i].map(|along| along.solve())).collect();
-        if let Ok(fit) = StyleFit::new(style, shifts) {
-            fits = fits.with(style, fit);
-            counts.insert(style, faces);
-        }
-    }
-    if counts.is_empty() { Err(EvalError::TooFewFacesOfAStyle { fewest: FEWEST_FACES }) } else { Ok((fits, counts)) }
+    let fitted = styles.into_iter().filter_map(|(style, (faces, sums))| {
+        let shifts = StyleFit::points_of(style).into_iter().map(|i| sums[i].map(|along| along.solve()));
+        let fit = StyleFit::new(style, shifts.collect()).ok()?;
+        Some(FittedStyle { style, fit, faces })
+    });
+    let fitted: Vec<FittedStyle> = fitted.collect();
+    if fitted.is_empty() { Err(EvalError::TooFewFacesOfAStyle { fewest: FEWEST_FACES }) } else { Ok(fitted) }
 }
 
 /// The normal equations of one coordinate of one point.

@@ -1,14 +1,15 @@
 //! The average of the weights of several trainings.
 //!
-//! In: models of one network, each trained on from another of them, so that the weights between them compute something alike. Out: a model
-//! with the mean of every weight and running statistic (Wortsman et al., Model soups, ICML 2022). Fails with a [`ModelError`] that
-//! names the first tensor that not all of them have.
+//! In: models of one network, each trained on from another of them, so that the weights between them compute something
+//! alike. Out: a model with the mean of every weight and running statistic (Wortsman et al., Model soups, ICML 2022).
+//! Fails with a [`ModelError`] that names the first tensor that not all of them have.
 
 use crate::runtime::model::{Model, ModelConfig, ModelError};
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 
-/// The average of `first` and `others`, with the description of `first`. What int8 needs is left out, since it belongs to the
-/// weights before.
+/// The average of `first` and `others`, with the description of `first` and the training records of all. What int8 needs
+/// is left out, since it belongs to the weights before.
 ///
 /// # Errors
 /// [`ModelError::Missing`] or [`ModelError::Misshapen`] if the networks differ.
@@ -33,8 +34,9 @@ pub(crate) fn averaged(first: &Model, others: &[Model]) -> Result<Model, ModelEr
         }
         tensors.insert(parameter.name, sums.into_iter().map(|sum| (share * sum) as f32).collect());
     }
-    let config = first.config().clone();
-    Model::new(ModelConfig { quantization: None, ..config }, tensors)
+    let records = others.iter().chain([first]).map(|model| Value::Object(model.config().training.clone())).collect();
+    let training = Map::from_iter([("average_of".to_owned(), Value::Array(records))]);
+    Model::new(ModelConfig { quantization: None, training, ..first.config().clone() }, tensors)
 }
 
 #[cfg(test)]
@@ -53,6 +55,7 @@ mod tests {
         let doubled = Model::new(model.config().clone(), tensors(2.0)).unwrap();
         let mean = averaged(&model, &[doubled.clone(), doubled.clone(), model.clone()]).unwrap();
         assert_eq!(mean.config().quantization, None);
+        assert_eq!(mean.config().training["average_of"].as_array().unwrap().len(), 4);
         for parameter in model.config().graph().parameters() {
             let both = mean.tensor(&parameter.name).unwrap().iter().zip(model.tensor(&parameter.name).unwrap());
             assert!(

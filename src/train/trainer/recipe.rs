@@ -45,8 +45,8 @@ pub struct Recipe {
     /// [`LandmarkTask::with_faceless`](crate::train::LandmarkTask::with_faceless).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faceless: Option<FacelessItems>,
-    /// Whether a landmark training maps faces of other annotation styles to the model's by the fits of the model that it starts from.
-    /// Without it only 300-W's are mapped, by the known shifts.
+    /// Whether a landmark training maps faces of other annotation styles to the model's by the fits of the model that it
+    /// starts from. Without it only 300-W's are mapped, by the known shifts.
     #[serde(default)]
     pub map_styles: bool,
     /// Faces and points that a landmark training emphasizes.

@@ -1,19 +1,20 @@
 //! A model's own fits to the annotation styles of data sets.
 //!
-//! In: 98 predicted points. Out: where a data set would have them, or the way back. Each model needs its own fits, because its
-//! output depends on its training. A fit of the wrong size is an error that says so.
+//! In: 98 predicted points. Out: where a data set would have them, or the way back. Each model needs its own fits,
+//! because its output depends on its training. A fit of the wrong size is an error that says so.
 
 use super::{Style, UprightFrame};
 use crate::runtime::geometry::{Point, Space};
-use crate::runtime::landmarks::{IBUG_POINTS, WFLW_POINTS, WFLW98_OF_IBUG68, wflw98_from_ibug68};
+use crate::runtime::landmarks::{WFLW_POINTS, WFLW98_OF_IBUG68, wflw98_from_ibug68};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The pose terms that shifts depend on: 1, yaw, pitch. Turned heads have other shifts than frontal ones.
 pub type PoseTerms = [f32; 3];
 
-/// A model's fit to one style: for each of the 98 points (of 300-W's style each of its 68) and for x and y a constant and the coefficients of the
-/// head's yaw and pitch, all in percent of the longer side of the upright box. Points that the style does not have don't move.
+/// A model's fit to one style: for each of the 98 points (of 300-W's style each of its 68) and for x and y a constant
+/// and the coefficients of the head's yaw and pitch, all in percent of the longer side of the upright box. Points that
+/// the style does not have don't move.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StyleFit(Vec<[[f32; 3]; 2]>);
@@ -30,13 +31,12 @@ impl StyleFit {
     }
 
     /// The indices of the points that a fit to this style moves.
-    pub fn points_of(style: Style) -> impl Iterator<Item = usize> + Clone {
-        let ibug = WFLW98_OF_IBUG68.into_iter().take(if style == Style::Ibug { IBUG_POINTS } else { 0 });
-        ibug.chain(0..if style == Style::Ibug { 0 } else { WFLW_POINTS })
+    pub fn points_of(style: Style) -> Vec<usize> {
+        if style == Style::Ibug { WFLW98_OF_IBUG68.to_vec() } else { (0..WFLW_POINTS).collect() }
     }
 
     fn check(&self, style: Style) -> Result<(), String> {
-        let (expected, found) = (Self::points_of(style).count(), self.0.len());
+        let (expected, found) = (Self::points_of(style).len(), self.0.len());
         if found != expected {
             return Err(format!("a fit to the style {style:?} has {expected} points, not {found}"));
         }
@@ -61,31 +61,28 @@ impl StyleFit {
         Some((frame.pose(predicted, &[1.0; WFLW_POINTS])?, std::array::from_fn(residual)))
     }
 
-    /// The indices of the points that it moves.
-    fn points(&self) -> impl Iterator<Item = usize> + Clone + use<> {
-        Self::points_of(if self.0.len() == IBUG_POINTS { Style::Ibug } else { Style::Wflw })
-    }
-
-    /// Moves `points`, roughly in the model's style, to the positions that the fit maps to `annotated`, the points in its style.
-    pub(super) fn undo<S: Space>(&self, annotated: &[Point<S>], points: &mut [Point<S>], weight: &[f32]) {
+    /// Moves `points`, roughly in the model's style, to the positions that this fit to `style` maps to `annotated`.
+    pub(super) fn undo<S: Space>(&self, style: Style, annotated: &[Point<S>], points: &mut [Point<S>], weight: &[f32]) {
         let Some(frame) = UprightFrame::of(points, weight) else { return };
         let Some(pose) = frame.pose(points, weight) else { return };
-        for ([x, y], i) in self.0.iter().zip(self.points()) {
+        for ([x, y], i) in self.0.iter().zip(Self::points_of(style)) {
             if weight[i] > 0.0 {
                 points[i] = frame.shifted(annotated[i], -along(x, pose), -along(y, pose));
             }
         }
     }
 
-    /// `predicted` in the style of the fit.
-    pub(super) fn apply<S: Space>(&self, predicted: &[Point<S>]) -> Option<Vec<Point<S>>> {
+    /// `predicted` in `style`, the one that this fit is to.
+    pub(super) fn apply<S: Space>(&self, style: Style, predicted: &[Point<S>]) -> Option<Vec<Point<S>>> {
         let frame = UprightFrame::of(predicted, &[1.0; WFLW_POINTS])?;
         let pose = frame.pose(predicted, &[1.0; WFLW_POINTS])?;
-        let points: Vec<Point<S>> = (self.0.iter().zip(self.points()))
+        let points: Vec<Point<S>> = (self.0.iter().zip(Self::points_of(style)))
             .map(|([x, y], i)| frame.shifted(predicted[i], along(x, pose), along(y, pose)))
             .collect();
-        let Ok(ibug) = <&[Point<S>; IBUG_POINTS]>::try_from(points.as_slice()) else { return Some(points) };
-        let (mut all, weight) = wflw98_from_ibug68(ibug);
+        if style != Style::Ibug {
+            return Some(points);
+        }
+        let (mut all, weight) = wflw98_from_ibug68(points.as_slice().try_into().ok()?);
         // These points are not defined in 300-W.
         for (i, point) in all.iter_mut().enumerate().filter(|(i, _)| weight[*i] == 0.0) {
             *point = predicted[i];
@@ -132,7 +129,7 @@ impl StyleFits {
     }
 
     /// Whether faces of `style` can be mapped to the style of a model with these fits: by a fit, or by known shifts.
-    pub fn reach(&self, style: Style) -> bool {
+    pub fn can_map(&self, style: Style) -> bool {
         matches!(style, Style::Wflw | Style::Ibug) || self.0.contains_key(&style)
     }
 

@@ -1,7 +1,7 @@
 //! The frame in which a face is upright, of 98 points.
 //!
-//! In: points in picture coordinates at any rotation, and which of them are known. Out: directions, the unit of shifts, and the
-//! pose of the head as far as points tell. A face without extent has none.
+//! In: points in picture coordinates at any rotation, and which of them are known. Out: directions, the unit of shifts,
+//! and the pose of the head as far as points tell. A face without extent has none.
 
 use super::PoseTerms;
 use crate::runtime::geometry::{Point, Rect, Space};
@@ -58,8 +58,8 @@ impl UprightFrame {
         (self.along.0 * x + self.along.1 * y, self.along.0 * y - self.along.1 * x)
     }
 
-    /// The pose terms, from the position of the nose's tip relative to eyes and mouth; those of a face that looks straight ahead if
-    /// one of these points is unknown.
+    /// The pose terms, from the position of the nose's tip relative to eyes and mouth; those of a face that looks
+    /// straight ahead if one of these points is unknown.
     pub fn pose<S: Space>(&self, points: &[Point<S>], weight: &[f32]) -> Option<PoseTerms> {
         const EYES: [usize; 4] = [60, 64, 68, 72];
         const MOUTH: [usize; 2] = [76, 82];
