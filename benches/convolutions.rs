@@ -12,6 +12,7 @@
 
 use awing::internals::Isa;
 use awing::internals::Operation;
+use awing::internals::ops::bias_gradient;
 use awing::internals::ops::dense::{self, ConvShape};
 use awing::internals::ops::depthwise::{self, DepthwiseShape};
 use awing::train::Recipe;
@@ -92,11 +93,11 @@ fn bench(criterion: &mut Criterion, title: &str, shape: &Shape, pictures: usize)
             if depthwise {
                 let shape = DepthwiseShape { height: side, width: side, channels: inputs, kernel, stride, padding };
                 depthwise::input_gradient(isa, &shape, pictures, &dy, &weights, None, &mut dx);
-                (depthwise::weight_gradient(isa, &shape, pictures, &x_values, &dy), dense::bias_gradient(outputs, &dy))
+                (depthwise::weight_gradient(isa, &shape, pictures, &x_values, &dy), bias_gradient(isa, outputs, &dy))
             } else {
                 let shape = ConvShape { height: side, width: side, inputs, outputs, kernel, stride, padding };
                 dense::input_gradient(isa, &shape, pictures, &dy, &weights, None, &mut dx);
-                (dense::weight_gradient(isa, &shape, pictures, &x_values, &dy), dense::bias_gradient(outputs, &dy))
+                (dense::weight_gradient(isa, &shape, pictures, &x_values, &dy), bias_gradient(isa, outputs, &dy))
             }
         });
     });

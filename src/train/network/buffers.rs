@@ -17,6 +17,9 @@ impl BufferPool {
 
     /// Keeps a vector for the next [`Self::take`] of its length.
     pub fn give(&mut self, vector: Vec<f32>) {
+        if vector.is_empty() {
+            return;
+        }
         self.0.entry(vector.len()).or_default().push(vector);
     }
 

@@ -5,10 +5,12 @@
 //! batch to batch, and only threads of the current pool work. Activations are (image, row, column, channel). Nothing
 //! fails; a graph that [`crate::runtime::model::ModelConfig::graph`] would not make may panic.
 
+use super::fold::{Folded, Layers};
 use super::{BufferPool, Maps};
 use crate::runtime::model::graph::{BOUNDARY_GATE, Graph, NORM_EPSILON, NodeId, Operation, coordinate_planes};
 use crate::runtime::simd::Isa;
-use crate::train::ops::dense::{self, ConvShape, Epilogue, PackedWeights};
+use crate::train::ops::Epilogue;
+use crate::train::ops::dense::{self, ConvShape, PackedWeights};
 use crate::train::ops::depthwise::{self, DepthwiseShape, Packed};
 use crate::train::ops::norm::{self, NormOf, Statistics};
 use crate::train::ops::pointwise;
@@ -19,6 +21,8 @@ pub(crate) struct ForwardPass {
     pub graph: Graph,
     /// Numbers of the parameters of each node: weight and bias, then mean and variance for a norm.
     pub of_node: Vec<Vec<usize>>,
+    /// What [`Self::train`] computes as one; nothing unless norms are folded.
+    pub layers: Layers,
     pub buffers: BufferPool,
 }
 
@@ -27,10 +31,12 @@ pub(crate) struct Forward {
     pub images: usize,
     /// Rows and columns of the pictures.
     size: (usize, usize),
-    /// The value of every node.
+    /// The value of every node; none of those inside a layer.
     pub values: Vec<Vec<f32>>,
     /// The statistics that every norm used.
     pub statistics: Vec<Option<Statistics>>,
+    /// The weights of every layer, by its last node.
+    pub folded: Vec<Option<Folded>>,
 }
 
 impl Forward {
@@ -65,10 +71,15 @@ impl ForwardPass {
             let (name, parts) = parts_of(&node.operation);
             parts.iter().map(|part| index[format!("{name}.{part}").as_str()]).collect()
         });
-        Self { of_node: of_node.collect(), graph, buffers: BufferPool::default() }
+        Self { of_node: of_node.collect(), graph, layers: Layers::default(), buffers: BufferPool::default() }
     }
 
-    /// The value of every node. `pictures` of `size` rows and columns, RGB in 0..=1, both sides multiples of the coarsest
+    /// As [`Self::new`]; [`Self::train`] folds the norms into the convolutions, for [`Norms::Running`] only.
+    pub fn with_folded_norms(graph: Graph) -> Self {
+        Self { layers: Layers::of(&graph), ..Self::new(graph) }
+    }
+
+    /// The values that the backward pass needs. `pictures` of `size` rows and columns, RGB in 0..=1, both sides multiples of the coarsest
     /// stride.
     pub fn train(
         &mut self,
@@ -79,9 +90,21 @@ impl ForwardPass {
     ) -> Forward {
         let mut forward = self.begin(pictures, size);
         for id in 1..self.graph.nodes.len() {
-            let mut out = self.buffers.take(self.length(&forward, id));
-            forward.statistics.push(self.forward_node(&forward, parameters, id, norms, &mut out));
+            let (mut statistics, mut folded, mut out) = (None, None, Vec::new());
+            if !self.layers.hides(id) {
+                out = self.buffers.take(self.length(&forward, id));
+                if let Some(layer) = self.layers.ending_at(id) {
+                    let Folded { weight, bias } = folded.insert(layer.fold(parameters, &self.of_node));
+                    let residual = layer.residual.map(|node| forward.value(node));
+                    let epilogue = Epilogue { bias: Some(bias), residual, relu: layer.relu };
+                    self.convolve(&forward, layer.convolution, weight, epilogue, &mut out);
+                } else {
+                    statistics = self.forward_node(&forward, parameters, id, norms, &mut out);
+                }
+            }
             forward.values.push(out);
+            forward.statistics.push(statistics);
+            forward.folded.push(folded);
         }
         forward
     }
@@ -124,7 +147,7 @@ impl ForwardPass {
         let images = pictures.len() / (size.0 * size.1 * self.graph.nodes[0].channels);
         let mut values = Vec::with_capacity(self.graph.nodes.len());
         values.push(pictures);
-        Forward { images, size, values, statistics: vec![None] }
+        Forward { images, size, values, statistics: vec![None], folded: vec![None] }
     }
 
     pub fn side(&self, forward: &Forward, id: NodeId) -> (usize, usize) {
@@ -164,24 +187,9 @@ impl ForwardPass {
         let x = forward.value(node.inputs[0]);
         match &node.operation {
             Operation::Input => unreachable!("the input is node 0 and the only one"),
-            &Operation::Convolution { kernel, stride, depthwise: true, bias, .. } => {
-                assert!(!bias, "no depthwise convolution of a network has a bias");
-                let shape = self.depthwise_shape(forward, id, kernel, stride);
-                depthwise::run_parallel(
-                    isa,
-                    &shape,
-                    images,
-                    x,
-                    &Packed::new(own(0), shape.channels, kernel),
-                    None,
-                    out,
-                );
-            }
-            &Operation::Convolution { kernel, stride, bias, .. } => {
-                let shape = self.dense_shape(forward, id, kernel, stride);
-                let packed = PackedWeights::new(isa, own(0), shape.outputs, shape.inputs, kernel);
+            &Operation::Convolution { bias, .. } => {
                 let epilogue = Epilogue { bias: bias.then(|| own(1)), ..Epilogue::default() };
-                dense::run_parallel(&shape, images, x, &packed, epilogue, out);
+                self.convolve(forward, id, own(0), epilogue, out);
             }
             &Operation::BatchNorm { relu, .. } => {
                 let statistics = match norms {
@@ -215,6 +223,22 @@ impl ForwardPass {
             Operation::Coordinates => self.append_coordinates(forward, id, out),
         }
         None
+    }
+
+    /// The convolution `id` of its input's value with this weight.
+    fn convolve(&self, forward: &Forward, id: NodeId, weight: &[f32], epilogue: Epilogue<'_>, out: &mut Vec<f32>) {
+        let (isa, images, node) = (Isa::active(), forward.images, &self.graph.nodes[id]);
+        let Operation::Convolution { kernel, stride, depthwise, .. } = node.operation else { return };
+        let x = forward.value(node.inputs[0]);
+        if depthwise {
+            let shape = self.depthwise_shape(forward, id, kernel, stride);
+            let packed = Packed::new(weight, shape.channels, kernel);
+            depthwise::run_parallel(isa, &shape, images, x, &packed, epilogue, out);
+        } else {
+            let shape = self.dense_shape(forward, id, kernel, stride);
+            let packed = PackedWeights::new(isa, weight, shape.outputs, shape.inputs, kernel);
+            dense::run_parallel(&shape, images, x, &packed, epilogue, out);
+        }
     }
 
     /// The value of node `id`, which has coordinate channels behind those of its first input; two more of them are gated by

@@ -5,11 +5,13 @@
 
 mod average;
 mod buffers;
+mod fold;
 mod forward;
 mod grow;
 
 pub(crate) use average::averaged;
 pub(crate) use buffers::BufferPool;
+pub(crate) use fold::Folded;
 pub(crate) use forward::{Forward, ForwardPass, Norms, norm_of};
 pub(crate) use grow::grown;
 

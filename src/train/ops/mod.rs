@@ -8,6 +8,7 @@
 //!
 //! Work is split over the current rayon pool ([`parallel`]); instructions are chosen in [`crate::runtime::simd`].
 
+mod channels;
 pub mod dense;
 pub mod depthwise;
 pub(crate) mod norm;
@@ -15,6 +16,9 @@ mod output;
 pub mod parallel;
 pub(crate) mod pointwise;
 mod vectors;
+
+pub use channels::bias_gradient;
+pub use output::Epilogue;
 
 /// Rows and columns of the output of a filter.
 ///

@@ -2,6 +2,58 @@
 //!
 //! In: the caller's vector. Out: the same vector with new contents; its memory is not cleared in between.
 
+use super::vectors::{load, store};
+use crate::runtime::simd::Simd;
+
+/// The operations of a convolution on a sum before it is written: plus bias, plus residual, at least 0 if `relu`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Epilogue<'a> {
+    /// One number an output channel.
+    pub bias: Option<&'a [f32]>,
+    /// Laid out as the output.
+    pub residual: Option<&'a [f32]>,
+    pub relu: bool,
+}
+
+impl Epilogue<'_> {
+    /// # Panics
+    /// If bias or residual don't fit an output of `length` numbers in so many channels.
+    pub(super) fn check(&self, channels: usize, length: usize) {
+        assert!(self.bias.is_none_or(|bias| bias.len() == channels));
+        assert!(self.residual.is_none_or(|residual| residual.len() == length));
+    }
+
+    /// Finishes a vector of sums, of which `count` lanes are there, and writes it: from `channel` on, to `at` in the output.
+    ///
+    /// # Safety
+    /// As for [`Simd`]; the output has `count` numbers at `at`, which nobody else writes, and [`Self::check`] has passed.
+    #[inline(always)]
+    pub(super) unsafe fn write<S: Simd>(
+        &self,
+        s: S,
+        out: Out,
+        at: usize,
+        channel: usize,
+        count: usize,
+        sum: S::Vector,
+    ) {
+        // SAFETY: passed on.
+        unsafe {
+            let mut value = sum;
+            if let Some(bias) = self.bias {
+                value = s.add(value, load(s, bias.as_ptr().add(channel), count));
+            }
+            if let Some(residual) = self.residual {
+                value = s.add(value, load(s, residual.as_ptr().add(at), count));
+            }
+            if self.relu {
+                value = s.max(value, s.splat(0.0));
+            }
+            store(s, out.pointer().add(at), value, count);
+        }
+    }
+}
+
 /// The output of a kernel; ranges of different threads don't overlap.
 #[derive(Clone, Copy)]
 pub(super) struct Out(*mut f32);

@@ -9,9 +9,9 @@
 
 use crate::runtime::model::graph::{Graph, NodeId, Operation};
 use crate::runtime::simd::Isa;
-use crate::train::network::{Forward, ForwardPass, NORM_MOMENTUM, Norms, norm_of};
+use crate::train::network::{Folded, Forward, ForwardPass, NORM_MOMENTUM, Norms, norm_of};
 use crate::train::ops::norm::{self, Statistics};
-use crate::train::ops::{dense, depthwise, pointwise};
+use crate::train::ops::{bias_gradient, dense, depthwise, pointwise};
 use std::sync::Arc;
 
 /// A network that is differentiated.
@@ -32,7 +32,10 @@ impl Backprop {
     /// don't change.
     pub fn new(graph: Graph, norms: Norms, is_frozen: impl Fn(&str) -> bool) -> Self {
         let parameters = graph.parameters();
-        let pass = ForwardPass::new(graph);
+        let pass = match norms {
+            Norms::OfTheBatch => ForwardPass::new(graph),
+            Norms::Running => ForwardPass::with_folded_norms(graph),
+        };
         let mut learns: Vec<bool> = Vec::new();
         for (node, own) in pass.graph.nodes.iter().zip(&pass.of_node) {
             let has_free = own.iter().any(|&i| parameters[i].role.is_trained() && !is_frozen(&parameters[i].name));
@@ -95,12 +98,42 @@ impl Backprop {
         // Node 0, the pictures, came from outside and has no gradient.
         for id in (1..self.pass.graph.nodes.len()).rev() {
             if let Some(dy) = slots[id].take() {
-                self.backward_node(forward, parameters, id, &dy, &mut slots, &mut gradients);
-                self.pass.buffers.give_shared(dy);
+                if forward.folded[id].is_some() {
+                    self.backward_layer(forward, parameters, id, dy, &mut slots, &mut gradients);
+                } else {
+                    self.backward_node(forward, parameters, id, &dy, &mut slots, &mut gradients);
+                    self.pass.buffers.give_shared(dy);
+                }
             }
             self.pass.buffers.give(std::mem::take(&mut forward.values[id]));
         }
         gradients
+    }
+
+    /// Hands the gradient `dy` of the layer that ends at node `id` to its inputs and its parameters.
+    fn backward_layer(
+        &mut self,
+        forward: &mut Forward,
+        parameters: &[Vec<f32>],
+        id: NodeId,
+        mut dy: Arc<Vec<f32>>,
+        slots: &mut [Slot],
+        gradients: &mut [Option<Vec<f32>>],
+    ) {
+        let layer = self.pass.layers.ending_at(id).cloned();
+        let (Some(layer), Some(Folded { weight, .. })) = (layer, forward.folded[id].take()) else { return };
+        if layer.relu {
+            let mut gated = self.pass.buffers.take(dy.len());
+            pointwise::relu_gradient(forward.value(id), &dy, &mut gated);
+            self.pass.buffers.give_shared(std::mem::replace(&mut dy, Arc::new(gated)));
+        }
+        let weight = self.backward_convolution(forward, layer.convolution, &weight, &dy, slots);
+        let bias = bias_gradient(Isa::active(), self.pass.graph.nodes[id].channels, &dy);
+        layer.unfold(parameters, &self.pass.of_node, Folded { weight, bias }, gradients);
+        match layer.residual {
+            Some(residual) => self.add(residual, dy, slots),
+            None => self.pass.buffers.give_shared(dy),
+        }
     }
 
     /// Hands the gradient `dy` of node `id` to its inputs and its parameters.
@@ -119,7 +152,13 @@ impl Backprop {
         let x = forward.value(input);
         match node.operation {
             Operation::Input => {}
-            Operation::Convolution { .. } => self.backward_convolution(forward, parameters, id, dy, slots, gradients),
+            Operation::Convolution { bias, .. } => {
+                let own = self.pass.of_node[id].clone();
+                gradients[own[0]] = Some(self.backward_convolution(forward, id, &parameters[own[0]], dy, slots));
+                if bias {
+                    gradients[own[1]] = Some(bias_gradient(isa, node.channels, dy));
+                }
+            }
             Operation::BatchNorm { relu, .. } => {
                 let Some(statistics) = &forward.statistics[id] else { return };
                 let own = self.pass.of_node[id].clone();
@@ -171,37 +210,35 @@ impl Backprop {
         }
     }
 
-    /// As [`Self::backward_node`] for a convolution, whose kernels add to the gradient that its input already has.
+    /// Hands the gradient `dy` of the convolution `id` by `weight` to its input and returns the weight's. The kernels add to
+    /// the gradient that the input already has.
     fn backward_convolution(
         &mut self,
         forward: &Forward,
-        parameters: &[Vec<f32>],
         id: NodeId,
+        weight: &[f32],
         dy: &[f32],
         slots: &mut [Slot],
-        gradients: &mut [Option<Vec<f32>>],
-    ) {
+    ) -> Vec<f32> {
         let (isa, images) = (Isa::active(), forward.images);
         let node = &self.pass.graph.nodes[id];
-        let Operation::Convolution { kernel, stride, depthwise, bias, .. } = node.operation else { return };
-        let (input, own) = (node.inputs[0], &self.pass.of_node[id]);
-        let (x, weight) = (forward.value(input), &parameters[own[0]]);
+        let Operation::Convolution { kernel, stride, depthwise, .. } = node.operation else { return Vec::new() };
+        let input = node.inputs[0];
+        let x = forward.value(input);
         let learns = self.learns[input];
         let before = if learns { slots[input].take() } else { None };
         let residual = before.as_ref().map(|v| v.as_slice());
         let mut dx = if learns { self.pass.buffers.take(x.len()) } else { Vec::new() };
+        let of_weight;
         if depthwise {
             let shape = self.pass.depthwise_shape(forward, id, kernel, stride);
-            gradients[own[0]] = Some(depthwise::weight_gradient(isa, &shape, images, x, dy));
+            of_weight = depthwise::weight_gradient(isa, &shape, images, x, dy);
             if learns {
                 depthwise::input_gradient(isa, &shape, images, dy, weight, residual, &mut dx);
             }
         } else {
             let shape = self.pass.dense_shape(forward, id, kernel, stride);
-            gradients[own[0]] = Some(dense::weight_gradient(isa, &shape, images, x, dy));
-            if bias {
-                gradients[own[1]] = Some(dense::bias_gradient(shape.outputs, dy));
-            }
+            of_weight = dense::weight_gradient(isa, &shape, images, x, dy);
             if learns {
                 dense::input_gradient(isa, &shape, images, dy, weight, residual, &mut dx);
             }
@@ -212,6 +249,7 @@ impl Backprop {
         if learns {
             slots[input] = Some(Arc::new(dx));
         }
+        of_weight
     }
 
     /// Adds a part of the gradient of node `id`.

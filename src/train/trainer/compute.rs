@@ -79,6 +79,7 @@ impl Compute {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::model::graph::Role;
     use crate::runtime::model::{Architecture, CropConvention, EdgeConfig, Kind, ModelConfig, PaperConfig};
     use crate::train::data::{BatchShape, DataError, ItemMut};
     use crate::train::gpu::candle::ops::tests::as_elsewhere;
@@ -125,14 +126,23 @@ mod tests {
     fn agree(architecture: Architecture, elsewhere: bool, adaptation: &Adaptation) {
         let config = config(architecture, 5);
         let graph = config.graph();
-        let (parameters, values) = (graph.parameters(), initial_values(&graph, 3));
+        let parameters = graph.parameters();
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let mut values = initial_values(&graph, 3);
+        for (p, values) in parameters.iter().zip(&mut values) {
+            let range = match p.role {
+                Role::ConvolutionWeight => continue,
+                Role::NormGain | Role::RunningVariance => 0.5..1.5,
+                Role::ConvolutionBias | Role::NormBias | Role::RunningMean => -0.3..0.3,
+            };
+            values.fill_with(|| rng.random_range(range.clone()));
+        }
         // Twice as high as wide.
         let width = config.graph().coarsest_stride().max(32);
         let shape = BatchShape { input: (2 * width, width), heatmap: (width / 2, width / 4), channels: 5 };
         let task = Shapes(shape);
         let mut cpu = Compute::new(&config, &values, adaptation, None).unwrap();
         let mut candle = Compute::new(&config, &values, adaptation, Some(&Gpu::on_cpu())).unwrap();
-        let mut rng = ChaCha8Rng::seed_from_u64(4);
         for images in [3, 2] {
             let mut numbers = |count| (0..count).map(|_| rng.random::<f32>()).collect::<Vec<_>>();
             let batch = Batch {
@@ -195,6 +205,7 @@ mod tests {
         let adaptation = Adaptation { frozen_statistics: true, ..Adaptation::default() };
         agree(edge(), false, &adaptation);
         agree(edge(), true, &adaptation);
+        agree(Architecture::Paper(PaperConfig { stacks: 2 }), false, &adaptation);
     }
 
     #[test]

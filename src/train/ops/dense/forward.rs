@@ -4,22 +4,12 @@ use super::packed::PackedWeights;
 use super::shape::{ConvShape, ZEROS};
 use super::tile::accumulate;
 use crate::runtime::simd::{Kernel, Simd, array, dispatch};
-use crate::train::ops::output::{Out, fill};
+use crate::train::ops::output::{Epilogue, Out, fill};
 use crate::train::ops::parallel;
-use crate::train::ops::vectors::{load, store};
 use std::ops::Range;
 
 /// Output pixels that are finished before the next block of output channels begins: their inputs stay in the cache.
 const CHUNK_PIXELS: usize = 192;
-
-/// The operations on a sum before it is written: plus bias, plus residual.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Epilogue<'a> {
-    /// One number an output channel.
-    pub bias: Option<&'a [f32]>,
-    /// Laid out as the output.
-    pub residual: Option<&'a [f32]>,
-}
 
 fn check(
     shape: &ConvShape,
@@ -35,8 +25,7 @@ fn check(
     assert_eq!(x.len(), images * shape.height * shape.width * shape.inputs);
     assert_eq!((packed.outputs, packed.rows), (shape.outputs, shape.kernel * shape.kernel * shape.inputs));
     assert_eq!(out_length, pixels * shape.outputs);
-    assert!(epilogue.bias.is_none_or(|b| b.len() == shape.outputs));
-    assert!(epilogue.residual.is_none_or(|r| r.len() == out_length));
+    epilogue.check(shape.outputs, out_length);
     pixels
 }
 
@@ -187,6 +176,7 @@ impl Forward<'_> {
             start += count;
         }
     }
+
     /// Writes `V` vectors of output channels of one pixel, from channel `first` on.
     #[inline(always)]
     unsafe fn finish<S: Simd, const V: usize>(&self, s: S, pixel: usize, first: usize, sums: [S::Vector; V]) {
@@ -195,16 +185,7 @@ impl Forward<'_> {
             let channel = first + v * S::LANES;
             let (at, left) = (pixel * outputs + channel, (outputs - channel).min(S::LANES));
             // SAFETY: the pixel has `left` channels there.
-            unsafe {
-                let mut value = sum;
-                if let Some(bias) = self.epilogue.bias {
-                    value = s.add(value, load(s, bias.as_ptr().add(channel), left));
-                }
-                if let Some(residual) = self.epilogue.residual {
-                    value = s.add(value, load(s, residual.as_ptr().add(at), left));
-                }
-                store(s, self.out.pointer().add(at), value, left);
-            }
+            unsafe { self.epilogue.write(s, self.out, at, channel, left, sum) };
         }
     }
 }

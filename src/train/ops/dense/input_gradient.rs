@@ -1,11 +1,11 @@
 //! The gradient of a dense convolution with respect to its input.
 
-use super::forward::{Epilogue, run_parallel};
+use super::forward::run_parallel;
 use super::packed::PackedWeights;
 use super::shape::{ConvShape, ZEROS};
 use super::tile::accumulate;
 use crate::runtime::simd::{Isa, Kernel, Simd, array, dispatch};
-use crate::train::ops::output::{Out, fill};
+use crate::train::ops::output::{Epilogue, Out, fill};
 use crate::train::ops::parallel;
 use crate::train::ops::vectors::{load, store};
 use std::ops::Range;

@@ -15,20 +15,21 @@ mod shape;
 mod tile;
 mod weight_gradient;
 
-pub use forward::{Epilogue, run_parallel};
+pub use forward::run_parallel;
 pub use input_gradient::input_gradient;
 pub use packed::PackedWeights;
 pub(super) use packed::blocks;
 pub use shape::ConvShape;
 #[cfg(feature = "gpu")]
 pub(crate) use shape::MOST_CHANNELS;
-pub use weight_gradient::{bias_gradient, weight_gradient};
+pub use weight_gradient::weight_gradient;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::runtime::simd::Isa;
     use crate::train::gpu::candle::ops::new_vector;
+    use crate::train::ops::Epilogue;
     use crate::train::ops::tests::random_numbers;
 
     #[test]
@@ -50,7 +51,7 @@ mod tests {
                 let packed = PackedWeights::new(isa, &weight, cout, cin, k);
                 let none = Epilogue::default();
                 let residual = new_vector(|out| run_parallel(&shape, 2, &x, &packed, none, out));
-                let epilogue = Epilogue { bias: Some(&dy[..cout]), residual: Some(&residual) };
+                let epilogue = Epilogue { bias: Some(&dy[..cout]), residual: Some(&residual), relu: true };
                 let mut out = new_vector(|out| run_parallel(&shape, 2, &x, &packed, epilogue, out));
                 out.extend(new_vector(|out| input_gradient(isa, &shape, 2, &dy, &weight, Some(&x), out)));
                 out.extend(weight_gradient(isa, &shape, 2, &x, &dy));

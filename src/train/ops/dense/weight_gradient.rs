@@ -1,4 +1,4 @@
-//! The gradients of a dense convolution with respect to its weights and its bias.
+//! The gradient of a dense convolution with respect to its weights.
 
 use super::packed::{Lanes, blocks};
 use super::shape::{ConvShape, ZEROS};
@@ -42,23 +42,6 @@ pub fn weight_gradient(isa: Isa, shape: &ConvShape, images: usize, x: &[f32], dy
         }
     }
     gradient
-}
-
-/// The gradient with respect to the bias: the sum over all pixels.
-pub fn bias_gradient(outputs: usize, dy: &[f32]) -> Vec<f32> {
-    let mut sums = vec![0.0_f64; outputs];
-    for pixels in dy.chunks(outputs * GRADIENT_CHUNK) {
-        let mut part = vec![0.0_f32; outputs];
-        for pixel in pixels.chunks_exact(outputs) {
-            for (sum, value) in part.iter_mut().zip(pixel) {
-                *sum += value;
-            }
-        }
-        for (sum, value) in sums.iter_mut().zip(part) {
-            *sum += f64::from(value);
-        }
-    }
-    sums.into_iter().map(|v| v as f32).collect()
 }
 
 /// Pixels whose inputs and gradients stay in the nearest cache while all taps and channels pass over them.

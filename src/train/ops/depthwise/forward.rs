@@ -2,13 +2,12 @@
 
 use super::shape::{DepthwiseShape, Packed};
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
-use crate::train::ops::output::{Out, fill};
+use crate::train::ops::output::{Epilogue, Out, fill};
 use crate::train::ops::parallel;
-use crate::train::ops::vectors::{load, store};
+use crate::train::ops::vectors::load;
 use std::ops::Range;
 
-/// Convolves `images` pictures on the current thread pool and adds `residual`, laid out as the output. Replaces what `out`
-/// holds.
+/// Convolves `images` pictures on the current thread pool. Replaces the contents of `out`.
 ///
 /// # Panics
 /// If a slice has the wrong length for `shape`.
@@ -18,19 +17,19 @@ pub fn run_parallel(
     images: usize,
     x: &[f32],
     packed: &Packed,
-    residual: Option<&[f32]>,
+    epilogue: Epilogue<'_>,
     out: &mut Vec<f32>,
 ) {
     let (height, width) = shape.output_size();
     let length = images * height * width * shape.channels;
     assert_eq!(x.len(), images * shape.height * shape.width * shape.channels);
     assert_eq!(packed.values().len(), shape.kernel * shape.kernel * shape.channels);
-    assert!(residual.is_none_or(|r| r.len() == length));
+    epilogue.check(shape.channels, length);
     // SAFETY: all rows of all images are written.
     unsafe {
         fill(out, length, |out| {
             parallel::split(images * height, ROWS_WORTH_A_THREAD, |rows| {
-                let forward = Forward { shape, x, weight: packed.values(), residual, out, rows };
+                let forward = Forward { shape, x, weight: packed.values(), epilogue, out, rows };
                 dispatch(isa, forward);
             });
         });
@@ -44,8 +43,7 @@ struct Forward<'a> {
     shape: &'a DepthwiseShape,
     x: &'a [f32],
     weight: &'a [f32],
-    /// Laid out as the output.
-    residual: Option<&'a [f32]>,
+    epilogue: Epilogue<'a>,
     out: Out,
     /// Output rows, counted through all pictures.
     rows: Range<usize>,
@@ -111,7 +109,8 @@ impl Forward<'_> {
                                 }
                             }
                             for (i, sum) in sums.into_iter().enumerate() {
-                                self.finish(s, out_row + (at + i) * channels + channel, lanes, sum);
+                                let at = out_row + (at + i) * channels + channel;
+                                self.epilogue.write(s, self.out, at, channel, lanes, sum);
                             }
                             at += TILE;
                             continue;
@@ -127,24 +126,13 @@ impl Forward<'_> {
                                 sum = s.mul_add(load(s, from, lanes), load(s, weight, lanes), sum);
                             }
                         }
-                        self.finish(s, out_row + at * channels + channel, lanes, sum);
+                        let cell = out_row + at * channels + channel;
+                        self.epilogue.write(s, self.out, cell, channel, lanes, sum);
                         at += 1;
                     }
                 }
                 channel += S::LANES;
             }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn finish<S: Simd>(&self, s: S, at: usize, lanes: usize, sum: S::Vector) {
-        // SAFETY: `at` is a cell of the output with `lanes` channels left.
-        unsafe {
-            let mut value = sum;
-            if let Some(residual) = self.residual {
-                value = s.add(value, load(s, residual.as_ptr().add(at), lanes));
-            }
-            store(s, self.out.pointer().add(at), value, lanes);
         }
     }
 }

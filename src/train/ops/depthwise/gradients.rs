@@ -3,7 +3,7 @@
 use super::forward::{ROWS_WORTH_A_THREAD, run_parallel};
 use super::shape::{DepthwiseShape, Packed};
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
-use crate::train::ops::output::{Out, fill};
+use crate::train::ops::output::{Epilogue, Out, fill};
 use crate::train::ops::parallel;
 use crate::train::ops::vectors::{load, store};
 use rayon::prelude::*;
@@ -35,7 +35,8 @@ pub fn input_gradient(
             stride,
             padding: kernel - 1 - padding,
         };
-        return run_parallel(isa, &transposed, images, dy, &rotated, residual, out);
+        let epilogue = Epilogue { residual, ..Epilogue::default() };
+        return run_parallel(isa, &transposed, images, dy, &rotated, epilogue, out);
     }
     let length = images * height * width * channels;
     assert_eq!(dy.len(), images * out_height * out_width * channels);

@@ -17,6 +17,7 @@ mod tests {
     use super::*;
     use crate::runtime::simd::Isa;
     use crate::train::gpu::candle::ops::new_vector;
+    use crate::train::ops::Epilogue;
     use crate::train::ops::tests::random_numbers;
 
     #[test]
@@ -39,7 +40,8 @@ mod tests {
             let all = |isa| {
                 let mut out = vec![f32::NAN; dy.len()];
                 let packed = Packed::new(&weight, channels, kernel);
-                run_parallel(isa, &shape, 1, &x, &packed, Some(&dy), &mut out);
+                let epilogue = Epilogue { bias: Some(&weight[..channels]), residual: Some(&dy), relu: true };
+                run_parallel(isa, &shape, 1, &x, &packed, epilogue, &mut out);
                 out.extend(new_vector(|out| input_gradient(isa, &shape, 1, &dy, &weight, Some(&x), out)));
                 out.extend(weight_gradient(isa, &shape, 1, &x, &dy));
                 out

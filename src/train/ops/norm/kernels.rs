@@ -1,11 +1,9 @@
 //! Batch normalization on plain slices.
 
-use crate::runtime::simd::{Isa, Kernel, Simd, array, dispatch};
-use crate::train::ops::dense::blocks as vector_blocks;
+use crate::runtime::simd::{Isa, Simd, array, dispatch};
+use crate::train::ops::channels::{ChannelBlocks, EachBlock, PIXELS_WORTH_A_THREAD, channel_sums, load, store};
 use crate::train::ops::output::fill;
 use crate::train::ops::parallel;
-use rayon::prelude::*;
-use std::ops::Range;
 
 /// The statistics that normalize each channel.
 #[derive(Debug)]
@@ -18,105 +16,6 @@ pub(crate) struct Statistics {
 impl Statistics {
     fn inverse_deviation(&self, epsilon: f32) -> Vec<f32> {
         self.variance.iter().map(|v| 1.0 / (v.max(0.0) + epsilon).sqrt()).collect()
-    }
-}
-
-/// Pixels that are summed in f32 before f64 takes over.
-const RUN: usize = 64;
-/// Pixels that are worth handing to another thread.
-const PIXELS_WORTH_A_THREAD: usize = 512;
-
-/// Sums over pixels of two numbers a channel, computed part by part on the current thread pool.
-fn channel_sums(
-    count: usize,
-    channels: usize,
-    sum: impl Fn(Range<usize>, &mut [f32], &mut [f32]) + Sync,
-) -> (Vec<f64>, Vec<f64>) {
-    let parts = parallel::threads().min(count.div_ceil(PIXELS_WORTH_A_THREAD)).max(1);
-    let length = count.div_ceil(parts);
-    let part = |part: usize| {
-        let (mut first, mut second) = (vec![0.0_f64; channels], vec![0.0_f64; channels]);
-        let (mut a, mut b) = (vec![0.0_f32; channels], vec![0.0_f32; channels]);
-        let end = ((part + 1) * length).min(count);
-        let mut start = part * length;
-        while start < end {
-            let stop = (start + RUN).min(end);
-            sum(start..stop, &mut a, &mut b);
-            for c in 0..channels {
-                first[c] += f64::from(a[c]);
-                second[c] += f64::from(b[c]);
-            }
-            start = stop;
-        }
-        (first, second)
-    };
-    let all: Vec<_> = if parts == 1 { vec![part(0)] } else { (0..parts).into_par_iter().map(part).collect() };
-    let mut total = (vec![0.0; channels], vec![0.0; channels]);
-    for (first, second) in all {
-        for c in 0..channels {
-            total.0[c] += first[c];
-            total.1[c] += second[c];
-        }
-    }
-    total
-}
-
-/// A computation that passes over the pixels once for every group of up to four vectors of channels, so that what
-/// belongs to the channels stays in registers.
-trait ChannelBlocks {
-    /// # Safety
-    /// As for [`Simd`]; `first` is a channel and `V` vectors from there reach the last one or less.
-    unsafe fn block<S: Simd, const V: usize>(&mut self, s: S, first: usize);
-}
-
-struct EachBlock<B> {
-    channels: usize,
-    blocks: B,
-}
-
-impl<B: ChannelBlocks> Kernel for EachBlock<B> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<S: Simd>(mut self, s: S) {
-        let mut first = 0;
-        for vectors in vector_blocks(self.channels, S::LANES) {
-            // SAFETY: passed on; the blocks cover the channels.
-            unsafe {
-                match vectors {
-                    1 => self.blocks.block::<S, 1>(s, first),
-                    2 => self.blocks.block::<S, 2>(s, first),
-                    3 => self.blocks.block::<S, 3>(s, first),
-                    _ => self.blocks.block::<S, 4>(s, first),
-                }
-            }
-            first += vectors * S::LANES;
-        }
-    }
-}
-
-/// `V` vectors of `numbers` from `at` on, of which `left` are there at least once.
-#[inline(always)]
-unsafe fn load<S: Simd, const V: usize>(s: S, numbers: &[f32], at: usize, left: usize) -> [S::Vector; V] {
-    // SAFETY: the caller has `left` numbers there.
-    unsafe {
-        let from = numbers.as_ptr().add(at);
-        array(|v| {
-            let left = left - v * S::LANES;
-            let from = from.add(v * S::LANES);
-            if left >= S::LANES { s.load(from) } else { s.load_partial(from, left) }
-        })
-    }
-}
-
-#[inline(always)]
-unsafe fn store<S: Simd, const V: usize>(s: S, to: *mut f32, values: [S::Vector; V], left: usize) {
-    // SAFETY: the caller has `left` numbers there.
-    unsafe {
-        for (v, value) in values.into_iter().enumerate() {
-            let (to, left) = (to.add(v * S::LANES), left - v * S::LANES);
-            if left >= S::LANES { s.store(to, value) } else { s.store_partial(to, value, left) }
-        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::{cpu_slice, new_vector, on_cpu};
 use crate::runtime::simd::Isa;
-use crate::train::ops::dense::{self, ConvShape, Epilogue, MOST_CHANNELS, PackedWeights};
+use crate::train::ops::dense::{self, ConvShape, MOST_CHANNELS, PackedWeights};
+use crate::train::ops::{Epilogue, bias_gradient};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 /// Convolution of `x` `[images, height, width, inputs]` with `weight` `[outputs, inputs, kernel, kernel]` and `bias`
@@ -186,7 +187,7 @@ impl CustomOp1 for BiasGradient {
 
     fn cpu_fwd(&self, dy: &CpuStorage, ly: &Layout) -> Result<(CpuStorage, Shape)> {
         let outputs = ly.shape().dims4()?.3;
-        Ok((CpuStorage::F32(dense::bias_gradient(outputs, cpu_slice(dy, ly)?)), Shape::from(outputs)))
+        Ok((CpuStorage::F32(bias_gradient(Isa::active(), outputs, cpu_slice(dy, ly)?)), Shape::from(outputs)))
     }
 }
 

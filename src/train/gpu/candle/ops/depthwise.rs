@@ -2,6 +2,7 @@
 
 use super::{cpu_slice, new_vector, on_cpu};
 use crate::runtime::simd::Isa;
+use crate::train::ops::Epilogue;
 use crate::train::ops::depthwise::{DepthwiseShape, Packed, input_gradient, run_parallel, weight_gradient};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
@@ -86,7 +87,7 @@ impl CustomOp2 for Depthwise {
         let (images, shape) = self.shape(lx.shape(), lw.shape())?;
         let packed = Packed::new(cpu_slice(w, lw)?, shape.channels, shape.kernel);
         let x = cpu_slice(x, lx)?;
-        let out = new_vector(|out| run_parallel(Isa::active(), &shape, images, x, &packed, None, out));
+        let out = new_vector(|out| run_parallel(Isa::active(), &shape, images, x, &packed, Epilogue::default(), out));
         let (height, width) = shape.output_size();
         Ok((CpuStorage::F32(out), Shape::from((images, height, width, shape.channels))))
     }
