@@ -1,5 +1,5 @@
-//! Embeds the default models in the library, after checking them against `models/SHA256SUMS`, and stamps the version with
-//! the commit in a checkout. A published package has no commit: its version says it all.
+//! Embeds the default models in the library, after checking them against `models/SHA256SUMS`, and stamps the version
+//! with the commit in a checkout. A published package has no commit: its version says it all.
 
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -46,8 +46,8 @@ fn main() {
     println!("cargo::rustc-env=AWING_VERSION={stamped}");
 }
 
-/// The answer of git, if it is installed and this is a checkout. A package that is unpacked inside another repository must
-/// not get that one's commit.
+/// The answer of git, if it is installed and this is a checkout. A package that is unpacked inside another repository
+/// must not get that one's commit.
 fn git(arguments: &[&str]) -> Option<String> {
     if !Path::new(".git").exists() {
         return None;

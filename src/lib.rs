@@ -1,8 +1,8 @@
 //! Real-time face-landmark tracking on an ordinary CPU.
 //!
 //! awing finds faces in pictures and video and puts 98 landmarks (the WFLW scheme) on each. A small hourglass network
-//! predicts one heatmap per landmark; it is trained with the Adaptive Wing loss (Wang, Bo, Fuxin, ICCV 2019). The models
-//! come with the library: nothing is downloaded, and no picture leaves the process.
+//! predicts one heatmap per landmark; it is trained with the Adaptive Wing loss (Wang, Bo, Fuxin, ICCV 2019). The
+//! models come with the library: nothing is downloaded, and no picture leaves the process.
 //!
 //! # Frames in, faces out
 //!
@@ -22,9 +22,9 @@
 //! # }
 //! ```
 //!
-//! Each [`Landmark`] has a point in pixels of the frame and a confidence. A face keeps its `id` while it is in sight, and
-//! for a second after it was lost. [`Tracker::track`] takes the time from the clock; for recordings, pass the frame's own
-//! time to [`Tracker::track_at`]. Call [`Tracker::reset`] between unrelated pictures.
+//! Each [`Landmark`] has a point in pixels of the frame and a confidence. A face keeps its `id` while it is in sight,
+//! and for a second after it was lost. [`Tracker::track`] takes the time from the clock; for recordings, pass the
+//! frame's own time to [`Tracker::track_at`]. Call [`Tracker::reset`] between unrelated pictures.
 //!
 //! # Parts of a face
 //!
@@ -43,8 +43,8 @@
 //!
 //! # Your own buffers
 //!
-//! A [`FrameView`] borrows a buffer in the layout that a camera or decoder delivers, with any stride. RGB is read in place;
-//! of other formats only the pixels in use are converted. No frame is copied.
+//! A [`FrameView`] borrows a buffer in the layout that a camera or decoder delivers, with any stride. RGB is read in
+//! place; of other formats only the pixels in use are converted. No frame is copied.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,5 +1,5 @@
-//! `awing annotate` as a person uses it: the real program, its window on a virtual display, a mouse and keys; and imports from
-//! the command line.
+//! `awing annotate` as a person uses it: the real program, its window on a virtual display, a mouse and keys; and
+//! imports from the command line.
 
 mod demo_collection;
 #[cfg(all(feature = "window", target_os = "linux"))]

@@ -1,5 +1,5 @@
-//! Inputs that are cut off, mistaken or absurd, and outputs that others write to: each is refused by its name and says what to do;
-//! what can be done is done, and nothing that was there is lost.
+//! Inputs that are cut off, mistaken or absurd, and outputs that others write to: each is refused by its name and says
+//! what to do; what can be done is done, and nothing that was there is lost.
 
 mod program;
 mod training_set;

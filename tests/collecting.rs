@@ -1,5 +1,5 @@
-//! The contract of `awing capture` and of the window's keys for collecting: what is stored, where, who can read it, and its
-//! deletion.
+//! The contract of `awing capture` and of the window's keys for collecting: what is stored, where, who can read it, and
+//! its deletion.
 //!
 //! Nothing here needs a display, a camera or data. The ignored tests start their own X server (`Xvfb`).
 

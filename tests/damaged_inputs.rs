@@ -1,8 +1,9 @@
-//! Every reader of foreign bytes, on inputs made from good ones by damage: cut, flipped, spliced, with numbers replaced by extremes,
-//! repeated, nested.
+//! Every reader of foreign bytes, on inputs made from good ones by damage: cut, flipped, spliced, with numbers replaced
+//! by extremes, repeated, nested.
 //!
-//! None may panic, abort, hang or fill the memory, and an error names the file. 300 inputs of each kind are tried in a normal run,
-//! 10,000 with `--ignored`; the damage depends on the seed alone. `docs/engineering/reliability.md` says what was found.
+//! None may panic, abort, hang or fill the memory, and an error names the file. 300 inputs of each kind are tried in a
+//! normal run, 10,000 with `--ignored`; the damage depends on the seed alone. `docs/engineering/reliability.md` says
+//! what was found.
 
 mod checkpoint;
 
@@ -76,7 +77,8 @@ struct Bounds {
 
 /// Of readers whose memory grows with their file.
 const SMALL: Bounds = Bounds { mebibytes: 64, seconds: 1 };
-/// Of pictures and frames, whose size a few bytes can claim: 2^27 pixels are allowed, with their coefficients and as RGB.
+/// Of pictures and frames, whose size a few bytes can claim: 2^27 pixels are allowed, with their coefficients and as
+/// RGB.
 const PIXELS: Bounds = Bounds { mebibytes: 2048, seconds: 5 };
 
 /// Damages `bytes`, in one to three ways.

@@ -1,5 +1,5 @@
-//! The promises of `awing eval` and of trainings about annotation styles: a model is measured in the style of the data, to
-//! which it is fitted on other faces.
+//! The promises of `awing eval` and of trainings about annotation styles: a model is measured in the style of the data,
+//! to which it is fitted on other faces.
 
 #[expect(dead_code, reason = "every test here needs as many faces as it says")]
 mod training_set;

@@ -1,5 +1,5 @@
-//! What people type on an ordinary day does what they expect: photos and folders of them, the files that are written and those
-//! that are not, help, completions and manual pages.
+//! What people type on an ordinary day does what they expect: photos and folders of them, the files that are written
+//! and those that are not, help, completions and manual pages.
 //!
 //! Nothing here needs a display, a camera or data. The ignored test starts its own X server (`Xvfb`).
 

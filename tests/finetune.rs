@@ -125,8 +125,8 @@ fn an_accepted_model_is_saved_registered_and_used_and_the_base_stays() {
 
 #[test]
 fn a_refused_model_is_not_saved_unless_it_is_wanted_anyway() {
-    // All landmarks lie far to the right of where they belong. What is learned of them is wrong on every other face, and
-    // the whole way from the base is gone: no chance decides.
+    // All landmarks lie far to the right of where they belong. What is learned of them is wrong on every other face,
+    // and the whole way from the base is gone: no chance decides.
     let bench = Bench::new(|points| points.iter_mut().for_each(|point| point.x += 25.0));
     bench.change_recipe(&[("procedural", "0.0"), ("shares", "[1.0]"), ("anchor", "0.0")]);
     let done = bench.run("tuned.safetensors", &[]);

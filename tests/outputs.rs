@@ -1,5 +1,5 @@
-//! What `--osf`, `--vmc` and `--ifacialmocap` send, decoded by the published layouts and compared with the line of JSON of the
-//! same frame, and what happens where nobody listens.
+//! What `--osf`, `--vmc` and `--ifacialmocap` send, decoded by the published layouts and compared with the line of JSON
+//! of the same frame, and what happens where nobody listens.
 
 use serde_json::Value;
 use std::net::UdpSocket;
@@ -230,8 +230,8 @@ fn compare_with_json(face: &OsfFace, json: &Value, size: [f64; 2]) {
     ] {
         close(face.features[feature], wanted.clamp(-1.0, 1.0), 0.002);
     }
-    // The face in three dimensions, turned and moved by the pose of the JSON, lies on the landmarks but for a common shift:
-    // where the tip of the nose lies in the head is the person's own.
+    // The face in three dimensions, turned and moved by the pose of the JSON, lies on the landmarks but for a common
+    // shift: where the tip of the nose lies in the head is the person's own.
     let focal_px = 0.5 * size[0] / 32.0_f64.to_radians().tan();
     let shifts: Vec<[f64; 2]> = (0..66)
         .map(|i| {

@@ -1,5 +1,5 @@
-//! The promises of `awing quantize`, tested on a few drawn faces: the weights stay, and what int8 needs comes and goes, in
-//! landmark models and detectors.
+//! The promises of `awing quantize`, tested on a few drawn faces: the weights stay, and what int8 needs comes and goes,
+//! in landmark models and detectors.
 
 #[expect(dead_code, reason = "recipes are for trainings")]
 mod training_set;

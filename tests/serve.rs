@@ -1,5 +1,5 @@
-//! What `--serve` serves: lines of JSON over a WebSocket, compared with those of `--json`; the page's pictures, states and wishes;
-//! who is let in; and what hostile clients do to it, which is nothing.
+//! What `--serve` serves: lines of JSON over a WebSocket, compared with those of `--json`; the page's pictures, states
+//! and wishes; who is let in; and what hostile clients do to it, which is nothing.
 
 mod browser;
 mod program;

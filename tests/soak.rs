@@ -1,6 +1,6 @@
-//! A soak of the program itself: it is started and ended a thousand times at random moments, by signals, by a reader that goes
-//! away, by a kill and by closing its window, and each time every output is whole or absent and nothing is left behind but what a
-//! kill leaves.
+//! A soak of the program itself: it is started and ended a thousand times at random moments, by signals, by a reader
+//! that goes away, by a kill and by closing its window, and each time every output is whole or absent and nothing is
+//! left behind but what a kill leaves.
 
 #![cfg(unix)]
 

@@ -1,5 +1,5 @@
-//! `--vts` before a server that answers as VTube Studio's plugin API documents it: permission, parameters, values compared with the
-//! lines of JSON, errors, and a VTube Studio that goes away and comes back.
+//! `--vts` before a server that answers as VTube Studio's plugin API documents it: permission, parameters, values
+//! compared with the lines of JSON, errors, and a VTube Studio that goes away and comes back.
 
 mod program;
 
@@ -170,8 +170,8 @@ type Request = (String, Value);
 /// Whether a connection ends with a request of this type and data.
 type End = Box<dyn FnMut(&str, &Value) -> bool + Send>;
 
-/// Serves plugins one after the other on a thread of its own, and hands over the requests of each connection, which ends when its
-/// [`End`] says so.
+/// Serves plugins one after the other on a thread of its own, and hands over the requests of each connection, which
+/// ends when its [`End`] says so.
 fn serve(mut studio: Studio, ends: Vec<End>) -> Receiver<Vec<Request>> {
     let (to_test, from_studio): (Sender<Vec<Request>>, _) = mpsc::channel();
     thread::spawn(move || {

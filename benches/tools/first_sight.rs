@@ -1,9 +1,10 @@
-//! Measures how many faces a new tracker finds: rotated, dim or dull ones, and its false positives (docs/evaluation.md).
+//! Measures how many faces a new tracker finds: rotated, dim or dull ones, and its false positives
+//! (docs/evaluation.md).
 //!
-//! Run `cargo run --release --example first_sight -- faces/val.jsonl backgrounds/backgrounds.txt`. In: JSON lines of faces, and
-//! a list of pictures without faces. Each face is pasted into one of these pictures, the frame of 640x480 is rotated or darkened
-//! as a whole, and a new tracker sees it for a second. A face counts as found if it is reported within this second with its
-//! landmarks within a tenth of its size on average.
+//! Run `cargo run --release --example first_sight -- faces/val.jsonl backgrounds/backgrounds.txt`. In: JSON lines of
+//! faces, and a list of pictures without faces. Each face is pasted into one of these pictures, the frame of 640x480 is
+//! rotated or darkened as a whole, and a new tracker sees it for a second. A face counts as found if it is reported
+//! within this second with its landmarks within a tenth of its size on average.
 
 use awing::internals::{Border, crop_from_frame, crop_into, stage};
 use awing::{Frame, FrameSpace, Point, Rect, Tracker, TrackerOptions};

@@ -1,12 +1,13 @@
-//! Fits the constants of `src/runtime/signals` to the bundled landmark model, and prints them. Run it when the model changes:
+//! Fits the constants of `src/runtime/signals` to the bundled landmark model, and prints them. Run it when the model
+//! changes:
 //!
 //!     cargo run --release --example fit_signals -- faces/val.jsonl --held-out-of recipes/edge-98.toml \
 //!         faces/train.jsonl faces/pseudo.jsonl
 //!
-//! In: data sets of faces; of those after `--held-out-of RECIPE` the faces that a training with this recipe does not see. Out:
-//! the table of `face_model.rs` (paste it over the old one), and `STRAIGHT` of `eyes.rs`, with what they give. The pictures'
-//! landmarks are placed by the tracker; procedural portraits, whose landmarks and poses are exact, count as a fraction of
-//! them.
+//! In: data sets of faces; of those after `--held-out-of RECIPE` the faces that a training with this recipe does not
+//! see. Out: the table of `face_model.rs` (paste it over the old one), and `STRAIGHT` of `eyes.rs`, with what they
+//! give. The pictures' landmarks are placed by the tracker; procedural portraits, whose landmarks and poses are exact,
+//! count as a fraction of them.
 
 use awing::internals::Portrait;
 use awing::internals::fit::{Observation, fit, gaze_yaw_deg, pupils};

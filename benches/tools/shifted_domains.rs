@@ -2,9 +2,10 @@
 //! (docs/engineering/fine-tuning.md).
 //!
 //! Run `cargo run --release --example shifted_domains -- faces/val.jsonl helen out`. In: JSON lines and the data set
-//! whose faces are taken. Out, in `out`: `dim`, `warm` and `masked`, each with `tune75.jsonl`, `tune15.jsonl` (the first of
-//! the 75), `shuffled.jsonl` (the 75 with a third of the labels exchanged between faces) and `test.jsonl` (all other faces);
-//! `own.jsonl` with the 75 faces as they are and `guard.jsonl` with every face that is not among them, of all data sets.
+//! whose faces are taken. Out, in `out`: `dim`, `warm` and `masked`, each with `tune75.jsonl`, `tune15.jsonl` (the
+//! first of the 75), `shuffled.jsonl` (the 75 with a third of the labels exchanged between faces) and `test.jsonl` (all
+//! other faces); `own.jsonl` with the 75 faces as they are and `guard.jsonl` with every face that is not among them, of
+//! all data sets.
 
 use awing::internals::{Border, crop_from_frame, crop_into};
 use awing::{Frame, Point, Rect};

@@ -1,7 +1,8 @@
 //! Profiles of people: their neutral pose, and how far they open and close their eyes, under a name.
 //!
-//! In: names, and what a [`SignalMeter`](crate::runtime::signals::SignalMeter) has learned. Out: a file for each, in a folder
-//! that only the user can read. Errors name the file and the remedy; a profile that can't be read is never replaced.
+//! In: names, and what a [`SignalMeter`](crate::runtime::signals::SignalMeter) has learned. Out: a file for each, in a
+//! folder that only the user can read. Errors name the file and the remedy; a profile that can't be read is never
+//! replaced.
 
 use super::places;
 use crate::runtime::files::{private_folder, read_text, write_whole};

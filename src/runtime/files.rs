@@ -68,8 +68,8 @@ pub fn private_folder(with_parents: bool) -> DirBuilder {
     builder
 }
 
-/// Keeps other processes from an output that is written for a long time, until it is dropped or the process ends, however it
-/// ends. It is a lock on a hidden file beside the output, or in it if that is a folder.
+/// Keeps other processes from an output that is written for a long time, until it is dropped or the process ends,
+/// however it ends. It is a lock on a hidden file beside the output, or in it if that is a folder.
 #[derive(Debug)]
 pub struct Claim {
     lock: PathBuf,
@@ -86,8 +86,8 @@ pub struct Claimed {
 }
 
 impl Claim {
-    /// Claims the file or folder `path`, which need not exist. `None` for a pipe or a device, which many may write to, and
-    /// where the system can't lock: that is no reason not to write.
+    /// Claims the file or folder `path`, which need not exist. `None` for a pipe or a device, which many may write to,
+    /// and where the system can't lock: that is no reason not to write.
     ///
     /// # Errors
     /// [`Claimed`], with what is known of the one who writes.

@@ -1,7 +1,7 @@
 //! Errors of other crates.
 //!
-//! A message of ours leaves its cause to `source()`, so that a chain of errors says everything once. Some crates repeat the
-//! cause in the message as well; such an error ends its chain.
+//! A message of ours leaves its cause to `source()`, so that a chain of errors says everything once. Some crates repeat
+//! the cause in the message as well; such an error ends its chain.
 
 use std::error::Error;
 

@@ -54,8 +54,8 @@ impl Scheme {
 
     /// The indices of the points of `part`, in the scheme's order; none if the scheme has none there.
     ///
-    /// In WFLW-98 an eye's eight points run clockwise: `[0]` is its left and `[4]` its right corner, `[2]` the middle of
-    /// the upper and `[6]` that of the lower lid. Lips run clockwise from their left corner.
+    /// In WFLW-98 an eye's eight points run clockwise: `[0]` is its left and `[4]` its right corner, `[2]` the middle
+    /// of the upper and `[6]` that of the lower lid. Lips run clockwise from their left corner.
     pub const fn part(self, part: Part) -> &'static [usize] {
         match self {
             Self::Wflw98 => parts::wflw98_part(part),
@@ -192,8 +192,8 @@ static EACH_OF_WFLW98: [usize; WFLW_POINTS] = {
     all
 };
 
-/// The points of WFLW-98 whose mean is each point of COFW: brow and eye corners, the middles of their edges, pupils, nostrils,
-/// tip and base of the nose, mouth corners, the middles of the lips' edges, chin.
+/// The points of WFLW-98 whose mean is each point of COFW: brow and eye corners, the middles of their edges, pupils,
+/// nostrils, tip and base of the nose, mouth corners, the middles of the lips' edges, chin.
 static WFLW98_OF_COFW29: [&[usize]; 29] = [
     &[33],
     &[46],
@@ -226,8 +226,8 @@ static WFLW98_OF_COFW29: [&[usize]; 29] = [
     &[16],
 ];
 
-/// Like [`WFLW98_OF_COFW29`], for AFLW: ends and middles of brows and eyes, nostrils and tip of the nose, corners and middle of
-/// the mouth, chin.
+/// Like [`WFLW98_OF_COFW29`], for AFLW: ends and middles of brows and eyes, nostrils and tip of the nose, corners and
+/// middle of the mouth, chin.
 static WFLW98_OF_AFLW19: [&[usize]; 19] = [
     &[33],
     &[35, 40],

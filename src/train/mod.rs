@@ -1,8 +1,8 @@
 //! Training: data sets in, model files out; and evaluation.
 //!
 //! A [`Recipe`] (a TOML file, see `recipes/`) defines a training. A [`Trainer`] runs it on the CPU or on a [`Gpu`], and
-//! writes the model, a log, a learning curve and a checkpoint into one folder. The same recipe, data, seed and number of
-//! threads give the same model, bit for bit, however often the training was interrupted.
+//! writes the model, a log, a learning curve and a checkpoint into one folder. The same recipe, data, seed and number
+//! of threads give the same model, bit for bit, however often the training was interrupted.
 //!
 //! ```no_run
 //! use awing::train::{LandmarkTask, LandmarkValidator, Recipe, Split, TrainOptions, Trainer, read_faces};

@@ -19,7 +19,8 @@ pub fn width(text: &str, size: f32) -> f32 {
     text.chars().map(|c| font.h_advance(font.glyph_id(c))).sum()
 }
 
-/// Draws a line of text `size` pixels high with its upper left corner at (`x`, `y`), cut off at the edges of the picture.
+/// Draws a line of text `size` pixels high with its upper left corner at (`x`, `y`), cut off at the edges of the
+/// picture.
 pub fn draw(frame: &mut Frame, x: f32, y: f32, size: f32, color: [u8; 3], text: &str) {
     let Some(font) = font() else { return };
     let scaled = font.as_scaled(PxScale::from(size));

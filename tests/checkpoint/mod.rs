@@ -127,8 +127,8 @@ pub fn zip_in(folder: &str, pickle: &[u8], tensors: &[Saved]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-/// A checkpoint as PyTorch writes it: in a folder named after the file, and with a zip64 record and its locator between the
-/// directory and the end of the archive.
+/// A checkpoint as PyTorch writes it: in a folder named after the file, and with a zip64 record and its locator between
+/// the directory and the end of the archive.
 pub fn zip64(folder: &str, tensors: &[Saved], wrapping: Wrapping) -> Vec<u8> {
     let mut bytes = zip_in(folder, &Pickle::new().tensors(tensors, wrapping, false).0, tensors);
     let end = bytes.split_off(bytes.len() - 22);

@@ -11,8 +11,8 @@ pub const SIZE: (usize, usize) = (640, 480);
 /// Faces of one clip.
 const CLIP: usize = 3;
 
-/// Writes a recording of `count` faces into the new folder `recording` and returns their exact landmarks. The detector has
-/// missed the last one, and the model is the less sure of a face the later it comes.
+/// Writes a recording of `count` faces into the new folder `recording` and returns their exact landmarks. The detector
+/// has missed the last one, and the model is the less sure of a face the later it comes.
 pub fn write(recording: &Path, count: usize) -> Vec<Vec<[f64; 2]>> {
     fs::create_dir_all(recording).unwrap();
     let scene = Scene::demo(1, 1);

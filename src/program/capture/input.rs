@@ -1,7 +1,7 @@
 //! The input that `--input` names.
 //!
-//! In: the words of the command line, which need not be UTF-8. Out: a camera, the demo, standard input, the address of a
-//! stream, or files. A file that exists is never taken for an address.
+//! In: the words of the command line, which need not be UTF-8. Out: a camera, the demo, standard input, the address of
+//! a stream, or files. A file that exists is never taken for an address.
 
 use super::pictures;
 use std::ffi::OsStr;

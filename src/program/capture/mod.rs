@@ -1,8 +1,8 @@
 //! Sources of frames (camera, picture, video, standard input, the built-in demo), and the recorder of annotated ones.
 //!
-//! A [`Source`] delivers frames one after the other, each with its presentation time in seconds. [`open`] makes one from an
-//! [`Input`]. A [`Recorder`] writes frames to a video or a picture. Errors are [`CaptureError`]s, with
-//! a remedy where there is one.
+//! A [`Source`] delivers frames one after the other, each with its presentation time in seconds. [`open`] makes one
+//! from an [`Input`]. A [`Recorder`] writes frames to a video or a picture. Errors are [`CaptureError`]s, with a remedy
+//! where there is one.
 
 #[cfg(feature = "camera")]
 pub mod camera;
@@ -204,8 +204,8 @@ pub struct CaptureOptions {
     pub start_s: f64,
 }
 
-/// Opens an input: a camera, the demo, standard input (YUV4MPEG), the address of a stream, pictures, folders of pictures,
-/// or a video. What may keep silent is waited for as long as `is_wanted`.
+/// Opens an input: a camera, the demo, standard input (YUV4MPEG), the address of a stream, pictures, folders of
+/// pictures, or a video. What may keep silent is waited for as long as `is_wanted`.
 ///
 /// # Errors
 /// [`CaptureError`].

@@ -378,7 +378,8 @@ pub(super) fn headers((width, height): (usize, usize)) -> Vec<u8> {
     let mut bytes = FILE_ID.to_vec();
     // Version 3, one stream, the longest distance, one time base.
     let mut main = numbers(&[3, 1, 1 << 16, 1, 1, UNITS_PER_SECOND]);
-    // One code for frames; all others are invalid. Flags, number of fields, then time, factor, stream, size, reserved, run.
+    // One code for frames; all others are invalid. Flags, number of fields, then time, factor, stream, size, reserved,
+    // run.
     main.extend(numbers(&[flags::KEY | flags::CODED_TIME | flags::SIZE | flags::CHECKSUM, 6, 0, 1, 0, 0, 0, 1]));
     main.extend(numbers(&[flags::INVALID, 6, 0, 1, 0, 0, 0, 254]));
     // No bytes that frames leave out.

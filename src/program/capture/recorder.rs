@@ -1,7 +1,7 @@
 //! Recordings: annotated videos and pictures.
 //!
-//! In: frames with their numbers and times in seconds. Out: an `.mp4` (or another video, through the program `ffmpeg`) that
-//! keeps these times (except `.avi`, whose frames are evenly spaced) and states its colour matrix and range, an
+//! In: frames with their numbers and times in seconds. Out: an `.mp4` (or another video, through the program `ffmpeg`)
+//! that keeps these times (except `.avi`, whose frames are evenly spaced) and states its colour matrix and range, an
 //! animated `.gif` (without ffmpeg), a picture of the last frame, or a folder with a picture of each frame under its
 //! original name ([`CopyNames`]). A file gets its name when it is complete; until then, and after a crash, it is
 //! `NAME.part.mp4`.
@@ -235,8 +235,8 @@ impl Clock {
         Self { timeline: Timeline::new(start_s, rate), written: 0 }
     }
 
-    /// How often to write the frame with this number and time, so that the recording keeps time: 0 if frames come faster
-    /// than the recording's rate, more than 1 after a pause or skipped frames.
+    /// How often to write the frame with this number and time, so that the recording keeps time: 0 if frames come
+    /// faster than the recording's rate, more than 1 after a pause or skipped frames.
     fn repeats(&mut self, number: u64, time_s: f64) -> u64 {
         let due = (self.timeline.time(number, time_s) * self.timeline.rate).round() as u64 + 1;
         let repeats = due.saturating_sub(self.written);

@@ -14,8 +14,8 @@ pub(super) struct ExportArguments {
     /// The landmark model or detector [default: the bundled landmark model]
     #[arg(value_name = "MODEL")]
     model: Option<PathBuf>,
-    /// The file to write: `NAME.onnx` for ONNX Runtime, OpenCV and TensorRT (opset 17), or `NAME.pth-names.safetensors`, the
-    /// weights under PyTorch's names for `load_state_dict`
+    /// The file to write: `NAME.onnx` for ONNX Runtime, OpenCV and TensorRT (opset 17), or
+    /// `NAME.pth-names.safetensors`, the weights under PyTorch's names for `load_state_dict`
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Fix the batch size of the ONNX network; some programs need that [default: any size]

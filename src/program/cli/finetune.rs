@@ -1,8 +1,8 @@
 //! `awing finetune`: accepted faces in, a tuned model and a verdict out.
 //!
-//! Out: the model, if it is accepted, and beside it the report as JSON and as a picture; progress on standard error, the
-//! report as text on standard output. A refused fine-tuning writes no model, but its exit status is 0: a refusal is a
-//! valid result. Ctrl-C stops with a checkpoint, from which --resume continues.
+//! Out: the model, if it is accepted, and beside it the report as JSON and as a picture; progress on standard error,
+//! the report as text on standard output. A refused fine-tuning writes no model, but its exit status is 0: a refusal is
+//! a valid result. Ctrl-C stops with a checkpoint, from which --resume continues.
 
 use super::device::DeviceChoice;
 use super::interrupt;

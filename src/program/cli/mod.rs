@@ -125,7 +125,8 @@ impl Arguments {
     }
 }
 
-/// Logs to standard error: the levels of `AWING_LOG` or the default; colours on a terminal only, and not with `NO_COLOR`.
+/// Logs to standard error: the levels of `AWING_LOG` or the default; colours on a terminal only, and not with
+/// `NO_COLOR`.
 fn start_log() {
     let asked = std::env::var("AWING_LOG").unwrap_or_default();
     let (levels, complaint) = match asked.parse::<Targets>() {

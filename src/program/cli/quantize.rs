@@ -1,8 +1,8 @@
 //! `awing quantize`: prepares a model for int8, or takes that back.
 //!
-//! In: a landmark model or a detector, and pictures for calibration and validation. Out: a model file with the same weights and
-//! what int8 needs beside them (or without), and a table of error, size and time before and after. On failure nothing is
-//! written.
+//! In: a landmark model or a detector, and pictures for calibration and validation. Out: a model file with the same
+//! weights and what int8 needs beside them (or without), and a table of error, size and time before and after. On
+//! failure nothing is written.
 
 use super::measure::{Spread, error_percent};
 use super::parse::named_if;
@@ -28,8 +28,8 @@ pub(super) struct QuantizeArguments {
     /// int8 measures ranges and writes them into the file, f16 leaves them out
     #[arg(long, value_parser = named_if::<Precision>(|precision| matches!(precision, Precision::F16 | Precision::Int8)))]
     to: Precision,
-    /// Annotated faces to measure the ranges of the maps on; for a detector, pictures with face boxes and lists of pictures
-    /// without faces
+    /// Annotated faces to measure the ranges of the maps on; for a detector, pictures with face boxes and lists of
+    /// pictures without faces
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     calibrate: Vec<PathBuf>,
     /// Use N of them, evenly spread

@@ -75,8 +75,8 @@ pub(super) struct TrackArguments {
     /// face (`awing profiles` lists them)
     #[arg(long, value_name = "NAME")]
     profile: Option<ProfileName>,
-    /// Save an annotated copy: a video (.mp4 through ffmpeg, or .gif), a picture of the last frame (.png, .jpg), or a folder
-    /// (`FOLDER/`) with a picture of each frame; pictures keep their names
+    /// Save an annotated copy: a video (.mp4 through ffmpeg, or .gif), a picture of the last frame (.png, .jpg), or a
+    /// folder (`FOLDER/`) with a picture of each frame; pictures keep their names
     #[arg(long, value_name = "PATH")]
     save: Option<PathBuf>,
     /// Stop after N frames

@@ -30,7 +30,8 @@ use std::time::Duration;
 
 #[derive(clap::Args)]
 pub(super) struct TrainArguments {
-    /// Annotated faces to train on, files or folders; recipes that draw pictures without faces need a .txt list of them, too
+    /// Annotated faces to train on, files or folders; recipes that draw pictures without faces need a .txt list of
+    /// them, too
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     data: Vec<PathBuf>,
     /// Annotated faces to validate on [default: without a recipe, about a fifth of --data is held out; with one, none]
@@ -46,9 +47,9 @@ pub(super) struct TrainArguments {
     /// Continue the training in --out
     #[arg(long)]
     resume: bool,
-    /// Start from the weights of this model, a file or `bundled`, which may have fewer channels and blocks than the recipe's
-    /// network; --resume needs it only for recipes with adaptation or map_styles [default: without a recipe, the bundled
-    /// model; with one, random weights]
+    /// Start from the weights of this model, a file or `bundled`, which may have fewer channels and blocks than the
+    /// recipe's network; --resume needs it only for recipes with adaptation or map_styles [default: without a recipe,
+    /// the bundled model; with one, random weights]
     #[arg(long, value_name = "MODEL")]
     start_from: Option<PathBuf>,
     /// The device to compute on

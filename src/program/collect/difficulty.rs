@@ -13,8 +13,8 @@ use crate::runtime::track::{Face, HeadBox};
 const SCORE_RANGE: (f32, f32) = (0.97, 0.65);
 /// The mean of the lowest quarter of the inner landmarks' confidences.
 const CONFIDENCE_RANGE: (f32, f32) = (0.9, 0.4);
-/// The mean second difference of the landmarks from frame to frame, in radii of the face. In videos of quick expressions it
-/// stays below 0.045 in nine of ten frames.
+/// The mean second difference of the landmarks from frame to frame, in radii of the face. In videos of quick
+/// expressions it stays below 0.045 in nine of ten frames.
 const JUMP_RANGE: (f32, f32) = (0.04, 0.12);
 /// [`turn`].
 const TURN_RANGE: (f32, f32) = (0.35, 0.7);

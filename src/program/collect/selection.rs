@@ -35,8 +35,8 @@ const ALIKE_VALUE: f32 = 0.4;
 const LOST_VALUE: f32 = 4.0;
 /// A face counts as lost if it was followed for at least this many frames ...
 const FOLLOWED_FRAMES: u32 = 8;
-/// ... and at least this share of its side lies within the frame on every side. Faces that are lost again within this time,
-/// in seconds, are lost for the same reason.
+/// ... and at least this share of its side lies within the frame on every side. Faces that are lost again within this
+/// time, in seconds, are lost for the same reason.
 const WITHIN_SHARE: f32 = 0.45;
 const LOST_INTERVAL_S: f64 = 5.0;
 /// Between two frames that are kept, as a share of the slot.
@@ -45,8 +45,8 @@ const LEAST_GAP: f64 = 1.0 / 3.0;
 const BETTER_BY: f32 = 1.05;
 /// Frames further apart, in seconds, say nothing about jumps.
 const LONGEST_STEP_S: f64 = 0.1;
-/// Samples of the frame, along its width and its height, that tell whether the scene has changed, and the mean difference
-/// of 255 above which it has.
+/// Samples of the frame, along its width and its height, that tell whether the scene has changed, and the mean
+/// difference of 255 above which it has.
 const SCENE_GRID: (usize, usize) = (24, 18);
 const SCENE_CHANGE: f32 = 40.0;
 

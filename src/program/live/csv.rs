@@ -1,9 +1,9 @@
 //! A CSV table, one row per face and frame.
 //!
-//! In: the faces of a frame and their signals. Out: rows under one header, with the column names of OpenFace where it has
-//! them: angles of `pose_R` and `gaze` in radians, lengths of `pose_T` in millimetres, `x` and `y` in pixels of the frame.
-//! `docs/json.md` lists the columns. Unknown values are empty cells; a frame without a face has one row with `success`
-//! 0.
+//! In: the faces of a frame and their signals. Out: rows under one header, with the column names of OpenFace where it
+//! has them: angles of `pose_R` and `gaze` in radians, lengths of `pose_T` in millimetres, `x` and `y` in pixels of the
+//! frame. `docs/json.md` lists the columns. Unknown values are empty cells; a frame without a face has one row with
+//! `success` 0.
 
 use super::frame::TrackedFrame;
 use super::lines::Lines;

@@ -1,8 +1,8 @@
 //! One JSON line per frame, for other programs.
 //!
 //! In: the faces of a frame and their signals. Out: a line as `docs/json.md` describes it and `docs/json.schema.json`
-//! defines it. Every line is written at once and as a whole, so that another program can read along, also through a named
-//! pipe.
+//! defines it. Every line is written at once and as a whole, so that another program can read along, also through a
+//! named pipe.
 
 use super::frame::TrackedFrame;
 use super::lines::Lines;

@@ -95,8 +95,8 @@ impl Lifecycle {
         drop(self.wait_while(Some(due), |s| s.phase == Phase::Running));
     }
 
-    /// Waits until the files are to be finished: after a request, or when nothing is tracked or shown any more. A tracking
-    /// thread that the request finds at work may take `patience` to end; its source may be silent for ever.
+    /// Waits until the files are to be finished: after a request, or when nothing is tracked or shown any more. A
+    /// tracking thread that the request finds at work may take `patience` to end; its source may be silent for ever.
     pub(super) fn wait_for_last_frame(&self, patience: Duration) {
         drop(self.wait_while(None, |s| s.phase == Phase::Running && (s.is_tracking || s.is_displaying)));
         drop(self.wait_while(Some(Instant::now() + patience), |s| s.is_tracking));

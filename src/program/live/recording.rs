@@ -116,7 +116,8 @@ impl Recording {
         self.writer.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Waits until the file is finished. While it `is_urgent`, it waits only as long as the encoder keeps taking frames.
+    /// Waits until the file is finished. While it `is_urgent`, it waits only as long as the encoder keeps taking
+    /// frames.
     ///
     /// # Errors
     /// If the file can't be written or finished.

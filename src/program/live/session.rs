@@ -24,12 +24,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the frame that is being tracked, or an output that is being written, may delay a requested end. A camera may
-/// be silent for ever, and a pipe may have no reader.
+/// How long the frame that is being tracked, or an output that is being written, may delay a requested end. A camera
+/// may be silent for ever, and a pipe may have no reader.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(300);
 /// How often to check whether the outputs are free.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
-/// How long drawing and showing a frame may take, with what a large network sees in it, until the display counts as dead.
+/// How long drawing and showing a frame may take, with what a large network sees in it, until the display counts as
+/// dead.
 #[cfg(feature = "window")]
 const DISPLAY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the verdict of a fine-tuning is shown: after a minute of waiting nobody watches all the time.

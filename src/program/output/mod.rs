@@ -1,7 +1,8 @@
 //! Sends the signals of faces to other programs, over the network.
 //!
-//! In: the faces of each tracked frame and their [`Signals`](crate::runtime::signals::Signals). Out: UDP packets in the formats
-//! of other trackers, so that programs for those also work with awing, and a page for browsers (`docs/outputs.md`).
+//! In: the faces of each tracked frame and their [`Signals`](crate::runtime::signals::Signals). Out: UDP packets in the
+//! formats of other trackers, so that programs for those also work with awing, and a page for browsers
+//! (`docs/outputs.md`).
 //!
 //! | file | holds |
 //! |---|---|

@@ -24,8 +24,8 @@ const NOSE_TIP: usize = 54;
 /// Corners of the right and the left eye.
 const EYE_CORNERS: [[usize; 2]; 2] = [[60, 64], [68, 72]];
 
-/// The landmarks in the order of OpenSeeFace: jaw, brows, nose, eyes, lips, and the two pupils. Of the lids and the mouth's
-/// corners some have no place there.
+/// The landmarks in the order of OpenSeeFace: jaw, brows, nose, eyes, lips, and the two pupils. Of the lids and the
+/// mouth's corners some have no place there.
 #[rustfmt::skip]
 const POINTS: [usize; 68] = [
     0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32,

@@ -93,8 +93,8 @@ impl Placement {
 /// Draws frames onto canvases. It keeps its tables from frame to frame.
 #[derive(Default)]
 pub struct Scaler {
-    /// For every column of the picture: the offsets of the left and the right pixel in a row of the frame, and the share
-    /// of the right one in 1/256.
+    /// For every column of the picture: the offsets of the left and the right pixel in a row of the frame, and the
+    /// share of the right one in 1/256.
     columns: Vec<(u32, u32, u32)>,
     columns_of: Option<Placement>,
     /// A line of the frame, between two of its rows.

@@ -69,7 +69,8 @@ impl Gauges<'_> {
         Some(Rotation::from_quaternion(head.rotation.map(f64::from)).rows())
     }
 
-    /// A stroke from a point of the frame along a direction of camera space (x right, y up), `length` over the face's side.
+    /// A stroke from a point of the frame along a direction of camera space (x right, y up), `length` over the face's
+    /// side.
     fn stroke(&mut self, from: Point<FrameSpace>, along: [f64; 2], length: f32, opacity: [f32; 2], width: f32) {
         let reach = length * self.shown.face.rect.side();
         let to = Point::new(from.x + reach * along[0] as f32, from.y - reach * along[1] as f32);
@@ -170,7 +171,8 @@ mod tests {
         Face { id: 4, score: 1.0, rect, landmarks }
     }
 
-    /// A head that is turned about the axis that points up: for positive angles the nose goes to the right in the picture.
+    /// A head that is turned about the axis that points up: for positive angles the nose goes to the right in the
+    /// picture.
     fn turned(angle_deg: f32) -> HeadPose {
         let half = 0.5 * angle_deg.to_radians();
         HeadPose {

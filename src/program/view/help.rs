@@ -9,8 +9,8 @@ use super::palette::{ACCENT, ALARM, BACKGROUND, PLAIN, QUIET};
 use crate::runtime::image::Frame;
 use crate::train::text;
 
-/// Lengths over the height of the text: from row to row, from a title to its first row, between groups and columns, around
-/// everything, and between the parts of a row.
+/// Lengths over the height of the text: from row to row, from a title to its first row, between groups and columns,
+/// around everything, and between the parts of a row.
 const ROW: f32 = 1.38;
 const TITLE: f32 = 1.6;
 const GROUP_GAP: f32 = 0.7;

@@ -45,7 +45,8 @@ impl Ink {
         }
     }
 
-    /// Adds a stroke `thickness` pixels wide with round ends and a rim of `rim` pixels; with both ends at one place, a dot.
+    /// Adds a stroke `thickness` pixels wide with round ends and a rim of `rim` pixels; with both ends at one place, a
+    /// dot.
     pub fn stroke(&mut self, from: StrokeEnd, to: StrokeEnd, thickness: f32, rim: f32) {
         let (a, b) = (from.at, to.at);
         if ![a.x, a.y, b.x, b.y].iter().all(|v| v.abs() < FAR) {

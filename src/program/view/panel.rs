@@ -1,7 +1,7 @@
 //! Text over the picture: panels of lines, the table of keys, labels.
 //!
-//! In: a canvas, the height of the text in its pixels ([`text_size`]), and lines. Out: the canvas with the lines on dark
-//! panels with round corners, readable on any background. Text that would not fit is drawn smaller. Nothing fails.
+//! In: a canvas, the height of the text in its pixels ([`text_size`]), and lines. Out: the canvas with the lines on
+//! dark panels with round corners, readable on any background. Text that would not fit is drawn smaller. Nothing fails.
 
 use super::canvas::{Room, cover};
 use crate::runtime::image::Frame;

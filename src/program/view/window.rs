@@ -274,10 +274,10 @@ impl Window {
     }
 }
 
-/// Xlib ends the process when the display goes away (a logout, a broken connection, a crash). From now on it first calls
-/// `end`, in the thread of the window, and exits with the status that this returns; a request that the display merely
-/// refuses no longer ends the process. Where windows do not come from Xlib, a display that goes away closes the window,
-/// and `end` is never called.
+/// Xlib ends the process when the display goes away (a logout, a broken connection, a crash). From now on it first
+/// calls `end`, in the thread of the window, and exits with the status that this returns; a request that the display
+/// merely refuses no longer ends the process. Where windows do not come from Xlib, a display that goes away closes the
+/// window, and `end` is never called.
 #[cfg(all(unix, not(target_os = "macos")))]
 pub fn on_display_lost(end: impl Fn() -> i32 + Send + Sync + 'static) {
     x11::on_display_lost(Box::new(end));
@@ -342,8 +342,8 @@ mod x11 {
         let is_first = EXIT_HOOK.set(hook).is_ok();
         // Without Xlib no display can be lost.
         if let (true, Ok(xlib)) = (is_first, Xlib::open()) {
-            // SAFETY: the functions only store the pointers; the handlers have the signatures that Xlib asks for. x11-dl
-            // never unloads the library.
+            // SAFETY: the functions only store the pointers; the handlers have the signatures that Xlib asks for.
+            // x11-dl never unloads the library.
             unsafe {
                 (xlib.XSetIOErrorHandler)(Some(lost));
                 (xlib.XSetErrorHandler)(Some(refused));
@@ -389,13 +389,13 @@ mod x11 {
             }
         }
 
-        /// Asks the window manager to let a window fill the screen, or to end that. Without one that can, moves the window
-        /// there, and back to where it was `before`.
+        /// Asks the window manager to let a window fill the screen, or to end that. Without one that can, moves the
+        /// window there, and back to where it was `before`.
         pub fn set_full_screen(&self, window: u64, is_full: bool, before: &mut Option<[i32; 4]>) {
             let (xlib, display, window) = (&self.xlib, self.display.as_ptr(), window as xlib::Window);
             let (state, full) = (self.atom(c"_NET_WM_STATE"), self.atom(c"_NET_WM_STATE_FULLSCREEN"));
-            // SAFETY: the connection is open; the event and the attributes are plain numbers and outlive the calls; a window
-            // that is gone makes an error that the handler above takes.
+            // SAFETY: the connection is open; the event and the attributes are plain numbers and outlive the calls; a
+            // window that is gone makes an error that the handler above takes.
             unsafe {
                 let root = (xlib.XDefaultRootWindow)(display);
                 if self.supports(full) {

@@ -1,8 +1,8 @@
 //! The contents of the detector's maps.
 //!
-//! One cell is [`STRIDE`] input pixels. [`CENTER`]: the network's value gives the [`probability`] that a face is centred in
-//! the cell. [`SIZE`] and the next map: natural logarithms of the box's width and height over [`UNIT_PIXELS`]. The last
-//! two: the offset from the cell to the box's centre, in cells, x then y. Nothing here fails.
+//! One cell is [`STRIDE`] input pixels. [`CENTER`]: the network's value gives the [`probability`] that a face is
+//! centred in the cell. [`SIZE`] and the next map: natural logarithms of the box's width and height over
+//! [`UNIT_PIXELS`]. The last two: the offset from the cell to the box's centre, in cells, x then y. Nothing here fails.
 
 use crate::runtime::geometry::{CropSpace, Rect};
 
@@ -24,8 +24,8 @@ pub const LOGIT_AT_ZERO: f32 = -3.0;
 /// The odds against a face at which [`score`] is a half: at that score, one false face is left in a hundred
 /// pictures without one (docs/engineering/training.md).
 const ODDS_AT_HALF: f32 = 0.056;
-/// The slope of the score's logit over that of the probability. With it, the lowest score that a tracker asks for leaves
-/// half a false face a picture, which the landmark model refuses.
+/// The slope of the score's logit over that of the probability. With it, the lowest score that a tracker asks for
+/// leaves half a false face a picture, which the landmark model refuses.
 const SLOPE: f32 = 0.63;
 
 /// Converts the network's value in the centre map to the probability that a face is centred in this very cell.
@@ -38,8 +38,9 @@ pub fn value_of_probability(probability: f32) -> f32 {
     (probability / (1.0 - probability)).ln() - LOGIT_AT_ZERO
 }
 
-/// The score of a face in 0..=1, from the values of the centre map in its cell and the eight around it. The centre of a face that is
-/// large, blurred or turned can't be told to the cell: each cell is uncertain where one of them certainly is the centre.
+/// The score of a face in 0..=1, from the values of the centre map in its cell and the eight around it. The centre of a
+/// face that is large, blurred or turned can't be told to the cell: each cell is uncertain where one of them certainly
+/// is the centre.
 pub fn score(values: impl Iterator<Item = f32>) -> f32 {
     let nowhere: f32 = values.map(|value| 1.0 - probability(value)).product();
     let odds_against = nowhere / (1.0 - nowhere);

@@ -116,8 +116,8 @@ impl Detector {
     }
 }
 
-/// What a detector of `input_size` pixels sees of a frame, on a square: `input_size * input_size * 3` values, black beyond the
-/// frame.
+/// What a detector of `input_size` pixels sees of a frame, on a square: `input_size * input_size * 3` values, black
+/// beyond the frame.
 #[cfg(feature = "train")]
 pub(crate) fn square_input(frame: &Frame, input_size: usize) -> Vec<f32> {
     let mut scaler = scale::Scaler::new(frame.width(), frame.height(), input_size, input_size);

@@ -1,7 +1,7 @@
 //! Scales the frame down: each input pixel is the area average of the frame pixels under it, black beyond the frame.
 //!
-//! Most cameras have a whole number of pixels under each input pixel: their sums are integers. Otherwise products and sums are
-//! rounded separately. Either way every instruction set gives the same picture to the last bit.
+//! Most cameras have a whole number of pixels under each input pixel: their sums are integers. Otherwise products and
+//! sums are rounded separately. Either way every instruction set gives the same picture to the last bit.
 
 use crate::runtime::image::{FrameView, add_row};
 use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};

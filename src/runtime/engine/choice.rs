@@ -1,10 +1,10 @@
 //! Chooses the fastest precision of a core, among those that are accurate enough.
 //!
 //! In: the measured rates of the core, and the quantization entry of the model file. Out: a precision, and the reason.
-//! The rates of number types are small multiples of each other, since they follow from the width and number of the core's
-//! multipliers: a half, one, one and a half (bytes on AVX2), two or four. The threshold lies midway between one and one
-//! and a half. Measurements that are off by a fifth thus lead to the same choice, and a plan does not change from one start
-//! to the next.
+//! The rates of number types are small multiples of each other, since they follow from the width and number of the
+//! core's multipliers: a half, one, one and a half (bytes on AVX2), two or four. The threshold lies midway between one
+//! and one and a half. Measurements that are off by a fifth thus lead to the same choice, and a plan does not change
+//! from one start to the next.
 
 use super::Precision;
 use crate::runtime::model::Quantization;

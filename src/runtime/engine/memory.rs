@@ -34,7 +34,8 @@ impl Memory {
     /// If there is no room for them.
     pub fn write(&mut self, at: usize, values: &[u8]) {
         assert!(at + values.len() <= self.bytes());
-        // SAFETY: the memory has room for the values; they don't overlap, because the borrow of the memory is exclusive.
+        // SAFETY: the memory has room for the values; they don't overlap, because the borrow of the memory is
+        // exclusive.
         unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), self.pointer_mut().add(at), values.len()) };
     }
 

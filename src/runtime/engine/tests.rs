@@ -107,7 +107,8 @@ fn assert_is_the_candle_graph(model: &Model, height: usize, width: usize) {
     }
 }
 
-/// The shipped models, with the height and width of a picture; the detector's coarsest maps have an odd number of cells.
+/// The shipped models, with the height and width of a picture; the detector's coarsest maps have an odd number of
+/// cells.
 fn shipped() -> [(Model, usize, usize); 2] {
     [(default_landmarks().unwrap(), 128, 128), (default_detector().unwrap(), 192, 320)]
 }

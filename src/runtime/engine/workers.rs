@@ -80,9 +80,9 @@ impl Workers {
         self.threads.len() + 1
     }
 
-    /// Calls `job` with the number of a thread, less than [`Self::count`], and a range of `0..count`, until all items are
-    /// done. Every range but the last is `grain` long. If there is only one range, or if the caller is itself working on
-    /// a part of a job, it does all items: nested jobs never keep more threads busy than the outer one.
+    /// Calls `job` with the number of a thread, less than [`Self::count`], and a range of `0..count`, until all items
+    /// are done. Every range but the last is `grain` long. If there is only one range, or if the caller is itself
+    /// working on a part of a job, it does all items: nested jobs never keep more threads busy than the outer one.
     ///
     /// # Panics
     /// If `job` panics on any thread.
@@ -110,7 +110,8 @@ impl Workers {
     }
 }
 
-/// Ends a job when it is dropped: waits for the threads that have begun, not for the system to wake those that have not.
+/// Ends a job when it is dropped: waits for the threads that have begun, not for the system to wake those that have
+/// not.
 struct End<'a>(&'a Shared);
 
 impl Drop for End<'_> {

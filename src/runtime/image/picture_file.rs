@@ -18,8 +18,8 @@ impl Frame {
         Self::decode(&bytes, path)
     }
 
-    /// Decodes a JPEG, PNG, WebP, BMP, TIFF or the first picture of a GIF, and applies its orientation: phones store upright
-    /// pictures rotated. `name` identifies the picture in errors.
+    /// Decodes a JPEG, PNG, WebP, BMP, TIFF or the first picture of a GIF, and applies its orientation: phones store
+    /// upright pictures rotated. `name` identifies the picture in errors.
     ///
     /// # Errors
     /// [`ImageError::Decode`]; [`ImageError::TooLarge`] for more than 2^27 pixels.

@@ -146,8 +146,8 @@ impl Style {
         self.convert_for(to, &StyleFits::default(), points, weight);
     }
 
-    /// As [`Self::convert`], to the points that a model of the style `to` with these fits would predict. A style without
-    /// known shifts is converted only if the model was fitted to it.
+    /// As [`Self::convert`], to the points that a model of the style `to` with these fits would predict. A style
+    /// without known shifts is converted only if the model was fitted to it.
     ///
     /// # Panics
     /// As [`Self::convert`].

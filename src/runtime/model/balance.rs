@@ -1,16 +1,16 @@
 //! Factors between the channels of maps, which make their ranges alike for int8.
 //!
-//! All channels of an 8-bit map share a scale, so that a channel with small values would have few steps. Therefore each channel
-//! is divided by a factor where it is computed, and multiplied by it where it is read. Maps that are added to each other
-//! have the same factors. The network computes the same as before (the idea of Nagel et al., "Data-Free Quantization Through Weight
-//! Equalization and Bias Correction", ICCV 2019, section 4.1). A model file holds the weights as they were trained, and the
-//! factors beside them.
+//! All channels of an 8-bit map share a scale, so that a channel with small values would have few steps. Therefore each
+//! channel is divided by a factor where it is computed, and multiplied by it where it is read. Maps that are added to
+//! each other have the same factors. The network computes the same as before (the idea of Nagel et al., "Data-Free
+//! Quantization Through Weight Equalization and Bias Correction", ICCV 2019, section 4.1). A model file holds the
+//! weights as they were trained, and the factors beside them.
 
 use super::graph::{Graph, Node, NodeId, Operation};
 use std::collections::HashMap;
 
-/// Maps whose channels can be divided by factors: convolutions or norms compute them, convolutions read them, and nobody
-/// else sees them.
+/// Maps whose channels can be divided by factors: convolutions or norms compute them, convolutions read them, and
+/// nobody else sees them.
 pub(crate) struct Group {
     /// The layer that computes the first of them.
     pub name: String,

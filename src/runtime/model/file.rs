@@ -1,7 +1,7 @@
 //! The model file: safetensors with the network's description as metadata.
 //!
-//! Loading checks everything that the file claims: a [`Model`] has every parameter of its network, in the right shape and
-//! finite. Writing gives the same bytes for the same model.
+//! Loading checks everything that the file claims: a [`Model`] has every parameter of its network, in the right shape
+//! and finite. Writing gives the same bytes for the same model.
 
 use super::balance::Group;
 use super::config::{Kind, ModelConfig};
@@ -222,8 +222,8 @@ impl Model {
     /// The bytes of the model file. The same model gives the same bytes.
     ///
     /// # Errors
-    /// [`ModelError::TooLarge`] for a weight that f16 can't hold, [`ModelError::NotSafetensors`] if the format can't hold
-    /// the tensors.
+    /// [`ModelError::TooLarge`] for a weight that f16 can't hold, [`ModelError::NotSafetensors`] if the format can't
+    /// hold the tensors.
     pub fn to_bytes(&self, format: WeightFormat) -> Result<Vec<u8>, ModelError> {
         let mut stored: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
         for Parameter { name, shape, role } in self.config.graph().parameters() {

@@ -1,9 +1,9 @@
 //! Network definitions, their configuration, and the model file.
 //!
-//! A [`Model`] is a configuration and its weights. Its file is safetensors: convolution weights in f16 (or f32),
-//! biases and batch norms in f32, and the configuration as JSON in the metadata, so that a file describes itself. A file
-//! that doesn't fit its own description is refused with the first tensor that is missing, superfluous or misshapen; no
-//! model is ever loaded in part.
+//! A [`Model`] is a configuration and its weights. Its file is safetensors: convolution weights in f16 (or f32), biases
+//! and batch norms in f32, and the configuration as JSON in the metadata, so that a file describes itself. A file that
+//! doesn't fit its own description is refused with the first tensor that is missing, superfluous or misshapen; no model
+//! is ever loaded in part.
 //!
 //! The network itself is data ([`graph::Graph`]): the training layer runs it with gradients,
 //! [`crate::runtime::engine`] compiles it for inference.

@@ -1,8 +1,8 @@
 //! What a model's file says about int8: which layers are done in it, and the ranges of their maps.
 //!
 //! The weights of the file are those of f32. Int8 weights are made of them when a network is compiled: `scale` times an
-//! integer in -127..=127, with one scale per output channel. Older files hold int8 weights for 1x1 convolutions, with their
-//! scales in a tensor `LAYER.weight_unit`.
+//! integer in -127..=127, with one scale per output channel. Older files hold int8 weights for 1x1 convolutions, with
+//! their scales in a tensor `LAYER.weight_unit`.
 
 use super::balance::Group;
 use super::config_error::ConfigError;
@@ -18,19 +18,20 @@ pub(crate) const INT8_LIMIT: f32 = 127.0;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quantization {
-    /// For each convolution that is done in int8, by name: how far its input reaches from zero. For a 1x1 convolution behind a
-    /// depthwise one, that is without the constant that the batch norm between them adds, and about `centres`.
+    /// For each convolution that is done in int8, by name: how far its input reaches from zero. For a 1x1 convolution
+    /// behind a depthwise one, that is without the constant that the batch norm between them adds, and about `centres`.
     #[serde(rename = "ranges")]
     pub input_ranges: BTreeMap<String, f32>,
     /// For each convolution whose result no convolution reads, by name: how far its result reaches from zero, with its
     /// batch norm.
     #[serde(default, rename = "results", skip_serializing_if = "BTreeMap::is_empty")]
     pub output_ranges: BTreeMap<String, f32>,
-    /// For each 1x1 convolution behind a depthwise one, by name: what is subtracted from each channel of its input, so that the
-    /// range reaches equally far to both sides.
+    /// For each 1x1 convolution behind a depthwise one, by name: what is subtracted from each channel of its input, so
+    /// that the range reaches equally far to both sides.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub centres: BTreeMap<String, Vec<f32>>,
-    /// By what the channels of maps are divided, for each [`Group`] by its name. Ranges and centres are those after that.
+    /// By what the channels of maps are divided, for each [`Group`] by its name. Ranges and centres are those after
+    /// that.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub factors: BTreeMap<String, Vec<f32>>,
     /// How much larger the error is in int8, relative to that before, as measured on faces; `None` if nobody measured.
@@ -89,8 +90,8 @@ fn is_factor(value: &f32) -> bool {
     value.is_finite() && *value > 0.0
 }
 
-/// Quantizes the weights of one output channel to integers in -127..=127 and returns their scale. The absolute values of
-/// each of `pairs` have a sum of at most [`MOST_OF_TWO_WEIGHTS`].
+/// Quantizes the weights of one output channel to integers in -127..=127 and returns their scale. The absolute values
+/// of each of `pairs` have a sum of at most [`MOST_OF_TWO_WEIGHTS`].
 pub(crate) fn quantize_row(row: &mut [f32], pairs: &[(usize, usize)]) -> f32 {
     let largest = row.iter().fold(0.0_f32, |m, w| m.max(w.abs()));
     if largest == 0.0 {

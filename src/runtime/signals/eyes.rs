@@ -1,8 +1,8 @@
 //! Eyes: how far they are open, blinks and winks, and where they look.
 //!
-//! In: landmarks in pixels, the pose of the head, and the face turned to the front (see `front`). Out: openness 0..=1, blinks
-//! with start and duration in seconds, angles of the gaze relative to the head in degrees. Left and right are the
-//! person's own.
+//! In: landmarks in pixels, the pose of the head, and the face turned to the front (see `front`). Out: openness 0..=1,
+//! blinks with start and duration in seconds, angles of the gaze relative to the head in degrees. Left and right are
+//! the person's own.
 //!
 //! The distance of the lids is measured twice, over the width of the eye and in centimetres: on the far eye of a turned
 //! head one grows by as much as the other shrinks, so their geometric mean stays within 4 % up to 40 degrees.
@@ -31,7 +31,8 @@ pub(super) struct Gaze {
     pub pitch_deg: f32,
 }
 
-/// The opening (the geometric mean of the module's contract, in root cm) of an open eye, before the person's own is known.
+/// The opening (the geometric mean of the module's contract, in root cm) of an open eye, before the person's own is
+/// known.
 const OPEN: f32 = 0.55;
 /// The opening of a shut eye over that of an open one, before it has been seen.
 const SHUT_OVER_OPEN: f32 = 0.35;
@@ -40,15 +41,15 @@ const FULLY_OPEN: f32 = 0.9;
 /// Openness at which an eye counts as shut, and as open again.
 const SHUTS_AT: f32 = 0.35;
 const OPENS_AT: f32 = 0.55;
-/// A blink takes this long, in seconds; what is longer is a shut eye. At 30 frames a second a quick one is shut in a single
-/// frame.
+/// A blink takes this long, in seconds; what is longer is a shut eye. At 30 frames a second a quick one is shut in a
+/// single frame.
 const BLINK_S: std::ops::RangeInclusive<f64> = 0.015..=0.5;
 /// Nobody winks faster than this, in seconds: a shorter blink of one eye alone is a misplaced landmark.
 const QUICKEST_WINK_S: f64 = 0.05;
 /// Landmarks of less mean confidence carry no signal.
 const LEAST_CONFIDENCE: f32 = 0.2;
-/// From this yaw on the near eye speaks more and more for both, until it speaks alone; in degrees. Nobody's far lids are
-/// seen well beyond it.
+/// From this yaw on the near eye speaks more and more for both, until it speaks alone; in degrees. Nobody's far lids
+/// are seen well beyond it.
 const ONE_EYE_YAW_DEG: [f32; 2] = [15.0, 30.0];
 /// Up to this difference in openness the eyes are one; from the second on each is its own (a wink).
 const WINK: [f32; 2] = [0.25, 0.5];
@@ -57,8 +58,8 @@ pub(super) const EYEBALL_CM: f32 = 1.2;
 /// How far the pupil of an eye that looks straight ahead lies in front of the eye's corners, in cm.
 #[cfg(feature = "internals")]
 pub(super) const PUPIL_LEAD_CM: f32 = 0.36;
-/// Where the pupil of an eye lies that looks along the head's axis, relative to the middle of the eye corners and in half
-/// eye widths: outwards and up.
+/// Where the pupil of an eye lies that looks along the head's axis, relative to the middle of the eye corners and in
+/// half eye widths: outwards and up.
 const STRAIGHT: [f32; 2] = [0.010, 0.138];
 
 /// What is known about a person's eyes.
@@ -233,8 +234,8 @@ impl Eyes {
         signals.is_blinking = since.is_some_and(|start_s| time_s - start_s <= *BLINK_S.end());
     }
 
-    /// The line of sight to the pupil meets the eyeball where the eye looks out: the pupil comes back as the eye turns, which
-    /// from the side looks like another turn.
+    /// The line of sight to the pupil meets the eyeball where the eye looks out: the pupil comes back as the eye turns,
+    /// which from the side looks like another turn.
     fn gaze_of(&self, side: Side, [outwards, up]: [f32; 2], front: &Front) -> Gaze {
         let [straight_outwards, straight_up] = self.levels[side as usize].straight;
         let half_width_cm = 0.5 * front.distance(corners(side));

@@ -1,19 +1,20 @@
 //! The 98 points of an average adult face in three dimensions.
 //!
-//! Head space: x to the right in the picture (the person's left), y up, z towards the viewer, in centimetres; the origin
-//! lies between the ears. The face is symmetric.
+//! Head space: x to the right in the picture (the person's left), y up, z towards the viewer, in centimetres; the
+//! origin lies between the ears. The face is symmetric.
 //!
 //! Source: the canonical face model of MediaPipe (The MediaPipe Authors, Apache-2.0) at the places of the 98 points,
-//! refined by `benches/tools/fit_signals.rs` until landmarks that awing finds on faces held out of its training project best.
+//! refined by `benches/tools/fit_signals.rs` until landmarks that awing finds on faces held out of its training project
+//! best.
 
 use crate::runtime::landmarks::WFLW_POINTS;
 
 /// The distance of the outer eye corners, in cm.
 pub(super) const EYE_DISTANCE_CM: f32 = 8.902;
 
-/// How much a point says about the pose of the head, along the eyes and at a right angle to them. What an expression, the
-/// gaze or the person moves says less, and only in the direction of the movement: brows rise, lips open, noses are long or
-/// short, lids close. The outline slides over the cheek as the head turns.
+/// How much a point says about the pose of the head, along the eyes and at a right angle to them. What an expression,
+/// the gaze or the person moves says less, and only in the direction of the movement: brows rise, lips open, noses are
+/// long or short, lids close. The outline slides over the cheek as the head turns.
 pub(super) const fn pose_weight(point: usize) -> [f32; 2] {
     match point {
         0..=5 | 27..=32 => [0.05, 0.1],

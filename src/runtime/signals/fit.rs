@@ -1,9 +1,9 @@
-//! Fits the constants of this room to a landmark model: the average face, where the pupils of eyes lie that look straight
-//! ahead, and how far pupils move with the gaze. For `benches/tools/fit_signals.rs`, which prints them.
+//! Fits the constants of this room to a landmark model: the average face, where the pupils of eyes lie that look
+//! straight ahead, and how far pupils move with the gaze. For `benches/tools/fit_signals.rs`, which prints them.
 //!
-//! In: landmarks of many faces, of some of them the true pose. Out: the points in three dimensions that explain the landmarks
-//! best. Poses and points are fitted in turn; the face stays symmetric, as wide as it was between the eyes and turned as it
-//! was, since landmarks don't tell in which direction a face looks straight ahead.
+//! In: landmarks of many faces, of some of them the true pose. Out: the points in three dimensions that explain the
+//! landmarks best. Poses and points are fitted in turn; the face stays symmetric, as wide as it was between the eyes
+//! and turned as it was, since landmarks don't tell in which direction a face looks straight ahead.
 
 use super::eyes::{self, EYEBALL_CM, PUPIL_LEAD_CM};
 use super::face_model::{AVERAGE_FACE, EYE_DISTANCE_CM, pose_weight};
@@ -193,8 +193,8 @@ fn settled(points: [[f64; 3]; WFLW_POINTS]) -> [[f32; 3]; WFLW_POINTS] {
     face
 }
 
-/// The pupils of a face: of the right and the left eye how far they lie outwards and up from the middle of the eye corners, in
-/// half eye widths, and the head's yaw in degrees. `None` without a pose, or for a pupil that is not sure.
+/// The pupils of a face: of the right and the left eye how far they lie outwards and up from the middle of the eye
+/// corners, in half eye widths, and the head's yaw in degrees. `None` without a pose, or for a pupil that is not sure.
 pub fn pupils(observation: &Observation, face: &[[f32; 3]; WFLW_POINTS]) -> Option<([[f32; 2]; 2], f32)> {
     let camera = Camera::of_frame(observation.size.0, observation.size.1, observation.fov_deg);
     let pose = Pose::find(&observation.landmarks, face, &camera, None)?;

@@ -1,8 +1,8 @@
 //! The face turned to the front: its landmarks in the plane of the picture as if the head faced the camera, with the
 //! expression but without the pose.
 //!
-//! In: landmarks in pixels, a pose. Out: points of head space in cm (x right in the picture, y up). Each landmark is put
-//! back along its line of sight to the depth that the average face has there.
+//! In: landmarks in pixels, a pose. Out: points of head space in cm (x right in the picture, y up). Each landmark is
+//! put back along its line of sight to the depth that the average face has there.
 
 use super::pose::{Camera, Pose};
 use crate::runtime::landmarks::{Landmark, WFLW_POINTS};
@@ -28,7 +28,8 @@ impl Front {
         Some(Self { points, camera_cm })
     }
 
-    /// How far the line of sight to a point at depth `z_cm` moves to the right and up for each centimetre towards the viewer.
+    /// How far the line of sight to a point at depth `z_cm` moves to the right and up for each centimetre towards the
+    /// viewer.
     pub fn slope(&self, i: usize, z_cm: f32) -> [f32; 2] {
         let [x, y, z] = self.camera_cm;
         [(x - self.x(i)) / (z - z_cm), (y - self.y(i)) / (z - z_cm)]

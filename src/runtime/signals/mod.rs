@@ -1,7 +1,7 @@
 //! Signals of tracked faces: the pose of the head, the eyes, the gaze, the mouth, blend shapes.
 //!
-//! In: the faces of a frame as the tracker gives them, smoothed and as the network placed them, the frame's size and time.
-//! Out: a [`Signals`] for each face. A value is `None` where the landmarks don't carry it. Left and right are the
+//! In: the faces of a frame as the tracker gives them, smoothed and as the network placed them, the frame's size and
+//! time. Out: a [`Signals`] for each face. A value is `None` where the landmarks don't carry it. Left and right are the
 //! *person's* own here, unlike in [`Part`](super::landmarks::Part), which speaks of the picture. Nothing fails; after a
 //! face's first frame nothing allocates.
 
@@ -61,8 +61,8 @@ pub struct Signals {
     /// Blinks that ended in this frame.
     pub blink_ended_left: Option<Blink>,
     pub blink_ended_right: Option<Blink>,
-    /// Where the eyes look, relative to the head, in degrees: positive to the person's right, and up. Held while the eyes
-    /// are shut.
+    /// Where the eyes look, relative to the head, in degrees: positive to the person's right, and up. Held while the
+    /// eyes are shut.
     pub gaze_yaw_deg: Option<f32>,
     pub gaze_pitch_deg: Option<f32>,
     /// 0 shut, 1 wide open.
@@ -197,8 +197,8 @@ impl SignalMeter {
         self.fov_deg = if fov_deg.is_finite() { fov_deg.clamp(10.0, 150.0) } else { DEFAULT_FOV_DEG };
     }
 
-    /// The next person who comes into sight has this profile. If that person leaves, the one who comes next has it as it is
-    /// by then: a tracker does not know persons.
+    /// The next person who comes into sight has this profile. If that person leaves, the one who comes next has it as
+    /// it is by then: a tracker does not know persons.
     pub fn set_profile(&mut self, profile: Profile) {
         self.profile = Some(profile);
         self.owner = None;
@@ -214,8 +214,8 @@ impl SignalMeter {
         self.people.iter().find(|person| person.id == id).map(Person::profile)
     }
 
-    /// Takes the present pose, gaze and expression of a face as its neutral ones. Returns whether there was such a face, seen
-    /// well enough.
+    /// Takes the present pose, gaze and expression of a face as its neutral ones. Returns whether there was such a
+    /// face, seen well enough.
     pub fn set_neutral(&mut self, id: u64) -> bool {
         self.people.iter_mut().find(|person| person.id == id).is_some_and(Person::set_neutral)
     }
@@ -227,14 +227,14 @@ impl SignalMeter {
         self.people.clear();
     }
 
-    /// The signals of the faces that `tracker` found in its last frame, in their order. `width` and `height` are the frame's, in
-    /// pixels; `time_s` is the frame's time.
+    /// The signals of the faces that `tracker` found in its last frame, in their order. `width` and `height` are the
+    /// frame's, in pixels; `time_s` is the frame's time.
     pub fn measure(&mut self, tracker: &Tracker, width: usize, height: usize, time_s: f64) -> &[Signals] {
         self.measure_faces(tracker.faces(), tracker.unsmoothed(), width, height, time_s)
     }
 
-    /// As [`Self::measure`], for faces that the tracker gave; `unsmoothed` are the same faces without smoothing, in which short
-    /// blinks are not smoothed away.
+    /// As [`Self::measure`], for faces that the tracker gave; `unsmoothed` are the same faces without smoothing, in
+    /// which short blinks are not smoothed away.
     pub(crate) fn measure_faces(
         &mut self,
         faces: &[Face],

@@ -1,9 +1,9 @@
 //! The pose of a head from its landmarks: a perspective camera, weighted points, Levenberg-Marquardt with a Huber loss.
 //!
-//! In: landmarks in pixels of the frame with confidences, the face in head space (see `face_model`), the camera. Out: the
-//! rotation and translation that project the face onto the landmarks. Head space has y up and z towards the viewer; camera
-//! space has x right, y down, z forward; both in cm. A pose that doesn't explain the landmarks is `None`. Nothing
-//! allocates.
+//! In: landmarks in pixels of the frame with confidences, the face in head space (see `face_model`), the camera. Out:
+//! the rotation and translation that project the face onto the landmarks. Head space has y up and z towards the viewer;
+//! camera space has x right, y down, z forward; both in cm. A pose that doesn't explain the landmarks is `None`.
+//! Nothing allocates.
 
 use super::face_model::{EYE_DISTANCE_CM, pose_weight};
 use super::rotation::{Rotation, cross, dot};
@@ -100,8 +100,8 @@ impl Pose {
         found.min_by(|a, b| a.residual.total_cmp(&b.residual)).filter(|pose| pose.residual < LARGEST_RESIDUAL)
     }
 
-    /// The direction in the picture in which the head's height runs, turned by a quarter: the eyes' line, which stays seen when
-    /// the head turns aside.
+    /// The direction in the picture in which the head's height runs, turned by a quarter: the eyes' line, which stays
+    /// seen when the head turns aside.
     fn axis(&self) -> [f64; 2] {
         let [x, y, _] = self.rotation.rows();
         let (right, up) = (x[1], y[1]);
@@ -261,7 +261,8 @@ impl<'a> Problem<'a> {
             let (loss, share) =
                 if size <= HUBER { (squares, 1.0) } else { (weight * HUBER * (2.0 * size - HUBER), HUBER / size) };
             system.cost += loss;
-            // Derivatives by a turn about the axes of the picture (x right, y up, z towards the viewer), then by a shift.
+            // Derivatives by a turn about the axes of the picture (x right, y up, z towards the viewer), then by a
+            // shift.
             let [px, py, pz] = turned;
             let (k, kx, ky) = (focal / z, focal * x / (z * z), focal * y / (z * z));
             let right = [kx * py, k * pz - kx * px, -k * py, k, 0.0, -kx];

@@ -1,4 +1,5 @@
-//! How a person looks at rest: proportions, pose, measures of the face. Learned slowly, set at a key, kept in a profile.
+//! How a person looks at rest: proportions, pose, measures of the face. Learned slowly, set at a key, kept in a
+//! profile.
 
 use super::HeadPose;
 use super::eyes::EyeLevels;
@@ -10,7 +11,8 @@ use super::shapes::Measures;
 use crate::runtime::landmarks::{WFLW_POINTS, WFLW98_MIRROR};
 use serde::{Deserialize, Serialize};
 
-/// What was learned about a person, to be stored and given to [`SignalMeter::set_profile`](super::SignalMeter::set_profile).
+/// What was learned about a person, to be stored and given to
+/// [`SignalMeter::set_profile`](super::SignalMeter::set_profile).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     pub(super) neutral: Neutral,

@@ -1,7 +1,7 @@
 //! Rotations of the head, in a frame with x to the right in the picture, y up and z towards the viewer.
 //!
-//! Angles follow AFLW2000 (Zhu et al., CVPR 2016): `Q = Rx(pitch) Ry(yaw) Rz(roll)`, where pitch is positive with the nose
-//! up, yaw with the nose towards the person's right, roll clockwise in the picture.
+//! Angles follow AFLW2000 (Zhu et al., CVPR 2016): `Q = Rx(pitch) Ry(yaw) Rz(roll)`, where pitch is positive with the
+//! nose up, yaw with the nose towards the person's right, roll clockwise in the picture.
 
 /// A rotation matrix.
 #[derive(Clone, Copy, Debug, PartialEq)]

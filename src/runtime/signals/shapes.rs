@@ -1,9 +1,9 @@
 //! Mouth and brows: blend shapes under ARKit's names, and visemes.
 //!
-//! In: the face turned to the front (see `front`), the signals of the eyes. Out: values 0..=1, `None` where the landmarks
-//! are not sure enough. Each shape is the change of a length or height of the face from the person's neutral face, over the
-//! change that a full expression brings (`docs/signals.md` lists them). Left and right are the person's own. Shapes
-//! that points in a picture don't carry (a puffed cheek, the tongue) have no value and no name here.
+//! In: the face turned to the front (see `front`), the signals of the eyes. Out: values 0..=1, `None` where the
+//! landmarks are not sure enough. Each shape is the change of a length or height of the face from the person's neutral
+//! face, over the change that a full expression brings (`docs/signals.md` lists them). Left and right are the person's
+//! own. Shapes that points in a picture don't carry (a puffed cheek, the tongue) have no value and no name here.
 
 use super::eyes::EyeSignals;
 use super::face_model::{AVERAGE_FACE, EYE_DISTANCE_CM};
@@ -63,7 +63,8 @@ const LEAST_CONFIDENCE: f32 = 0.2;
 /// An eye turned by this much has a blend shape of 1, in degrees.
 const FULL_GAZE_DEG: f32 = 30.0;
 
-/// Lengths and heights of the face, in distances of the eye corners. Those with two values are of the right and the left side.
+/// Lengths and heights of the face, in distances of the eye corners. Those with two values are of the right and the
+/// left side.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Measures {
     /// The upper edge of the brow over the eye corners.

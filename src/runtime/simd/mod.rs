@@ -1,13 +1,13 @@
 //! Vector operations behind one trait, with one implementation per instruction set, chosen at run time.
 //!
-//! A kernel is written once against [`Simd`] and instantiated for every instruction set: [`dispatch`] calls it inside
-//! a function compiled for that set, so everything marked `#[inline(always)]` uses the set's instructions. By default
-//! kernels use the best set of the running core; the environment variable `AWING_ISA` (`avx512`, `avxvnni`, `avx2`, `neon`,
-//! `portable`) forces another. Every set gives the results of the portable one up to rounding; integer sums are equal
-//! bit for bit. Tests check both.
+//! A kernel is written once against [`Simd`] and instantiated for every instruction set: [`dispatch`] calls it inside a
+//! function compiled for that set, so everything marked `#[inline(always)]` uses the set's instructions. By default
+//! kernels use the best set of the running core; the environment variable `AWING_ISA` (`avx512`, `avxvnni`, `avx2`,
+//! `neon`, `portable`) forces another. Every set gives the results of the portable one up to rounding; integer sums are
+//! equal bit for bit. Tests check both.
 //!
-//! Products in bf16 and int8 are extensions ([`SimdBf16`], [`SimdInt8`]) with their own dispatchers. Not every core with an
-//! instruction set has bf16; int8 gives the same integers on every core.
+//! Products in bf16 and int8 are extensions ([`SimdBf16`], [`SimdInt8`]) with their own dispatchers. Not every core
+//! with an instruction set has bf16; int8 gives the same integers on every core.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -49,7 +49,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     unsafe fn store_partial(self, to: *mut f32, value: Self::Vector, count: usize);
     /// Writes the first three of every four lanes, `LANES / 4 * 3` values, and nothing else.
     unsafe fn store_pixels(self, to: *mut f32, value: Self::Vector);
-    /// Writes `LANES` bytes: each value, at most 2^30, rounded to the nearest integer, ties to even, and clamped to 0..=255.
+    /// Writes `LANES` bytes: each value, at most 2^30, rounded to the nearest integer, ties to even, and clamped to
+    /// 0..=255.
     unsafe fn store_u8(self, to: *mut u8, value: Self::Vector);
     unsafe fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     unsafe fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
@@ -67,15 +68,17 @@ pub trait Simd: Copy + Send + Sync + 'static {
         value: Self::Vector,
         otherwise: Self::Vector,
     ) -> Self::Vector;
-    /// Prefetches the cache line at `address`, which need not be valid. Does nothing on sets without such an instruction.
+    /// Prefetches the cache line at `address`, which need not be valid. Does nothing on sets without such an
+    /// instruction.
     #[inline(always)]
     unsafe fn prefetch(self, address: *const u8) {
         let _ = address;
     }
 }
 
-/// The array `[f(0), f(1), ...]`, for kernels. The compiler may leave `from_fn` and `map` of the standard library as calls. What is
-/// not inlined is compiled without the instruction set, and each vector operation in it becomes a call too.
+/// The array `[f(0), f(1), ...]`, for kernels. The compiler may leave `from_fn` and `map` of the standard library as
+/// calls. What is not inlined is compiled without the instruction set, and each vector operation in it becomes a call
+/// too.
 #[inline(always)]
 pub fn array<T: Copy, const N: usize>(mut f: impl FnMut(usize) -> T) -> [T; N] {
     let mut array = [const { MaybeUninit::uninit() }; N];
@@ -103,9 +106,9 @@ pub trait SimdBf16: Simd {
 
 /// Dot products of 8-bit integers, summed in 32-bit integers.
 ///
-/// A vector holds `4 * LANES` 8-bit integers, or `LANES` 32-bit integers or f32 values. Four vectors of 32-bit numbers for
-/// as many channels as one vector of bytes are in *quad order*: lane `i` of vector `k` is the channel [`quad_channel`]`(k,
-/// i)`. In this order, widening and narrowing are done within 128 bits, without permutations.
+/// A vector holds `4 * LANES` 8-bit integers, or `LANES` 32-bit integers or f32 values. Four vectors of 32-bit numbers
+/// for as many channels as one vector of bytes are in *quad order*: lane `i` of vector `k` is the channel
+/// [`quad_channel`]`(k, i)`. In this order, widening and narrowing are done within 128 bits, without permutations.
 ///
 /// Results are integers that are the same on every set, bit for bit; conversions from and to f32 round to the nearest,
 /// ties to even.
@@ -116,8 +119,8 @@ pub trait SimdInt8: Simd {
     /// The zero point that [`Self::dot_int8`] subtracts from its unsigned factors.
     const LEFT_OFFSET: i32;
     /// `c[i]` plus the dot product of `a[4i..4i + 4]`, unsigned minus [`Self::LEFT_OFFSET`], and `b[4i..4i + 4]`,
-    /// signed. The absolute values of `b[2j]` and `b[2j + 1]` have a sum of at most [`MOST_OF_TWO_WEIGHTS`], so that sums
-    /// of two products fit into 16 bits.
+    /// signed. The absolute values of `b[2j]` and `b[2j + 1]` have a sum of at most [`MOST_OF_TWO_WEIGHTS`], so that
+    /// sums of two products fit into 16 bits.
     unsafe fn dot_int8(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// Converts 32-bit integers to f32.
     unsafe fn int_to_f32(self, integers: Self::Vector) -> Self::Vector;
@@ -312,8 +315,8 @@ pub trait Int8Kernel {
     unsafe fn run<S: SimdInt8>(self, simd: S) -> Self::Output;
 }
 
-/// As [`dispatch_int8`], with vectors of half the width in [`Isa::Avx512`] if the core has AVX512-VNNI. They give the same
-/// results, sooner where whole vectors would be half empty: cores that split wide vectors take half the time.
+/// As [`dispatch_int8`], with vectors of half the width in [`Isa::Avx512`] if the core has AVX512-VNNI. They give the
+/// same results, sooner where whole vectors would be half empty: cores that split wide vectors take half the time.
 ///
 /// # Panics
 /// If the core does not have `isa`.

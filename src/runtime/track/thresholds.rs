@@ -18,8 +18,8 @@ pub(super) const SURE_SCORE: f32 = 0.7;
 /// If the detector's score for a head in a rotated frame is below [`CLEAR_DETECTION`], a track needs this score to
 /// start: rotations quadruple the searches of a room without faces.
 pub(super) const VERY_SURE_SCORE: f32 = 0.8;
-/// A detection with a smaller side starts no track, in pixels of the frame: its eyes would be four pixels wide, and what is found there is
-/// often texture.
+/// A detection with a smaller side starts no track, in pixels of the frame: its eyes would be four pixels wide, and
+/// what is found there is often texture.
 pub(super) const SMALLEST_FACE_PX: f32 = 20.0;
 /// A face below this score is lost. It is below [`START_SCORE`] for hysteresis, so that tracks do not flicker.
 pub(super) const KEEP_SCORE: f32 = 0.38;

@@ -71,8 +71,8 @@ pub struct Augmentation {
     ellipses = 0.0, at most 1.0;
     /// Probability of a mask, a cap, dark glasses or a hand before the face, or of a hidden side.
     partly_hidden = 0.0, at most 1.0;
-    /// Probability of poor light: mostly from one side, too dim (with noise and faded colours), or too flat, quantized to the
-    /// levels that a camera has left.
+    /// Probability of poor light: mostly from one side, too dim (with noise and faded colours), or too flat, quantized
+    /// to the levels that a camera has left.
     poor_light = 0.0, at most 1.0;
     /// Probability of levels stretched as if the light were good: this makes dark or flat pictures of a room resemble
     /// all others.
@@ -130,8 +130,8 @@ impl Augmentation {
         Ok(())
     }
 
-    /// Draws a view of a face: the square of `side` pixels about `middle`, changed at random, as a crop of `size` pixels a
-    /// side.
+    /// Draws a view of a face: the square of `side` pixels about `middle`, changed at random, as a crop of `size`
+    /// pixels a side.
     pub fn view(&self, rng: &mut ChaCha8Rng, middle: Point<FrameSpace>, side: f32, size: usize) -> View {
         let angle_deg = if rarely(rng, self.full_turn) {
             either_way(rng, 180.0)

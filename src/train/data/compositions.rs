@@ -14,8 +14,8 @@ pub struct Compositions {
     pub largest_single: f32,
     /// Share of pictures whose range is stretched, if they use little of it, as the detector's input is.
     pub stretched: f32,
-    /// The standard deviation of the target about a face's centre, over the face's side. The centre of a large or blurred face
-    /// can't be told to the cell, and a narrow target keeps the score of such faces low.
+    /// The standard deviation of the target about a face's centre, over the face's side. The centre of a large or
+    /// blurred face can't be told to the cell, and a narrow target keeps the score of such faces low.
     pub center_of_side: f32,
     /// The least standard deviation, for small faces, in cells.
     pub narrowest_center_cells: f32,

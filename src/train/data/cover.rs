@@ -1,8 +1,8 @@
-//! Covers: things before a face that hide a part of it. What stays in sight is a face all the same, and the landmarks behind
-//! them keep their places.
+//! Covers: things before a face that hide a part of it. What stays in sight is a face all the same, and the landmarks
+//! behind them keep their places.
 //!
-//! In: a picture in 0..=1 (row, column, RGB), and the view that shows the face in it. Out: the picture, painted over. Nothing
-//! fails.
+//! In: a picture in 0..=1 (row, column, RGB), and the view that shows the face in it. Out: the picture, painted over.
+//! Nothing fails.
 
 use super::View;
 use super::chance::either_way;
@@ -11,8 +11,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::f32::consts::{PI, TAU};
 
-/// What hides a part of a face. Places are (u, v) in its box, whose edges are at -1 and 1; `edge`, in 0..=1, says how far a
-/// cover reaches, within what is usual.
+/// What hides a part of a face. Places are (u, v) in its box, whose edges are at -1 and 1; `edge`, in 0..=1, says how
+/// far a cover reaches, within what is usual.
 #[derive(Clone, Copy)]
 enum Cover {
     /// From the nose down.
@@ -99,8 +99,8 @@ const MOST_SHADE: f32 = 0.2;
 const DEEPEST_FOLD: f32 = 0.1;
 const FOLDS: std::ops::Range<f32> = 1.0..6.0;
 
-/// Hides a part of a face that `view` shows in the picture `out`. The cover has one colour, darker towards one side, with
-/// folds.
+/// Hides a part of a face that `view` shows in the picture `out`. The cover has one colour, darker towards one side,
+/// with folds.
 pub(in crate::train) fn hide_part(rng: &mut ChaCha8Rng, view: &View, face: &Rect<FrameSpace>, out: &mut [f32]) {
     let (middle, center) = (view.apply(face.center()), face.center());
     let half_side = 0.5 * face.side() * view.crop_from_frame.scale();

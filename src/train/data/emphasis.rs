@@ -67,8 +67,8 @@ impl Emphasis {
         holding.reduce(f64::max).unwrap_or(1.0)
     }
 
-    /// Multiplies the weights of a face of 98 points; those of other schemes stay. `is_mapped` says whether its style has a
-    /// known map to the model's.
+    /// Multiplies the weights of a face of 98 points; those of other schemes stay. `is_mapped` says whether its style
+    /// has a known map to the model's.
     pub fn weigh(&self, is_mapped: bool, weight: &mut [f32]) {
         let PointWeights { outline, other_outline, brows, nose, eyes, mouth, pupils } = self.points;
         if *self == Self::default() || weight.len() != Scheme::Wflw98.points() {

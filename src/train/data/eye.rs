@@ -1,7 +1,8 @@
 //! The coordinates of an open eye in a crop, for augmentations.
 //!
-//! In: the 98 landmarks of a crop and their weights. Out: coordinates about one eye: x from 0 at the left corner to 1 at the
-//! right, y up from the line between them, both in widths of the eye. An eye that is unknown, tiny or shut is `None`.
+//! In: the 98 landmarks of a crop and their weights. Out: coordinates about one eye: x from 0 at the left corner to 1
+//! at the right, y up from the line between them, both in widths of the eye. An eye that is unknown, tiny or shut is
+//! `None`.
 
 use super::condition::EYES;
 use crate::runtime::geometry::{CropSpace, Point};
@@ -61,7 +62,8 @@ impl Eye {
         Point::new(self.corner.x + x * self.along.0 + y * self.up.0, self.corner.y + x * self.along.1 + y * self.up.1)
     }
 
-    /// The heights of the lower and the upper lid at `x`: straight between their points; beyond the corners those of the corner.
+    /// The heights of the lower and the upper lid at `x`: straight between their points; beyond the corners those of
+    /// the corner.
     pub fn lids(&self, x: f32) -> (f32, f32) {
         (on_curve(&self.lower, x), on_curve(&self.upper, x))
     }

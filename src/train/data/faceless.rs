@@ -23,9 +23,9 @@ use std::sync::Arc;
 pub struct FacelessItems {
     /// Their share of all items, below 1.
     pub share: f32,
-    /// The weight of each of their cells, above 0; in an item with a face, cells near its landmarks weigh 11 and others 1. With 1,
-    /// false peaks cost so little that a training hardly changes them; with 11, faces in the dark and behind masks are lost, too
-    /// (docs/engineering/training.md).
+    /// The weight of each of their cells, above 0; in an item with a face, cells near its landmarks weigh 11, others 1.
+    /// With 1, false peaks cost so little that a training hardly changes them; with 11, faces in the dark and behind
+    /// masks are lost, too (docs/engineering/training.md).
     pub weight: f32,
 }
 
@@ -54,8 +54,8 @@ impl Faceless {
     /// Asks the bundled detector about every picture.
     ///
     /// # Errors
-    /// [`DataError::Photograph`] for a picture that can't be read, [`DataError::Options`] for a list without pictures and
-    /// a detector that can't be run.
+    /// [`DataError::Photograph`] for a picture that can't be read, [`DataError::Options`] for a list without pictures
+    /// and a detector that can't be run.
     pub fn new(images: Vec<PathBuf>) -> Result<Self, DataError> {
         if images.is_empty() {
             return Err(DataError::Options("there is no picture without a face to draw from".into()));

@@ -67,7 +67,8 @@ impl Glance {
     }
 }
 
-/// Turns the eyes of the face in a crop of `size` pixels a side to the left or to the right, both alike, picture and landmarks.
+/// Turns the eyes of the face in a crop of `size` pixels a side to the left or to the right, both alike, picture and
+/// landmarks.
 ///
 /// # Panics
 /// If there are not 98 points and weights, or the picture has another size.

@@ -1,14 +1,14 @@
 //! Faces as JSON lines, awing's own format.
 //!
 //! One object a line: `image` (a path: absolute, or relative to the file's folder or one of the folders above it),
-//! `points` (pairs [x, y], pixels of the picture after EXIF rotation, an integer is the centre of a pixel),
-//! and optionally `weight` (a number in 0..=1 for each point, otherwise 1), `dataset` (otherwise the file's stem),
-//! `subject`, `box` ([x, y, width, height], the data set's own face box), `subsets` (names), `width` and `height` of the
-//! picture. The number of points gives the scheme: 98 is WFLW, 29 COFW, 19 AFLW. `scheme` is the annotation style of 98
-//! points: "wflw98" (the default), "pseudo98" (programs that imitate WFLW), "ibug68" or "ibug68-auto" (converted from
-//! the 68 points of 300-W), or another data set's, "scut86", "fgnet68", "frl189". `clip` names the part of a video that
-//! the picture comes from. `review` is "accepted" (the default), or "pending" or "rejected": such rows are not labels
-//! and are skipped. Other keys and empty lines are ignored.
+//! `points` (pairs [x, y], pixels of the picture after EXIF rotation, an integer is the centre of a pixel), and
+//! optionally `weight` (a number in 0..=1 for each point, otherwise 1), `dataset` (otherwise the file's stem),
+//! `subject`, `box` ([x, y, width, height], the data set's own face box), `subsets` (names), `width` and `height` of
+//! the picture. The number of points gives the scheme: 98 is WFLW, 29 COFW, 19 AFLW. `scheme` is the annotation style
+//! of 98 points: "wflw98" (the default), "pseudo98" (programs that imitate WFLW), "ibug68" or "ibug68-auto" (converted
+//! from the 68 points of 300-W), or another data set's, "scut86", "fgnet68", "frl189". `clip` names the part of a video
+//! that the picture comes from. `review` is "accepted" (the default), or "pending" or "rejected": such rows are not
+//! labels and are skipped. Other keys and empty lines are ignored.
 
 use super::folders::PictureFolders;
 use super::{DataError, Origin, Sample};

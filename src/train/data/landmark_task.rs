@@ -2,8 +2,8 @@
 //! map.
 //!
 //! In: [`Sample`]s, drawn by the weight of their data set, and pictures without faces ([`Faceless`]). Out: items of
-//! `input_size` pixels and `heatmap_size` cells a side with the maps of [`LandmarkTargets`]: one per landmark and, last, the
-//! boundary map. Fails if a picture can't be read.
+//! `input_size` pixels and `heatmap_size` cells a side with the maps of [`LandmarkTargets`]: one per landmark and,
+//! last, the boundary map. Fails if a picture can't be read.
 
 use super::chance::{chance, rarely};
 use super::cover::hide_part;
@@ -72,8 +72,8 @@ impl LandmarkTask {
     /// others' (0: never). All weigh the same if `datasets` is empty; otherwise every data set must be named.
     ///
     /// # Errors
-    /// [`DataError::Options`] if nothing is left to draw from, a data set's weight is missing or no number, a size is 0,
-    /// or a strength of the augmentation is out of range; [`DataError::Row`] for a face without the scheme's points.
+    /// [`DataError::Options`] if nothing is left to draw from, a data set's weight is missing or no number, a size is
+    /// 0, or a strength of the augmentation is out of range; [`DataError::Row`] for a face without the scheme's points.
     pub fn new(
         samples: Vec<Sample>,
         datasets: &BTreeMap<String, f64>,

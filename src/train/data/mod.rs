@@ -1,9 +1,9 @@
 //! Readers of data sets, augmentation, and the batch loader.
 //!
-//! In: files of annotated faces, in any format that [`open`] knows. Every reader returns [`Sample`]s: a picture's path and
-//! the landmarks in its pixels, each with a weight. Out: [`Batch`]es, drawn from a [`Task`] by the threads of a [`Loader`],
-//! or single upright crops for evaluation ([`crop_for_eval`]). Errors are [`DataError`]s that name the file, and the line if
-//! there is one.
+//! In: files of annotated faces, in any format that [`open`] knows. Every reader returns [`Sample`]s: a picture's path
+//! and the landmarks in its pixels, each with a weight. Out: [`Batch`]es, drawn from a [`Task`] by the threads of a
+//! [`Loader`], or single upright crops for evaluation ([`crop_for_eval`]). Errors are [`DataError`]s that name the
+//! file, and the line if there is one.
 
 mod augment;
 mod chance;

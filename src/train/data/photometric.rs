@@ -1,7 +1,7 @@
 //! Random changes of a picture's appearance that move no point.
 //!
-//! Pictures are `height * width * 3` values in 0..=1 (row, column, RGB) and stay in that range. Lengths are shares of the
-//! picture's longer side, so that the effect does not depend on the resolution.
+//! Pictures are `height * width * 3` values in 0..=1 (row, column, RGB) and stay in that range. Lengths are shares of
+//! the picture's longer side, so that the effect does not depend on the resolution.
 
 use super::chance::rarely;
 use super::{DataError, Donor};
@@ -301,8 +301,8 @@ pub(super) fn motion_blur(rng: &mut ChaCha8Rng, height: usize, width: usize, pic
     average(height, width, picture, &kernel);
 }
 
-/// Replaces every pixel by the mean of its neighbours at `(dx, dy)` with the given weights (made to sum up to 1); beyond
-/// the border the nearest pixel counts.
+/// Replaces every pixel by the mean of its neighbours at `(dx, dy)` with the given weights (made to sum up to 1);
+/// beyond the border the nearest pixel counts.
 fn average(height: usize, width: usize, picture: &mut [f32], kernel: &[(i32, i32, f32)]) {
     let margin = kernel.iter().map(|k| k.0.unsigned_abs() as usize).max().unwrap_or(0);
     let padded_width = width + 2 * margin;

@@ -1,7 +1,7 @@
 //! A cache of decoded pictures, bounded in bytes.
 //!
-//! In: the number of a picture and how to open it. Out: the decoded picture. It is decoded on first use, by the thread that
-//! needs it, and kept while the budget lasts; others are decoded on every use. Errors are those of opening.
+//! In: the number of a picture and how to open it. Out: the decoded picture. It is decoded on first use, by the thread
+//! that needs it, and kept while the budget lasts; others are decoded on every use. Errors are those of opening.
 
 use super::{DataError, Sample};
 use crate::runtime::image::Frame;

@@ -10,12 +10,12 @@ const FACE_TARGET: f32 = 0.999;
 
 /// The focal loss of CenterNet on the centre map (Zhou, Wang, Krahenbuhl: Objects as Points, 2019, equation 1: alpha 2,
 /// beta 4), per face; and the mean absolute error of size and offset where they are known. Adaptive Wing and any other
-/// distance to the Gaussian keep the peaks of small and doubtful faces low, since their exact cell is uncertain; here the
-/// cells beside the right one cost little.
+/// distance to the Gaussian keep the peaks of small and doubtful faces low, since their exact cell is uncertain; here
+/// the cells beside the right one cost little.
 ///
-/// With a `neighbourhood_focus` a face counts as found as far as any of the nine cells about its centre says so, which is
-/// what [`score`](crate::runtime::detect::maps::score) measures: the focal loss of that probability takes the place of
-/// the one of the exact cell, and the nine cells themselves cost nothing.
+/// With a `neighbourhood_focus` a face counts as found as far as any of the nine cells about its centre says so, which
+/// is what [`score`](crate::runtime::detect::maps::score) measures: the focal loss of that probability takes the place
+/// of the one of the exact cell, and the nine cells themselves cost nothing.
 ///
 /// Both parts are means over what they count, so the normalizer of the targets is not needed.
 #[derive(Clone, Copy, Debug)]

@@ -80,12 +80,12 @@ struct Row {
 }
 
 /// Reads photographs: a `.txt` file that is not WFLW's lists pictures without faces; a `.jsonl` file has rows with
-/// `boxes` (x, y, width, height from the edge of the picture, forehead to chin, as in WIDER FACE), with `points5` (eyes,
-/// nose, mouth corners), or with landmarks as any landmark data set. Paths are relative to the file's folder or one above
-/// it.
+/// `boxes` (x, y, width, height from the edge of the picture, forehead to chin, as in WIDER FACE), with `points5`
+/// (eyes, nose, mouth corners), or with landmarks as any landmark data set. Paths are relative to the file's folder or
+/// one above it.
 ///
-/// A list of pictures without faces is one for training and testing alike: every [`HELD_OUT_EVERY`]th belongs to the test
-/// part, the others to the training. Of all other files `split` takes everything.
+/// A list of pictures without faces is one for training and testing alike: every [`HELD_OUT_EVERY`]th belongs to the
+/// test part, the others to the training. Of all other files `split` takes everything.
 ///
 /// # Errors
 /// [`DataError`] with the file and the line.
@@ -160,9 +160,9 @@ fn landmark_box_from_head_box([x, y, width, height]: [f32; 4]) -> Rect<FrameSpac
     Rect::new(x - 0.5, y - 0.5 + FOREHEAD * height, width, (1.0 - FOREHEAD) * height)
 }
 
-/// Fitted to 2,500 faces with 98 landmarks, in units of the distance from the eyes' to the mouth's middle: the height is
-/// 2.15, the centre 0.65 below the eyes, the width follows the distance of the eyes, and a turned head lies on the other
-/// side than its nose.
+/// Fitted to 2,500 faces with 98 landmarks, in units of the distance from the eyes' to the mouth's middle: the height
+/// is 2.15, the centre 0.65 below the eyes, the width follows the distance of the eyes, and a turned head lies on the
+/// other side than its nose.
 fn landmark_box_from_five(points: [[f32; 2]; 5]) -> Rect<FrameSpace> {
     let [left_eye, right_eye, nose, left_mouth, right_mouth] = points.map(|[x, y]| Point::<FrameSpace>::new(x, y));
     let (eyes, mouth) = (left_eye.midpoint(right_eye), left_mouth.midpoint(right_mouth));

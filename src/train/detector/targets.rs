@@ -1,8 +1,8 @@
 //! Targets of the detector's maps (see [`crate::runtime::detect::maps`] for their contents).
 //!
-//! In: the boxes of the faces of one picture, in pixels of the network's input. Out: target and weight of every cell, (row,
-//! column, channel). The target of the centre map is a Gaussian around each face's centre, wider for larger faces. Size
-//! and offset count only in cells near the centre. Nothing here fails.
+//! In: the boxes of the faces of one picture, in pixels of the network's input. Out: target and weight of every cell,
+//! (row, column, channel). The target of the centre map is a Gaussian around each face's centre, wider for larger
+//! faces. Size and offset count only in cells near the centre. Nothing here fails.
 
 use crate::runtime::detect::maps::{CENTER, CHANNELS, SIZE, STRIDE, UNIT_PIXELS};
 use crate::runtime::geometry::{CropSpace, Point, Rect};
@@ -16,9 +16,9 @@ fn cell_from_input(p: Point<CropSpace>) -> (f32, f32) {
     (along(p.x), along(p.y))
 }
 
-/// Draws the maps of one picture: `faces` are to be found, cells in `ignored` have weight 0. Boxes are in input
-/// pixels; `sigma_cells` is the standard deviation of the Gaussian for a box's longer side, both in cells; `target` and `weight`
-/// come zero-filled, `height * width *` [`CHANNELS`] each.
+/// Draws the maps of one picture: `faces` are to be found, cells in `ignored` have weight 0. Boxes are in input pixels;
+/// `sigma_cells` is the standard deviation of the Gaussian for a box's longer side, both in cells; `target` and
+/// `weight` come zero-filled, `height * width *` [`CHANNELS`] each.
 pub fn render(
     faces: &[Rect<CropSpace>],
     ignored: &[Rect<CropSpace>],

@@ -58,12 +58,12 @@ struct Picture {
 }
 
 impl DetectorTask {
-    /// Items from `photographs`, `size` input pixels a side. Single faces are drawn with the weights that `datasets` gives
-    /// to their data sets; all weigh the same if it is empty, otherwise every data set must be named.
+    /// Items from `photographs`, `size` input pixels a side. Single faces are drawn with the weights that `datasets`
+    /// gives to their data sets; all weigh the same if it is empty, otherwise every data set must be named.
     ///
     /// # Errors
-    /// [`DataError::Options`] if there is no scene, face or background among them, a weight is missing or no number, or the
-    /// augmentation is impossible.
+    /// [`DataError::Options`] if there is no scene, face or background among them, a weight is missing or no number, or
+    /// the augmentation is impossible.
     pub fn new(
         photographs: Vec<Photograph>,
         size: usize,

@@ -128,8 +128,8 @@ impl Counts {
     }
 }
 
-/// Runs the detector over the photographs. `on_picture` is called after every photograph; for scenes and pictures without
-/// faces it gets the picture and what was found in it, for single faces, which are pasted elsewhere, nothing.
+/// Runs the detector over the photographs. `on_picture` is called after every photograph; for scenes and pictures
+/// without faces it gets the picture and what was found in it, for single faces, which are pasted elsewhere, nothing.
 ///
 /// # Errors
 /// Pictures that can't be read, by name; a detector that fails; faces to set in but no picture without faces.

@@ -83,8 +83,8 @@ pub struct FaceResult {
     pub subsets: Vec<String>,
     /// Predicted landmarks in the picture's pixels; empty if the detector missed the face or they are not finite.
     pub landmarks: Vec<[f32; 2]>,
-    /// The landmarks converted to the data's annotation style, if the model's is another and a map is known: the error is
-    /// computed on these. The 68 points of iBUG, if the style is 300-W's ...
+    /// The landmarks converted to the data's annotation style, if the model's is another and a map is known: the error
+    /// is computed on these. The 68 points of iBUG, if the style is 300-W's ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landmarks68: Option<Vec<[f32; 2]>>,
     /// ... and otherwise all 98, of which those mean something that the data set has.

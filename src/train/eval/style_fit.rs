@@ -1,10 +1,10 @@
 //! Fits a model's maps to the annotation styles of data sets.
 //!
 //! In: a model of 98 points and faces that people annotated in other styles, other than those for evaluation. Out: for
-//! each style pose-dependent shifts of its points ([`StyleFit`]), by least squares in units of the eye distance. A style
-//! whose faces have no tip of the nose, from which the pose is told, gets constant shifts. The fit is not symmetric,
-//! because all of 300-W's points are about half a percent of the box too far right, which a symmetric fit would leave
-//! (3.66 instead of 3.59 % on Helen).
+//! each style pose-dependent shifts of its points ([`StyleFit`]), by least squares in units of the eye distance. A
+//! style whose faces have no tip of the nose, from which the pose is told, gets constant shifts. The fit is not
+//! symmetric, because all of 300-W's points are about half a percent of the box too far right, which a symmetric fit
+//! would leave (3.66 instead of 3.59 % on Helen).
 
 use super::report::EvalError;
 use crate::runtime::engine::Landmarker;
@@ -23,8 +23,8 @@ pub struct FittedStyle {
     pub faces: usize,
 }
 
-/// Fits the shifts from a model of the style `of_model` to each other style that people annotated enough of the `samples`
-/// in; crops are from the true landmarks.
+/// Fits the shifts from a model of the style `of_model` to each other style that people annotated enough of the
+/// `samples` in; crops are from the true landmarks.
 ///
 /// # Errors
 /// Pictures that can't be read, by name; a model that fails, has other points or no style; no style with enough faces.

@@ -29,7 +29,8 @@ impl LandmarkValidator {
     /// Reads and crops the samples for a model.
     ///
     /// # Errors
-    /// A picture that can't be read or a face without the model's points, by name; a model whose points are of no scheme.
+    /// A picture that can't be read or a face without the model's points, by name; a model whose points are of no
+    /// scheme.
     pub fn new(samples: Vec<Sample>, config: &ModelConfig) -> Result<Self, AnyError> {
         let size = config.input_size;
         let scheme = Scheme::of_points(config.points).ok_or("the model's points are of no known scheme")?;

@@ -36,17 +36,17 @@ const SAME_LABEL: f64 = 0.05;
 const SAME_FACE: f32 = 0.5;
 /// The side of the crops that are compared, in pixels.
 const LOOK_SIDE: usize = 48;
-/// Faces whose looks differ by less show the same moment (see [`Thumbnail::relative_difference`]). In videos of four people
-/// faces a tenth of a second apart differ by 0 to 0.1, those of different moments by 0.12 and more, unrelated faces by 0.15
-/// and more; a chin that is moved by 2 % of the face makes 0.08.
+/// Faces whose looks differ by less show the same moment (see [`Thumbnail::relative_difference`]). In videos of four
+/// people faces a tenth of a second apart differ by 0 to 0.1, those of different moments by 0.12 and more, unrelated
+/// faces by 0.15 and more; a chin that is moved by 2 % of the face makes 0.08.
 const SAME_MOMENT: f32 = 0.1;
-/// The sine of the angle from the line between the eyes to the line down to the mouth, below which a face is mirrored. A
-/// right angle in front, it falls towards 0 in profile.
+/// The sine of the angle from the line between the eyes to the line down to the mouth, below which a face is mirrored.
+/// A right angle in front, it falls towards 0 in profile.
 const MIRRORED: f32 = -0.3;
 
-/// Splits faces by clip, or where no clip is known by person, or else by picture. Clips that show the same moments, as two
-/// recordings of one video do, are one. The same faces and seed give the same split. `crop` is what the model sees of a
-/// face.
+/// Splits faces by clip, or where no clip is known by person, or else by picture. Clips that show the same moments, as
+/// two recordings of one video do, are one. The same faces and seed give the same split. `crop` is what the model sees
+/// of a face.
 ///
 /// # Errors
 /// [`FineTuneError::Data`] for a picture that can't be read,

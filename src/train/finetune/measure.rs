@@ -1,8 +1,8 @@
 //! Measures the errors of a model on a fixed set of faces.
 //!
-//! In: faces and models. Out: for each face the predicted landmarks and their errors, as fractions of the distance between
-//! the outer eye corners (of the box's size where a corner is unknown). The pictures are cropped once, so that any number of
-//! models can be measured. Fails if a picture can't be read or a model can't be compiled.
+//! In: faces and models. Out: for each face the predicted landmarks and their errors, as fractions of the distance
+//! between the outer eye corners (of the box's size where a corner is unknown). The pictures are cropped once, so that
+//! any number of models can be measured. Fails if a picture can't be read or a model can't be compiled.
 
 use super::error::FineTuneError;
 use crate::runtime::engine::{Landmarker, Outputs, Precision};

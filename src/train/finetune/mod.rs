@@ -1,12 +1,12 @@
 //! Fine-tuning: trains a model on a few corrected faces, on the device it runs on, and rejects the result if it is
 //! worse.
 //!
-//! In: a base model and accepted faces (98 points, or the base's scheme), from [`crate::train::read_faces`]. Out: a tuned
-//! model with a [`Verdict`]: the error on held-out faces, split by clip, before and after, with a paired bootstrap
-//! interval, and the errors on the guards before and after. A tuned model is accepted if it is better on the held-out
-//! faces beyond chance and its error on every guard is at most [`verdict::MOST_RISE_PERCENT`] percent higher, on procedural faces
-//! also up to [`verdict::MOST_PROCEDURAL_RISE`] percent of the eye distance. Procedural faces
-//! are always a guard; [`FineTuneOptions::guard`] adds annotated faces.
+//! In: a base model and accepted faces (98 points, or the base's scheme), from [`crate::train::read_faces`]. Out: a
+//! tuned model with a [`Verdict`]: the error on held-out faces, split by clip, before and after, with a paired
+//! bootstrap interval, and the errors on the guards before and after. A tuned model is accepted if it is better on the
+//! held-out faces beyond chance and its error on every guard is at most [`verdict::MOST_RISE_PERCENT`] percent higher,
+//! on procedural faces also up to [`verdict::MOST_PROCEDURAL_RISE`] percent of the eye distance. Procedural faces are
+//! always a guard; [`FineTuneOptions::guard`] adds annotated faces.
 //!
 //! The training is that of the base model (Adaptive Wing loss with the weight map, the same augmentation). The measures
 //! that protect the base are in `defaults.toml`, with measurements in docs/engineering/fine-tuning.md: norm statistics

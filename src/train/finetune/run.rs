@@ -1,7 +1,7 @@
 //! The fine-tuning itself: training, interpolation with the base, verdict.
 //!
-//! In: a base model, accepted faces and [`FineTuneOptions`]. Out: progress after every step, and at the end [`Tuned`]. The
-//! folder of the options holds the unfinished training. Fails with [`FineTuneError`].
+//! In: a base model, accepted faces and [`FineTuneOptions`]. Out: progress after every step, and at the end [`Tuned`].
+//! The folder of the options holds the unfinished training. Fails with [`FineTuneError`].
 
 use super::error::FineTuneError;
 use super::labels::{Split, split};
@@ -36,7 +36,8 @@ pub struct FineTuneOptions {
     pub resume: bool,
     /// How to tune (default: [`TuningRecipe::default`]).
     pub recipe: TuningRecipe,
-    /// Named sets of annotated faces on which the tuned model must not be worse, beside the procedural ones (default: none).
+    /// Named sets of annotated faces on which the tuned model must not be worse, beside the procedural ones (default:
+    /// none).
     pub guards: Vec<(String, Vec<Sample>)>,
     /// The GPU that computes forward and backward passes (default: none, the CPU does).
     pub gpu: Option<Gpu>,
@@ -154,7 +155,8 @@ impl FineTune {
     ///
     /// # Errors
     /// [`FineTuneError`] for labels, pictures and settings that can't be used; [`TrainError::Occupied`] if `work` holds
-    /// an unfinished tuning and `resume` is off, [`CheckpointError::OtherRecipe`] if that is of other faces or settings.
+    /// an unfinished tuning and `resume` is off, [`CheckpointError::OtherRecipe`] if that is of other faces or
+    /// settings.
     pub fn new(base: Model, samples: Vec<Sample>, options: FineTuneOptions) -> Result<Self, FineTuneError> {
         let config = base.config();
         let scheme = Scheme::of_points(config.points).filter(|_| config.kind == Kind::Landmarks);

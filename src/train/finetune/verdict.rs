@@ -1,7 +1,7 @@
 //! The acceptance test of a fine-tuning.
 //!
-//! In: errors on the held-out faces and on the guards, before and after. Out: a [`Verdict`], which can be written as JSON.
-//! Nothing fails.
+//! In: errors on the held-out faces and on the guards, before and after. Out: a [`Verdict`], which can be written as
+//! JSON. Nothing fails.
 
 use super::measure::Measured;
 use crate::train::eval::paired_bootstrap;
@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 /// The error on a guard may rise by this, in percent of the base's error.
 pub const MOST_RISE_PERCENT: f64 = 2.0;
 
-/// The error on procedural faces may rise by this many percent of the eye distance, if that is more. A base that was trained on
-/// such faces makes small errors on them, which rise long before those on photographs do (docs/engineering/fine-tuning.md).
+/// The error on procedural faces may rise by this many percent of the eye distance, if that is more. A base that was
+/// trained on such faces makes small errors on them, which rise long before those on photographs do
+/// (docs/engineering/fine-tuning.md).
 pub const MOST_PROCEDURAL_RISE: f64 = 0.15;
 
 /// The error on a set of faces before and after, in percent of the eye distance.
@@ -51,7 +52,8 @@ impl Change {
         if self.before > 0.0 { 100.0 * (self.after / self.before - 1.0) } else { 0.0 }
     }
 
-    /// As a guard, whose error may rise by [`MOST_RISE_PERCENT`], or by `points` percent of the eye distance if that is more.
+    /// As a guard, whose error may rise by [`MOST_RISE_PERCENT`], or by `points` percent of the eye distance if that is
+    /// more.
     pub(super) fn of_guard(self, points: f64) -> Self {
         let most = self.before + (MOST_RISE_PERCENT / 100.0 * self.before).max(points);
         Self { most: Some(most), ..self }

@@ -1,7 +1,7 @@
 //! GPUs, through candle: networks for tracking, evaluation and training.
 //!
-//! In: a kind of GPU, then a model or a description. Out: an [`Executor`] for tracking, a [`Network`] for measuring, or a
-//! [`Differentiable`] for training. Only [`candle`] uses the crate candle, with the features `cuda` and `metal`; in
+//! In: a kind of GPU, then a model or a description. Out: an [`Executor`] for tracking, a [`Network`] for measuring, or
+//! a [`Differentiable`] for training. Only [`candle`] uses the crate candle, with the features `cuda` and `metal`; in
 //! other builds [`Gpu::open`] fails and names the feature. A GPU pays for large networks such as the paper's; the CPU
 //! finishes a small one before a GPU has started.
 
@@ -37,8 +37,8 @@ pub struct GpuError {
     source: AnyError,
 }
 
-/// A GPU that networks run on: a [`Backend`] for tracking, the `gpu` of [`TrainOptions`](crate::train::TrainOptions) for
-/// training.
+/// A GPU that networks run on: a [`Backend`] for tracking, the `gpu` of [`TrainOptions`](crate::train::TrainOptions)
+/// for training.
 #[derive(Clone, Debug)]
 pub struct Gpu(candle::Device);
 

@@ -1,11 +1,11 @@
 //! Writes a model as an ONNX file, for ONNX Runtime, TensorRT and others.
 //!
 //! In: a model. Out: the bytes of a file of opset 17 that has one input, `input` (`[batch, 3, height, width]`, RGB in
-//! 0..=1), and one output per stack, `stack0`, `stack1` ... (`[batch, maps, height / 4, width / 4]`, the same numbers as from
-//! [`crate::train::network::Network`]). The batch size is dynamic unless the caller fixes it; height and width are
-//! dynamic unless the network has coordinate channels, whose planes are constants of the model's input size. No shape
-//! is computed at run time. Weights are in single precision. The model's description is in the file's metadata under
-//! `awing`.
+//! 0..=1), and one output per stack, `stack0`, `stack1` ... (`[batch, maps, height / 4, width / 4]`, the same numbers
+//! as from [`crate::train::network::Network`]). The batch size is dynamic unless the caller fixes it; height and width
+//! are dynamic unless the network has coordinate channels, whose planes are constants of the model's input size. No
+//! shape is computed at run time. Weights are in single precision. The model's description is in the file's metadata
+//! under `awing`.
 //!
 //! Field numbers are those of `onnx.proto` of the ONNX project, IR version 8.
 
@@ -144,12 +144,12 @@ impl Writer {
         }
     }
 
-    /// The first `channels` of the coordinate planes of a map of `size` x `size` cells, for every picture of the batch, and their
-    /// name. `like` is a map of that size, and its channels.
+    /// The first `channels` of the coordinate planes of a map of `size` x `size` cells, for every picture of the batch,
+    /// and their name. `like` is a map of that size, and its channels.
     ///
-    /// A convolution of zeros gives as many maps of zeros as there are pictures, to which the planes are added. An `Expand`
-    /// would say it in fewer words, but then shapes are computed at run time, which OpenCV 4 refuses; and constants beside maps
-    /// in a `Concat` it reads wrongly for a batch of one.
+    /// A convolution of zeros gives as many maps of zeros as there are pictures, to which the planes are added. An
+    /// `Expand` would say it in fewer words, but then shapes are computed at run time, which OpenCV 4 refuses; and
+    /// constants beside maps in a `Concat` it reads wrongly for a batch of one.
     fn planes(&mut self, size: usize, channels: usize, like: (&str, usize)) -> String {
         let name = format!("planes{size}.{channels}");
         if self.constants.insert(name.clone()) {
@@ -248,15 +248,15 @@ fn value_name(graph: &Graph, id: NodeId) -> String {
     }
 }
 
-/// A model as the bytes of an ONNX file (opset 17), for ONNX Runtime, OpenCV, TensorRT and others. `batch`: how many pictures it
-/// takes at once; `None`: any number.
+/// A model as the bytes of an ONNX file (opset 17), for ONNX Runtime, OpenCV, TensorRT and others. `batch`: how many
+/// pictures it takes at once; `None`: any number.
 ///
-/// Input `input`: `[batch, 3, height, width]`, RGB in 0..=1. Outputs `stack0`, `stack1` ...: the heatmaps of each stack,
-/// `[batch, maps, height / 4, width / 4]`. Weights are in single precision.
+/// Input `input`: `[batch, 3, height, width]`, RGB in 0..=1. Outputs `stack0`, `stack1` ...: the heatmaps of each
+/// stack, `[batch, maps, height / 4, width / 4]`. Weights are in single precision.
 ///
 /// # Errors
-/// [`ModelError::Missing`] for a model that lacks a parameter, [`ModelError::BadDescription`] if its description can't be
-/// written as JSON. Neither happens to a model that was read from a file or made by [`Model::new`].
+/// [`ModelError::Missing`] for a model that lacks a parameter, [`ModelError::BadDescription`] if its description can't
+/// be written as JSON. Neither happens to a model that was read from a file or made by [`Model::new`].
 pub fn to_onnx(model: &Model, batch: Option<usize>) -> Result<Vec<u8>, ModelError> {
     let config = model.config();
     let graph = config.graph();

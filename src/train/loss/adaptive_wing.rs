@@ -164,8 +164,8 @@ pub(crate) mod tests {
     use crate::train::loss::tests::{STEP, check_gradient, evaluate};
     use crate::train::ops::tests::random_numbers;
 
-    /// y, A, C, then the loss at d = 0.01, 0.1, 0.5, 1.0 and its slope at 0.001, 0.01, 0.1, computed in double precision
-    /// with the paper's formula by an independent program.
+    /// y, A, C, then the loss at d = 0.01, 0.1, 0.5, 1.0 and its slope at 0.001, 0.01, 0.1, computed in double
+    /// precision with the paper's formula by an independent program.
     const TABLE: [(f32, [f32; 9]); 5] = [
         (0.0, [11.1214, 2.6255, 0.0009, 0.1108, 2.9352, 8.4959, 0.015, 0.185, 2.317]),
         (0.2, [11.2423, 2.2976, 0.0022, 0.1751, 3.3235, 8.9447, 0.053, 0.422, 3.307]),

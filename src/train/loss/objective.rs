@@ -13,8 +13,9 @@ pub struct Targets<'a> {
 
 /// A loss of predicted maps to minimise.
 pub trait Objective: Send + Sync {
-    /// The loss of `prediction`, the maps of one stack. Its gradient with respect to `prediction` replaces what `gradient`
-    /// holds. Work is split over the current thread pool; the result does not depend on the number of threads.
+    /// The loss of `prediction`, the maps of one stack. Its gradient with respect to `prediction` replaces what
+    /// `gradient` holds. Work is split over the current thread pool; the result does not depend on the number of
+    /// threads.
     ///
     /// # Panics
     /// If the lengths of prediction and targets differ.
@@ -33,8 +34,8 @@ pub(crate) mod tests {
         (loss, gradient)
     }
 
-    /// Compares the gradient with central differences, but for the numbers of which `is_bent` says that the loss has a kink
-    /// within [`STEP`].
+    /// Compares the gradient with central differences, but for the numbers of which `is_bent` says that the loss has a
+    /// kink within [`STEP`].
     pub fn check_gradient(
         objective: &dyn Objective,
         prediction: &[f32],

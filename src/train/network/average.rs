@@ -8,8 +8,8 @@ use crate::runtime::model::{Model, ModelConfig, ModelError};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
-/// The average of `first` and `others`, with the description of `first` and the training records of all. What int8 needs
-/// is left out, since it belongs to the weights before.
+/// The average of `first` and `others`, with the description of `first` and the training records of all. What int8
+/// needs is left out, since it belongs to the weights before.
 ///
 /// # Errors
 /// [`ModelError::Missing`] or [`ModelError::Misshapen`] if the networks differ.

@@ -1,9 +1,9 @@
 //! Batch norms with fixed statistics, folded into the convolutions before them for training.
 //!
-//! In: a graph and the values of its parameters (in the order of [`Graph::parameters`]). Out: which operations are computed
-//! as one, their weights and bias, and from the gradients of these the gradients of the parameters. A norm with fixed
-//! statistics is an affine map of each channel, so the network computes the same, without a pass for the norm and without
-//! the values before it, which are half of what a training keeps of a batch. Nothing fails.
+//! In: a graph and the values of its parameters (in the order of [`Graph::parameters`]). Out: which operations are
+//! computed as one, their weights and bias, and from the gradients of these the gradients of the parameters. A norm
+//! with fixed statistics is an affine map of each channel, so the network computes the same, without a pass for the
+//! norm and without the values before it, which are half of what a training keeps of a batch. Nothing fails.
 
 use crate::runtime::model::graph::{Graph, NORM_EPSILON, NodeId, Operation};
 
@@ -36,7 +36,8 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// The layers of `graph`: convolutions that only a norm reads, with a sum if it is all that reads the norm.
+    /// The layers of `graph`: every convolution that only a norm reads, with that norm, and with the sum behind it if
+    /// nothing else reads the norm.
     pub fn of(graph: &Graph) -> Self {
         let mut readers: Vec<Vec<NodeId>> = vec![Vec::new(); graph.nodes.len()];
         for (id, node) in graph.nodes.iter().enumerate() {
@@ -83,7 +84,7 @@ impl Layers {
 }
 
 /// A norm with fixed statistics, `(x - mean) * scale + bias`, one number of each a channel.
-struct Affine<'a> {
+struct FixedNorm<'a> {
     /// Gain times `inverse_deviation`.
     scale: Vec<f32>,
     inverse_deviation: Vec<f32>,
@@ -94,8 +95,8 @@ struct Affine<'a> {
 impl Layer {
     /// Weights and bias of the convolution with the norm in them. `of_node` are the numbers of each node's parameters.
     pub fn fold(&self, values: &[Vec<f32>], of_node: &[Vec<usize>]) -> Folded {
-        let (weight, bias) = self.convolution(values, of_node);
-        let norm = self.affine(values, of_node);
+        let (weight, bias) = self.weight_and_bias(values, of_node);
+        let norm = self.fixed_norm(values, of_node);
         let each = weight.len() / norm.scale.len();
         let mut folded = Folded { weight: weight.to_vec(), bias: norm.bias.to_vec() };
         for (channel, filter) in folded.weight.chunks_exact_mut(each).enumerate() {
@@ -113,8 +114,8 @@ impl Layer {
         of_folded: Folded,
         gradients: &mut [Option<Vec<f32>>],
     ) {
-        let (weight, bias) = self.convolution(values, of_node);
-        let norm = self.affine(values, of_node);
+        let (weight, bias) = self.weight_and_bias(values, of_node);
+        let norm = self.fixed_norm(values, of_node);
         let each = weight.len() / norm.scale.len();
         let Folded { weight: mut of_weight, bias: of_bias } = of_folded;
         let mut of_gain = vec![0.0; norm.scale.len()];
@@ -134,18 +135,18 @@ impl Layer {
         gradients[of_node[self.norm][1]] = Some(of_bias);
     }
 
-    fn convolution<'a>(&self, values: &'a [Vec<f32>], of_node: &[Vec<usize>]) -> (&'a [f32], Option<&'a [f32]>) {
+    fn weight_and_bias<'a>(&self, values: &'a [Vec<f32>], of_node: &[Vec<usize>]) -> (&'a [f32], Option<&'a [f32]>) {
         let numbers = &of_node[self.convolution];
         (&values[numbers[0]], numbers.get(1).map(|&bias| values[bias].as_slice()))
     }
 
-    fn affine<'a>(&self, values: &'a [Vec<f32>], of_node: &[Vec<usize>]) -> Affine<'a> {
+    fn fixed_norm<'a>(&self, values: &'a [Vec<f32>], of_node: &[Vec<usize>]) -> FixedNorm<'a> {
         let part = |i: usize| values[of_node[self.norm][i]].as_slice();
         let (gain, bias, mean, variance) = (part(0), part(1), part(2), part(3));
         let inverse = |v: &f32| 1.0 / (v.max(0.0) + NORM_EPSILON as f32).sqrt();
         let inverse_deviation: Vec<f32> = variance.iter().map(inverse).collect();
         let scale = gain.iter().zip(&inverse_deviation).map(|(gain, inverse)| gain * inverse).collect();
-        Affine { scale, inverse_deviation, mean, bias }
+        FixedNorm { scale, inverse_deviation, mean, bias }
     }
 }
 
@@ -176,7 +177,8 @@ mod tests {
             coordinates: true,
         };
         assert_eq!(norms(&edge.graph(5)), (43, 0));
-        // The paper's blocks begin with the norm; only those of the stem and before the maps follow a convolution.
+        // In the paper's blocks a concatenation reads the convolutions, too. Left are the norms of the stem and before
+        // the maps.
         assert_eq!(norms(&PaperConfig { stacks: 2 }.graph(5)).0, 3);
     }
 }

@@ -1,9 +1,9 @@
 //! Forward pass of a network on the CPU, on plain numbers.
 //!
-//! In: the values of the parameters (in the order of [`Graph::parameters`]) and a batch of pictures. Out: for training the
-//! value of every node, which the backward pass needs; for evaluation the maps of every stack. Buffers are reused from
-//! batch to batch, and only threads of the current pool work. Activations are (image, row, column, channel). Nothing
-//! fails; a graph that [`crate::runtime::model::ModelConfig::graph`] would not make may panic.
+//! In: the values of the parameters (in the order of [`Graph::parameters`]) and a batch of pictures. Out: for training
+//! the values that the backward pass needs; for evaluation the maps of every stack. Buffers are reused from batch to
+//! batch, and only threads of the current pool work. Activations are (image, row, column, channel). Nothing fails; a
+//! graph that [`crate::runtime::model::ModelConfig::graph`] would not make may panic.
 
 use super::fold::{Folded, Layers};
 use super::{BufferPool, Maps};
@@ -21,7 +21,9 @@ pub(crate) struct ForwardPass {
     pub graph: Graph,
     /// Numbers of the parameters of each node: weight and bias, then mean and variance for a norm.
     pub of_node: Vec<Vec<usize>>,
-    /// What [`Self::train`] computes as one; nothing unless norms are folded.
+    /// The statistics of the norms in [`Self::train`].
+    pub norms: Norms,
+    /// What [`Self::train`] computes as one.
     pub layers: Layers,
     pub buffers: BufferPool,
 }
@@ -31,9 +33,9 @@ pub(crate) struct Forward {
     pub images: usize,
     /// Rows and columns of the pictures.
     size: (usize, usize),
-    /// The value of every node; none of those inside a layer.
+    /// The value of every node; empty for nodes inside a layer.
     pub values: Vec<Vec<f32>>,
-    /// The statistics that every norm used.
+    /// The statistics that every norm used; none for norms inside a layer.
     pub statistics: Vec<Option<Statistics>>,
     /// The weights of every layer, by its last node.
     pub folded: Vec<Option<Folded>>,
@@ -56,7 +58,8 @@ pub(crate) enum Norms {
 }
 
 impl ForwardPass {
-    pub fn new(graph: Graph) -> Self {
+    pub fn new(graph: Graph, norms: Norms) -> Self {
+        let layers = if norms == Norms::Running { Layers::of(&graph) } else { Layers::default() };
         let parameters = graph.parameters();
         let index: HashMap<&str, usize> = parameters.iter().enumerate().map(|(i, p)| (p.name.as_str(), i)).collect();
         let parts_of = |operation: &Operation| -> (String, &[&str]) {
@@ -71,23 +74,12 @@ impl ForwardPass {
             let (name, parts) = parts_of(&node.operation);
             parts.iter().map(|part| index[format!("{name}.{part}").as_str()]).collect()
         });
-        Self { of_node: of_node.collect(), graph, layers: Layers::default(), buffers: BufferPool::default() }
+        Self { of_node: of_node.collect(), layers, graph, norms, buffers: BufferPool::default() }
     }
 
-    /// As [`Self::new`]; [`Self::train`] folds the norms into the convolutions, for [`Norms::Running`] only.
-    pub fn with_folded_norms(graph: Graph) -> Self {
-        Self { layers: Layers::of(&graph), ..Self::new(graph) }
-    }
-
-    /// The values that the backward pass needs. `pictures` of `size` rows and columns, RGB in 0..=1, both sides multiples of the coarsest
-    /// stride.
-    pub fn train(
-        &mut self,
-        parameters: &[Vec<f32>],
-        norms: Norms,
-        pictures: Vec<f32>,
-        size: (usize, usize),
-    ) -> Forward {
+    /// The values that the backward pass needs. `pictures` of `size` rows and columns, RGB in 0..=1, both sides
+    /// multiples of the coarsest stride.
+    pub fn train(&mut self, parameters: &[Vec<f32>], pictures: Vec<f32>, size: (usize, usize)) -> Forward {
         let mut forward = self.begin(pictures, size);
         for id in 1..self.graph.nodes.len() {
             let (mut statistics, mut folded, mut out) = (None, None, Vec::new());
@@ -99,7 +91,7 @@ impl ForwardPass {
                     let epilogue = Epilogue { bias: Some(bias), residual, relu: layer.relu };
                     self.convolve(&forward, layer.convolution, weight, epilogue, &mut out);
                 } else {
-                    statistics = self.forward_node(&forward, parameters, id, norms, &mut out);
+                    statistics = self.forward_node(&forward, parameters, id, self.norms, &mut out);
                 }
             }
             forward.values.push(out);
@@ -241,8 +233,8 @@ impl ForwardPass {
         }
     }
 
-    /// The value of node `id`, which has coordinate channels behind those of its first input; two more of them are gated by
-    /// the boundary map of its second input, if it has one.
+    /// The value of node `id`, which has coordinate channels behind those of its first input; two more of them are
+    /// gated by the boundary map of its second input, if it has one.
     fn append_coordinates(&self, forward: &Forward, id: NodeId, out: &mut Vec<f32>) {
         let node = &self.graph.nodes[id];
         out.resize(self.length(forward, id), 0.0);

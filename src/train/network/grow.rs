@@ -1,19 +1,20 @@
 //! Starting values of a network from a trained one that is as large or smaller.
 //!
-//! In: the network, its random values, and a model of the same levels, kernels and maps that has no channel and no block more.
-//! Out: values with which the network computes what the model does (Chen, Goodfellow, Shlens: Net2Net, ICLR 2016). New
-//! channels see old ones through random weights, old channels see new ones through weights of zero, and new residual
-//! blocks add nothing yet. Fails with a [`ModelError`] that names the first tensor that does not fit.
+//! In: the network, its random values, and a model of the same levels, kernels and maps that has no channel and no
+//! block more. Out: values with which the network computes what the model does (Chen, Goodfellow, Shlens: Net2Net, ICLR
+//! 2016). New channels see old ones through random weights, old channels see new ones through weights of zero, and new
+//! residual blocks add nothing yet. Fails with a [`ModelError`] that names the first tensor that does not fit.
 
 use crate::runtime::model::graph::{Graph, NodeId, Operation, Parameter, Role};
 use crate::runtime::model::{Model, ModelError};
 use std::collections::{HashMap, HashSet};
 
-/// The values of every parameter of `graph`, in the order of [`Graph::parameters`]; `random` are its values for a training
-/// without a start.
+/// The values of every parameter of `graph`, in the order of [`Graph::parameters`]; `random` are its values for a
+/// training without a start.
 ///
 /// # Errors
-/// [`ModelError::Superfluous`], [`ModelError::Misshapen`] or [`ModelError::Missing`] if the model is larger or of another kind.
+/// [`ModelError::Superfluous`], [`ModelError::Misshapen`] or [`ModelError::Missing`] if the model is larger or of
+/// another kind.
 pub(crate) fn grown(graph: &Graph, random: Vec<Vec<f32>>, start: &Model) -> Result<Vec<Vec<f32>>, ModelError> {
     let parameters = graph.parameters();
     let start_parameters = start.config().graph().parameters();

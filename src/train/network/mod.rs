@@ -1,7 +1,7 @@
 //! A network while it is trained: initial values of its parameters, and its forward pass on batches of pictures.
 //!
-//! In: a description or a model, then pictures (image, row, column, RGB) in 0..=1. Out: the maps of every stack. On the CPU
-//! nothing fails; other implementations of [`Network`] fail with their device's error.
+//! In: a description or a model, then pictures (image, row, column, RGB) in 0..=1. Out: the maps of every stack. On the
+//! CPU nothing fails; other implementations of [`Network`] fail with their device's error.
 
 mod average;
 mod buffers;
@@ -86,8 +86,8 @@ impl Maps {
 
 /// A network with fixed parameters on some device, for measuring it: norms use the running statistics.
 pub trait Network: Send {
-    /// The maps of every stack, the last stack's last. `pictures` of `size` rows and columns, one after the other, both sides
-    /// multiples of the coarsest stride.
+    /// The maps of every stack, the last stack's last. `pictures` of `size` rows and columns, one after the other, both
+    /// sides multiples of the coarsest stride.
     ///
     /// # Errors
     /// [`EngineError::Executor`] with what the device reports.
@@ -108,7 +108,7 @@ pub struct CpuNetwork {
 
 impl CpuNetwork {
     pub fn new(model: &Model) -> Self {
-        Self { values: values_of(model), pass: ForwardPass::new(model.config().graph()) }
+        Self { values: values_of(model), pass: ForwardPass::new(model.config().graph(), Norms::Running) }
     }
 
     /// As [`Network::stacks`]; calls `see` with every node and its value.

@@ -1,7 +1,7 @@
 //! Passes over the pixels of a map with a few vectors of channels at a time, and sums over the pixels.
 //!
-//! In: maps of whole pixels, (pixel, channel). Sums are in f32 over short runs of pixels and in f64 over these, in an order
-//! that depends on the number of threads alone. Functions panic if a slice has the wrong length.
+//! In: maps of whole pixels, (pixel, channel). Sums are in f32 over short runs of pixels and in f64 over these, in an
+//! order that depends on the number of threads alone. Functions panic if a slice has the wrong length.
 
 use super::dense::blocks;
 use super::parallel;
@@ -83,9 +83,17 @@ impl<B: ChannelBlocks> Kernel for EachBlock<B> {
     }
 }
 
-/// `V` vectors of `numbers` from `at` on, of which `left` are there at least once.
+/// `V` vectors of a pixel's channels, from `numbers[at]` on; lanes behind the last of them are 0.
+///
+/// # Safety
+/// As for [`Simd`]; `left` numbers lie there, more than fill `V - 1` vectors.
 #[inline(always)]
-pub(super) unsafe fn load<S: Simd, const V: usize>(s: S, numbers: &[f32], at: usize, left: usize) -> [S::Vector; V] {
+pub(super) unsafe fn load_vectors<S: Simd, const V: usize>(
+    s: S,
+    numbers: &[f32],
+    at: usize,
+    left: usize,
+) -> [S::Vector; V] {
     // SAFETY: the caller has `left` numbers there.
     unsafe {
         let from = numbers.as_ptr().add(at);
@@ -97,8 +105,12 @@ pub(super) unsafe fn load<S: Simd, const V: usize>(s: S, numbers: &[f32], at: us
     }
 }
 
+/// The first `left` lanes of `V` vectors of a pixel's channels.
+///
+/// # Safety
+/// As for [`Simd`]; `left` numbers have room at `to`, more than fill `V - 1` vectors, and nobody else writes them.
 #[inline(always)]
-pub(super) unsafe fn store<S: Simd, const V: usize>(s: S, to: *mut f32, values: [S::Vector; V], left: usize) {
+pub(super) unsafe fn store_vectors<S: Simd, const V: usize>(s: S, to: *mut f32, values: [S::Vector; V], left: usize) {
     // SAFETY: the caller has `left` numbers there.
     unsafe {
         for (v, value) in values.into_iter().enumerate() {
@@ -135,10 +147,10 @@ impl ChannelBlocks for Sums<'_> {
         unsafe {
             let mut sum = [s.splat(0.0); V];
             for at in (first..self.x.len()).step_by(self.channels) {
-                let x: [S::Vector; V] = load(s, self.x, at, left);
+                let x: [S::Vector; V] = load_vectors(s, self.x, at, left);
                 sum = array(|v| s.add(sum[v], x[v]));
             }
-            store(s, self.sum.as_mut_ptr().add(first), sum, left);
+            store_vectors(s, self.sum.as_mut_ptr().add(first), sum, left);
         }
     }
 }

@@ -23,10 +23,12 @@ impl Epilogue<'_> {
         assert!(self.residual.is_none_or(|residual| residual.len() == length));
     }
 
-    /// Finishes a vector of sums, of which `count` lanes are there, and writes it: from `channel` on, to `at` in the output.
+    /// Finishes the first `count` lanes of a vector of sums, which belong to the channels from `channel` on, and writes
+    /// them to the output from `at` on.
     ///
     /// # Safety
-    /// As for [`Simd`]; the output has `count` numbers at `at`, which nobody else writes, and [`Self::check`] has passed.
+    /// As for [`Simd`]. [`Self::check`] has passed for this output; `channel + count` is at most its number of
+    /// channels, and nobody else writes its `count` numbers from `at` on.
     #[inline(always)]
     pub(super) unsafe fn write<S: Simd>(
         &self,

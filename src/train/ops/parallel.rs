@@ -9,9 +9,9 @@ pub fn threads() -> usize {
     rayon::current_num_threads()
 }
 
-/// Calls `body` for disjoint ranges that together cover `0..count`. Ranges are at least `grain` long (but for the last),
-/// so `grain` is the amount of work that is worth a hand-over to another thread; with one thread in the pool, or no more
-/// than `grain` items, everything runs in one call on the calling thread.
+/// Calls `body` for disjoint ranges that together cover `0..count`. Ranges are at least `grain` long (but for the
+/// last), so `grain` is the amount of work that is worth a hand-over to another thread; with one thread in the pool, or
+/// no more than `grain` items, everything runs in one call on the calling thread.
 pub fn split(count: usize, grain: usize, body: impl Fn(Range<usize>) + Sync) {
     let threads = threads();
     let parts = count.div_ceil(grain.max(1)).min(threads * PARTS_PER_THREAD);

@@ -1,7 +1,8 @@
 //! How far the values of a map's channels reach, without the rare ones that lie far beyond all others.
 //!
-//! In: the values of a map, face after face. Out: for each channel the ends of the interval that holds all but a share of its
-//! values, to a sixteenth of an octave. Such values would make the steps of 8-bit integers coarse for all others.
+//! In: the values of a map, face after face. Out: for each channel the ends of the interval that holds all but a share
+//! of its values, to a sixteenth of an octave. Such values would make the steps of 8-bit integers coarse for all
+//! others.
 
 /// Parts of an octave.
 const PARTS: usize = 16;
@@ -38,8 +39,8 @@ impl Extents {
     }
 
     /// For each channel, the ends of the interval below and above which `beyond` of its values lie each. If almost all
-    /// values of a channel are alike, so that the interval would say nothing of the others, it reaches `least` as far as
-    /// they do at least.
+    /// values of a channel are alike, so that the interval would say nothing of the others, it reaches `least` as far
+    /// as they do at least.
     pub fn intervals(&self, beyond: f64, least: f32) -> Vec<(f32, f32)> {
         let interval = |counts: &[u32; 2 * BINS]| {
             let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();

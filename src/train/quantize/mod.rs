@@ -1,14 +1,15 @@
 //! Post-training quantization to int8: the ranges of maps, measured on pictures, and factors between their channels.
 //!
-//! In: a trained model, and crops of faces or, for a detector, frames. Out: the same weights with a [`Quantization`]: every
-//! block of a depthwise and a 1x1 convolution, and every other 1x1 convolution, can be done in int8, with one scale per output
-//! channel for its weights and one scale for its input. The convolution of the picture and the block behind it stay as they
-//! are, and heatmaps are f32.
+//! In: a trained model, and crops of faces or, for a detector, frames. Out: the same weights with a [`Quantization`]:
+//! every block of a depthwise and a 1x1 convolution, and every other 1x1 convolution, can be done in int8, with one
+//! scale per output channel for its weights and one scale for its input. The convolution of the picture and the block
+//! behind it stay as they are, and heatmaps are f32.
 //!
-//! The channels of every map are brought to similar ranges, because they share one scale ([`Group`]). What a depthwise convolution
-//! passes on to a 1x1 one is divided, for each channel, by the square root of its range over that of the weights that read it,
-//! so that neither small channels nor small weights vanish under a scale that all share. Ranges leave out rare values
-//! (`extents`), and are then improved one by one (`search`). A model without such layers is refused.
+//! The channels of every map are brought to similar ranges, because they share one scale ([`Group`]). What a depthwise
+//! convolution passes on to a 1x1 one is divided, for each channel, by the square root of its range over that of the
+//! weights that read it, so that neither small channels nor small weights vanish under a scale that all share. Ranges
+//! leave out rare values (`extents`), and are then improved one by one (`search`). A model without such layers is
+//! refused.
 
 mod extents;
 mod search;
@@ -37,11 +38,12 @@ pub enum QuantizeError {
 
 /// Inputs in a forward pass.
 const BATCH: usize = 16;
-/// The share of a channel's values that may lie beyond each end of its interval, in a landmark model. On faces at rest, landmarks
-/// move half as much as with intervals that hold all values. A detector's scores are made of rare values, so its intervals hold all.
+/// The share of a channel's values that may lie beyond each end of its interval, in a landmark model. On faces at rest,
+/// landmarks move half as much as with intervals that hold all values. A detector's scores are made of rare values, so
+/// its intervals hold all.
 const BEYOND: f64 = 3e-3;
-/// The least reach of an interval, as a share of that of all values: a channel that is zero almost everywhere counts where it is
-/// not.
+/// The least reach of an interval, as a share of that of all values: a channel that is zero almost everywhere counts
+/// where it is not.
 const LEAST_REACH: f32 = 0.12;
 
 /// A 1x1 convolution behind a depthwise one.
@@ -55,8 +57,8 @@ struct Layer {
     node: NodeId,
 }
 
-/// Finds out what `model` needs to be run in int8, on `inputs` of its network: `input_size * input_size * 3` values in 0..=1
-/// each, one after the other.
+/// Finds out what `model` needs to be run in int8, on `inputs` of its network: `input_size * input_size * 3` values in
+/// 0..=1 each, one after the other.
 ///
 /// # Errors
 /// [`QuantizeError`] if the model has no layers for int8 or if `inputs` is empty.
@@ -82,7 +84,8 @@ pub fn quantize(model: &Model, inputs: &[f32]) -> Result<Model, QuantizeError> {
     search(&model.clone().with_quantization(Some(quantization))?, &ranges.sites, inputs)
 }
 
-/// The factors of every [`Group`] by its name, and how far the channels of every map reach once they are divided by them.
+/// The factors of every [`Group`] by its name, and how far the channels of every map reach once they are divided by
+/// them.
 fn factors(
     model: &Model,
     graph: &Graph,
@@ -109,8 +112,8 @@ fn factors(
     (factors, maps)
 }
 
-/// The middles of what depthwise convolutions pass on, without the constants of their batch norms, divided by the factors; by the
-/// name of the 1x1 convolution that reads it.
+/// The middles of what depthwise convolutions pass on, without the constants of their batch norms, divided by the
+/// factors; by the name of the 1x1 convolution that reads it.
 fn centres(
     model: &Model,
     layers: &[Layer],
@@ -220,8 +223,8 @@ fn common_factors(group: &Group, maps: &[Vec<f32>]) -> Vec<f32> {
     logarithms.into_iter().map(|logarithm| rounded(logarithm.exp())).collect()
 }
 
-/// For each input channel of the 1x1 convolution with this weight, the square root of its range over that of the weights that
-/// read it.
+/// For each input channel of the 1x1 convolution with this weight, the square root of its range over that of the
+/// weights that read it.
 fn balance(ranges: &[f32], weight: &[f32]) -> Vec<f32> {
     let mut reach = vec![0.0_f32; ranges.len()];
     for row in weight.chunks_exact(ranges.len()) {

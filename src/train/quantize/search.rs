@@ -1,10 +1,10 @@
 //! Ranges of maps for which the results are near to those in f32.
 //!
-//! In: a model with ranges, and inputs of its network. Out: better ranges. The smaller a range, the finer its steps and the
-//! more values lie beyond it; what is best differs from map to map, so the engine itself is asked, range by range.
+//! In: a model with ranges, and inputs of its network. Out: better ranges. The smaller a range, the finer its steps and
+//! the more values lie beyond it; what is best differs from map to map, so the engine itself is asked, range by range.
 //!
-//! Landmarks are also to stay at rest when the picture does. Rounding changes with every bit of a camera's noise, so each crop is
-//! seen twice, with different noise. Of a detector, scores and boxes are compared.
+//! Landmarks are also to stay at rest when the picture does. Rounding changes with every bit of a camera's noise, so
+//! each crop is seen twice, with different noise. Of a detector, scores and boxes are compared.
 
 use super::QuantizeError;
 use crate::runtime::detect::maps;
@@ -18,15 +18,15 @@ use rand_chacha::ChaCha8Rng;
 const CROPS: usize = 96;
 /// Frames that every trial of a detector is measured on.
 const FRAMES: usize = 64;
-/// The largest noise of a crop, as a share of white. In videos of faces at rest, values of crops change by 0.2 to 0.4 % from
-/// frame to frame.
+/// The largest noise of a crop, as a share of white. In videos of faces at rest, values of crops change by 0.2 to 0.4 %
+/// from frame to frame.
 const NOISE: f32 = 0.004;
 /// The factor by which a range grows or shrinks in a step.
 const STEP: f32 = 1.25;
 /// The most steps up or down.
 const MOST_STEPS: usize = 6;
-/// The weight of movement between two noisy copies of a crop, relative to a constant distance from the landmarks in f32, which
-/// nobody sees and which lies far below the error of the network.
+/// The weight of movement between two noisy copies of a crop, relative to a constant distance from the landmarks in
+/// f32, which nobody sees and which lies far below the error of the network.
 const MOVEMENT: f32 = 5.0;
 /// The lowest probability in f32 of a detector's cells whose boxes are compared.
 const FACE_PROBABILITY: f32 = 0.1;
@@ -149,8 +149,8 @@ impl NoisyFaces {
 }
 
 impl Reference for NoisyFaces {
-    /// How far landmarks lie from those in f32, plus [`MOVEMENT`] times how far they move with the noise beside them; in
-    /// cells.
+    /// How far landmarks lie from those in f32, plus [`MOVEMENT`] times how far they move with the noise beside them;
+    /// in cells.
     fn cost(&self, model: &Model) -> Result<f32, EngineError> {
         let landmarks = Self::landmarks(model, Precision::Int8, &self.crops)?;
         let off = |face: usize, point: usize| {
@@ -183,8 +183,8 @@ impl Frames {
 }
 
 impl Reference for Frames {
-    /// The squared differences between probabilities, and, where there may be a face, between boxes. Squares, because a large error at one
-    /// face matters more than small ones everywhere.
+    /// The squared differences between probabilities, and, where there may be a face, between boxes. Squares, because a
+    /// large error at one face matters more than small ones everywhere.
     fn cost(&self, model: &Model) -> Result<f32, EngineError> {
         let found = run(model, Precision::Int8, &self.inputs, |maps| maps.values.to_vec())?;
         let mut cost = 0.0;

@@ -230,7 +230,8 @@ impl Drawing<'_> {
     fn nose(&mut self) {
         let unit = self.head.scale;
         let shade = self.shade();
-        // The nose may stand out beyond the far cheek. Then the shadowed side, the wings, the highlights on the ridge and the tip.
+        // The nose may stand out beyond the far cheek. Then the shadowed side, the wings, the highlights on the ridge
+        // and the tip.
         let mut nose = self.of(&[51, 52, 53, 54, 57]);
         nose.push(self.at(0.0, -0.2, 0.0));
         self.painter.polygon(&nose, &Fill::Plain(shaded(self.identity.skin, 0.95), 1.0));

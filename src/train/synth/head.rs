@@ -118,8 +118,8 @@ impl Expression {
     }
 }
 
-/// The depth of the face's surface, without the nose: fitted to the average face of `signals`, so that a turned head looks and
-/// measures like a person's.
+/// The depth of the face's surface, without the nose: fitted to the average face of `signals`, so that a turned head
+/// looks and measures like a person's.
 pub(super) fn surface(x: f32, y: f32) -> f32 {
     let x2 = x * x;
     0.828 - (0.847 + 0.281 * x2) * x2 + (0.061 - (0.170 - 0.016 * y) * y - 0.400 * x2) * y

@@ -76,8 +76,8 @@ impl Scene {
     }
 }
 
-/// Draws a person in any pose up to a half profile, with any expression, as large as the frame; returns the landmarks. Equal
-/// generators give equal pictures.
+/// Draws a person in any pose up to a half profile, with any expression, as large as the frame; returns the landmarks.
+/// Equal generators give equal pictures.
 fn any_face(rng: &mut ChaCha8Rng, frame: &mut Frame) -> Option<[Point<FrameSpace>; WFLW_POINTS]> {
     let mut painter = Painter::new(frame.width(), frame.height())?;
     painter.wall();
@@ -136,7 +136,8 @@ impl Portrait {
     }
 }
 
-/// Draws a face that looks straight ahead, with open eyes and parted lips, as large as the frame; returns its landmarks.
+/// Draws a face that looks straight ahead, with open eyes and parted lips, as large as the frame; returns its
+/// landmarks.
 #[cfg(feature = "program")]
 pub fn front_view(frame: &mut Frame) -> Option<[Point<FrameSpace>; WFLW_POINTS]> {
     /// A person whose features contrast.

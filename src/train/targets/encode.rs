@@ -156,8 +156,8 @@ struct Cubic {
 }
 
 impl Cubic {
-    /// The interpolant whose third derivative is continuous at the last but one knot on either side ("not a knot"); with
-    /// three knots that is the parabola, with two the straight line.
+    /// The interpolant whose third derivative is continuous at the last but one knot on either side ("not a knot");
+    /// with three knots that is the parabola, with two the straight line.
     fn through(at: &[f32], values: Vec<f32>) -> Self {
         let n = values.len();
         let step = |i: usize| at[i + 1] - at[i];

@@ -1,7 +1,7 @@
 //! The targets of one face: one map per landmark, then the boundary map; and the weighted loss map of them all.
 //!
-//! In: landmarks in cells of the heatmap and the weight of each (0..=1). Out: target and weight of every cell,
-//! (row, column, map). A map's weight is that of its point: 0 if the point is unknown or lies off the map. The boundary map
+//! In: landmarks in cells of the heatmap and the weight of each (0..=1). Out: target and weight of every cell, (row,
+//! column, map). A map's weight is that of its point: 0 if the point is unknown or lies off the map. The boundary map
 //! counts only if every point of its curves is known. Nothing here fails.
 
 use super::encode::{MapSize, draw_boundary, draw_gaussian, is_on_map, weight_map};
@@ -50,8 +50,8 @@ impl LandmarkTargets {
         MapSize { height: self.map_side, width: self.map_side, channels: self.scheme.points() + 1 }
     }
 
-    /// Draws the targets of landmarks at `cells`, trusted by `trust`, into `target` (all zeros before), and their weights
-    /// into `weight`. Returns the sum of the map weights times the cells of a map: the normalizer of the loss.
+    /// Draws the targets of landmarks at `cells`, trusted by `trust`, into `target` (all zeros before), and their
+    /// weights into `weight`. Returns the sum of the map weights times the cells of a map: the normalizer of the loss.
     ///
     /// # Panics
     /// If there are fewer landmarks than the scheme has, or a buffer has another size than the maps.
@@ -94,8 +94,8 @@ impl LandmarkTargets {
         size.cells() as f64 * map_weight.iter().map(|&w| f64::from(w)).sum::<f64>()
     }
 
-    /// As [`Self::draw`] for a picture without a face: the target stays empty, and all cells weigh `cell_weight`. The normalizer
-    /// does not count this weight, so that it changes the loss.
+    /// As [`Self::draw`] for a picture without a face: the target stays empty, and all cells weigh `cell_weight`. The
+    /// normalizer does not count this weight, so that it changes the loss.
     pub fn draw_empty(&self, cell_weight: f32, weight: &mut [f32]) -> f64 {
         weight.fill(cell_weight);
         weight.len() as f64

@@ -1,11 +1,11 @@
 //! Forward and backward pass of a network on the CPU, on plain numbers.
 //!
-//! In: the values of the parameters (in the order of [`Graph::parameters`]) and a batch of pictures. Out: the maps of every
-//! stack, then, from the gradients with respect to these, the gradient of every parameter. candle's own `backward`
-//! computes the same (a test compares the gradients with `gpu::candle`), but here buffers are reused from step to step,
-//! kernels add to a gradient instead of using a separate pass, and only threads of the current pool work. Activations
-//! are (image, row, column, channel). Nothing fails; a graph that [`crate::runtime::model::ModelConfig::graph`] would
-//! not make may panic.
+//! In: the values of the parameters (in the order of [`Graph::parameters`]) and a batch of pictures. Out: the maps of
+//! every stack, then, from the gradients with respect to these, the gradient of every parameter. candle's own
+//! `backward` computes the same (a test compares the gradients with `gpu::candle`), but here buffers are reused from
+//! step to step, kernels add to a gradient instead of using a separate pass, and only threads of the current pool work.
+//! Activations are (image, row, column, channel). Nothing fails; a graph that
+//! [`crate::runtime::model::ModelConfig::graph`] would not make may panic.
 
 use crate::runtime::model::graph::{Graph, NodeId, Operation};
 use crate::runtime::simd::Isa;
@@ -21,27 +21,23 @@ pub(super) struct Backprop {
     parameters: usize,
     /// Flags of the nodes whose gradients are needed: those that depend on a parameter.
     learns: Vec<bool>,
-    norms: Norms,
 }
 
 /// Gradient of a node's value while it is summed up.
 type Slot = Option<Arc<Vec<f32>>>;
 
 impl Backprop {
-    /// The network of `graph`. Parameters of which `is_frozen` holds need no gradient; running statistics that the norms use
-    /// don't change.
+    /// The network of `graph`. Parameters of which `is_frozen` holds need no gradient; running statistics that the
+    /// norms use don't change.
     pub fn new(graph: Graph, norms: Norms, is_frozen: impl Fn(&str) -> bool) -> Self {
         let parameters = graph.parameters();
-        let pass = match norms {
-            Norms::OfTheBatch => ForwardPass::new(graph),
-            Norms::Running => ForwardPass::with_folded_norms(graph),
-        };
+        let pass = ForwardPass::new(graph, norms);
         let mut learns: Vec<bool> = Vec::new();
         for (node, own) in pass.graph.nodes.iter().zip(&pass.of_node) {
             let has_free = own.iter().any(|&i| parameters[i].role.is_trained() && !is_frozen(&parameters[i].name));
             learns.push(has_free || node.inputs.iter().any(|&i| learns[i]));
         }
-        Self { pass, parameters: parameters.len(), learns, norms }
+        Self { pass, parameters: parameters.len(), learns }
     }
 
     /// The nodes whose values are the maps, one a stack.
@@ -52,13 +48,13 @@ impl Backprop {
     /// The forward pass. `pictures` of `size` rows and columns, RGB in 0..=1, both
     /// sides multiples of the coarsest stride.
     pub fn forward(&mut self, parameters: &[Vec<f32>], pictures: Vec<f32>, size: (usize, usize)) -> Forward {
-        self.pass.train(parameters, self.norms, pictures, size)
+        self.pass.train(parameters, pictures, size)
     }
 
     /// Numbers and new values of the running statistics, which follow the batch's as in PyTorch.
     pub fn running_statistics(&self, forward: &Forward, parameters: &[Vec<f32>]) -> Vec<(usize, Vec<f32>)> {
         let mut all = Vec::new();
-        if self.norms == Norms::Running {
+        if self.pass.norms == Norms::Running {
             return all;
         }
         for (id, statistics) in forward.statistics.iter().enumerate() {
@@ -82,8 +78,8 @@ impl Backprop {
         self.pass.buffers.take(length)
     }
 
-    /// The backward pass: the gradient of every parameter that has one, from the gradients `maps` of the maps of every stack.
-    /// Takes the values out of `forward`.
+    /// The backward pass: the gradient of every parameter that has one, from the gradients `maps` of the maps of every
+    /// stack. Takes the values out of `forward`.
     pub fn backward(
         &mut self,
         parameters: &[Vec<f32>],
@@ -162,7 +158,7 @@ impl Backprop {
             Operation::BatchNorm { relu, .. } => {
                 let Some(statistics) = &forward.statistics[id] else { return };
                 let own = self.pass.of_node[id].clone();
-                let norm = norm_of(&parameters[own[0]], statistics, self.norms, relu);
+                let norm = norm_of(&parameters[own[0]], statistics, self.pass.norms, relu);
                 let mut dx = self.pass.buffers.take(x.len());
                 let (gain, bias) = norm::gradients(isa, &norm, x, forward.value(id), dy, &mut dx);
                 gradients[own[0]] = Some(gain);
@@ -210,8 +206,8 @@ impl Backprop {
         }
     }
 
-    /// Hands the gradient `dy` of the convolution `id` by `weight` to its input and returns the weight's. The kernels add to
-    /// the gradient that the input already has.
+    /// Hands the gradient `dy` of the convolution `id` by `weight` to its input and returns the weight's. The kernels
+    /// add to the gradient that the input already has.
     fn backward_convolution(
         &mut self,
         forward: &Forward,

@@ -1,7 +1,7 @@
 //! The state of a training on disk: a killed training resumes from the last complete checkpoint.
 //!
-//! In and out: a safetensors file with, for every parameter, its value, its average and the optimizer's moments in f32; the
-//! position and the recipe as JSON and a checksum in its metadata. Fails with [`TrainError`] and the file's name.
+//! In and out: a safetensors file with, for every parameter, its value, its average and the optimizer's moments in f32;
+//! the position and the recipe as JSON and a checksum in its metadata. Fails with [`TrainError`] and the file's name.
 
 use super::error::{CheckpointError, TrainError};
 use super::optimizer::Moments;

@@ -92,8 +92,8 @@ pub(super) fn draw_curve(folder: &Path, rows: &[LogRow], measure: &str) -> Resul
     Ok(chart.save(&folder.join("curve.png"))?)
 }
 
-/// The range of the measures without that of the start, if that is so bad that it would flatten the rest: the weights were
-/// random. The line then comes in through the upper edge.
+/// The range of the measures without that of the start, if that is so bad that it would flatten the rest: the weights
+/// were random. The line then comes in through the upper edge.
 fn without_a_bad_start(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let (&(start, first), rest) = points.split_first()?;
     let low = rest.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);

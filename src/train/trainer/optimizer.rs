@@ -1,7 +1,7 @@
 //! AdamW and RMSProp on plain numbers on the host: the same on every device, and easily saved.
 //!
-//! In: the value, gradient and moments of one parameter. Out: value and moments after one step. Nothing here fails but the
-//! check of the configuration.
+//! In: the value, gradient and moments of one parameter. Out: value and moments after one step. Nothing here fails but
+//! the check of the configuration.
 
 use super::error::RecipeError;
 use crate::runtime::model::graph::Role;

@@ -20,13 +20,13 @@ const MAP_SIDE: usize = SIDE / 4;
 const PICTURES: usize = 2;
 const MAPS: usize = 99;
 
-/// Largest difference, relative to the root mean square of the parameter's gradient. Where a value lies so close to 0 that
-/// rounding decides whether a ReLU lets it through, PyTorch's own single precision is off by up to 0.007.
+/// Largest difference, relative to the root mean square of the parameter's gradient. Where a value lies so close to 0
+/// that rounding decides whether a ReLU lets it through, PyTorch's own single precision is off by up to 0.007.
 const TOLERANCE: f32 = 1e-2;
 /// Median of the differences.
 const MEDIAN_TOLERANCE: f32 = 5e-5;
-/// Gradients of a smaller root mean square are compared relative to this. The smallest here is that of a bias before a norm,
-/// which is 0 but for rounding; all others are above 0.001.
+/// Gradients of a smaller root mean square are compared relative to this. The smallest here is that of a bias before a
+/// norm, which is 0 but for rounding; all others are above 0.001.
 const SMALLEST: f32 = 1e-3;
 
 #[derive(serde::Deserialize)]

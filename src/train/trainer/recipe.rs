@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Memory for the pictures of one batch. Several batches are prepared at once, and the maps of a network take ten times as much.
+/// Memory for the pictures of one batch. Several batches are prepared at once, and the maps of a network take ten times
+/// as much.
 const MOST_BATCH_BYTES: usize = 1 << 30;
 
 /// Procedural faces are kept in memory, 0.15 MB each.
@@ -45,8 +46,8 @@ pub struct Recipe {
     /// [`LandmarkTask::with_faceless`](crate::train::LandmarkTask::with_faceless).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faceless: Option<FacelessItems>,
-    /// Whether a landmark training maps faces of other annotation styles to the model's by the fits of the model that it
-    /// starts from. Without it only 300-W's are mapped, by the known shifts.
+    /// Whether a landmark training maps faces of other annotation styles to the model's by the fits of the model that
+    /// it starts from. Without it only 300-W's are mapped, by the known shifts.
     #[serde(default)]
     pub map_styles: bool,
     /// Faces and points that a landmark training emphasizes.
@@ -262,8 +263,8 @@ impl Recipe {
 /// Parses the text of a recipe.
 ///
 /// # Errors
-/// [`RecipeError::Syntax`]; [`RecipeError::NotFinite`] for the first number that is not finite, which TOML can hold and nothing here
-/// can use.
+/// [`RecipeError::Syntax`]; [`RecipeError::NotFinite`] for the first number that is not finite, which TOML can hold and
+/// nothing here can use.
 pub(in crate::train) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, RecipeError> {
     let table: toml::Table = toml::from_str(text).map_err(RecipeError::Syntax)?;
     match table.iter().find_map(|(name, value)| not_finite(name, value)) {

@@ -121,8 +121,8 @@ const AVERAGE_WARMUP: f64 = 20.0;
 
 /// A training under way.
 ///
-/// The same recipe, data, seed and number of threads train the same model, bit for bit, whether it was stopped in between
-/// or not.
+/// The same recipe, data, seed and number of threads train the same model, bit for bit, whether it was stopped in
+/// between or not.
 pub struct Trainer {
     recipe: Recipe,
     options: TrainOptions,
@@ -147,8 +147,9 @@ impl Trainer {
     /// Prepares a training: a new one with random weights, or the one in the output folder where it stopped.
     ///
     /// # Errors
-    /// [`TrainError::InUse`] if another training is at work in `out`, [`TrainError::Occupied`] if `out` holds a training and `resume` is off, [`TrainError::Checkpoint`] if its
-    /// checkpoint is of another recipe or damaged; what the device and the file system report.
+    /// [`TrainError::InUse`] if another training is at work in `out`, [`TrainError::Occupied`] if `out` holds a
+    /// training and `resume` is off, [`TrainError::Checkpoint`] if its checkpoint is of another recipe or damaged; what
+    /// the device and the file system report.
     pub fn new(recipe: Recipe, task: Arc<dyn Task>, options: TrainOptions) -> Result<Self, TrainError> {
         std::fs::create_dir_all(&options.out)
             .map_err(|source| TrainError::Write { path: options.out.clone(), source })?;
@@ -205,8 +206,8 @@ impl Trainer {
     /// `adaptation`. A model with fewer channels or blocks than the recipe's network starts it with the same output.
     ///
     /// # Errors
-    /// [`TrainError::Model`] with the first tensor that does not fit if the model is larger or of another architecture; what
-    /// the device reports.
+    /// [`TrainError::Model`] with the first tensor that does not fit if the model is larger or of another architecture;
+    /// what the device reports.
     pub fn start_from(&mut self, model: &Model) -> Result<(), TrainError> {
         let graph = self.recipe.model.graph();
         let values = grown(&graph, initial_values(&graph, self.recipe.seed), model)?;
@@ -219,8 +220,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// Trains until the schedule or the time limit ends, or until `stop` is set. The model (the average of the weights) is
-    /// then in `out/model.safetensors`, and the one with the lowest validation measure in `out/best.safetensors`.
+    /// Trains until the schedule or the time limit ends, or until `stop` is set. The model (the average of the weights)
+    /// is then in `out/model.safetensors`, and the one with the lowest validation measure in `out/best.safetensors`.
     /// Validation runs before the first step, at intervals, and at the end of the schedule or the time limit.
     /// `on_progress` is called after every step, in a thread of the training's pool.
     ///
@@ -329,8 +330,8 @@ impl Trainer {
         });
     }
 
-    /// The next step of the schedule, on a given batch and in the current thread pool; returns the loss, summed over the
-    /// stacks. [`Self::run`] does the same with the batches of the task, and writes log and checkpoints.
+    /// The next step of the schedule, on a given batch and in the current thread pool; returns the loss, summed over
+    /// the stacks. [`Self::run`] does the same with the batches of the task, and writes log and checkpoints.
     ///
     /// # Errors
     /// [`TrainError::Diverged`] if loss or gradient are not finite; the weights are then as before the step. What the
@@ -340,19 +341,21 @@ impl Trainer {
         let rate = self.learning_rate(step);
         let Gradients { loss, of_parameters, running } =
             self.compute.gradients(&*self.task, &self.state.values, batch)?;
-        let norm = global_norm(of_parameters.iter().flatten().map(Vec::as_slice));
+        let adaptation = &self.recipe.adaptation;
+        let is_free = |i: usize| !adaptation.is_frozen(&self.parameters[i].name);
+        let free = of_parameters.iter().enumerate().filter(|(i, _)| is_free(*i)).filter_map(|(_, g)| g.as_deref());
+        let norm = global_norm(free);
         if !(loss.is_finite() && norm.is_finite()) {
             return Err(TrainError::Diverged { step, out: self.options.out.clone() });
         }
         let scale = self.recipe.optimizer.clip_norm.map_or(1.0, |longest| (longest / norm.max(1e-12)).min(1.0));
         let decay = self.recipe.average_decay.min((step + 1) as f64 / (step as f64 + AVERAGE_WARMUP)) as f32;
-        let adaptation = &self.recipe.adaptation;
         for (number, value) in running {
             self.state.values[number] = value;
         }
         for (i, p) in self.parameters.iter().enumerate() {
             let value = &mut self.state.values[i];
-            if let Some(gradient) = of_parameters[i].as_ref().filter(|_| !adaptation.is_frozen(&p.name)) {
+            if let Some(gradient) = of_parameters[i].as_ref().filter(|_| is_free(i)) {
                 let moments = &mut self.state.moments[i];
                 update(&self.recipe.optimizer, p.role, step, rate, scale, value, gradient, moments);
                 if let Some(start) = self.start.as_ref().filter(|_| adaptation.anchor > 0.0) {
@@ -382,8 +385,8 @@ impl Trainer {
         }
     }
 
-    /// The average of the weights so far as a model. Its training record has the steps, pictures and seconds, and the last
-    /// validation measure.
+    /// The average of the weights so far as a model. Its training record has the steps, pictures and seconds, and the
+    /// last validation measure.
     ///
     /// # Errors
     /// [`ModelError::NotFinite`](crate::ModelError::NotFinite) if the training has diverged.
@@ -403,7 +406,8 @@ impl Trainer {
         let Self { options, recipe, position, parameters, state, rows, .. } = self;
         let written = |path: PathBuf| move |source: std::io::Error| TrainError::Write { path, source };
         let model_path = options.out.join(MODEL_FILE);
-        // The large ones first and beside their places: a training that has diverged, or a full disk, leaves what was there.
+        // The large ones first and beside their places: a training that has diverged, or a full disk, leaves what was
+        // there.
         let model = self.model()?.to_bytes(WeightFormat::default())?;
         let best_path = options.out.join(BEST_FILE);
         let is_best = self.course().is_some_and(|course| course.best.0 == position.step);

@@ -1,7 +1,7 @@
 //! The columns beside the picture: the keys, and the list of samples with their reviews.
 //!
-//! In: the editor, and the height of the text in pixels. Out: a canvas as large as the column. Text that would not fit is
-//! drawn smaller. Nothing fails.
+//! In: the editor, and the height of the text in pixels. Out: a canvas as large as the column. Text that would not fit
+//! is drawn smaller. Nothing fails.
 
 use super::command::HELP;
 use super::layout::Layout;

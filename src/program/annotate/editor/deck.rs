@@ -1,4 +1,5 @@
-//! The samples of a session: the faces of one recording or of a whole collection, in the order in which to correct them.
+//! The samples of a session: the faces of one recording or of a whole collection, in the order in which to correct
+//! them.
 //!
 //! In: a folder. Out: faces by their position in the order, and changes on disk. While it is open, no other process can
 //! write to its recordings. Errors: [`CollectionError`]; a recording that another process writes to is skipped.

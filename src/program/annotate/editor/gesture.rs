@@ -95,8 +95,8 @@ pub(super) fn move_part(points: &[Point<FrameSpace>], part: FacePart, by: (f32, 
     each(points, part, |p| Point::new(p.x + by.0, p.y + by.1))
 }
 
-/// The points with one moved. With `is_soft` the others of its part follow, the less the farther they are; pupils neither
-/// follow nor are followed.
+/// The points with one moved. With `is_soft` the others of its part follow, the less the farther they are; pupils
+/// neither follow nor are followed.
 pub(super) fn move_point(
     points: &[Point<FrameSpace>],
     moved: usize,

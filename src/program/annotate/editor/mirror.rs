@@ -47,8 +47,8 @@ impl Axis {
     }
 }
 
-/// The side that point `i` lies on; `None` on the axis. The outline, brows, eyes and so on are numbered from left to right,
-/// so of two mirror points it depends on the part which is left.
+/// The side that point `i` lies on; `None` on the axis. The outline, brows, eyes and so on are numbered from left to
+/// right, so of two mirror points it depends on the part which is left.
 fn side_of(i: usize) -> Option<Side> {
     let mirror = WFLW98_MIRROR[i];
     if mirror == i {

@@ -19,8 +19,8 @@ pub(super) fn face_points() -> Vec<Point<FrameSpace>> {
     draw(0.0).1
 }
 
-/// Makes a recording `folder/name` of `count` faces whose points lie a little off; the first one was not detected. Returns
-/// the exact points.
+/// Makes a recording `folder/name` of `count` faces whose points lie a little off; the first one was not detected.
+/// Returns the exact points.
 pub(super) fn collect(folder: &Path, name: &str, count: usize) -> Vec<Vec<Point<FrameSpace>>> {
     let mut recording = Recording::create(folder, name).unwrap();
     (0..count)

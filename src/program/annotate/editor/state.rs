@@ -1,8 +1,8 @@
 //! The current sample: its labels and picture, the selection and the view, which `keys` and `mouse` change.
 //!
-//! In: a [`Deck`], commands, and the mouse in pixels of the window. Out: labels, on disk as soon as a change is finished
-//! (within [`SAVE_INTERVAL`] for held keys, [`DRAG_SAVE_INTERVAL`] while the mouse is held), and everything a painter
-//! needs. A failed read or write becomes a message, and the change is kept until it can be saved.
+//! In: a [`Deck`], commands, and the mouse in pixels of the window. Out: labels, on disk as soon as a change is
+//! finished (within [`SAVE_INTERVAL`] for held keys, [`DRAG_SAVE_INTERVAL`] while the mouse is held), and everything a
+//! painter needs. A failed read or write becomes a message, and the change is kept until it can be saved.
 
 mod keys;
 mod mouse;

@@ -1,7 +1,7 @@
 //! The editor in its window.
 //!
-//! In: a folder, and a person at the window. Out: corrected faces on disk. Errors: a folder without faces, a display that
-//! can't be opened or fails, a last change that can't be saved.
+//! In: a folder, and a person at the window. Out: corrected faces on disk. Errors: a folder without faces, a display
+//! that can't be opened or fails, a last change that can't be saved.
 
 use super::command::{Command, command_of};
 use super::deck::Deck;

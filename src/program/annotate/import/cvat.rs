@@ -1,9 +1,9 @@
 //! "CVAT for images 1.1": one XML file for many pictures.
 //!
-//! A face is one `points` (or polyline) of 98 or 68 points, a skeleton, or a group of single points; the labels of single
-//! points hold their numbers. Coordinates are pixels from the picture's corner, so half a pixel is subtracted. Points of a
-//! skeleton that are `outside` were not placed. Pictures are relative to the file, to a folder above it, or in
-//! `images`.
+//! A face is one `points` (or polyline) of 98 or 68 points, a skeleton, or a group of single points; the labels of
+//! single points hold their numbers. Coordinates are pixels from the picture's corner, so half a pixel is subtracted.
+//! Points of a skeleton that are `outside` were not placed. Pictures are relative to the file, to a folder above it, or
+//! in `images`.
 
 use super::numbered::{self, NamedPoint};
 use super::{Foreign, ForeignFace};

@@ -1,7 +1,7 @@
 //! Converts the points of another program to those of a recording.
 //!
-//! In: a face of 98 or 68 points and the size of its picture. Out: 98 points with their weights in WFLW's style, or why the
-//! face can't be used for training.
+//! In: a face of 98 or 68 points and the size of its picture. Out: 98 points with their weights in WFLW's style, or why
+//! the face can't be used for training.
 
 use super::ForeignFace;
 use crate::runtime::geometry::{FrameSpace, Point, Rect};

@@ -1,14 +1,14 @@
 //! Imports labels from other programs as a recording.
 //!
-//! In: a file, or a folder of files, of faces with 98 points (WFLW) or 68 (iBUG): `.pts`, COCO keypoints, LabelMe, or CVAT for
-//! images 1.1; and their pictures. Out: a recording with copies of the pictures, upright, and a list of what was left
-//! out, each with the file and the reason. Points are pixels of the picture with (0, 0) at the centre of the first one;
-//! each reader documents the origin of its format. Errors: no readable file, no face that fits, an existing recording,
-//! a failed write.
+//! In: a file, or a folder of files, of faces with 98 points (WFLW) or 68 (iBUG): `.pts`, COCO keypoints, LabelMe, or
+//! CVAT for images 1.1; and their pictures. Out: a recording with copies of the pictures, upright, and a list of what
+//! was left out, each with the file and the reason. Points are pixels of the picture with (0, 0) at the centre of the
+//! first one; each reader documents the origin of its format. Errors: no readable file, no face that fits, an existing
+//! recording, a failed write.
 //!
-//! Faces of 98 points are accepted, since a person has placed them. So are faces of 68 points, after the mean shift from
-//! 300-W's annotation style to WFLW's: the 68 points count fully, points between two of them half. The pupils and the
-//! lower edges of the brows are not among the 68 and don't count until a person moves them.
+//! Faces of 98 points are accepted, since a person has placed them. So are faces of 68 points, after the mean shift
+//! from 300-W's annotation style to WFLW's: the 68 points count fully, points between two of them half. The pupils and
+//! the lower edges of the brows are not among the 68 and don't count until a person moves them.
 
 mod coco;
 mod cvat;

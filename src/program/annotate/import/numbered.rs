@@ -1,8 +1,8 @@
 //! Groups single points with names into faces.
 //!
-//! In: points as they are drawn one by one in a labelling program, each with its label and perhaps a group. Out: the points of
-//! each face in the order of the numbers in their labels ("0" to "97", "1" to "98", "point_12"); if no label has a number,
-//! in the order in which they were drawn.
+//! In: points as they are drawn one by one in a labelling program, each with its label and perhaps a group. Out: the
+//! points of each face in the order of the numbers in their labels ("0" to "97", "1" to "98", "point_12"); if no label
+//! has a number, in the order in which they were drawn.
 
 use crate::runtime::geometry::{FrameSpace, Point};
 use std::collections::BTreeMap;

@@ -64,8 +64,8 @@ pub struct CameraDescription {
     pub modes: Vec<Mode>,
 }
 
-/// The cameras that can capture. Devices that only carry metadata, those without a usable format, and those whose driver
-/// does not answer are skipped.
+/// The cameras that can capture. Devices that only carry metadata, those without a usable format, and those whose
+/// driver does not answer are skipped.
 ///
 /// # Errors
 /// [`CaptureError::CameraList`] if the system cannot list its cameras, [`CaptureError::Thread`] if it cannot start the

@@ -123,8 +123,8 @@ impl Wish {
 
 /// The best mode; `None` if there is none.
 ///
-/// The closest size to the wanted one comes first, then the closest rate. Without a wish the fastest mode at about 640x480
-/// wins, then the size closest to that, then the format that is cheapest to decode.
+/// The closest size to the wanted one comes first, then the closest rate. Without a wish the fastest mode at about
+/// 640x480 wins, then the size closest to that, then the format that is cheapest to decode.
 pub(super) fn choose(modes: &[Mode], wish: &Wish) -> Option<Mode> {
     modes.iter().copied().min_by(|a, b| compare(a, b, wish))
 }

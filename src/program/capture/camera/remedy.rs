@@ -1,7 +1,7 @@
 //! Remedies for cameras that cannot be used.
 //!
-//! In: the system's error, the camera's number, and whether it was there before. Out: a sentence, without its full stop,
-//! that names the cause and the remedy; for a camera in use also the program that uses it, if Linux shows it.
+//! In: the system's error, the camera's number, and whether it was there before. Out: a sentence, without its full
+//! stop, that names the cause and the remedy; for a camera in use also the program that uses it, if Linux shows it.
 
 use std::io;
 #[cfg(target_os = "linux")]

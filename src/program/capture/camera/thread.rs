@@ -1,8 +1,8 @@
 //! The capture thread: opens a camera, delivers its frames, and reopens it when it fails.
 //!
-//! In: a camera's number, or none for the first that can capture, and a [`Wish`]. Out, in the [`Shared`] state: the newest
-//! frame, the problem while there is none, and the counts of frames. Ends on request, or if the camera cannot be opened
-//! the first time.
+//! In: a camera's number, or none for the first that can capture, and a [`Wish`]. Out, in the [`Shared`] state: the
+//! newest frame, the problem while there is none, and the counts of frames. Ends on request, or if the camera cannot be
+//! opened the first time.
 
 use super::UNPLUGGED;
 use super::decode::Decoder;
@@ -81,8 +81,8 @@ pub(super) fn capture(wished: Option<u32>, wish: &Wish, shared: &Shared) {
     }
 }
 
-/// Opens the camera and delivers its frames. `None` when it is time to stop, the reason when no frame came for too long,
-/// an error when the camera failed.
+/// Opens the camera and delivers its frames. `None` when it is time to stop, the reason when no frame came for too
+/// long, an error when the camera failed.
 fn capture_once(
     wished: Option<u32>,
     wish: &Wish,

@@ -1,7 +1,7 @@
 //! `awing bench`: timings.
 //!
-//! In: the source and the tracker's options. Out, on standard output, as a table or as one JSON object: the time of every
-//! stage ([`stages`]), of every layer of a network with `--profile` ([`profile`]), of every instruction set and
+//! In: the source and the tracker's options. Out, on standard output, as a table or as one JSON object: the time of
+//! every stage ([`stages`]), of every layer of a network with `--profile` ([`profile`]), of every instruction set and
 //! precision with `--compare` ([`compare`]), or, with `--live` and `--soak`, the latency from the camera to the screen
 //! ([`live`]).
 

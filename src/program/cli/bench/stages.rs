@@ -1,7 +1,7 @@
 //! `awing bench`: the time of every stage, on the frames of a source.
 //!
-//! Out: median and 95th percentile of every stage in milliseconds, frames per second, the time from the program's start to
-//! the first landmarks, and its peak memory. Reading frames is not counted.
+//! Out: median and 95th percentile of every stage in milliseconds, frames per second, the time from the program's start
+//! to the first landmarks, and its peak memory. Reading frames is not counted.
 
 use crate::program::capture::{self, CaptureOptions, Input, Waited};
 use crate::program::cli::interrupt;

@@ -36,7 +36,8 @@ pub(super) struct CaptureArguments {
     /// The same as INPUT
     #[arg(long = "input", value_name = "INPUT")]
     named_input: Option<OsString>,
-    /// The folder for recordings, which only you can read; each capture adds one [default: `samples` in awing's data folder]
+    /// The folder for recordings, which only you can read; each capture adds one [default: `samples` in awing's data
+    /// folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Stop after N seconds [default: 60 for a camera, none for files]

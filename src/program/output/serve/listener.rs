@@ -87,8 +87,8 @@ fn token() -> Result<String> {
     Ok(token)
 }
 
-/// An address under which others reach a server that listens to `ip`, if that is all of them: the one that this computer
-/// would send from. Nothing is sent.
+/// An address under which others reach a server that listens to `ip`, if that is all of them: the one that this
+/// computer would send from. Nothing is sent.
 fn reachable(ip: IpAddr) -> IpAddr {
     if !ip.is_unspecified() {
         return ip;

@@ -1,7 +1,7 @@
 //! A viewer's WebSocket, from its handshake to its end.
 //!
-//! One thread reads and another writes. Both write whole messages under one lock, since a ping is answered where it is read. A
-//! client that takes a message too slowly, sends too much, or breaks the protocol is dropped.
+//! One thread reads and another writes. Both write whole messages under one lock, since a ping is answered where it is
+//! read. A client that takes a message too slowly, sends too much, or breaks the protocol is dropped.
 
 use super::http::is_timeout;
 use super::hub::{Action, Complaint, Hub, Next, Subscription, greeting};

@@ -27,8 +27,8 @@ const PATIENCE_WITH_PERSON: Duration = Duration::from_secs(600);
 /// How often awing tries to connect.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Errors of VTube Studio: who was asked said no; is being asked; the request comes before the permission; a parameter was
-/// deleted; another plugin sets it.
+/// Errors of VTube Studio: who was asked said no; is being asked; the request comes before the permission; a parameter
+/// was deleted; another plugin sets it.
 const DENIED: i64 = 50;
 const IS_ASKING: i64 = 51;
 const NOT_AUTHENTICATED: i64 = 8;

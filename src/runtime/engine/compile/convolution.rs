@@ -10,8 +10,8 @@ use crate::runtime::engine::pack::pack;
 use crate::runtime::engine::plan::{Action, Bias, Depthwise, InMap, MapId, Product, Segment, Step};
 use std::ops::Range;
 
-/// Packed weights up to this size are read again for every chunk of cells; for larger ones, the cells are read again for
-/// every block of weights.
+/// Packed weights up to this size are read again for every chunk of cells; for larger ones, the cells are read again
+/// for every block of weights.
 const FEW_WEIGHTS_BYTES: usize = 256 * 1024;
 /// A larger output does not stay in the near caches from one step to the next.
 const NEAR_BYTES: usize = 512 * 1024;

@@ -1,5 +1,5 @@
-//! Coordinate channels: the gated ones are a map, the constant ones are factors of a 1x1 convolution or part of the bias
-//! of a larger one.
+//! Coordinate channels: the gated ones are a map, the constant ones are factors of a 1x1 convolution or part of the
+//! bias of a larger one.
 
 use super::Compiler;
 use super::context::Size;

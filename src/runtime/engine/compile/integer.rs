@@ -1,5 +1,5 @@
-//! A fused convolution of 8-bit maps becomes an integer product: quantized weights, integer biases, and the scales between
-//! the numbers of maps.
+//! A fused convolution of 8-bit maps becomes an integer product: quantized weights, integer biases, and the scales
+//! between the numbers of maps.
 
 use super::Compiler;
 use super::context::{DepthwiseNodes, Reads, Size};
@@ -147,8 +147,8 @@ impl Compiler<'_> {
         stores
     }
 
-    /// The depthwise part of a step, whose results less `centres` are `levels`, and the constants that are to be added to what
-    /// it writes: centres and those of its batch norm.
+    /// The depthwise part of a step, whose results less `centres` are `levels`, and the constants that are to be added
+    /// to what it writes: centres and those of its batch norm.
     fn integer_depthwise(
         &mut self,
         nodes: DepthwiseNodes,

@@ -1,7 +1,7 @@
 //! Which convolutions are done in 8-bit integers, and what the integers of a map stand for.
 //!
-//! The model's file names the layers and the ranges of their inputs. A convolution is done in integers if everything that it
-//! reads and adds has a range; all others are done in f32.
+//! The model's file names the layers and the ranges of their inputs. A convolution is done in integers if everything
+//! that it reads and adds has a range; all others are done in f32.
 
 use super::context::{Context, Reads};
 use crate::runtime::engine::fuse::Fused;

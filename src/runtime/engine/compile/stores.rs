@@ -12,8 +12,8 @@ use crate::runtime::model::graph::{NodeId, Operation};
 use std::ops::Range;
 
 impl Compiler<'_> {
-    /// Everything that is written of the channels `channels` of `value`, which a step computes: the value itself as each
-    /// element type that is read, its copy for the caller, and its batch norms.
+    /// Everything that is written of the channels `channels` of `value`, which a step computes: the value itself as
+    /// each element type that is read, its copy for the caller, and its batch norms.
     pub(super) fn stores(&mut self, value: NodeId, channels: Range<usize>) -> Vec<Store<InMap>> {
         let size = self.context.size(value);
         let mut stores = self.stores_of(value, None, channels.clone());

@@ -46,8 +46,8 @@ impl Int8Kernel for RunInteger<'_> {
         let mut start = self.part.start;
         while start < self.part.end {
             let cells = start..(start + p.chunk).min(self.part.end);
-            // SAFETY: the core has the instruction set by the contract of `Int8Kernel`; product, tables and memory are of one
-            // plan.
+            // SAFETY: the core has the instruction set by the contract of `Int8Kernel`; product, tables and memory are
+            // of one plan.
             unsafe {
                 if let IntegerLeft::Depthwise(d) = &p.left {
                     depthwise(s, d, self.memory, cells.start / d.width..cells.end / d.width, self.strip);
@@ -79,8 +79,8 @@ impl RunInteger<'_> {
             // SAFETY: the compiler pads weights, bias and scales to whole blocks.
             array(|v| unsafe { s.load(memory.cast::<f32>().add((at * 4 + v) * S::LANES)) })
         };
-        // SAFETY: by this function's contract. The compiler makes tables that fit their maps; a cell of an 8-bit map has room
-        // for whole blocks.
+        // SAFETY: by this function's contract. The compiler makes tables that fit their maps; a cell of an 8-bit map
+        // has room for whole blocks.
         unsafe {
             let mut start = cells.start;
             while start < cells.end {

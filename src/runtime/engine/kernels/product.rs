@@ -25,7 +25,8 @@ impl Kernel for RunProduct<'_> {
     type Output = ();
     #[inline(always)]
     unsafe fn run<S: Simd>(self, s: S) {
-        // SAFETY: the core has the instruction set by the contract of `Kernel`; product, tables and memory are of one plan.
+        // SAFETY: the core has the instruction set by the contract of `Kernel`; product, tables and memory are of one
+        // plan.
         unsafe { self.run_in::<S, super::F32Factor>(s) }
     }
 }
@@ -84,8 +85,8 @@ impl RunProduct<'_> {
     ) {
         let p = self.product;
         let first = block.first_channel;
-        // SAFETY: by this function's contract. The compiler makes tables that fit their maps, and pads weights and bias to
-        // whole vectors.
+        // SAFETY: by this function's contract. The compiler makes tables that fit their maps, and pads weights and bias
+        // to whole vectors.
         unsafe {
             let mut start = cells.start;
             while start < cells.end {

@@ -1,5 +1,5 @@
-//! A tile: a few output cells times a few vectors of output channels, which stay in registers from the first load to the
-//! last store of a step.
+//! A tile: a few output cells times a few vectors of output channels, which stay in registers from the first load to
+//! the last store of a step.
 
 use super::Factor;
 use crate::runtime::engine::memory::{LINE_BYTES, Memory};
@@ -164,8 +164,8 @@ impl Tile<'_> {
         store: &Store<Address>,
         sums: &[[S::Vector; V]; M],
     ) {
-        // SAFETY: by this function's contract; no more than `room` channels are written, and only maps for the caller, which
-        // are f32, have room for less than whole vectors.
+        // SAFETY: by this function's contract; no more than `room` channels are written, and only maps for the caller,
+        // which are f32, have room for less than whole vectors.
         unsafe {
             let to: [*const u8; M] = self.cells(&store.cells);
             let is_factor = store.element != Element::F32;

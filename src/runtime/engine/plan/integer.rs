@@ -41,9 +41,9 @@ pub(in crate::runtime::engine) enum IntegerLeft<A> {
 
 /// A depthwise convolution of an 8-bit map, in integers.
 ///
-/// Eight rows of the input become two rows of groups: the four bytes of a lane are one channel of four rows. A dot product
-/// then sums a column of the filter. Several output rows use the same groups, with their weights at different positions
-/// in the groups.
+/// Eight rows of the input become two rows of groups: the four bytes of a lane are one channel of four rows. A dot
+/// product then sums a column of the filter. Several output rows use the same groups, with their weights at different
+/// positions in the groups.
 pub(in crate::runtime::engine) struct IntegerDepthwise<A> {
     /// The upper left tap of the first output cell.
     pub start: A,
@@ -60,7 +60,8 @@ pub(in crate::runtime::engine) struct IntegerDepthwise<A> {
     pub width: usize,
     /// Output rows in a strip.
     pub strip_rows: usize,
-    /// `[block][output row][row of groups][tap in a row][vector][lane][input row]`, i8, for [`Self::rows_at_once`] rows.
+    /// `[block][output row][row of groups][tap in a row][vector][lane][input row]`, i8, for [`Self::rows_at_once`]
+    /// rows.
     pub weights: Memory,
     /// Initial value of the sums, i32.
     pub bias: Memory,

@@ -4,8 +4,8 @@
 //! reads it, so that no kernel handles the edges of the picture. A step visits the cells of its output in order; for
 //! each map that it reads or writes, a table made in advance holds the offset of the cell that belongs to each of them.
 //!
-//! The compiler writes a [`Draft`], in which positions are relative to their maps ([`InMap`]). Placing the maps turns it
-//! into a [`Plan`], with positions in memory ([`Address`]). Kernels take steps of a plan only.
+//! The compiler writes a [`Draft`], in which positions are relative to their maps ([`InMap`]). Placing the maps turns
+//! it into a [`Plan`], with positions in memory ([`Address`]). Kernels take steps of a plan only.
 
 mod action;
 mod integer;

@@ -1,7 +1,7 @@
 //! Loss and gradients of a batch, by candle's backward pass.
 //!
-//! In: a batch on the host. Out: the loss, the gradient of every parameter, and the new running statistics of the norms, on
-//! the host. Fails with the device's error.
+//! In: a batch on the host. Out: the loss, the gradient of every parameter, and the new running statistics of the
+//! norms, on the host. Fails with the device's error.
 
 use super::loss::loss_tensor;
 use super::network::{CandleNetwork, Mode};

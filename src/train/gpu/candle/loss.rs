@@ -1,17 +1,17 @@
 //! Objectives as differentiable tensors.
 //!
-//! In: predicted maps as a tensor on any device, and targets. Out: the loss, a scalar tensor with the objective's gradient.
-//! Fails for shapes that don't match, and with the device's error.
+//! In: predicted maps as a tensor on any device, and targets. Out: the loss, a scalar tensor with the objective's
+//! gradient. Fails for shapes that don't match, and with the device's error.
 
 use crate::train::loss::{AdaptiveWing, Objective, Targets};
 use candle_core::{Result, Tensor, bail};
 
 /// The loss of `prediction` as a scalar tensor with the objective's gradient, on the device of `prediction`.
 ///
-/// It is `sum((prediction - value of prediction) * gradient) + loss`: the sum is 0 and backpropagates the gradient. Of each
-/// stack, the maps travel to the host and their gradient to the device; a loss computed on the device would need targets and
-/// weights there, as much for the first stack. A prediction that is not finite makes the value NaN, even where the weight is
-/// 0.
+/// It is `sum((prediction - value of prediction) * gradient) + loss`: the sum is 0 and backpropagates the gradient. Of
+/// each stack, the maps travel to the host and their gradient to the device; a loss computed on the device would need
+/// targets and weights there, as much for the first stack. A prediction that is not finite makes the value NaN, even
+/// where the weight is 0.
 ///
 /// # Errors
 /// Targets of another length than the prediction, and what the device reports.

@@ -1,7 +1,7 @@
 //! A network in candle, with gradients: trained and measured on GPUs, and the reference for awing's own passes.
 //!
-//! In: a description or a model, then pictures as tensors. Out: the maps of every stack, as tensors with gradients. Fails
-//! with the device's error.
+//! In: a description or a model, then pictures as tensors. Out: the maps of every stack, as tensors with gradients.
+//! Fails with the device's error.
 
 use super::{failed, ops};
 use crate::runtime::engine::EngineError;

@@ -27,8 +27,8 @@ const OLD_VERSION: i128 = 1001;
 const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
 /// Why a checkpoint of a big-endian machine is refused.
 const BIG_ENDIAN: &str = "its numbers are big-endian";
-/// What training programs put before the names: those of several devices, of trainers that hold the network in an attribute,
-/// and of compiled networks. They come one behind the other, too.
+/// What training programs put before the names: those of several devices, of trainers that hold the network in an
+/// attribute, and of compiled networks. They come one behind the other, too.
 const PREFIXES: [&str; 3] = ["module.", "model.", "_orig_mod."];
 /// The keys that training programs put the network under, the likeliest first.
 const WRAPPERS: [&str; 5] = ["state_dict", "model_state_dict", "model", "net", "ema"];
@@ -57,7 +57,8 @@ impl<'a> Checkpoint<'a> {
 
     fn read_zip(bytes: &'a [u8]) -> Result<Self, ImportError> {
         // The directory stands at the end of an archive. Without an offset the reader looks for it where it lies in an
-        // archive that begins later in the file, and takes the second entry for it if a zip64 record is as long as the first.
+        // archive that begins later in the file, and takes the second entry for it if a zip64 record is as long as the
+        // first.
         let config = Config { archive_offset: ArchiveOffset::Known(0) };
         let mut archive = ZipArchive::with_config(config, Cursor::new(bytes))
             .map_err(|source| ImportError::bad_archive("its zip archive is damaged or cut off", source))?;

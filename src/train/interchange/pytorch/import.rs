@@ -24,8 +24,9 @@ const CROP: CropConvention = CropConvention { scale: 1.344, box_side: BoxSide::M
 /// Layers that every stack has, by what stands before the stack's number.
 const STACK_LAYERS: [&str; 5] = ["m", "top_m_", "conv_last", "bn_end", "l"];
 
-/// Reads a PyTorch checkpoint of the paper's network (its authors' code, class `FAN`) as a model: 98, 68, 29 or 19 points, any
-/// number of stacks, in PyTorch's zip format or the older one. The model has the official crop and decoding.
+/// Reads a PyTorch checkpoint of the paper's network (its authors' code, class `FAN`) as a model: 98, 68, 29 or 19
+/// points, any number of stacks, in PyTorch's zip format or the older one. The model has the official crop and
+/// decoding.
 ///
 /// Nothing in the file is executed.
 ///

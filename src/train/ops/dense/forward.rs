@@ -184,7 +184,7 @@ impl Forward<'_> {
         for (v, sum) in sums.into_iter().enumerate() {
             let channel = first + v * S::LANES;
             let (at, left) = (pixel * outputs + channel, (outputs - channel).min(S::LANES));
-            // SAFETY: the pixel has `left` channels there.
+            // SAFETY: the pixel has `left` channels there; `check` compared bias and residual with the output.
             unsafe { self.epilogue.write(s, self.out, at, channel, left, sum) };
         }
     }

@@ -50,8 +50,8 @@ pub fn input_gradient(
 /// Input rows that are worth handing to another thread.
 const ROWS_WORTH_A_THREAD: usize = 8;
 
-/// Input gradient for strides over 1: every input pixel collects the outputs whose windows it lies in. Pixels that are a
-/// stride apart meet the same taps and are summed together.
+/// Input gradient for strides over 1: every input pixel collects the outputs whose windows it lies in. Pixels that are
+/// a stride apart meet the same taps and are summed together.
 struct Strided<'a> {
     /// Of the forward pass.
     shape: &'a ConvShape,

@@ -7,8 +7,8 @@ use crate::train::ops::parallel;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// The gradient with respect to the weights, `[outputs, inputs, kernel, kernel]`. The sum is in an order that depends on
-/// the number of threads alone.
+/// The gradient with respect to the weights, `[outputs, inputs, kernel, kernel]`. The sum is in an order that depends
+/// on the number of threads alone.
 ///
 /// # Panics
 /// If a slice has the wrong length for `shape`.

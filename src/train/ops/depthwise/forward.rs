@@ -93,7 +93,8 @@ impl Forward<'_> {
                     |column: usize, tap: usize| picture + ((top + tap - padding) * width + column) * channels + channel;
                 let mut at = 0;
                 while at < out_width {
-                    // SAFETY: taps are kept inside the picture; the last vector of channels reads `lanes` numbers.
+                    // SAFETY: taps are kept inside the picture; the last vector of channels reads `lanes` numbers;
+                    // the epilogue was compared with the output.
                     unsafe {
                         if lanes == S::LANES && at >= first_inside && at + TILE <= end_inside {
                             let mut sums = [s.splat(0.0); TILE];
@@ -109,8 +110,8 @@ impl Forward<'_> {
                                 }
                             }
                             for (i, sum) in sums.into_iter().enumerate() {
-                                let at = out_row + (at + i) * channels + channel;
-                                self.epilogue.write(s, self.out, at, channel, lanes, sum);
+                                let cell = out_row + (at + i) * channels + channel;
+                                self.epilogue.write(s, self.out, cell, channel, lanes, sum);
                             }
                             at += TILE;
                             continue;

@@ -1,8 +1,8 @@
 //! Depthwise convolution: every channel has its own filter.
 //!
 //! Activations are f32 (image, row, column, channel), weights `[channels, 1, kernel, kernel]`. One vector holds
-//! neighbouring channels of one pixel; a few output pixels of a row are summed in registers at a time. [`run_parallel`] and
-//! the gradients work on plain slices and panic if one has the wrong length.
+//! neighbouring channels of one pixel; a few output pixels of a row are summed in registers at a time. [`run_parallel`]
+//! and the gradients work on plain slices and panic if one has the wrong length.
 
 mod forward;
 mod gradients;

@@ -1,7 +1,9 @@
 //! Batch normalization on plain slices.
 
 use crate::runtime::simd::{Isa, Simd, array, dispatch};
-use crate::train::ops::channels::{ChannelBlocks, EachBlock, PIXELS_WORTH_A_THREAD, channel_sums, load, store};
+use crate::train::ops::channels::{
+    ChannelBlocks, EachBlock, PIXELS_WORTH_A_THREAD, channel_sums, load_vectors, store_vectors,
+};
 use crate::train::ops::output::fill;
 use crate::train::ops::parallel;
 
@@ -35,14 +37,14 @@ impl ChannelBlocks for Moments<'_> {
         unsafe {
             let (mut sum, mut squares) = ([s.splat(0.0); V], [s.splat(0.0); V]);
             for at in (first..self.x.len()).step_by(self.channels) {
-                let x: [S::Vector; V] = load(s, self.x, at, left);
+                let x: [S::Vector; V] = load_vectors(s, self.x, at, left);
                 for v in 0..V {
                     sum[v] = s.add(sum[v], x[v]);
                     squares[v] = s.mul_add(x[v], x[v], squares[v]);
                 }
             }
-            store(s, self.sum.as_mut_ptr().add(first), sum, left);
-            store(s, self.squares.as_mut_ptr().add(first), squares, left);
+            store_vectors(s, self.sum.as_mut_ptr().add(first), sum, left);
+            store_vectors(s, self.squares.as_mut_ptr().add(first), squares, left);
         }
     }
 }
@@ -63,13 +65,13 @@ impl ChannelBlocks for Affine<'_> {
         let left = self.channels - first;
         // SAFETY: every slice has whole pixels of `channels` numbers, and `out` as many as `x`.
         unsafe {
-            let scale: [S::Vector; V] = load(s, self.scale, first, left);
-            let shift: [S::Vector; V] = load(s, self.shift, first, left);
+            let scale: [S::Vector; V] = load_vectors(s, self.scale, first, left);
+            let shift: [S::Vector; V] = load_vectors(s, self.shift, first, left);
             let lowest = s.splat(self.lowest);
             for at in (first..self.x.len()).step_by(self.channels) {
-                let x: [S::Vector; V] = load(s, self.x, at, left);
+                let x: [S::Vector; V] = load_vectors(s, self.x, at, left);
                 let y = array(|v| s.max(s.mul_add(x[v], scale[v], shift[v]), lowest));
-                store::<S, V>(s, self.out.add(at), y, left);
+                store_vectors::<S, V>(s, self.out.add(at), y, left);
             }
         }
     }
@@ -93,11 +95,11 @@ impl ChannelBlocks for GradientSums<'_> {
         let left = self.channels - first;
         // SAFETY: every slice has whole pixels of `channels` numbers.
         unsafe {
-            let mean: [S::Vector; V] = load(s, self.mean, first, left);
-            let inverse: [S::Vector; V] = load(s, self.inverse_deviation, first, left);
+            let mean: [S::Vector; V] = load_vectors(s, self.mean, first, left);
+            let inverse: [S::Vector; V] = load_vectors(s, self.inverse_deviation, first, left);
             let (mut products, mut sums) = ([s.splat(0.0); V], [s.splat(0.0); V]);
             for at in (first..self.x.len()).step_by(self.channels) {
-                let x: [S::Vector; V] = load(s, self.x, at, left);
+                let x: [S::Vector; V] = load_vectors(s, self.x, at, left);
                 let g: [S::Vector; V] = gated(s, self.y, self.dy, at, left);
                 for v in 0..V {
                     products[v] = s.mul_add(g[v], s.sub(x[v], mean[v]), products[v]);
@@ -105,8 +107,8 @@ impl ChannelBlocks for GradientSums<'_> {
                 }
             }
             let products = array(|v| s.mul(products[v], inverse[v]));
-            store::<S, V>(s, self.products.as_mut_ptr().add(first), products, left);
-            store(s, self.sums.as_mut_ptr().add(first), sums, left);
+            store_vectors::<S, V>(s, self.products.as_mut_ptr().add(first), products, left);
+            store_vectors(s, self.sums.as_mut_ptr().add(first), sums, left);
         }
     }
 }
@@ -122,9 +124,9 @@ unsafe fn gated<S: Simd, const V: usize>(
 ) -> [S::Vector; V] {
     // SAFETY: the caller has `left` numbers there.
     unsafe {
-        let dy: [S::Vector; V] = load(s, dy, at, left);
+        let dy: [S::Vector; V] = load_vectors(s, dy, at, left);
         let Some(y) = y else { return dy };
-        let y: [S::Vector; V] = load(s, y, at, left);
+        let y: [S::Vector; V] = load_vectors(s, y, at, left);
         array(|v| s.where_positive(y[v], dy[v]))
     }
 }
@@ -147,14 +149,14 @@ impl ChannelBlocks for InputGradient<'_> {
         let left = self.channels - first;
         // SAFETY: every slice has whole pixels of `channels` numbers, and `out` as many as `x`.
         unsafe {
-            let scale: [S::Vector; V] = load(s, self.scale, first, left);
-            let slope: [S::Vector; V] = load(s, self.slope, first, left);
-            let offset: [S::Vector; V] = load(s, self.offset, first, left);
+            let scale: [S::Vector; V] = load_vectors(s, self.scale, first, left);
+            let slope: [S::Vector; V] = load_vectors(s, self.slope, first, left);
+            let offset: [S::Vector; V] = load_vectors(s, self.offset, first, left);
             for at in (first..self.x.len()).step_by(self.channels) {
-                let x: [S::Vector; V] = load(s, self.x, at, left);
+                let x: [S::Vector; V] = load_vectors(s, self.x, at, left);
                 let g: [S::Vector; V] = gated(s, self.y, self.dy, at, left);
                 let dx = array(|v| s.mul_add(g[v], scale[v], s.mul_add(x[v], slope[v], offset[v])));
-                store::<S, V>(s, self.out.add(at), dx, left);
+                store_vectors::<S, V>(s, self.out.add(at), dx, left);
             }
         }
     }

@@ -4,8 +4,8 @@
 //! the member that a single-planar video capture device with mapped buffers uses, and are filled up to their full size.
 //! A [`Request`] knows the structure that belongs to it, so [`call`] is safe.
 //!
-//! The layout is the same on every 64-bit Linux and on 32-bit Arm, and is checked twice: by the assertions below on every
-//! build, and against the kernel's own header by the test at the end.
+//! The layout is the same on every 64-bit Linux and on 32-bit Arm, and is checked twice: by the assertions below on
+//! every build, and against the kernel's own header by the test at the end.
 
 use nix::errno::Errno;
 use nix::libc::{self, timeval};
@@ -198,7 +198,8 @@ pub struct FrameSize {
     pub index: u32,
     pub pixel_format: u32,
     pub type_: u32,
-    /// Width and height of a discrete size; of a range the least, the most and the step of the width, then of the height.
+    /// Width and height of a discrete size; of a range the least, the most and the step of the width, then of the
+    /// height.
     pub size: [u32; 6],
     pub reserved: [u32; 2],
 }

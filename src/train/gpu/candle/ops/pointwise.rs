@@ -1,4 +1,5 @@
-//! Sums with a ReLU, up- and down-sampling of maps by 2, as candle operations; the kernels are those of [`crate::train::ops::pointwise`].
+//! Sums with a ReLU, up- and down-sampling of maps by 2, as candle operations; the kernels are those of
+//! [`crate::train::ops::pointwise`].
 
 use super::{cpu_slice, new_vector, on_cpu};
 use crate::train::ops::pointwise::{double, halve, relu_gradient, sum};
