@@ -52,10 +52,12 @@ mod tests {
             let scaled = |name: &str| model.tensor(name).unwrap().iter().map(|value| factor * value).collect();
             parameters.into_iter().map(|p| (p.name.clone(), scaled(&p.name))).collect()
         };
-        let doubled = Model::new(model.config().clone(), tensors(2.0)).unwrap();
+        let training = Map::from_iter([("steps".to_owned(), Value::from(2))]);
+        let doubled = Model::new(ModelConfig { training, ..model.config().clone() }, tensors(2.0)).unwrap();
         let mean = averaged(&model, &[doubled.clone(), doubled.clone(), model.clone()]).unwrap();
         assert_eq!(mean.config().quantization, None);
-        assert_eq!(mean.config().training["average_of"].as_array().unwrap().len(), 4);
+        let [one, two] = [&model, &doubled].map(|part| &part.config().training);
+        assert_eq!(mean.config().training["average_of"], serde_json::json!([two, two, one, one]));
         for parameter in model.config().graph().parameters() {
             let both = mean.tensor(&parameter.name).unwrap().iter().zip(model.tensor(&parameter.name).unwrap());
             assert!(

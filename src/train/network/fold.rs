@@ -6,6 +6,7 @@
 //! norm and without the values before it, which are half of what a training keeps of a batch. Nothing fails.
 
 use crate::runtime::model::graph::{Graph, NORM_EPSILON, NodeId, Operation};
+use crate::train::ops::norm;
 
 /// A convolution, the norm after it and the sum with another value after that, if there is one.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,8 +144,7 @@ impl Layer {
     fn fixed_norm<'a>(&self, values: &'a [Vec<f32>], of_node: &[Vec<usize>]) -> FixedNorm<'a> {
         let part = |i: usize| values[of_node[self.norm][i]].as_slice();
         let (gain, bias, mean, variance) = (part(0), part(1), part(2), part(3));
-        let inverse = |v: &f32| 1.0 / (v.max(0.0) + NORM_EPSILON as f32).sqrt();
-        let inverse_deviation: Vec<f32> = variance.iter().map(inverse).collect();
+        let inverse_deviation = norm::inverse_deviation(variance, NORM_EPSILON as f32);
         let scale = gain.iter().zip(&inverse_deviation).map(|(gain, inverse)| gain * inverse).collect();
         FixedNorm { scale, inverse_deviation, mean, bias }
     }
@@ -153,7 +153,8 @@ impl Layer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::model::{EdgeConfig, PaperConfig};
+    use crate::runtime::model::PaperConfig;
+    use crate::train::network::tests::small_edge;
 
     /// The norms that are folded, and those that are not.
     fn norms(graph: &Graph) -> (usize, usize) {
@@ -166,17 +167,7 @@ mod tests {
 
     #[test]
     fn norms_are_folded_unless_others_read_the_convolution_too() {
-        let edge = EdgeConfig {
-            stem_channels: 8,
-            stem_blocks: 1,
-            widths: vec![20, 24, 32],
-            kernel: 5,
-            middle_blocks: 1,
-            up_blocks: vec![1, 2],
-            stacks: 2,
-            coordinates: true,
-        };
-        assert_eq!(norms(&edge.graph(5)), (43, 0));
+        assert_eq!(norms(&small_edge().graph(5)), (43, 0));
         // In the paper's blocks a concatenation reads the convolutions, too. Left are the norms of the stem and before
         // the maps.
         assert_eq!(norms(&PaperConfig { stacks: 2 }.graph(5)).0, 3);

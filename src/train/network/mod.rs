@@ -133,9 +133,24 @@ impl Network for CpuNetwork {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::train) mod tests {
     use super::*;
+    use crate::runtime::model::EdgeConfig;
     use crate::train::gpu::Gpu;
+
+    /// Two small stacks whose channels don't fill whole vectors.
+    pub fn small_edge() -> EdgeConfig {
+        EdgeConfig {
+            stem_channels: 8,
+            stem_blocks: 1,
+            widths: vec![20, 24, 32],
+            kernel: 5,
+            middle_blocks: 1,
+            up_blocks: vec![1, 2],
+            stacks: 2,
+            coordinates: true,
+        }
+    }
 
     #[test]
     fn the_cpu_and_candle_give_the_same_maps() {
@@ -146,10 +161,7 @@ mod tests {
             }))
             .unwrap()
         };
-        let edge = config(serde_json::json!({"edge": {
-            "stem_channels": 8, "stem_blocks": 1, "widths": [20, 24, 32], "kernel": 5, "middle_blocks": 1,
-            "up_blocks": [1, 2], "stacks": 2, "coordinates": true
-        }}));
+        let edge = config(serde_json::json!({"edge": small_edge()}));
         let paper = config(serde_json::json!({"paper": {"stacks": 2}}));
         for (config, size) in [(edge, (64, 96)), (paper, (128, 64))] {
             let model = untrained(&config, 3).unwrap();

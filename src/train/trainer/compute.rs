@@ -81,11 +81,12 @@ impl Compute {
 mod tests {
     use super::*;
     use crate::runtime::model::graph::Role;
-    use crate::runtime::model::{Architecture, CropConvention, EdgeConfig, Kind, ModelConfig, PaperConfig};
+    use crate::runtime::model::{Architecture, CropConvention, Kind, ModelConfig, PaperConfig};
     use crate::train::data::{BatchShape, DataError, ItemMut};
     use crate::train::gpu::candle::ops::tests::as_elsewhere;
     use crate::train::loss::{AdaptiveWing, Objective};
     use crate::train::network::initial_values;
+    use crate::train::network::tests::small_edge;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -187,16 +188,7 @@ mod tests {
     }
 
     fn edge() -> Architecture {
-        Architecture::Edge(EdgeConfig {
-            stem_channels: 8,
-            stem_blocks: 1,
-            widths: vec![20, 24, 32],
-            kernel: 5,
-            middle_blocks: 1,
-            up_blocks: vec![1, 2],
-            stacks: 2,
-            coordinates: true,
-        })
+        Architecture::Edge(small_edge())
     }
 
     #[test]

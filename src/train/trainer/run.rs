@@ -339,12 +339,14 @@ impl Trainer {
     pub fn train_on(&mut self, batch: Batch) -> Result<f64, TrainError> {
         let step = self.position.step;
         let rate = self.learning_rate(step);
-        let Gradients { loss, of_parameters, running } =
+        let Gradients { loss, mut of_parameters, running } =
             self.compute.gradients(&*self.task, &self.state.values, batch)?;
         let adaptation = &self.recipe.adaptation;
-        let is_free = |i: usize| !adaptation.is_frozen(&self.parameters[i].name);
-        let free = of_parameters.iter().enumerate().filter(|(i, _)| is_free(*i)).filter_map(|(_, g)| g.as_deref());
-        let norm = global_norm(free);
+        // Before the norm, so that what is frozen does not clip the rest.
+        for (gradient, p) in of_parameters.iter_mut().zip(&self.parameters) {
+            gradient.take_if(|_| adaptation.is_frozen(&p.name));
+        }
+        let norm = global_norm(of_parameters.iter().flatten().map(Vec::as_slice));
         if !(loss.is_finite() && norm.is_finite()) {
             return Err(TrainError::Diverged { step, out: self.options.out.clone() });
         }
@@ -355,7 +357,7 @@ impl Trainer {
         }
         for (i, p) in self.parameters.iter().enumerate() {
             let value = &mut self.state.values[i];
-            if let Some(gradient) = of_parameters[i].as_ref().filter(|_| is_free(i)) {
+            if let Some(gradient) = &of_parameters[i] {
                 let moments = &mut self.state.moments[i];
                 update(&self.recipe.optimizer, p.role, step, rate, scale, value, gradient, moments);
                 if let Some(start) = self.start.as_ref().filter(|_| adaptation.anchor > 0.0) {

@@ -15,10 +15,9 @@ pub(crate) struct Statistics {
     pub variance: Vec<f32>,
 }
 
-impl Statistics {
-    fn inverse_deviation(&self, epsilon: f32) -> Vec<f32> {
-        self.variance.iter().map(|v| 1.0 / (v.max(0.0) + epsilon).sqrt()).collect()
-    }
+/// `1 / sqrt(variance + epsilon)` of each channel.
+pub(crate) fn inverse_deviation(variance: &[f32], epsilon: f32) -> Vec<f32> {
+    variance.iter().map(|v| 1.0 / (v.max(0.0) + epsilon).sqrt()).collect()
 }
 
 /// Sums of the numbers and of their squares.
@@ -192,7 +191,8 @@ pub(crate) fn normalize(isa: Isa, norm: &NormOf<'_>, beta: &[f32], x: &[f32], ou
     let channels = gamma.len();
     assert!(x.len().is_multiple_of(channels) && beta.len() == channels);
     assert!(statistics.mean.len() == channels && statistics.variance.len() == channels);
-    let scale: Vec<f32> = gamma.iter().zip(statistics.inverse_deviation(epsilon)).map(|(g, i)| g * i).collect();
+    let scale: Vec<f32> =
+        gamma.iter().zip(inverse_deviation(&statistics.variance, epsilon)).map(|(g, i)| g * i).collect();
     let shift: Vec<f32> = beta.iter().zip(&scale).zip(&statistics.mean).map(|((b, s), m)| b - s * m).collect();
     let lowest = if relu { 0.0 } else { f32::NEG_INFINITY };
     // SAFETY: every pixel is written; parts don't overlap.
@@ -217,8 +217,8 @@ pub(crate) fn gradients(
     dy: &[f32],
     out: &mut Vec<f32>,
 ) -> (Vec<f32>, Vec<f32>) {
-    let NormOf { gamma, statistics: Statistics { mean, .. }, fixed, epsilon, relu } = *norm;
-    let inverse_deviation = norm.statistics.inverse_deviation(epsilon);
+    let NormOf { gamma, statistics: Statistics { mean, variance }, fixed, epsilon, relu } = *norm;
+    let inverse_deviation = inverse_deviation(variance, epsilon);
     let channels = gamma.len();
     let count = x.len() / channels;
     assert_eq!([x.len(), y.len(), dy.len()], [count * channels; 3]);

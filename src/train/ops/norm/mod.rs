@@ -6,7 +6,7 @@
 
 mod kernels;
 
-pub(crate) use kernels::{NormOf, Statistics, gradients, normalize, statistics};
+pub(crate) use kernels::{NormOf, Statistics, gradients, inverse_deviation, normalize, statistics};
 
 #[cfg(test)]
 mod tests {
