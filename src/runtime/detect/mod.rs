@@ -6,7 +6,8 @@
 //! The detector is an hourglass of the same family as the landmark network. It runs on the frame, scaled so that its
 //! longer side is the model's input size; a dull picture is stretched first, see [`stretch_dull`]. It has five maps at
 //! a quarter of that resolution: the centres of faces; logarithms of width and height; the offset of the exact centre
-//! from that of the cell, in x and y (see [`maps`]).
+//! from that of the cell, in x and y (see [`maps`]). Where that finds nothing, a tracker has [further](Search::FURTHER)
+//! searches.
 
 pub mod maps;
 mod roll;
@@ -38,12 +39,34 @@ const SAME_FACE_OVERLAP: f32 = 0.3;
 /// Maximum number of faces reported, those with the highest scores.
 const MOST_FACES: usize = 64;
 
+/// A way to search a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Search {
+    /// Of the heads.
+    pub roll: Roll,
+    /// The frame's longer side is half of the input size instead of all of it. Large faces that are blurred, covered or
+    /// turned are found more often at half of their size (docs/engineering/training.md).
+    pub at_half_size: bool,
+}
+
+impl Search {
+    /// What nearly all faces are found by.
+    pub const UPRIGHT: Self = Self { roll: Roll::Upright, at_half_size: false };
+    /// For frames in which that finds no face, the most successful first.
+    pub const FURTHER: [Self; 4] = [
+        Self { roll: Roll::Upright, at_half_size: true },
+        Self { roll: Roll::Clockwise, at_half_size: false },
+        Self { roll: Roll::Counterclockwise, at_half_size: false },
+        Self { roll: Roll::UpsideDown, at_half_size: false },
+    ];
+}
+
 /// A detector model ready to run on frames of any size.
 pub struct Detector {
     model: Model,
     precision: Precision,
-    /// For frames of the last size.
-    scaler: Option<scale::Scaler>,
+    /// For frames of the last size: at the input size, and at half of it.
+    scalers: Option<[scale::Scaler; 2]>,
     /// Compiled for the canvas of upright heads, and of heads on their side; each with its height and width.
     engines: [Option<((usize, usize), Engine)>; 2],
     /// The canvas before rotation.
@@ -61,7 +84,7 @@ impl Detector {
             return Err(EngineError::Kind { wanted: Kind::Detector });
         }
         let (engines, upright, detections) = ([None, None], Vec::new(), Vec::new());
-        Ok(Self { model: model.clone(), precision, scaler: None, engines, upright, detections })
+        Ok(Self { model: model.clone(), precision, scalers: None, engines, upright, detections })
     }
 
     /// Finds the faces in a frame. The first call, and the first after the frame's size has changed, takes longer: the
@@ -70,24 +93,28 @@ impl Detector {
     /// # Errors
     /// As [`Engine::compile`]. An empty frame has no faces; it is not an error.
     pub fn detect<'f>(&mut self, frame: impl Into<FrameView<'f>>) -> Result<&[Detection], EngineError> {
-        self.detect_rolled(&frame.into(), Roll::Upright)
+        self.search(&frame.into(), Search::UPRIGHT)
     }
 
-    /// As [`Self::detect`], for heads with this `roll` in the frame. The boxes' sides are parallel to the frame's.
-    pub(crate) fn detect_rolled(&mut self, frame: &FrameView<'_>, roll: Roll) -> Result<&[Detection], EngineError> {
+    /// As [`Self::detect`], by another `search`. The boxes' sides are parallel to the frame's.
+    pub(crate) fn search(&mut self, frame: &FrameView<'_>, search: Search) -> Result<&[Detection], EngineError> {
+        let Search { roll, at_half_size } = search;
         self.detections.clear();
         let size = (frame.width(), frame.height());
         if size.0 == 0 || size.1 == 0 {
             return Ok(&self.detections);
         }
         let config = self.model.config();
-        let scaler = match &mut self.scaler {
-            Some(scaler) if scaler.is_for(size.0, size.1) => scaler,
-            scaler => {
+        let scalers = match &mut self.scalers {
+            Some(scalers) if scalers[0].is_for(size.0, size.1) => scalers,
+            scalers => {
                 let multiple = config.graph().coarsest_stride();
-                scaler.insert(scale::Scaler::new(size.0, size.1, config.input_size, multiple))
+                let whole = scale::Scaler::new(size.0, size.1, config.input_size, multiple);
+                let half = whole.with_longer_side(config.input_size / 2);
+                scalers.insert([whole, half])
             }
         };
+        let scaler = &mut scalers[usize::from(at_half_size)];
         let (height, width) = scaler.canvas();
         let (height, width) = if roll.swaps_sides() { (width, height) } else { (height, width) };
         let (_, engine) = match &mut self.engines[usize::from(roll.swaps_sides())] {

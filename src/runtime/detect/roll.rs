@@ -17,9 +17,6 @@ pub(crate) enum Roll {
 }
 
 impl Roll {
-    /// All but the upright one.
-    pub const TURNED: [Self; 3] = [Self::Clockwise, Self::Counterclockwise, Self::UpsideDown];
-
     /// The roll of the head, positive clockwise on the screen, in radians.
     pub fn angle_rad(self) -> f32 {
         use std::f32::consts::{FRAC_PI_2, PI};

@@ -43,10 +43,21 @@ impl Scaler {
     /// A scaler for frames of `width` x `height` pixels: the longer side becomes `longer_side` input pixels, and both
     /// sides of the canvas are rounded up to a multiple of `multiple`.
     pub fn new(width: usize, height: usize, longer_side: usize, multiple: usize) -> Self {
+        let mut scaler = Self::onto((0, 0), (width, height), longer_side);
+        let (inner_width, inner_height) = scaler.inner();
+        scaler.canvas = (inner_height.next_multiple_of(multiple), inner_width.next_multiple_of(multiple));
+        scaler
+    }
+
+    /// A scaler for the same frames and canvas, whose picture has another longer side.
+    pub fn with_longer_side(&self, longer_side: usize) -> Self {
+        Self::onto(self.canvas, self.frame_size, longer_side)
+    }
+
+    fn onto(canvas: (usize, usize), (width, height): (usize, usize), longer_side: usize) -> Self {
         let scale = longer_side as f32 / width.max(height) as f32;
         let scaled = |n: usize| ((n as f32 * scale).round() as usize).max(1);
         let (inner_width, inner_height) = (scaled(width), scaled(height));
-        let canvas = (inner_height.next_multiple_of(multiple), inner_width.next_multiple_of(multiple));
         let side = width.max(height) / longer_side;
         let is_whole = (width, height) == (inner_width * side, inner_height * side);
         let block = (is_whole && (2..=LARGEST_BLOCK).contains(&side)).then_some(side);
@@ -277,6 +288,28 @@ mod tests {
             let (blocks, spans) = (scale(Some(side)), scale(None));
             assert!(blocks.iter().zip(&spans).all(|(a, b)| (a - b).abs() < 1e-5), "{side}");
         }
+    }
+
+    #[test]
+    fn a_smaller_picture_on_the_same_canvas_leaves_the_rest_black() {
+        let frame = patterned(333, 217);
+        let scaled = |scaler: &mut Scaler| {
+            let (h, w) = scaler.canvas();
+            let mut out = vec![f32::NAN; h * w * 3];
+            scaler.scale(&(&frame).into(), &mut out);
+            out
+        };
+        let mut whole = Scaler::new(333, 217, 192, 32);
+        let mut half = whole.with_longer_side(96);
+        assert_eq!((half.canvas(), half.inner(), half.scale_factor()), (whole.canvas(), (96, 63), 96.0 / 333.0));
+        let (small, on_canvas) = (scaled(&mut Scaler::new(333, 217, 96, 1)), scaled(&mut half));
+        let (row, small_row) = (whole.canvas().1 * 3, 96 * 3);
+        for (y, line) in on_canvas.chunks_exact(row).enumerate() {
+            let (shown, rest) = line.split_at(if y < 63 { small_row } else { 0 });
+            assert!(shown.is_empty() || shown == &small[y * small_row..][..small_row], "row {y}");
+            assert!(rest.iter().all(|v| *v == 0.0), "row {y}");
+        }
+        assert_ne!(on_canvas, scaled(&mut whole));
     }
 
     #[test]

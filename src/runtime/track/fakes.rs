@@ -1,7 +1,7 @@
 //! Fakes of the detector and the landmark network: they need no model, since they know where the faces of a scene are.
 
 use super::head_box::HeadBox;
-use super::{Detection, FindFaces, FindLandmarks, Landmark, LandmarkTimes, Roll, TrackError};
+use super::{Detection, FindFaces, FindLandmarks, Landmark, LandmarkTimes, Search, TrackError};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity};
 use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::WFLW_POINTS;
@@ -22,6 +22,8 @@ pub(crate) struct FakeFace {
     pub confidence: f32,
     /// Whether the detector finds it.
     pub is_detectable: bool,
+    /// Whether it does so at half of the size only.
+    pub only_at_half_size: bool,
     /// The detector's score.
     pub detection_score: f32,
 }
@@ -29,7 +31,16 @@ pub(crate) struct FakeFace {
 impl FakeFace {
     pub(crate) fn at(x: f32, y: f32, side: f32) -> Self {
         let center = Point::new(x, y);
-        Self { center, side, roll_rad: 0.0, width: 1.0, confidence: 1.0, is_detectable: true, detection_score: 0.9 }
+        Self {
+            center,
+            side,
+            roll_rad: 0.0,
+            width: 1.0,
+            confidence: 1.0,
+            is_detectable: true,
+            only_at_half_size: false,
+            detection_score: 0.9,
+        }
     }
 
     pub(crate) fn head_box(&self) -> HeadBox {
@@ -87,7 +98,7 @@ pub(crate) struct FakeScene(Arc<Mutex<SceneState>>);
 struct SceneState {
     faces: Vec<FakeFace>,
     detector_calls: usize,
-    turned_calls: usize,
+    further_searches: usize,
     landmark_calls: usize,
 }
 
@@ -100,12 +111,12 @@ impl FakeScene {
         self.state().faces = faces.to_vec();
     }
 
-    /// How often the detector has searched a rotated frame.
-    pub(crate) fn turned_calls(&self) -> usize {
-        self.state().turned_calls
+    /// How often the detector has searched a rotated or smaller frame.
+    pub(crate) fn further_searches(&self) -> usize {
+        self.state().further_searches
     }
 
-    /// How often the detector has run on upright frames.
+    /// How often the detector has searched a frame as it is.
     pub(crate) fn detector_calls(&self) -> usize {
         self.state().detector_calls
     }
@@ -128,15 +139,20 @@ impl FakeDetector {
 }
 
 impl FindFaces for FakeDetector {
-    /// Heads that are turned by less than an eighth from `roll`.
-    fn find_faces(&mut self, _: &FrameView<'_>, roll: Roll) -> Result<&[Detection], TrackError> {
+    /// Heads that are turned by less than an eighth from the `search`'s roll.
+    fn find_faces(&mut self, _: &FrameView<'_>, search: Search) -> Result<&[Detection], TrackError> {
         let mut state = self.scene.state();
-        match roll {
-            Roll::Upright => state.detector_calls += 1,
-            _ => state.turned_calls += 1,
+        if search == Search::UPRIGHT {
+            state.detector_calls += 1;
+        } else {
+            state.further_searches += 1;
         }
         self.found.clear();
-        let seen = state.faces.iter().filter(|f| f.is_detectable && (f.roll_rad - roll.angle_rad()).cos() > 0.7);
+        let is_seen = |f: &&FakeFace| {
+            let is_of_roll = (f.roll_rad - search.roll.angle_rad()).cos() > 0.7;
+            f.is_detectable && is_of_roll && (search.at_half_size || !f.only_at_half_size)
+        };
+        let seen = state.faces.iter().filter(is_seen);
         self.found.extend(seen.map(|f| Detection { rect: f.rect(), score: f.detection_score }));
         Ok(&self.found)
     }

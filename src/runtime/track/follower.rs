@@ -11,7 +11,7 @@ use super::smoothing::{Smoother, Smoothing};
 use super::thresholds::{
     CLEAR_DETECTION, FRAMES_LOOKED_FOR, SMALLEST_FACE_PX, START_SCORE, SURE_SCORE, VERY_SURE_SCORE,
 };
-use super::{Detection, Face, FindFaces, FindLandmarks, LandmarkTimes, Roll, StageTimes, TrackError};
+use super::{Detection, Face, FindFaces, FindLandmarks, LandmarkTimes, Roll, Search, StageTimes, TrackError};
 use crate::runtime::engine::Workers;
 use crate::runtime::geometry::{FrameSpace, Rect};
 use crate::runtime::image::FrameView;
@@ -29,8 +29,8 @@ const LATE_FRAMES: u32 = 5;
 const REMEMBERED_S: f64 = 1.0;
 /// How often the detector looks for newcomers while other faces are followed, in seconds.
 const NEWCOMERS_EVERY_S: f64 = 1.0;
-/// While no face is followed, each of [`Roll::TURNED`] is tried once per this many seconds.
-const TURNED_EVERY_S: f64 = 1.0;
+/// While no face is followed, each of [`Search::FURTHER`] is made once per this many seconds.
+const FURTHER_EVERY_S: f64 = 1.0;
 /// A detection that overlaps a followed face by more than this (intersection over union) is the same face.
 const SAME_FACE_IOU: f32 = 0.3;
 /// Two tracks that overlap by more than this are on one face. Faces side by side or behind one another overlap less.
@@ -76,8 +76,8 @@ pub(crate) struct Follower<D, L> {
     /// How many frames in a row had an earlier time stamp than the latest one.
     late_frames: u32,
     detected_s: Option<f64>,
-    /// When the detector last searched a rotated frame, and the rotation.
-    turned: Option<(f64, Roll)>,
+    /// When the last of [`Search::FURTHER`] was made, and its position there.
+    further: Option<(f64, usize)>,
     times: StageTimes,
 }
 
@@ -100,7 +100,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             time_s: f64::NEG_INFINITY,
             late_frames: 0,
             detected_s: None,
-            turned: None,
+            further: None,
             times: StageTimes::default(),
         }
     }
@@ -111,7 +111,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.faces.clear();
         self.unsmoothed.clear();
         self.detected_s = None;
-        self.turned = None;
+        self.further = None;
         self.time_s = f64::NEG_INFINITY;
     }
 
@@ -123,7 +123,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.tracks = before.tracks;
         self.looks.resize_with(self.tracks.len(), || Mutex::new(Look::new()));
         (self.next_id, self.time_s, self.detected_s) = (before.next_id, before.time_s, before.detected_s);
-        self.turned = before.turned;
+        self.further = before.further;
         self.late_frames = before.late_frames;
         for track in &mut self.tracks {
             track.smoother = Smoother::new(self.options.smoothing.unwrap_or_default());
@@ -182,7 +182,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             self.late_frames = 0;
             // The clock was set back, or a recording started over: earlier times no longer count.
             self.detected_s = None;
-            self.turned = self.turned.map(|(_, roll)| (time_s, roll));
+            self.further = self.further.map(|(_, search)| (time_s, search));
             self.tracks.retain(Track::is_followed);
             self.tracks.iter_mut().for_each(|t| t.detected_s = time_s);
             time_s
@@ -198,8 +198,8 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.forget(time_s);
         if self.should_detect(time_s) {
             self.detected_s = Some(time_s);
-            self.detect(frame, time_s, Roll::Upright)?;
-            self.detect_turned(frame, time_s)?;
+            self.detect(frame, time_s, Search::UPRIGHT)?;
+            self.search_further(frame, time_s)?;
         }
 
         let smoothing = Instant::now();
@@ -320,31 +320,31 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         is_one_missing || self.detected_s.is_none_or(|last| time_s - last >= NEWCOMERS_EVERY_S)
     }
 
-    /// If no face is followed, searches the frame for heads on their side or upside down. In the first frame, which may
-    /// be a photograph, it tries all rotations; later one at a time.
-    fn detect_turned(&mut self, frame: &FrameView<'_>, time_s: f64) -> Result<(), TrackError> {
-        let step_s = TURNED_EVERY_S / Roll::TURNED.len() as f64;
-        let (first, tries) = match self.turned {
-            None => (0, Roll::TURNED.len()),
-            Some((last_s, _)) if time_s - last_s < step_s => return Ok(()),
-            Some((_, last)) => (Roll::TURNED.iter().position(|roll| *roll == last).map_or(0, |i| i + 1), 1),
+    /// If no face is followed, searches the frame in other ways. In the first frame, which may be a photograph, it tries
+    /// all; later one at a time.
+    fn search_further(&mut self, frame: &FrameView<'_>, time_s: f64) -> Result<(), TrackError> {
+        const SEARCHES: usize = Search::FURTHER.len();
+        let (first, tries) = match self.further {
+            None => (0, SEARCHES),
+            Some((last_s, _)) if time_s - last_s < FURTHER_EVERY_S / SEARCHES as f64 => return Ok(()),
+            Some((_, last)) => (last + 1, 1),
         };
-        for i in first..first + tries {
+        for number in first..first + tries {
             if self.followed() > 0 {
                 break;
             }
-            let roll = Roll::TURNED[i % Roll::TURNED.len()];
-            self.turned = Some((time_s, roll));
-            self.detect(frame, time_s, roll)?;
+            let number = number % SEARCHES;
+            self.further = Some((time_s, number));
+            self.detect(frame, time_s, Search::FURTHER[number])?;
         }
         Ok(())
     }
 
-    /// Searches the whole frame for new faces with this `roll`.
-    fn detect(&mut self, frame: &FrameView<'_>, time_s: f64, roll: Roll) -> Result<(), TrackError> {
+    /// Searches the whole frame for new faces.
+    fn detect(&mut self, frame: &FrameView<'_>, time_s: f64, search: Search) -> Result<(), TrackError> {
         let start = Instant::now();
         self.detections.clear();
-        self.detections.extend_from_slice(self.detector.find_faces(frame, roll)?);
+        self.detections.extend_from_slice(self.detector.find_faces(frame, search)?);
         self.times.detect_ms += milliseconds_since(start);
         // Large, confident detections first: they are most likely the people in front of the camera.
         self.detections.sort_unstable_by(|a, b| (b.score * b.rect.side()).total_cmp(&(a.score * a.rect.side())));
@@ -364,7 +364,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
                 break;
             }
             let Detection { rect, score } = self.detections[i];
-            let required = match (roll, score < CLEAR_DETECTION) {
+            let required = match (search.roll, score < CLEAR_DETECTION) {
                 (Roll::Upright, false) => START_SCORE,
                 (Roll::Upright, true) | (_, false) => SURE_SCORE,
                 (_, true) => VERY_SURE_SCORE,
@@ -372,7 +372,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             if rect.side() < SMALLEST_FACE_PX || self.is_followed_at(&rect, SAME_FACE_IOU) {
                 continue;
             }
-            self.look_closer(frame, &rect, roll)?;
+            self.look_closer(frame, &rect, search.roll)?;
             if self.look.score < required || self.is_followed_at(&around(&self.look.landmarks), ONE_FACE_IOU) {
                 continue;
             }

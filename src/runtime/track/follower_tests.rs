@@ -433,15 +433,24 @@ fn heads_on_their_side_and_upside_down_are_found_in_a_first_frame() {
 }
 
 #[test]
-fn while_nobody_is_followed_every_turn_is_tried_once_a_second_and_never_beside_a_face() {
+fn a_face_that_is_found_at_half_size_only_is_found_in_a_first_frame_and_within_a_second() {
+    let blurred = FakeFace { only_at_half_size: true, ..FakeFace::at(300.0, 200.0, 250.0) };
+    assert_eq!(ids(&Rig::new(1).show(&[blurred])), [1]);
+    let mut rig = Rig::new(1);
+    rig.show(&[]);
+    assert_eq!(ids(&rig.show_for(1.1, &[blurred])), [1]);
+}
+
+#[test]
+fn while_nobody_is_followed_every_further_search_is_made_once_a_second_and_never_beside_a_face() {
     let mut rig = Rig::new(2);
     rig.show_for(4.0, &[]);
-    let tried = rig.scene.turned_calls();
-    assert!((12..=15).contains(&tried), "{tried} times in 4 s, three of them in the first frame");
+    let tried = rig.scene.further_searches();
+    assert!((16..=20).contains(&tried), "{tried} times in 4 s, four of them in the first frame");
     // Somebody who lies down where nobody was is found within a second.
     let lying = FakeFace { roll_rad: -1.6, ..FakeFace::at(300.0, 200.0, 120.0) };
     assert_eq!(rig.show_for(1.1, &[lying]).len(), 1);
-    let tried = rig.scene.turned_calls();
+    let tried = rig.scene.further_searches();
     rig.show_for(3.0, &[lying]);
-    assert_eq!(rig.scene.turned_calls(), tried);
+    assert_eq!(rig.scene.further_searches(), tried);
 }

@@ -29,7 +29,7 @@ pub(crate) use head_box::HeadBox;
 pub use smoothing::Smoothing;
 pub use tracker::{Models, Tracker, TrackerOptions};
 
-use crate::runtime::detect::{Detection, Roll};
+use crate::runtime::detect::{Detection, Roll, Search};
 use crate::runtime::engine::{EngineError, LandmarkTimes, MOST_THREADS};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Rect, Similarity};
 use crate::runtime::image::FrameView;
@@ -101,8 +101,8 @@ pub struct StageTimes {
 
 /// Finds faces in a whole frame. A trait, so that the tracking loop can be tested without a model.
 pub(crate) trait FindFaces {
-    /// All faces in the frame whose heads have this `roll`.
-    fn find_faces(&mut self, frame: &FrameView<'_>, roll: Roll) -> Result<&[Detection], TrackError>;
+    /// All faces that this `search` finds in the frame.
+    fn find_faces(&mut self, frame: &FrameView<'_>, search: Search) -> Result<&[Detection], TrackError>;
 }
 
 /// Finds the landmarks of one face.

@@ -2,7 +2,7 @@
 
 use super::follower::{Follower, FollowerOptions};
 use super::{Face, FindFaces, FindLandmarks, Smoothing, StageTimes, TrackError};
-use crate::runtime::detect::{Detection, Detector, Roll};
+use crate::runtime::detect::{Detection, Detector, Search};
 use crate::runtime::engine::{
     Backend, Choice, EngineError, LandmarkTimes, Landmarker, MOST_THREADS, Outputs, Precision,
 };
@@ -160,7 +160,7 @@ impl Tracker {
         if width == 0 || height == 0 {
             return Err(TrackError::EmptyFrame { width, height });
         }
-        self.follower.detector_mut().find_faces(&frame, Roll::Upright)
+        self.follower.detector_mut().find_faces(&frame, Search::UPRIGHT)
     }
 
     /// Forgets all faces. Call it between unrelated pictures.
@@ -193,8 +193,8 @@ impl Tracker {
 }
 
 impl FindFaces for Detector {
-    fn find_faces(&mut self, frame: &FrameView<'_>, roll: Roll) -> Result<&[Detection], TrackError> {
-        Ok(self.detect_rolled(frame, roll)?)
+    fn find_faces(&mut self, frame: &FrameView<'_>, search: Search) -> Result<&[Detection], TrackError> {
+        Ok(self.search(frame, search)?)
     }
 }
 
