@@ -233,8 +233,9 @@ impl Engine {
             action => {
                 let whole = RunWhole { action, picture: input, tables, memory: memory.pointer() };
                 return match step.precision {
-                    StepPrecision::F32 | StepPrecision::Int8 => dispatch(*isa, whole),
+                    StepPrecision::F32 => dispatch(*isa, whole),
                     StepPrecision::Bf16 => dispatch_bf16(*isa, whole),
+                    StepPrecision::Int8 => dispatch_int8(*isa, whole),
                 };
             }
         };
@@ -246,8 +247,9 @@ impl Engine {
                 Action::Product(product) => {
                     let run = RunProduct { product, tables, memory, strip, part };
                     match step.precision {
-                        StepPrecision::F32 | StepPrecision::Int8 => dispatch(*isa, run),
+                        StepPrecision::F32 => dispatch(*isa, run),
                         StepPrecision::Bf16 => dispatch_bf16(*isa, run),
+                        StepPrecision::Int8 => dispatch_int8(*isa, run),
                     }
                 }
                 Action::Integer(product) => {

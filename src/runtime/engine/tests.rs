@@ -271,6 +271,28 @@ fn layers_in_int8_and_in_f32_fit_together() {
 }
 
 #[test]
+fn a_picture_is_multiplied_in_bytes_on_every_set_unless_coordinates_follow_its_colours() {
+    let (height, width) = (32, 48);
+    let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(height, width) };
+    for coordinates in [false, true] {
+        // No other layer has a range.
+        let model =
+            edge(20, &[10, 20, 37], 3, 1, coordinates).with_quantization(Some(Quantization::default())).unwrap();
+        let single = run(&model, &options, Isa::Portable, StepPrecision::F32);
+        for isa in Isa::available() {
+            let engine = Engine::compile_for(&model, &options, isa, StepPrecision::Int8).unwrap();
+            let in_int8 = engine.plan.steps.iter().filter(|step| step.step.precision == StepPrecision::Int8);
+            let in_int8: Vec<&str> = in_int8.map(|step| step.step.name.as_str()).collect();
+            let expected: &[&str] = if coordinates { &[] } else { &["picture", "stem.0.conv"] };
+            assert_eq!(in_int8, expected);
+            for (maps, single) in maps_of(engine, &options).iter().zip(&single) {
+                assert_close(maps, single, if coordinates { TOLERANCE } else { 0.03 }, isa.name());
+            }
+        }
+    }
+}
+
+#[test]
 fn int8_without_ranges_is_f32() {
     let model = edge(6, &[10, 20, 37], 3, 1, true);
     let maps = |precision| {

@@ -6,8 +6,9 @@ use super::{Compiler, Lowered};
 use crate::runtime::engine::EngineError;
 use crate::runtime::engine::fold::Folded;
 use crate::runtime::engine::fuse::Fused;
-use crate::runtime::engine::pack::pack;
-use crate::runtime::engine::plan::{Action, Bias, Depthwise, InMap, MapId, Product, Segment, Step};
+use crate::runtime::engine::pack::{Vectors, pack};
+use crate::runtime::engine::plan::{Action, Bias, Depthwise, InMap, MapId, Product, Segment, Step, StepPrecision};
+use crate::runtime::model::quantize_row;
 use std::ops::Range;
 
 /// Packed weights up to this size are read again for every chunk of cells; for larger ones, the cells are read again
@@ -46,6 +47,7 @@ impl Compiler<'_> {
             self.lower_integer(fused, reads);
             return Ok(());
         }
+        let precision = context.precision_of(reads);
         let (layer, filter) = (context.name(fused.convolution), context.filter(fused.convolution));
         let (size, outputs) = (context.size(fused.convolution), self.computed_channels(fused));
         let inputs = context.channels(context.inputs(fused.convolution)[0]);
@@ -55,14 +57,18 @@ impl Compiler<'_> {
             Some(depthwise) => self.depthwise_factors(depthwise, reads.source, &mut folded),
             None => self.map_factors(reads, filter, size),
         };
+        let each = inputs * filter.taps();
+        let scales = match precision {
+            StepPrecision::Int8 => quantize_picture_weights(&mut folded, each, &left.order, context.target.vectors),
+            StepPrecision::F32 | StepPrecision::Bf16 => Vec::new(),
+        };
         let bias = match reads.coordinates.filter(|_| filter.side > 1) {
             Some(_) => Bias::Cells(self.position_bias(reads.source, fused.convolution, &folded)),
             None => Bias::Channels(context.target.vectors.pad(&folded.bias[..outputs])),
         };
         let terms = fused.residuals.iter().map(|&residual| self.term(residual, size, fused.channel)).collect();
-        let each = inputs * filter.taps();
         let weight = |output: usize, factor: usize| folded.weights[output * each + factor];
-        let weights = pack(context.target.vectors, context.precision(), outputs, &left.order, weight);
+        let weights = pack(context.target.vectors, precision, outputs, &left.order, weight);
         let inner = fused.inner.iter().flat_map(|&norm| self.stores_of(norm, Some(norm), 0..outputs)).collect();
         let chunk = match &mut left.depthwise {
             Some(depthwise) => {
@@ -84,6 +90,7 @@ impl Compiler<'_> {
             depthwise: left.depthwise,
             segments: left.segments,
             weights,
+            scales: context.target.vectors.pad(&scales),
             bias,
             relu: fused.relu,
             inner,
@@ -94,7 +101,7 @@ impl Compiler<'_> {
         };
         self.steps.push(Step {
             name,
-            precision: context.precision(),
+            precision,
             action: Action::Product(Box::new(product)),
             multiply_adds: (size.cells() * each * outputs + depthwise_multiply_adds) as u64,
             depthwise_multiply_adds: depthwise_multiply_adds as u64,
@@ -116,7 +123,7 @@ impl Compiler<'_> {
         let context = self.context;
         let mut left = LeftFactors { depthwise: None, segments: Vec::new(), order: Vec::new() };
         let channels = context.channels(reads.source);
-        let map = self.map(reads.source, context.factor());
+        let map = self.map(reads.source, context.precision_of(reads).factor());
         self.push_segment(&mut left, map, 0..channels, filter, size);
         let Some(coordinates) = reads.coordinates else { return left };
         if context.gating_heatmaps(coordinates).is_some() {
@@ -138,7 +145,8 @@ impl Compiler<'_> {
         let cells = self.maps.cells(map, size, Window::of(filter));
         let map = self.maps.get(map);
         let (row_bytes, pitch_bytes) = (map.row_bytes(), map.pitch_bytes());
-        let group = self.context.precision().group();
+        // As many factors as fill 32 bits.
+        let group = 4 / map.element.bytes();
         let side = filter.side;
         let mut taps = Vec::new();
         let mut groups = 0;
@@ -162,4 +170,19 @@ impl Compiler<'_> {
         }
         left.segments.push(Segment { cells: Some(cells), taps, groups });
     }
+}
+
+/// Makes integers of the weights of a convolution of a picture's bytes, whose factors are in this `order`; each output
+/// channel has `each` of them. Returns the factors from sums to results. The bias takes over what the kernel subtracts
+/// from the bytes.
+fn quantize_picture_weights(folded: &mut Folded, each: usize, order: &[Option<usize>], vectors: Vectors) -> Vec<f32> {
+    let neighbours = order.as_chunks::<2>().0.iter();
+    let pairs: Vec<(usize, usize)> = neighbours.filter_map(|&[a, b]| Some((a?, b?))).collect();
+    let rows = folded.weights.chunks_exact_mut(each).zip(&mut folded.bias);
+    rows.map(|(row, bias)| {
+        let scale = quantize_row(row, &pairs) / f32::from(u8::MAX);
+        *bias += vectors.left_offset as f32 * row.iter().sum::<f32>() * scale;
+        scale
+    })
+    .collect()
 }

@@ -26,7 +26,7 @@ impl Compiler<'_> {
         let planes = coordinate_planes(size.height, size.width);
         let coordinates = planes.chunks_exact(3).map(|cell| [cell[0], cell[1]]).collect();
         let action = Action::Gate(Gate { boundary, to, coordinates });
-        self.push_step("gated coordinates".to_owned(), action);
+        self.push_step("gated coordinates".to_owned(), context.precision(), action);
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! Which convolutions are done in 8-bit integers, and what the integers of a map stand for.
 //!
 //! The model's file names the layers and the ranges of their inputs. A convolution is done in integers if everything
-//! that it reads and adds has a range; all others are done in f32.
+//! that it reads and adds has a range; so is one that reads a picture alone, whose range is 0..=1. All others are done
+//! in f32.
 
 use super::context::{Context, Reads};
 use crate::runtime::engine::fuse::Fused;
@@ -28,6 +29,14 @@ impl Levels {
 impl Context<'_> {
     fn quantization(&self) -> Option<&Quantization> {
         self.model.config().quantization.as_ref().filter(|_| self.target.precision == StepPrecision::Int8)
+    }
+
+    /// Of the product that a fused convolution becomes unless it [is integer](Self::is_integer). In int8 the products of
+    /// a picture's bytes are summed in integers. Where coordinates follow the colours they are not: what that
+    /// convolution rounds moves the landmarks of a face at rest.
+    pub fn precision_of(self, reads: Reads) -> StepPrecision {
+        let is_of_colours = *self.operation(reads.source) == Operation::Input && reads.coordinates.is_none();
+        if is_of_colours && self.quantization().is_some() { StepPrecision::Int8 } else { self.precision() }
     }
 
     /// Of the map of a node's value; `None` if the file does not say its range.

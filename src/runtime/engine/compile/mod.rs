@@ -132,20 +132,24 @@ impl Compiler<'_> {
         if context.factor() != Element::F32 && self.needs.border(node, Element::F32).is_some() {
             return Err(context.unsupported(node, "the picture is read by dense convolutions only"));
         }
-        let map = self.map(node, context.factor());
-        let &Map { width, channels, .. } = self.maps.get(map);
-        let picture = Picture {
-            start: self.maps.start(map, Window::SAME),
-            row_bytes: self.maps.get(map).row_bytes(),
-            row_values: width * channels,
-        };
-        self.push_step("picture".to_owned(), Action::Picture(picture));
+        for precision in [context.precision(), StepPrecision::Int8] {
+            if self.needs.border(node, precision.factor()).is_none() {
+                continue;
+            }
+            let map = self.map(node, precision.factor());
+            let &Map { width, channels, .. } = self.maps.get(map);
+            let picture = Picture {
+                start: self.maps.start(map, Window::SAME),
+                row_bytes: self.maps.get(map).row_bytes(),
+                row_values: width * channels,
+            };
+            self.push_step("picture".to_owned(), precision, Action::Picture(picture));
+        }
         Ok(())
     }
 
     /// Adds a step without multiplications.
-    fn push_step(&mut self, name: String, action: Action<InMap>) {
-        let precision = self.context.precision();
+    fn push_step(&mut self, name: String, precision: StepPrecision, action: Action<InMap>) {
         self.steps.push(Step { name, precision, action, multiply_adds: 0, depthwise_multiply_adds: 0 });
     }
 

@@ -63,7 +63,7 @@ impl Needs {
                 }
                 self.add(reads.source, Element::F32, filter.side / 2);
             } else {
-                self.add(reads.source, context.factor(), border);
+                self.add(reads.source, context.precision_of(reads).factor(), border);
             }
             if let Some(coordinates) = reads.coordinates
                 && let Some(heatmaps) = context.gating_heatmaps(coordinates)

@@ -38,7 +38,7 @@ impl Compiler<'_> {
                 scale,
                 stores: self.stores(node, channels),
             };
-            self.push_step(context.name(node).to_owned(), Action::Sum(sum));
+            self.push_step(context.name(node).to_owned(), context.precision(), Action::Sum(sum));
         }
         Ok(())
     }

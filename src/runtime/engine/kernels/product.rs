@@ -6,7 +6,7 @@
 use super::tile::{Tile, each, with_tile};
 use super::{Factor, depthwise};
 use crate::runtime::engine::plan::{Address, Block, Element, Product};
-use crate::runtime::simd::{Bf16Kernel, Kernel, Simd, SimdBf16, array};
+use crate::runtime::simd::{Bf16Kernel, Int8Kernel, Kernel, Simd, SimdBf16, SimdInt8, array};
 use std::ops::Range;
 
 /// Computes the output cells `part` of `product`.
@@ -37,6 +37,15 @@ impl Bf16Kernel for RunProduct<'_> {
     unsafe fn run<S: SimdBf16>(self, s: S) {
         // SAFETY: as above.
         unsafe { self.run_in::<S, super::Bf16Factor<S>>(s) }
+    }
+}
+
+impl Int8Kernel for RunProduct<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: SimdInt8>(self, s: S) {
+        // SAFETY: as above.
+        unsafe { self.run_in::<S, super::ByteFactor<S>>(s) }
     }
 }
 
@@ -92,7 +101,7 @@ impl RunProduct<'_> {
             while start < cells.end {
                 let count = M.min(cells.end - start);
                 let tile = Tile { tables: self.tables, memory: self.memory, start, count, first };
-                let mut sums = tile.bias::<S, M, V>(s, &p.bias);
+                let mut sums = if F::IN_INTEGERS { [[s.splat(0.0); V]; M] } else { tile.bias(s, &p.bias) };
                 if p.prefetch {
                     p.terms.iter().for_each(|term| tile.prefetch::<S, M, V>(s, &term.cells, Element::F32));
                     for store in p.inner.iter().chain(&p.stores) {
@@ -114,6 +123,12 @@ impl RunProduct<'_> {
                         sums = accumulate::<S, F, M, V>(s, from, segment.groups, weights, sums);
                         weights = weights.add(segment.groups * V * S::LANES * 4);
                     }
+                }
+                if F::IN_INTEGERS {
+                    let scales = p.scales.pointer().cast::<f32>().add(first);
+                    let scales: [S::Vector; V] = array(|v| s.load(scales.add(v * S::LANES)));
+                    let bias: [[S::Vector; V]; M] = tile.bias(s, &p.bias);
+                    each!(M, V, |m, v| sums[m][v] = F::result(s, sums[m][v], scales[v], bias[m][v]));
                 }
                 if p.relu {
                     let zero = s.splat(0.0);

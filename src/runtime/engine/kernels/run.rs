@@ -2,9 +2,9 @@
 
 use super::picture::{gate, picture};
 use super::sum::sum;
-use super::{Bf16Factor, F32Factor, Factor};
+use super::{Bf16Factor, ByteFactor, F32Factor, Factor};
 use crate::runtime::engine::plan::{Action, Address};
-use crate::runtime::simd::{Bf16Kernel, Kernel, Simd, SimdBf16};
+use crate::runtime::simd::{Bf16Kernel, Int8Kernel, Kernel, Simd, SimdBf16, SimdInt8};
 
 /// Runs a step that is not a product.
 pub(in crate::runtime::engine) struct RunWhole<'a> {
@@ -49,5 +49,14 @@ impl Bf16Kernel for RunWhole<'_> {
     unsafe fn run<S: SimdBf16>(self, s: S) {
         // SAFETY: as above.
         unsafe { self.run_in::<S, Bf16Factor<S>>(s) }
+    }
+}
+
+impl Int8Kernel for RunWhole<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<S: SimdInt8>(self, s: S) {
+        // SAFETY: as above.
+        unsafe { self.run_in::<S, ByteFactor<S>>(s) }
     }
 }

@@ -62,6 +62,8 @@ pub(in crate::runtime::engine) struct Product<A> {
     pub depthwise: Option<Depthwise<A>>,
     pub segments: Vec<Segment<A>>,
     pub weights: Weights,
+    /// Factors from integer sums to results, one per channel, padded to whole vectors; empty for sums in f32.
+    pub scales: Memory,
     pub bias: Bias<A>,
     pub relu: bool,
     pub inner: Vec<Store<A>>,
@@ -236,7 +238,8 @@ impl Action<InMap> {
 
 impl Product<InMap> {
     fn place(self, at: Placement<'_>) -> Product<Address> {
-        let Self { cells, depthwise, segments, weights, bias, relu, inner, terms, stores, chunk, prefetch } = self;
+        let Self { cells, depthwise, segments, weights, scales, bias, relu, inner, terms, stores, chunk, prefetch } =
+            self;
         let place_segment = |Segment { cells, taps, groups }: Segment<InMap>| Segment {
             cells: cells.map(|cells| cells.place(at)),
             taps,
@@ -251,6 +254,7 @@ impl Product<InMap> {
             depthwise: depthwise.map(|depthwise| depthwise.place(at)),
             segments: segments.into_iter().map(place_segment).collect(),
             weights,
+            scales,
             bias,
             relu,
             inner: place_stores(inner, at),

@@ -35,12 +35,13 @@ impl Element {
         }
     }
 
-    /// Appends the bytes that represent `value`, a factor of a product in floating point, to `to`.
+    /// Appends the bytes that represent `value`, a factor of a product, to `to`. Beside bytes that is a weight, already
+    /// a whole number.
     pub fn encode(self, value: f32, to: &mut Vec<u8>) {
         match self {
             Element::F32 => to.extend(value.to_ne_bytes()),
             Element::Bf16 => to.extend(half::bf16::from_f32(value).to_ne_bytes()),
-            Element::U8 => unreachable!("integer products pack their own weights"),
+            Element::U8 => to.push(value as i8 as u8),
         }
     }
 }
