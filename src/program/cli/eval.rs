@@ -7,8 +7,8 @@ use super::comparison::comparison_table;
 use super::parse::named;
 use super::paths::{Content, Overwrite, Paths};
 use crate::program::console::say;
-use crate::runtime::detect::{Detection, Detector};
-use crate::runtime::engine::{Landmarker, Outputs, Precision};
+use crate::runtime::detect::{Detection, Detector, Search};
+use crate::runtime::engine::{EngineError, Landmarker, Outputs, Precision};
 use crate::runtime::files::read_text;
 use crate::runtime::image::Frame;
 use crate::runtime::model::{Kind, Model, WeightFormat, default_detector, default_landmarks};
@@ -169,7 +169,13 @@ fn measure_landmarks(arguments: &EvalArguments) -> Result<()> {
     }
     let mut landmarker = Landmarker::new(&landmark_model(arguments)?, Outputs::Decoded, arguments.precision)?;
     let mut detector = detector(arguments)?;
-    let mut find = |frame: &Frame| Ok(detector.detect(frame)?.iter().map(|d| d.rect).collect());
+    let mut find = |frame: &Frame| {
+        let mut boxes = |search| -> Result<Vec<_>, EngineError> {
+            Ok(detector.search(&frame.into(), search)?.iter().map(|d| d.rect).collect())
+        };
+        // As a tracker searches for upright heads.
+        Ok(vec![boxes(Search::UPRIGHT)?, boxes(Search::AT_HALF_SIZE)?])
+    };
     let samples = samples(arguments)?;
     paths(arguments).reads("--data", samples.iter().flat_map(Sample::files)).keep_inputs()?;
     let bar = ProgressBar::new(samples.len() as u64);

@@ -52,9 +52,11 @@ pub(crate) struct Search {
 impl Search {
     /// What nearly all faces are found by.
     pub const UPRIGHT: Self = Self { roll: Roll::Upright, at_half_size: false };
-    /// For frames in which that finds no face, the most successful first.
+    /// The most successful of the others.
+    pub const AT_HALF_SIZE: Self = Self { roll: Roll::Upright, at_half_size: true };
+    /// For frames in which the first finds no face.
     pub const FURTHER: [Self; 4] = [
-        Self { roll: Roll::Upright, at_half_size: true },
+        Self::AT_HALF_SIZE,
         Self { roll: Roll::Clockwise, at_half_size: false },
         Self { roll: Roll::Counterclockwise, at_half_size: false },
         Self { roll: Roll::UpsideDown, at_half_size: false },

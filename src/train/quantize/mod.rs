@@ -2,8 +2,8 @@
 //!
 //! In: a trained model, and crops of faces or, for a detector, frames. Out: the same weights with a [`Quantization`]:
 //! every block of a depthwise and a 1x1 convolution, and every other 1x1 convolution, can be done in int8, with one
-//! scale per output channel for its weights and one scale for its input. The convolution of the picture and the block
-//! behind it stay as they are, and heatmaps are f32.
+//! scale per output channel for its weights and one scale for its input. The convolution of the picture needs no range,
+//! the block behind it stays as it is, and heatmaps are f32.
 //!
 //! The channels of every map are brought to similar ranges, because they share one scale ([`Group`]). What a depthwise
 //! convolution passes on to a 1x1 one is divided, for each channel, by the square root of its range over that of the
