@@ -50,11 +50,11 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// What nearly all faces are found by.
+    /// Finds nearly all faces.
     pub const UPRIGHT: Self = Self { roll: Roll::Upright, at_half_size: false };
     /// The most successful of the others.
     pub const AT_HALF_SIZE: Self = Self { roll: Roll::Upright, at_half_size: true };
-    /// For frames in which the first finds no face.
+    /// For frames in which [`Self::UPRIGHT`] finds no face.
     pub const FURTHER: [Self; 4] = [
         Self::AT_HALF_SIZE,
         Self { roll: Roll::Clockwise, at_half_size: false },

@@ -17,6 +17,16 @@ pub(crate) enum Roll {
 }
 
 impl Roll {
+    /// The one nearest to the roll of a head, positive clockwise on the screen, in radians.
+    pub fn nearest(angle_rad: f32) -> Self {
+        match ((angle_rad / std::f32::consts::FRAC_PI_2).round() as i32).rem_euclid(4) {
+            0 => Self::Upright,
+            1 => Self::Clockwise,
+            2 => Self::UpsideDown,
+            _ => Self::Counterclockwise,
+        }
+    }
+
     /// The roll of the head, positive clockwise on the screen, in radians.
     pub fn angle_rad(self) -> f32 {
         use std::f32::consts::{FRAC_PI_2, PI};
@@ -73,6 +83,15 @@ impl Roll {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_roll_is_at_most_an_eighth_of_a_turn_away() {
+        for angle_deg in (-400..=400).step_by(10) {
+            let angle_rad = (angle_deg as f32).to_radians();
+            let roll = Roll::nearest(angle_rad);
+            assert!((angle_rad - roll.angle_rad()).cos() > 0.7, "{angle_deg} degrees: {roll:?}");
+        }
+    }
 
     #[test]
     fn pixels_and_boxes_turn_alike() {

@@ -49,8 +49,9 @@ impl Scaler {
         scaler
     }
 
-    /// A scaler for the same frames and canvas, whose picture has another longer side.
+    /// A scaler for the same frames and canvas, whose picture has a smaller longer side.
     pub fn with_longer_side(&self, longer_side: usize) -> Self {
+        debug_assert!(longer_side <= self.canvas.0.max(self.canvas.1));
         Self::onto(self.canvas, self.frame_size, longer_side)
     }
 

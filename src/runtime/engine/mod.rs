@@ -80,7 +80,7 @@ pub enum Precision {
     /// Weights and inputs in bf16, sums in f32, on cores with AVX512-BF16. On other cores the same as [`Self::F32`].
     F16,
     /// Weights and maps in 8-bit integers, sums in 32-bit integers, for the layers that `awing quantize --to int8` has
-    /// prepared. Other layers as [`Self::F32`].
+    /// prepared, and for a detector's first. Other layers as [`Self::F32`].
     Int8,
 }
 

@@ -46,6 +46,17 @@ fn edge(stem: usize, widths: &[usize], kernel: usize, stacks: usize, coordinates
     }))
 }
 
+fn detector(stem: usize, widths: &[usize]) -> Model {
+    random_model(serde_json::json!({
+        "kind": "detector",
+        "architecture": {"edge": {
+            "stem_channels": stem, "stem_blocks": 0, "widths": widths, "kernel": 5, "middle_blocks": 1,
+            "up_blocks": vec![1; widths.len() - 1], "stacks": 1, "coordinates": false
+        }},
+        "input_size": 64, "points": 0, "outputs": 5, "crop": {"scale": 1.0}, "decoding": "centroid"
+    }))
+}
+
 fn paper(stacks: usize) -> Model {
     random_model(serde_json::json!({
         "kind": "landmarks", "architecture": {"paper": {"stacks": stacks}}, "input_size": 128,
@@ -225,11 +236,21 @@ fn int8_gives_the_same_integers_on_every_set() {
             let is_integer = matches!(portable.plan.steps[step].step.action, Action::Integer(_));
             assert!(is_integer || !integers_began, "{} is not done in int8", portable.plan.steps[step].step.name);
             integers_began = is_integer;
-            if !is_integer {
-                // The first layers are sums of f32, which every set rounds in its own way.
-                let values = portable.plan.memory.floats(0, portable.plan.memory.bytes() / 4);
-                let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
-                others.iter_mut().for_each(|other| other.plan.memory.write(0, &bytes));
+            if is_integer {
+                continue;
+            }
+            let bytes = |engine: &Engine| -> Vec<u8> {
+                let values = engine.plan.memory.floats(0, engine.plan.memory.bytes() / 4);
+                values.iter().flat_map(|v| v.to_ne_bytes()).collect()
+            };
+            let expected = bytes(&portable);
+            for other in &mut others {
+                if portable.plan.steps[step].step.precision == StepPrecision::Int8 {
+                    assert!(bytes(other) == expected, "{}, step {step}", other.isa.name());
+                } else {
+                    // Every set rounds sums of f32 in its own way.
+                    other.plan.memory.write(0, &expected);
+                }
             }
         }
         assert!(integers_began);
@@ -271,24 +292,42 @@ fn layers_in_int8_and_in_f32_fit_together() {
 }
 
 #[test]
-fn a_picture_is_multiplied_in_bytes_on_every_set_unless_coordinates_follow_its_colours() {
-    let (height, width) = (32, 48);
+fn a_detectors_picture_is_multiplied_in_bytes_and_a_landmark_networks_is_not() {
+    // Rows of the picture are no whole number of vectors.
+    let (height, width) = (24, 40);
     let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(height, width) };
-    for coordinates in [false, true] {
-        // No other layer has a range.
-        let model =
-            edge(20, &[10, 20, 37], 3, 1, coordinates).with_quantization(Some(Quantization::default())).unwrap();
+    // No other layer has a range.
+    let quantized = |model: Model| model.with_quantization(Some(Quantization::default())).unwrap();
+    for (model, expected) in [
+        (quantized(detector(20, &[16, 24])), &["picture", "stem.0.conv"][..]),
+        (quantized(edge(20, &[16, 24], 3, 1, false)), &[]),
+    ] {
         let single = run(&model, &options, Isa::Portable, StepPrecision::F32);
         for isa in Isa::available() {
             let engine = Engine::compile_for(&model, &options, isa, StepPrecision::Int8).unwrap();
             let in_int8 = engine.plan.steps.iter().filter(|step| step.step.precision == StepPrecision::Int8);
             let in_int8: Vec<&str> = in_int8.map(|step| step.step.name.as_str()).collect();
-            let expected: &[&str] = if coordinates { &[] } else { &["picture", "stem.0.conv"] };
             assert_eq!(in_int8, expected);
             for (maps, single) in maps_of(engine, &options).iter().zip(&single) {
-                assert_close(maps, single, if coordinates { TOLERANCE } else { 0.03 }, isa.name());
+                assert_close(maps, single, if expected.is_empty() { TOLERANCE } else { 0.03 }, isa.name());
             }
         }
+    }
+}
+
+#[test]
+fn what_a_byte_cannot_hold_is_clamped() {
+    let model = detector(20, &[16, 24]).with_quantization(Some(Quantization::default())).unwrap();
+    let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(24, 40) };
+    for isa in Isa::available() {
+        let maps = |value: &dyn Fn(f32) -> f32| {
+            let mut engine = Engine::compile_for(&model, &options, isa, StepPrecision::Int8).unwrap();
+            let inputs = engine.input_mut().iter_mut().zip(picture(24, 40));
+            inputs.for_each(|(input, pixel)| *input = value(4.0 * pixel - 1.5));
+            engine.run();
+            engine.output().values.to_vec()
+        };
+        assert_eq!(maps(&|value| value), maps(&|value| value.clamp(0.0, 1.0)), "{}", isa.name());
     }
 }
 
@@ -328,7 +367,11 @@ fn every_precision_can_be_forced_and_the_automatic_one_is_one_of_them() {
 fn threads_change_nothing() {
     let isa = Isa::active();
     let bf16 = isa.has_bf16().then_some(StepPrecision::Bf16);
-    for (model, side) in [(paper(1), 128), (with_ranges(edge(16, &[48, 80], 5, 1, true)), 64)] {
+    for (model, side) in [
+        (paper(1), 128),
+        (with_ranges(edge(16, &[48, 80], 5, 1, true)), 64),
+        (with_ranges(detector(16, &[32, 48])), 64),
+    ] {
         let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(side, side) };
         for precision in [StepPrecision::F32, StepPrecision::Int8].into_iter().chain(bf16) {
             let one = run(&model, &options, isa, precision);

@@ -29,7 +29,7 @@ const LATE_FRAMES: u32 = 5;
 const REMEMBERED_S: f64 = 1.0;
 /// How often the detector looks for newcomers while other faces are followed, in seconds.
 const NEWCOMERS_EVERY_S: f64 = 1.0;
-/// While no face is followed, each of [`Search::FURTHER`] is made once per this many seconds.
+/// While no face is followed, each of [`Search::FURTHER`] is made about once per this many seconds.
 const FURTHER_EVERY_S: f64 = 1.0;
 /// A detection that overlaps a followed face by more than this (intersection over union) is the same face.
 const SAME_FACE_IOU: f32 = 0.3;
@@ -199,6 +199,11 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         if self.should_detect(time_s) {
             self.detected_s = Some(time_s);
             self.detect(frame, time_s, Search::UPRIGHT)?;
+            // Each is then found, or given up.
+            while let Some(doubted) = self.tracks.iter().find(|track| track.is_in_doubt(time_s)) {
+                let search = doubted.own_search();
+                self.detect(frame, time_s, search)?;
+            }
             self.search_further(frame, time_s)?;
         }
 
@@ -352,8 +357,8 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         for track in self.tracks.iter_mut().filter(|t| t.is_followed()) {
             let rect = track.rect();
             if self.detections.iter().any(|d| d.rect.iou(&rect) > SAME_FACE_IOU) {
-                track.detected_s = time_s;
-            } else if track.is_in_doubt(time_s) {
+                track.be_detected(search, time_s);
+            } else if track.is_in_doubt(time_s) && track.own_search() == search {
                 track.give_up(time_s);
             }
         }
@@ -377,8 +382,8 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
                 continue;
             }
             match self.who_comes_back(time_s) {
-                Some(index) => self.tracks[index].take_up(&self.look, time_s),
-                None => self.begin(time_s),
+                Some(index) => self.tracks[index].take_up(&self.look, search, time_s),
+                None => self.begin(search, time_s),
             }
         }
         self.times.landmarks_ms += milliseconds_since(start);
@@ -420,7 +425,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     }
 
     /// Starts a new track for the face that was just found.
-    fn begin(&mut self, time_s: f64) {
+    fn begin(&mut self, search: Search, time_s: f64) {
         let mut track = Track {
             id: self.next_id,
             state: TrackState::Followed,
@@ -429,11 +434,12 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             surprise: 0.0,
             seen_s: time_s,
             detected_s: time_s,
+            seen_at_half_size: search.at_half_size,
             landmarks: Vec::new(),
             score: 0.0,
             smoother: Smoother::new(self.options.smoothing.unwrap_or_default()),
         };
-        track.take_up(&self.look, time_s);
+        track.take_up(&self.look, search, time_s);
         self.next_id += 1;
         self.tracks.push(track);
         self.looks.resize_with(self.looks.len().max(self.tracks.len()), || Mutex::new(Look::new()));

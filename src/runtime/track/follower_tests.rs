@@ -437,8 +437,29 @@ fn a_face_that_is_found_at_half_size_only_is_found_in_a_first_frame_and_within_a
     let blurred = FakeFace { only_at_half_size: true, ..FakeFace::at(300.0, 200.0, 250.0) };
     assert_eq!(ids(&Rig::new(1).show(&[blurred])), [1]);
     let mut rig = Rig::new(1);
-    rig.show(&[]);
-    assert_eq!(ids(&rig.show_for(1.1, &[blurred])), [1]);
+    // It comes right after the search at half size.
+    rig.show_for(0.3, &[]);
+    assert_eq!(rig.scene.further_searches(), 5);
+    assert!(rig.show_for(0.5, &[blurred]).is_empty());
+    assert_eq!(ids(&rig.show_for(0.7, &[blurred])), [1]);
+}
+
+#[test]
+fn a_face_in_doubt_is_searched_for_as_it_was_found_and_as_it_lies() {
+    let doubtful = |face: FakeFace| FakeFace { confidence: 0.62, ..face };
+    let blurred = FakeFace { only_at_half_size: true, ..FakeFace::at(300.0, 200.0, 250.0) };
+    let lying = FakeFace { roll_rad: 1.6, ..FakeFace::at(300.0, 200.0, 120.0) };
+    for face in [blurred, lying] {
+        let mut rig = Rig::new(1);
+        assert_eq!(ids(&rig.show(&[face])), [1]);
+        for second in 0..5 {
+            for _ in 0..10 {
+                assert_eq!(ids(&rig.show_for(0.1, &[doubtful(face)])), [1], "{face:?}, second {second}");
+            }
+        }
+        let gone = FakeFace { is_detectable: false, ..doubtful(face) };
+        assert!(rig.show_for(1.5, &[gone]).is_empty(), "{face:?}");
+    }
 }
 
 #[test]

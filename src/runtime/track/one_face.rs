@@ -7,7 +7,7 @@ use super::motion::Motion;
 use super::score::{blind_beyond_frame, score};
 use super::smoothing::Smoother;
 use super::thresholds::{DOUBT_EVERY_S, FRAMES_LOOKED_FOR, KEEP_SCORE, START_SCORE, SURE_SCORE};
-use super::{Face, FindLandmarks, Landmark, LandmarkTimes, TrackError};
+use super::{Face, FindLandmarks, Landmark, LandmarkTimes, Roll, Search, TrackError};
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
 use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::Scheme;
@@ -35,6 +35,8 @@ pub(super) struct Track {
     pub seen_s: f64,
     /// When the detector last saw it, in seconds.
     pub detected_s: f64,
+    /// Whether it saw it at half size.
+    pub seen_at_half_size: bool,
     pub landmarks: Vec<Landmark>,
     pub score: f32,
     pub smoother: Smoother,
@@ -50,6 +52,17 @@ impl Track {
         self.is_followed() && self.score < SURE_SCORE && time_s - self.detected_s >= DOUBT_EVERY_S
     }
 
+    /// The search that is most likely to find the face again.
+    pub fn own_search(&self) -> Search {
+        Search { roll: Roll::nearest(self.head.roll_rad), at_half_size: self.seen_at_half_size }
+    }
+
+    /// Notes that a search has found the face.
+    pub fn be_detected(&mut self, search: Search, time_s: f64) {
+        self.detected_s = time_s;
+        self.seen_at_half_size = search.at_half_size;
+    }
+
     /// The box around the landmarks.
     pub fn rect(&self) -> Rect<FrameSpace> {
         around(&self.landmarks)
@@ -61,13 +74,13 @@ impl Track {
     }
 
     /// (Re)starts the track where the detector found the face.
-    pub fn take_up(&mut self, found: &Look, time_s: f64) {
+    pub fn take_up(&mut self, found: &Look, search: Search, time_s: f64) {
         self.state = TrackState::Followed;
         self.head = found.head;
         self.motion = Motion::at_rest(found.head.center);
         self.surprise = 0.0;
         self.seen_s = time_s;
-        self.detected_s = time_s;
+        self.be_detected(search, time_s);
         self.score = found.score;
         self.landmarks.clone_from(&found.landmarks);
         self.smoother.reset();

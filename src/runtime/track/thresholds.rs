@@ -16,7 +16,8 @@ pub(super) const CLEAR_DETECTION: f32 = 0.4;
 /// [`START_SCORE`], since a track on a wall drifts to where the wall looks most like a face.
 pub(super) const SURE_SCORE: f32 = 0.7;
 /// If the detector's score for a head in a rotated frame is below [`CLEAR_DETECTION`], a track needs this score to
-/// start: the rotated frame is searched in three ways, which triples the chances of a wall to look like a face.
+/// start: the frame is searched at three rotations, so a wall has three times as many chances to pass for a face. At
+/// half size an upright head needs what it needs at full size.
 pub(super) const VERY_SURE_SCORE: f32 = 0.8;
 /// A detection with a smaller side starts no track, in pixels of the frame: its eyes would be four pixels wide, and
 /// what is found there is often texture.

@@ -161,10 +161,9 @@ pub struct Evaluation {
     pub faces: Vec<FaceResult>,
 }
 
-/// Finds the boxes of all faces in a picture, in one or more searches of it. Of a later search only faces count that
-/// those before have missed.
+/// Finds the boxes of all faces in a picture.
 pub type FindFaces<'a> =
-    dyn FnMut(&Frame) -> Result<Vec<Vec<Rect<FrameSpace>>>, Box<dyn std::error::Error + Send + Sync>> + 'a;
+    dyn FnMut(&Frame) -> Result<Vec<Rect<FrameSpace>>, Box<dyn std::error::Error + Send + Sync>> + 'a;
 
 /// Runs the model over the samples, calling `on_face` after every face. `detector` is used only with
 /// [`BoxSource::Detector`].
@@ -289,10 +288,10 @@ fn best_overlap(
     frame: &Frame,
     truth: &Rect<FrameSpace>,
 ) -> Result<Option<Rect<FrameSpace>>, EvalError> {
-    let searches = detector(frame).map_err(EvalError::Detect)?;
+    let found = detector(frame).map_err(EvalError::Detect)?;
     let overlap = |rect: &Rect<FrameSpace>| rect.iou(truth);
-    let best = |found: Vec<Rect<FrameSpace>>| found.into_iter().max_by(|a, b| overlap(a).total_cmp(&overlap(b)));
-    Ok(searches.into_iter().filter_map(best).find(|rect| overlap(rect) >= SAME_FACE_OVERLAP))
+    let best = found.into_iter().max_by(|a, b| overlap(a).total_cmp(&overlap(b)));
+    Ok(best.filter(|rect| overlap(rect) >= SAME_FACE_OVERLAP))
 }
 
 fn summarize(name: &str, faces: &[&FaceResult], counted: Counted, thresholds: &[f64]) -> Summary {

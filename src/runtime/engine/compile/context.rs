@@ -96,7 +96,7 @@ impl<'a> Context<'a> {
         EngineError::Unsupported { layer: self.name(node).to_owned(), reason }
     }
 
-    /// Of all steps but the products that are done in integers.
+    /// Of all steps but those that are done in integers.
     pub fn precision(self) -> StepPrecision {
         match self.target.precision {
             StepPrecision::Bf16 => StepPrecision::Bf16,

@@ -7,7 +7,9 @@ use crate::runtime::engine::EngineError;
 use crate::runtime::engine::fold::Folded;
 use crate::runtime::engine::fuse::Fused;
 use crate::runtime::engine::pack::{Vectors, pack};
-use crate::runtime::engine::plan::{Action, Bias, Depthwise, InMap, MapId, Product, Segment, Step, StepPrecision};
+use crate::runtime::engine::plan::{
+    Action, Bias, Depthwise, InMap, IntegerSums, MapId, Product, Segment, Step, StepPrecision,
+};
 use crate::runtime::model::quantize_row;
 use std::ops::Range;
 
@@ -58,10 +60,8 @@ impl Compiler<'_> {
             None => self.map_factors(reads, filter, size),
         };
         let each = inputs * filter.taps();
-        let scales = match precision {
-            StepPrecision::Int8 => quantize_picture_weights(&mut folded, each, &left.order, context.target.vectors),
-            StepPrecision::F32 | StepPrecision::Bf16 => Vec::new(),
-        };
+        let integers = (precision == StepPrecision::Int8)
+            .then(|| integer_weights(&mut folded.weights, each, &left.order, context.target.vectors));
         let bias = match reads.coordinates.filter(|_| filter.side > 1) {
             Some(_) => Bias::Cells(self.position_bias(reads.source, fused.convolution, &folded)),
             None => Bias::Channels(context.target.vectors.pad(&folded.bias[..outputs])),
@@ -90,7 +90,7 @@ impl Compiler<'_> {
             depthwise: left.depthwise,
             segments: left.segments,
             weights,
-            scales: context.target.vectors.pad(&scales),
+            integers,
             bias,
             relu: fused.relu,
             inner,
@@ -173,16 +173,18 @@ impl Compiler<'_> {
 }
 
 /// Makes integers of the weights of a convolution of a picture's bytes, whose factors are in this `order`; each output
-/// channel has `each` of them. Returns the factors from sums to results. The bias takes over what the kernel subtracts
-/// from the bytes.
-fn quantize_picture_weights(folded: &mut Folded, each: usize, order: &[Option<usize>], vectors: Vectors) -> Vec<f32> {
+/// channel has `each` of them.
+fn integer_weights(weights: &mut [f32], each: usize, order: &[Option<usize>], vectors: Vectors) -> IntegerSums {
     let neighbours = order.as_chunks::<2>().0.iter();
     let pairs: Vec<(usize, usize)> = neighbours.filter_map(|&[a, b]| Some((a?, b?))).collect();
-    let rows = folded.weights.chunks_exact_mut(each).zip(&mut folded.bias);
-    rows.map(|(row, bias)| {
-        let scale = quantize_row(row, &pairs) / f32::from(u8::MAX);
-        *bias += vectors.left_offset as f32 * row.iter().sum::<f32>() * scale;
-        scale
-    })
-    .collect()
+    let (starts, scales): (Vec<i32>, Vec<f32>) = weights
+        .chunks_exact_mut(each)
+        .map(|row| {
+            let scale = quantize_row(row, &pairs) / f32::from(u8::MAX);
+            // What the kernel subtracts from the bytes.
+            (vectors.left_offset * row.iter().map(|&weight| weight as i32).sum::<i32>(), scale)
+        })
+        .unzip();
+    let starts: Vec<f32> = starts.into_iter().map(|start| f32::from_bits(start.cast_unsigned())).collect();
+    IntegerSums { starts: vectors.pad(&starts), scales: vectors.pad(&scales) }
 }

@@ -1,14 +1,14 @@
 //! Which convolutions are done in 8-bit integers, and what the integers of a map stand for.
 //!
 //! The model's file names the layers and the ranges of their inputs. A convolution is done in integers if everything
-//! that it reads and adds has a range; so is one that reads a picture alone, whose range is 0..=1. All others are done
-//! in f32.
+//! that it reads and adds has a range; the first of a detector reads its
+//! picture, 0..=1, as bytes. All others are done in f32.
 
 use super::context::{Context, Reads};
 use crate::runtime::engine::fuse::Fused;
 use crate::runtime::engine::plan::StepPrecision;
 use crate::runtime::model::graph::{NodeId, Operation};
-use crate::runtime::model::{INT8_LIMIT, Quantization};
+use crate::runtime::model::{INT8_LIMIT, Kind, Quantization};
 
 /// What the bytes of a map stand for: `(byte - zero_point) * scale`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,12 +31,17 @@ impl Context<'_> {
         self.model.config().quantization.as_ref().filter(|_| self.target.precision == StepPrecision::Int8)
     }
 
-    /// Of the product that a fused convolution becomes unless it [is integer](Self::is_integer). In int8 the products of
-    /// a picture's bytes are summed in integers. Where coordinates follow the colours they are not: what that
-    /// convolution rounds moves the landmarks of a face at rest.
+    /// Of the product that a fused convolution becomes unless it [is integer](Self::is_integer). In int8 a detector's
+    /// picture is read as bytes. A landmark network's is not: what its first convolution would round moves the
+    /// landmarks of a face at rest.
     pub fn precision_of(self, reads: Reads) -> StepPrecision {
-        let is_of_colours = *self.operation(reads.source) == Operation::Input && reads.coordinates.is_none();
-        if is_of_colours && self.quantization().is_some() { StepPrecision::Int8 } else { self.precision() }
+        let is_of_picture = *self.operation(reads.source) == Operation::Input
+            && reads.depthwise.is_none()
+            && reads.coordinates.is_none();
+        match self.quantization() {
+            Some(_) if is_of_picture && self.model.config().kind == Kind::Detector => StepPrecision::Int8,
+            _ => self.precision(),
+        }
     }
 
     /// Of the map of a node's value; `None` if the file does not say its range.
@@ -75,7 +80,7 @@ impl Context<'_> {
         self.quantization()?.centres.get(layer).map(Vec::as_slice)
     }
 
-    /// Whether the convolution is done in integers.
+    /// Whether the convolution becomes an integer product.
     pub fn is_integer(self, fused: &Fused, reads: Reads) -> bool {
         let Some(quantization) = self.quantization() else { return false };
         let filter = self.filter(fused.convolution);

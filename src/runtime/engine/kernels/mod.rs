@@ -25,7 +25,7 @@ use std::marker::PhantomData;
 pub(super) trait Factor<S: Simd> {
     /// Of one value.
     const BYTES: usize;
-    /// Whether sums are integers, which begin with zero and become f32 by [`Self::result`].
+    /// Whether sums are integers, which become f32 by [`Self::result`].
     const IN_INTEGERS: bool = false;
     /// The group at `from` in every lane.
     #[inline(always)]

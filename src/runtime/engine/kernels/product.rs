@@ -5,6 +5,7 @@
 
 use super::tile::{Tile, each, with_tile};
 use super::{Factor, depthwise};
+use crate::runtime::engine::memory::Memory;
 use crate::runtime::engine::plan::{Address, Block, Element, Product};
 use crate::runtime::simd::{Bf16Kernel, Int8Kernel, Kernel, Simd, SimdBf16, SimdInt8, array};
 use std::ops::Range;
@@ -62,7 +63,8 @@ impl RunProduct<'_> {
             let cells = start..(start + chunk).min(self.part.end);
             // SAFETY: by this function's contract.
             unsafe {
-                if let Some(d) = &self.product.depthwise {
+                debug_assert!(!F::IN_INTEGERS || self.product.depthwise.is_none());
+                if let Some(d) = self.product.depthwise.as_ref().filter(|_| !F::IN_INTEGERS) {
                     depthwise::depthwise::<S, F>(
                         s,
                         d,
@@ -101,7 +103,15 @@ impl RunProduct<'_> {
             while start < cells.end {
                 let count = M.min(cells.end - start);
                 let tile = Tile { tables: self.tables, memory: self.memory, start, count, first };
-                let mut sums = if F::IN_INTEGERS { [[s.splat(0.0); V]; M] } else { tile.bias(s, &p.bias) };
+                let of_channels = |all: &Memory| -> [S::Vector; V] {
+                    let all = all.pointer().cast::<f32>().add(first);
+                    array(|v| s.load(all.add(v * S::LANES)))
+                };
+                let integers = p.integers.as_ref().filter(|_| F::IN_INTEGERS);
+                let mut sums = match integers {
+                    Some(integers) => [of_channels(&integers.starts); M],
+                    None => tile.bias(s, &p.bias),
+                };
                 if p.prefetch {
                     p.terms.iter().for_each(|term| tile.prefetch::<S, M, V>(s, &term.cells, Element::F32));
                     for store in p.inner.iter().chain(&p.stores) {
@@ -124,9 +134,8 @@ impl RunProduct<'_> {
                         weights = weights.add(segment.groups * V * S::LANES * 4);
                     }
                 }
-                if F::IN_INTEGERS {
-                    let scales = p.scales.pointer().cast::<f32>().add(first);
-                    let scales: [S::Vector; V] = array(|v| s.load(scales.add(v * S::LANES)));
+                if let Some(integers) = integers {
+                    let scales = of_channels(&integers.scales);
                     let bias: [[S::Vector; V]; M] = tile.bias(s, &p.bias);
                     each!(M, V, |m, v| sums[m][v] = F::result(s, sums[m][v], scales[v], bias[m][v]));
                 }

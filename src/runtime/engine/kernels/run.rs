@@ -56,7 +56,10 @@ impl Int8Kernel for RunWhole<'_> {
     type Output = ();
     #[inline(always)]
     unsafe fn run<S: SimdInt8>(self, s: S) {
-        // SAFETY: as above.
-        unsafe { self.run_in::<S, ByteFactor<S>>(s) }
+        match self.action {
+            // SAFETY: as above.
+            Action::Picture(action) => unsafe { picture::<S, ByteFactor<S>>(s, action, self.picture, self.memory) },
+            _ => unreachable!("of what has no products, only the picture is written in bytes"),
+        }
     }
 }

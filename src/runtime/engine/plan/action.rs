@@ -54,16 +54,16 @@ pub(in crate::runtime::engine) struct Sum<A> {
     pub stores: Vec<Store<A>>,
 }
 
-/// A convolution with everything that follows it: `bias + segments x weights`, with a ReLU if `relu`, written to
-/// `inner`; plus `terms`, written to `stores`.
+/// A convolution with everything that follows it: `bias + segments x weights`, in which [`IntegerSums`] are scaled,
+/// with a ReLU if `relu`, written to `inner`; plus `terms`, written to `stores`.
 pub(in crate::runtime::engine) struct Product<A> {
     /// Output cells.
     pub cells: usize,
     pub depthwise: Option<Depthwise<A>>,
     pub segments: Vec<Segment<A>>,
     pub weights: Weights,
-    /// Factors from integer sums to results, one per channel, padded to whole vectors; empty for sums in f32.
-    pub scales: Memory,
+    /// For a product of a picture's bytes.
+    pub integers: Option<IntegerSums>,
     pub bias: Bias<A>,
     pub relu: bool,
     pub inner: Vec<Store<A>>,
@@ -122,7 +122,16 @@ pub(in crate::runtime::engine) struct Weights {
     pub blocks: Vec<(Block, usize)>,
 }
 
-/// The initial value of a product's sum.
+/// The sums of a product of bytes: integers that become f32 before the bias is added. Everything is per channel, padded
+/// to whole vectors.
+pub(in crate::runtime::engine) struct IntegerSums {
+    /// What they begin with, i32.
+    pub starts: Memory,
+    /// Their factors, f32.
+    pub scales: Memory,
+}
+
+/// What is added to a product's sums; those in f32 begin with it.
 pub(in crate::runtime::engine) enum Bias<A> {
     /// One value per channel, padded to whole vectors.
     Channels(Memory),
@@ -238,7 +247,7 @@ impl Action<InMap> {
 
 impl Product<InMap> {
     fn place(self, at: Placement<'_>) -> Product<Address> {
-        let Self { cells, depthwise, segments, weights, scales, bias, relu, inner, terms, stores, chunk, prefetch } =
+        let Self { cells, depthwise, segments, weights, integers, bias, relu, inner, terms, stores, chunk, prefetch } =
             self;
         let place_segment = |Segment { cells, taps, groups }: Segment<InMap>| Segment {
             cells: cells.map(|cells| cells.place(at)),
@@ -254,7 +263,7 @@ impl Product<InMap> {
             depthwise: depthwise.map(|depthwise| depthwise.place(at)),
             segments: segments.into_iter().map(place_segment).collect(),
             weights,
-            scales,
+            integers,
             bias,
             relu,
             inner: place_stores(inner, at),

@@ -12,7 +12,8 @@ mod integer;
 mod map;
 
 pub(super) use action::{
-    Action, Affine, Bias, Block, Cells, Depthwise, Gate, Picture, Product, Segment, Store, Sum, Term, Weights,
+    Action, Affine, Bias, Block, Cells, Depthwise, Gate, IntegerSums, Picture, Product, Segment, Store, Sum, Term,
+    Weights,
 };
 pub(super) use integer::{
     IntegerDepthwise, IntegerFormat, IntegerLeft, IntegerProduct, IntegerStore, IntegerTerm, rows_at_once,
@@ -52,7 +53,8 @@ pub(super) enum StepPrecision {
     F32,
     /// Factors of products in bf16, sums and everything else in f32.
     Bf16,
-    /// Maps and weights in 8-bit integers, sums in 32-bit ones ([`Action::Integer`]).
+    /// Maps and weights in 8-bit integers, sums in 32-bit ones ([`Action::Integer`]). Also for the picture and the
+    /// [`Action::Product`] that reads its bytes.
     Int8,
 }
 
