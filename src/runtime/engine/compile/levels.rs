@@ -1,8 +1,8 @@
 //! Which convolutions are done in 8-bit integers, and what the integers of a map stand for.
 //!
 //! The model's file names the layers and the ranges of their inputs. A convolution is done in integers if everything
-//! that it reads and adds has a range; the first of a detector reads its
-//! picture, 0..=1, as bytes. All others are done in f32.
+//! that it reads and adds has a range; the first of a detector reads its picture, 0..=1, as bytes. All others are done
+//! in f32.
 
 use super::context::{Context, Reads};
 use crate::runtime::engine::fuse::Fused;
