@@ -8,7 +8,7 @@ use super::parse::named;
 use super::paths::{Content, Overwrite, Paths};
 use crate::program::console::say;
 use crate::runtime::detect::{Detection, Detector, Search};
-use crate::runtime::engine::{EngineError, Landmarker, Outputs, Precision};
+use crate::runtime::engine::{Landmarker, Outputs, Precision};
 use crate::runtime::files::read_text;
 use crate::runtime::image::Frame;
 use crate::runtime::model::{Kind, Model, WeightFormat, default_detector, default_landmarks};
@@ -170,12 +170,14 @@ fn measure_landmarks(arguments: &EvalArguments) -> Result<()> {
     let mut landmarker = Landmarker::new(&landmark_model(arguments)?, Outputs::Decoded, arguments.precision)?;
     let mut detector = detector(arguments)?;
     let mut find = |frame: &Frame| {
-        let mut boxes = |search| -> Result<Vec<_>, EngineError> {
-            Ok(detector.search(&frame.into(), search)?.iter().map(|d| d.rect).collect())
-        };
         // As a tracker that follows nobody searches for upright heads.
-        let found = boxes(Search::UPRIGHT)?;
-        Ok(if found.is_empty() { boxes(Search::AT_HALF_SIZE)? } else { found })
+        for search in [Search::UPRIGHT, Search::AT_HALF_SIZE] {
+            let found = detector.search(&frame.into(), search)?;
+            if !found.is_empty() {
+                return Ok(found.iter().map(|d| d.rect).collect());
+            }
+        }
+        Ok(Vec::new())
     };
     let samples = samples(arguments)?;
     paths(arguments).reads("--data", samples.iter().flat_map(Sample::files)).keep_inputs()?;

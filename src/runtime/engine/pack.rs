@@ -70,7 +70,7 @@ pub(super) fn pack(
     order: &[Option<usize>],
     weight: impl Fn(usize, usize) -> f32,
 ) -> Weights {
-    let group = precision.group();
+    let group = precision.factor().group();
     debug_assert!(order.len().is_multiple_of(group));
     let count = outputs.div_ceil(vectors.lanes);
     let mut packed: Vec<u8> = Vec::with_capacity(count * vectors.lanes * order.len() / group * 4);

@@ -206,6 +206,11 @@ fn with_ranges(model: Model) -> Model {
     model.with_quantization(Some(quantization)).unwrap()
 }
 
+/// The model as one that is quantized, but none of whose layers has a range.
+fn without_ranges(model: Model) -> Model {
+    model.with_quantization(Some(Quantization::default())).unwrap()
+}
+
 fn integer_steps(engine: &Engine) -> usize {
     engine.plan.actions().filter(|action| matches!(action, Action::Integer(_))).count()
 }
@@ -296,11 +301,9 @@ fn a_detectors_picture_is_multiplied_in_bytes_and_a_landmark_networks_is_not() {
     // Rows of the picture are no whole number of vectors.
     let (height, width) = (24, 40);
     let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(height, width) };
-    // No other layer has a range.
-    let quantized = |model: Model| model.with_quantization(Some(Quantization::default())).unwrap();
     for (model, expected) in [
-        (quantized(detector(20, &[16, 24])), &["picture", "stem.0.conv"][..]),
-        (quantized(edge(20, &[16, 24], 3, 1, false)), &[]),
+        (without_ranges(detector(20, &[16, 24])), &["picture", "stem.0.conv"][..]),
+        (without_ranges(edge(20, &[16, 24], 3, 1, false)), &[]),
     ] {
         let single = run(&model, &options, Isa::Portable, StepPrecision::F32);
         for isa in Isa::available() {
@@ -317,17 +320,19 @@ fn a_detectors_picture_is_multiplied_in_bytes_and_a_landmark_networks_is_not() {
 
 #[test]
 fn what_a_byte_cannot_hold_is_clamped() {
-    let model = detector(20, &[16, 24]).with_quantization(Some(Quantization::default())).unwrap();
-    let options = EngineOptions { outputs: Outputs::All, ..EngineOptions::new(24, 40) };
+    let model = without_ranges(detector(20, &[16, 24]));
+    let wide: Vec<f32> = picture(24, 40).into_iter().map(|value| 4.0 * value - 1.5).collect();
+    let clamped: Vec<f32> = wide.iter().map(|value| value.clamp(0.0, 1.0)).collect();
+    assert_ne!(wide, clamped);
     for isa in Isa::available() {
-        let maps = |value: &dyn Fn(f32) -> f32| {
-            let mut engine = Engine::compile_for(&model, &options, isa, StepPrecision::Int8).unwrap();
-            let inputs = engine.input_mut().iter_mut().zip(picture(24, 40));
-            inputs.for_each(|(input, pixel)| *input = value(4.0 * pixel - 1.5));
+        let maps = |picture: &[f32]| {
+            let mut engine =
+                Engine::compile_for(&model, &EngineOptions::new(24, 40), isa, StepPrecision::Int8).unwrap();
+            engine.input_mut().copy_from_slice(picture);
             engine.run();
             engine.output().values.to_vec()
         };
-        assert_eq!(maps(&|value| value), maps(&|value| value.clamp(0.0, 1.0)), "{}", isa.name());
+        assert_eq!(maps(&wide), maps(&clamped), "{}", isa.name());
     }
 }
 

@@ -6,9 +6,9 @@
 //! The detector searches the whole frame only while a face is missing or in doubt: when none is followed, when one was
 //! just lost, and once a second for newcomers while fewer than the maximum are followed. While none is followed, it
 //! also searches the frame at half size and rotated by 90, 180 and 270 degrees: in all ways in the first frame, later
-//! in each about once a second. A followed face costs one run of the landmark network, since the landmarks of one frame give the crop of
-//! the next. The network's own confidence decides whether tracking continues: if the heatmaps stay flat, or no face can
-//! have that shape, nothing is reported and the face is searched for again.
+//! in each about once a second. A followed face costs one run of the landmark network, since the landmarks of one frame
+//! give the crop of the next. The network's own confidence decides whether tracking continues: if the heatmaps stay
+//! flat, or no face can have that shape, nothing is reported and the face is searched for again.
 //!
 //! Errors: an empty frame, a model that does not fit its task, a failure of inference. A frame without faces is not an
 //! error.

@@ -1,6 +1,8 @@
 //! A fused convolution becomes a product: segments that multiply left factors with packed weights, and what follows.
 
 use super::context::{Filter, Reads, Size};
+use super::integer::integer_bias;
+use super::levels::Levels;
 use super::maps::Window;
 use super::{Compiler, Lowered};
 use crate::runtime::engine::EngineError;
@@ -145,8 +147,7 @@ impl Compiler<'_> {
         let cells = self.maps.cells(map, size, Window::of(filter));
         let map = self.maps.get(map);
         let (row_bytes, pitch_bytes) = (map.row_bytes(), map.pitch_bytes());
-        // As many factors as fill 32 bits.
-        let group = 4 / map.element.bytes();
+        let group = map.element.group();
         let side = filter.side;
         let mut taps = Vec::new();
         let mut groups = 0;
@@ -177,14 +178,14 @@ impl Compiler<'_> {
 fn integer_weights(weights: &mut [f32], each: usize, order: &[Option<usize>], vectors: Vectors) -> IntegerSums {
     let neighbours = order.as_chunks::<2>().0.iter();
     let pairs: Vec<(usize, usize)> = neighbours.filter_map(|&[a, b]| Some((a?, b?))).collect();
-    let (starts, scales): (Vec<i32>, Vec<f32>) = weights
+    let (starts, scales): (Vec<f32>, Vec<f32>) = weights
         .chunks_exact_mut(each)
         .map(|row| {
-            let scale = quantize_row(row, &pairs) / f32::from(u8::MAX);
-            // What the kernel subtracts from the bytes.
-            (vectors.left_offset * row.iter().map(|&weight| weight as i32).sum::<i32>(), scale)
+            let scale = quantize_row(row, &pairs) * Levels::OF_PICTURE.scale;
+            // The bias is added to results, in f32.
+            let start = integer_bias(row, 0.0, Levels::OF_PICTURE.zero_point, vectors.left_offset);
+            (f32::from_bits(start.cast_unsigned()), scale)
         })
         .unzip();
-    let starts: Vec<f32> = starts.into_iter().map(|start| f32::from_bits(start.cast_unsigned())).collect();
     IntegerSums { starts: vectors.pad(&starts), scales: vectors.pad(&scales) }
 }

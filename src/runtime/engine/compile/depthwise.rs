@@ -27,7 +27,7 @@ impl Compiler<'_> {
         folded.add_constant_inputs(&shift);
         let channels = context.channels(nodes.convolution);
         let order = (0..depthwise.channels).map(|c| Some(c).filter(|&c| c < channels)).collect();
-        let segment = Segment { cells: None, taps: vec![0], groups: depthwise.channels / context.precision().group() };
+        let segment = Segment { cells: None, taps: vec![0], groups: depthwise.channels / context.factor().group() };
         LeftFactors { depthwise: Some(depthwise), segments: vec![segment], order }
     }
 

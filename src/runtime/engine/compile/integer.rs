@@ -242,7 +242,7 @@ fn quad_lanes(lanes: usize) -> impl Iterator<Item = usize> {
 
 /// What the sums of one output channel begin with: its bias in units of the sums, less what the zero point of the left
 /// factors contributes.
-fn integer_bias(weights: &[f32], bias: f32, zero_point: u8, left_offset: i32) -> i32 {
+pub(super) fn integer_bias(weights: &[f32], bias: f32, zero_point: u8, left_offset: i32) -> i32 {
     let sum: i32 = weights.iter().map(|&weight| weight as i32).sum();
     bias.round_ties_even().clamp(-LARGEST, LARGEST) as i32 - (i32::from(zero_point) - left_offset) * sum
 }

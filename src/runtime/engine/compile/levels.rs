@@ -18,6 +18,9 @@ pub(super) struct Levels {
 }
 
 impl Levels {
+    /// What the bytes of a picture stand for: 0..=1.
+    pub const OF_PICTURE: Self = Self { scale: 1.0 / u8::MAX as f32, zero_point: 0 };
+
     fn new(range: f32, is_positive: bool) -> Self {
         match is_positive {
             true => Self { scale: range / f32::from(u8::MAX), zero_point: 0 },

@@ -104,7 +104,7 @@ pub(in crate::runtime::engine) struct Segment<A> {
     pub cells: Option<Cells<A>>,
     /// Bytes from the upper left tap.
     pub taps: Vec<usize>,
-    /// Groups of channels in a tap (see [`super::StepPrecision::group`]).
+    /// Groups of channels in a tap (see [`Element::group`]).
     pub groups: usize,
 }
 

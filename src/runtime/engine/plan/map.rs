@@ -26,6 +26,11 @@ impl Element {
         }
     }
 
+    /// Neighbouring channels that one lane multiplies and adds at once: as many as fill 32 bits.
+    pub fn group(self) -> usize {
+        4 / self.bytes()
+    }
+
     /// Cells are padded to a multiple of this number of channels.
     pub fn cell_multiple(self) -> usize {
         match self {

@@ -67,11 +67,6 @@ impl StepPrecision {
             StepPrecision::Int8 => Element::U8,
         }
     }
-
-    /// Neighbouring channels that one lane multiplies and adds at once: as many as fill 32 bits.
-    pub fn group(self) -> usize {
-        4 / self.factor().bytes()
-    }
 }
 
 /// One step of a run.
