@@ -32,7 +32,7 @@ pub use profile::StepProfile;
 use crate::runtime::heatmap::HeatmapView;
 use crate::runtime::model::{Kind, Model};
 use crate::runtime::named::named;
-use crate::runtime::simd::{Isa, Rates, dispatch, dispatch_bf16, dispatch_int8, dispatch_int8_half};
+use crate::runtime::simd::{Isa, Rates, dispatch, dispatch_bf16, dispatch_int8};
 use kernels::{RunInteger, RunProduct, RunWhole};
 use memory::Memory;
 use plan::{Action, PlacedMap, Plan, StepPrecision};
@@ -194,8 +194,7 @@ impl Engine {
         let model = balanced.as_ref().unwrap_or(model);
         let vectors = pack::Vectors::of(isa);
         let all = outputs == Outputs::All;
-        let half_vectors = pack::Vectors::half_of(isa);
-        let target = compile::Target { height, width, vectors, half_vectors, precision, channels, all };
+        let target = compile::Target { height, width, vectors, precision, channels, all };
         let plan = place::place(compile::compile(model, &target)?);
         let workers = Workers::new(threads);
         let strip_bytes = plan.actions().map(|action| action.strip_bytes(vectors.lanes)).max().unwrap_or(0);
@@ -253,8 +252,7 @@ impl Engine {
                     }
                 }
                 Action::Integer(product) => {
-                    let run = RunInteger { product, tables, memory, strip, part };
-                    if product.is_half { dispatch_int8_half(*isa, run) } else { dispatch_int8(*isa, run) }
+                    dispatch_int8(*isa, RunInteger { product, tables, memory, strip, part });
                 }
                 Action::Picture(_) | Action::Gate(_) | Action::Sum(_) => (),
             }

@@ -3,7 +3,7 @@
 use super::kernels::{most_vectors, tile_cells};
 use super::memory::Memory;
 use super::plan::{Block, StepPrecision, Weights};
-use crate::runtime::simd::{Int8Kernel, Isa, SimdInt8, dispatch_int8, dispatch_int8_half};
+use crate::runtime::simd::{Int8Kernel, Isa, SimdInt8, dispatch_int8};
 
 /// The properties of an instruction set that packing depends on.
 #[derive(Clone, Copy, Debug)]
@@ -17,11 +17,6 @@ pub(super) struct Vectors {
 impl Vectors {
     pub fn of(isa: Isa) -> Self {
         dispatch_int8(isa, AskVectors)
-    }
-
-    /// Those of [`dispatch_int8_half`].
-    pub fn half_of(isa: Isa) -> Self {
-        dispatch_int8_half(isa, AskVectors)
     }
 
     /// `values` padded with zeros to whole vectors.

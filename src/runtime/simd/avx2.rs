@@ -1,23 +1,18 @@
-//! AVX2 with FMA and F16C: eight lanes, sixteen registers; with AVX512-VNNI, 32 registers.
+//! AVX2 with FMA and F16C: eight lanes, sixteen registers.
 
 use super::{Int8Kernel, Kernel, Simd, SimdInt8, array};
 use std::arch::x86_64::*;
 
-/// Dot products of 8-bit integers: none, those of AVX-VNNI, or those of AVX512-VNNI, which come with 32 registers.
-pub const NO_VNNI: u8 = 0;
-pub const AVX_VNNI: u8 = 1;
-pub const AVX512_VNNI: u8 = 2;
-
-/// `VNNI`: one of [`NO_VNNI`], [`AVX_VNNI`] and [`AVX512_VNNI`].
+/// `VNNI`: whether it has dot products of 8-bit integers (AVX-VNNI).
 #[derive(Clone, Copy)]
-pub struct Avx2<const VNNI: u8>;
+pub struct Avx2<const VNNI: bool>;
 
 /// # Safety
 /// The core must have AVX2, FMA and F16C.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller promises the instruction set.
-    unsafe { kernel.run(Avx2::<NO_VNNI>) }
+    unsafe { kernel.run(Avx2::<false>) }
 }
 
 /// # Safety
@@ -25,7 +20,7 @@ pub unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
 #[target_feature(enable = "avx2,fma,f16c")]
 pub unsafe fn run_int8<K: Int8Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller promises the instruction set.
-    unsafe { kernel.run(Avx2::<NO_VNNI>) }
+    unsafe { kernel.run(Avx2::<false>) }
 }
 
 /// # Safety
@@ -33,15 +28,7 @@ pub unsafe fn run_int8<K: Int8Kernel>(kernel: K) -> K::Output {
 #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
 pub unsafe fn run_vnni<K: Int8Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller promises the instruction set.
-    unsafe { kernel.run(Avx2::<AVX_VNNI>) }
-}
-
-/// # Safety
-/// As for [`run`]; the core must have AVX-512 F, BW, DQ and VL and AVX512-VNNI too.
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-pub unsafe fn run_avx512_vnni<K: Int8Kernel>(kernel: K) -> K::Output {
-    // SAFETY: the caller promises the instruction set.
-    unsafe { kernel.run(Avx2::<AVX512_VNNI>) }
+    unsafe { kernel.run(Avx2::<true>) }
 }
 
 /// Eight of these from index `8 - count` on are a mask of `count` set lanes, then clear ones.
@@ -55,9 +42,9 @@ unsafe fn first(count: usize) -> __m256i {
 }
 
 // SAFETY (whole block): the caller promises the instruction set and valid pointers by the contract of `Simd`.
-impl<const VNNI: u8> Simd for Avx2<VNNI> {
+impl<const VNNI: bool> Simd for Avx2<VNNI> {
     const LANES: usize = 8;
-    const REGISTERS: usize = if VNNI == AVX512_VNNI { 32 } else { 16 };
+    const REGISTERS: usize = 16;
     type Vector = __m256;
 
     #[inline(always)]
@@ -156,20 +143,18 @@ unsafe fn integers<const N: usize>(vectors: [__m256; N]) -> [__m256i; N] {
     array(|i| unsafe { _mm256_castps_si256(vectors[i]) })
 }
 
-// SAFETY (whole block): the caller promises the instruction set, with the dot products that `VNNI` names.
-impl<const VNNI: u8> SimdInt8 for Avx2<VNNI> {
+// SAFETY (whole block): the caller promises the instruction set, with AVX-VNNI if `VNNI`.
+impl<const VNNI: bool> SimdInt8 for Avx2<VNNI> {
     const LEFT_OFFSET: i32 = 0;
     #[inline(always)]
     unsafe fn dot_int8(self, a: __m256, b: __m256, c: __m256) -> __m256 {
         unsafe {
             let [a, b, c] = integers([a, b, c]);
-            _mm256_castsi256_ps(match VNNI {
-                AVX512_VNNI => _mm256_dpbusd_epi32(c, a, b),
-                AVX_VNNI => _mm256_dpbusd_avx_epi32(c, a, b),
-                _ => {
-                    let pairs = _mm256_maddubs_epi16(a, b);
-                    _mm256_add_epi32(c, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-                }
+            _mm256_castsi256_ps(if VNNI {
+                _mm256_dpbusd_avx_epi32(c, a, b)
+            } else {
+                let pairs = _mm256_maddubs_epi16(a, b);
+                _mm256_add_epi32(c, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
             })
         }
     }
@@ -214,7 +199,26 @@ impl<const VNNI: u8> SimdInt8 for Avx2<VNNI> {
         }
     }
     #[inline(always)]
-    unsafe fn in_channel_order(self, [a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
+    unsafe fn load_in_turn(self, [a, b]: [*const u8; 2]) -> __m256 {
+        unsafe {
+            let (a, b) = (_mm_loadu_si128(a.cast()), _mm_loadu_si128(b.cast()));
+            _mm256_castsi256_ps(_mm256_set_m128i(_mm_unpackhi_epi64(a, b), _mm_unpacklo_epi64(a, b)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_in_turn(self, [a, b]: [*mut u8; 2], bytes: __m256) {
+        unsafe {
+            let both = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_castps_si256(bytes));
+            _mm_storeu_si128(a.cast(), _mm256_castsi256_si128(both));
+            _mm_storeu_si128(b.cast(), _mm256_extracti128_si256::<1>(both));
+        }
+    }
+    #[inline(always)]
+    unsafe fn pair_in_channel_order(self, [a, b]: [__m256; 2]) -> [__m256; 2] {
+        unsafe { [_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)] }
+    }
+    #[inline(always)]
+    unsafe fn quad_in_channel_order(self, [a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
         unsafe {
             [
                 _mm256_permute2f128_ps::<0x20>(a, b),

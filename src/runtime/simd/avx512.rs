@@ -214,7 +214,44 @@ impl<const VNNI: bool> SimdInt8 for Avx512<VNNI> {
         }
     }
     #[inline(always)]
-    unsafe fn in_channel_order(self, [a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
+    unsafe fn widen(self, bytes: __m512) -> [__m512; 4] {
+        unsafe {
+            let bytes = _mm512_castps_si512(bytes);
+            // The four bytes from `k * 4` on of every 128 bits; a negative index gives 0.
+            array(|k| {
+                let k = k as i32 * 4;
+                let lane = |byte: i32| i32::from_le_bytes([(k + byte) as u8, 0x80, 0x80, 0x80]);
+                let order = _mm_setr_epi32(lane(0), lane(1), lane(2), lane(3));
+                _mm512_castsi512_ps(_mm512_shuffle_epi8(bytes, _mm512_broadcast_i32x4(order)))
+            })
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_in_turn(self, [a, b]: [*const u8; 2]) -> __m512 {
+        unsafe {
+            let first = _mm512_castsi256_si512(_mm256_loadu_si256(a.cast()));
+            let both = _mm512_inserti64x4::<1>(first, _mm256_loadu_si256(b.cast()));
+            _mm512_castsi512_ps(_mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), both))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_in_turn(self, [a, b]: [*mut u8; 2], bytes: __m512) {
+        unsafe {
+            let order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+            let both = _mm512_permutexvar_epi64(order, _mm512_castps_si512(bytes));
+            _mm256_storeu_si256(a.cast(), _mm512_castsi512_si256(both));
+            _mm256_storeu_si256(b.cast(), _mm512_extracti64x4_epi64::<1>(both));
+        }
+    }
+    #[inline(always)]
+    unsafe fn pair_in_channel_order(self, [a, b]: [__m512; 2]) -> [__m512; 2] {
+        unsafe {
+            let (low, high) = (_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+            [_mm512_shuffle_f32x4::<0xd8>(low, low), _mm512_shuffle_f32x4::<0xd8>(high, high)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn quad_in_channel_order(self, [a, b, c, d]: [__m512; 4]) -> [__m512; 4] {
         unsafe {
             let (ab, ab2) = (_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
             let (cd, cd2) = (_mm512_shuffle_f32x4::<0x44>(c, d), _mm512_shuffle_f32x4::<0xee>(c, d));

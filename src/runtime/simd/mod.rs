@@ -106,9 +106,12 @@ pub trait SimdBf16: Simd {
 
 /// Dot products of 8-bit integers, summed in 32-bit integers.
 ///
-/// A vector holds `4 * LANES` 8-bit integers, or `LANES` 32-bit integers or f32 values. Four vectors of 32-bit numbers
-/// for as many channels as one vector of bytes are in *quad order*: lane `i` of vector `k` is the channel
-/// [`quad_channel`]`(k, i)`. In this order, widening and narrowing are done within 128 bits, without permutations.
+/// A vector holds `4 * LANES` 8-bit integers, or `LANES` 32-bit integers or f32 values. Channels come in *quads*: four
+/// vectors of 32-bit numbers for as many channels as one vector of bytes. Lane `i` of vector `k` is the channel
+/// [`block_channel`]`(4, k, i)`: in this order, widening and narrowing are done within 128 bits, without permutations.
+/// What is left of the channels may be a *pair*: two vectors for half as many channels, where lane `i` of vector `k` is
+/// the channel [`block_channel`]`(2, k, i)`. The pairs of two cells side by side are one quad, whose bytes belong to
+/// the cells in turn, eight each ([`Self::load_in_turn`], [`Self::store_in_turn`]).
 ///
 /// Results are integers that are the same on every set, bit for bit; conversions from and to f32 round to the nearest,
 /// ties to even.
@@ -126,23 +129,38 @@ pub trait SimdInt8: Simd {
     unsafe fn int_to_f32(self, integers: Self::Vector) -> Self::Vector;
     /// Converts f32 values of at most 2^30 to the nearest 32-bit integers.
     unsafe fn f32_to_int(self, values: Self::Vector) -> Self::Vector;
-    /// The bytes of four rows side by side: those of a channel become the four bytes of its lane, in quad order.
+    /// The bytes of four rows side by side: those of a channel become the four bytes of its lane, as a quad.
     unsafe fn interleave(self, rows: [Self::Vector; 4]) -> [Self::Vector; 4];
-    /// 32-bit integers in quad order as bytes, clamped to 0..=255.
+    /// Bytes as a quad of 32-bit integers.
+    #[inline(always)]
+    unsafe fn widen(self, bytes: Self::Vector) -> [Self::Vector; 4] {
+        // SAFETY: by this function's contract.
+        unsafe {
+            let zero = self.splat(0.0);
+            self.interleave([bytes, zero, zero, zero])
+        }
+    }
+    /// A quad of 32-bit integers as bytes, clamped to 0..=255.
     unsafe fn narrow_unsigned(self, integers: [Self::Vector; 4]) -> Self::Vector;
-    /// 32-bit integers in quad order as bytes, clamped to -128..=127, plus 128.
+    /// A quad of 32-bit integers as bytes, clamped to -128..=127, plus 128.
     unsafe fn narrow_signed(self, integers: [Self::Vector; 4]) -> Self::Vector;
-    /// From quad order to vectors of neighbouring channels.
-    unsafe fn in_channel_order(self, values: [Self::Vector; 4]) -> [Self::Vector; 4];
+    /// From a quad to vectors of neighbouring channels.
+    unsafe fn quad_in_channel_order(self, quad: [Self::Vector; 4]) -> [Self::Vector; 4];
+    /// From a pair to vectors of neighbouring channels.
+    unsafe fn pair_in_channel_order(self, pair: [Self::Vector; 2]) -> [Self::Vector; 2];
+    /// Loads eight bytes from each of two places in turn, `2 * LANES` bytes from each.
+    unsafe fn load_in_turn(self, from: [*const u8; 2]) -> Self::Vector;
+    /// Writes what [`Self::load_in_turn`] loads.
+    unsafe fn store_in_turn(self, to: [*mut u8; 2], bytes: Self::Vector);
 }
 
 /// The largest sum of the absolute values of two neighbouring weights ([`SimdInt8::dot_int8`]).
 pub const MOST_OF_TWO_WEIGHTS: f32 = 128.0;
 
-/// The channel in lane `lane` of vector `vector` of four that are in quad order ([`SimdInt8`]).
+/// The channel in lane `lane` of vector `vector` of a quad or a pair, of four or two `vectors` ([`SimdInt8`]).
 #[inline(always)]
-pub const fn quad_channel(vector: usize, lane: usize) -> usize {
-    lane / 4 * 16 + vector * 4 + lane % 4
+pub const fn block_channel(vectors: usize, vector: usize, lane: usize) -> usize {
+    lane / 4 * (4 * vectors) + vector * 4 + lane % 4
 }
 
 /// An instruction set with its own kernels.
@@ -313,20 +331,6 @@ pub trait Int8Kernel {
     /// # Safety
     /// As for [`SimdInt8`]: the core must have the instruction set of `S`.
     unsafe fn run<S: SimdInt8>(self, simd: S) -> Self::Output;
-}
-
-/// As [`dispatch_int8`], with vectors of half the width in [`Isa::Avx512`] if the core has AVX512-VNNI. They give the
-/// same results, sooner where whole vectors would be half empty: cores that split wide vectors take half the time.
-///
-/// # Panics
-/// If the core does not have `isa`.
-pub fn dispatch_int8_half<K: Int8Kernel>(isa: Isa, kernel: K) -> K::Output {
-    #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Avx512 && isa.is_available() && is_x86_feature_detected!("avx512vnni") {
-        // SAFETY: the core has the set.
-        return unsafe { avx2::run_avx512_vnni(kernel) };
-    }
-    dispatch_int8(isa, kernel)
 }
 
 /// As [`dispatch`]. Where an instruction set has no dot products of 8-bit integers, other instructions give the same

@@ -191,7 +191,23 @@ impl<const DOT: bool> SimdInt8 for Neon<DOT> {
         }
     }
     #[inline(always)]
-    unsafe fn in_channel_order(self, values: [float32x4_t; 4]) -> [float32x4_t; 4] {
-        values
+    unsafe fn load_in_turn(self, [a, b]: [*const u8; 2]) -> float32x4_t {
+        unsafe { vreinterpretq_f32_u8(vcombine_u8(vld1_u8(a), vld1_u8(b))) }
+    }
+    #[inline(always)]
+    unsafe fn store_in_turn(self, [a, b]: [*mut u8; 2], bytes: float32x4_t) {
+        unsafe {
+            let bytes = vreinterpretq_u8_f32(bytes);
+            vst1_u8(a, vget_low_u8(bytes));
+            vst1_u8(b, vget_high_u8(bytes));
+        }
+    }
+    #[inline(always)]
+    unsafe fn pair_in_channel_order(self, pair: [float32x4_t; 2]) -> [float32x4_t; 2] {
+        pair
+    }
+    #[inline(always)]
+    unsafe fn quad_in_channel_order(self, quad: [float32x4_t; 4]) -> [float32x4_t; 4] {
+        quad
     }
 }

@@ -1,6 +1,6 @@
 //! Plain Rust for any core, eight lanes: the reference for every other instruction set.
 
-use super::{Simd, SimdBf16, SimdInt8, quad_channel};
+use super::{Simd, SimdBf16, SimdInt8, block_channel};
 
 #[derive(Clone, Copy)]
 pub struct Portable;
@@ -122,12 +122,12 @@ fn vector(bytes: Bytes) -> [f32; LANES] {
     std::array::from_fn(|i| f32::from_bits(u32::from_le_bytes(std::array::from_fn(|j| bytes[4 * i + j]))))
 }
 
-/// From lanes of vectors in quad order to channels.
+/// From the lanes of a quad to channels.
 #[inline(always)]
 fn channels<T: Copy + Default>(quad: [[T; LANES]; 4]) -> [T; 4 * LANES] {
     let mut channels = [T::default(); 4 * LANES];
     for (k, lanes) in quad.into_iter().enumerate() {
-        lanes.into_iter().enumerate().for_each(|(lane, value)| channels[quad_channel(k, lane)] = value);
+        lanes.into_iter().enumerate().for_each(|(lane, value)| channels[block_channel(4, k, lane)] = value);
     }
     channels
 }
@@ -154,7 +154,7 @@ impl SimdInt8 for Portable {
     #[inline(always)]
     unsafe fn interleave(self, rows: [Self::Vector; 4]) -> [Self::Vector; 4] {
         let rows = rows.map(bytes);
-        std::array::from_fn(|k| vector(std::array::from_fn(|i| rows[i % 4][quad_channel(k, i / 4)])))
+        std::array::from_fn(|k| vector(std::array::from_fn(|i| rows[i % 4][block_channel(4, k, i / 4)])))
     }
     #[inline(always)]
     unsafe fn narrow_unsigned(self, integers: [Self::Vector; 4]) -> Self::Vector {
@@ -165,8 +165,26 @@ impl SimdInt8 for Portable {
         vector(channels(integers.map(|v| v.map(|v| ((v.to_bits() as i32).clamp(-128, 127) + 128) as u8))))
     }
     #[inline(always)]
-    unsafe fn in_channel_order(self, values: [Self::Vector; 4]) -> [Self::Vector; 4] {
-        let all = channels(values);
+    unsafe fn load_in_turn(self, from: [*const u8; 2]) -> Self::Vector {
+        vector(std::array::from_fn(|i| unsafe { from[i / 8 % 2].add(i / 16 * 8 + i % 8).read() }))
+    }
+    #[inline(always)]
+    unsafe fn store_in_turn(self, to: [*mut u8; 2], vector: Self::Vector) {
+        for (i, byte) in bytes(vector).into_iter().enumerate() {
+            unsafe { to[i / 8 % 2].add(i / 16 * 8 + i % 8).write(byte) }
+        }
+    }
+    #[inline(always)]
+    unsafe fn pair_in_channel_order(self, pair: [Self::Vector; 2]) -> [Self::Vector; 2] {
+        let mut all = [0.0; 2 * LANES];
+        for (k, lanes) in pair.into_iter().enumerate() {
+            lanes.into_iter().enumerate().for_each(|(lane, value)| all[block_channel(2, k, lane)] = value);
+        }
+        std::array::from_fn(|j| std::array::from_fn(|i| all[j * LANES + i]))
+    }
+    #[inline(always)]
+    unsafe fn quad_in_channel_order(self, quad: [Self::Vector; 4]) -> [Self::Vector; 4] {
+        let all = channels(quad);
         std::array::from_fn(|j| std::array::from_fn(|i| all[j * LANES + i]))
     }
 }

@@ -152,18 +152,41 @@ impl Int8Kernel for Int8Check {
             let quads = s.interleave(std::array::from_fn(|row| load(&rows[row]))).map(stored);
             for (k, quad) in quads.iter().enumerate() {
                 for (i, byte) in quad.iter().enumerate() {
-                    assert_eq!(*byte, rows[i % 4][quad_channel(k, i / 4)], "vector {k}, byte {i}");
+                    assert_eq!(*byte, rows[i % 4][block_channel(4, k, i / 4)], "vector {k}, byte {i}");
                 }
             }
 
             let quad = std::array::from_fn(|k| load(&as_bytes(integers(k))));
             let (unsigned, signed) = (stored(s.narrow_unsigned(quad)), stored(s.narrow_signed(quad)));
-            let ordered = s.in_channel_order(quad).map(stored_integers).concat();
+            let ordered = s.quad_in_channel_order(quad).map(stored_integers).concat();
             for (k, i) in (0..4).flat_map(|k| (0..lanes).map(move |i| (k, i))) {
-                let (channel, integer) = (quad_channel(k, i), integers(k)[i]);
+                let (channel, integer) = (block_channel(4, k, i), integers(k)[i]);
                 assert_eq!(unsigned[channel], integer.clamp(0, 255) as u8);
                 assert_eq!(signed[channel], (integer.clamp(-128, 127) + 128) as u8);
                 assert_eq!(ordered[channel], integer);
+            }
+
+            let widened = s.widen(load(&bytes(7))).map(stored_integers);
+            let pair = s.pair_in_channel_order([quad[0], quad[1]]).map(stored_integers).concat();
+            for (k, i) in (0..4).flat_map(|k| (0..lanes).map(move |i| (k, i))) {
+                assert_eq!(widened[k][i], i32::from(bytes(7)[block_channel(4, k, i)]));
+                if k < 2 {
+                    assert_eq!(pair[block_channel(2, k, i)], integers(k)[i]);
+                }
+            }
+
+            // The pairs of two cells are a quad.
+            let cells = [bytes(11), bytes(48)];
+            let both = s.load_in_turn([cells[0].as_ptr(), cells[1].as_ptr()]);
+            let widened = s.widen(both).map(stored_integers);
+            for (k, i) in (0..4).flat_map(|k| (0..lanes).map(move |i| (k, i))) {
+                assert_eq!(widened[k][i], i32::from(cells[k / 2][block_channel(2, k % 2, i)]));
+            }
+            let mut written = [vec![9_u8; 2 * lanes + 1], vec![9_u8; 2 * lanes + 1]];
+            let [a, b] = &mut written;
+            s.store_in_turn([a.as_mut_ptr(), b.as_mut_ptr()], both);
+            for (written, cell) in written.iter().zip(&cells) {
+                assert_eq!(*written, [&cell[..2 * lanes], &[9]].concat());
             }
 
             let floats = s.int_to_f32(quad[0]);
@@ -181,7 +204,6 @@ impl Int8Kernel for Int8Check {
 fn int8_operations_are_exact_on_every_set() {
     for isa in Isa::available() {
         dispatch_int8(isa, Int8Check);
-        dispatch_int8_half(isa, Int8Check);
     }
     // SAFETY: the core has the sets; these are the ways without dot products, which a core that has them does not take.
     #[cfg(target_arch = "x86_64")]

@@ -16,7 +16,7 @@ use crate::runtime::engine::plan::{
 };
 use crate::runtime::model::graph::NodeId;
 use crate::runtime::model::quantize_row;
-use crate::runtime::simd::quad_channel;
+use crate::runtime::simd::block_channel;
 
 /// Bytes of a strip at most: it has to stay in the nearest cache beside groups and weights.
 const STRIP_BYTES: usize = 16 * 1024;
@@ -33,17 +33,14 @@ impl Compiler<'_> {
         let mut folded = Folded::new(context.model, layer, context.channels(fused.convolution), norm);
         let mut name = layer.to_owned();
         let mut multiply_adds = size.cells() * inputs * outputs;
-        let widest = if reads.depthwise.is_some() { inputs.max(outputs) } else { outputs };
-        let (vectors, half) = (context.target.vectors, context.target.half_vectors);
-        let is_half = half.lanes < vectors.lanes && widest <= 4 * half.lanes;
-        let vectors = if is_half { half } else { vectors };
+        let Vectors { lanes, left_offset, .. } = context.target.vectors;
         let (left, levels) = match reads.depthwise {
             Some(nodes) => {
                 name = format!("{} + {name}", context.name(nodes.convolution));
                 multiply_adds += size.cells() * context.filter(nodes.convolution).taps() * inputs;
                 let levels = context.strip_levels(layer);
                 let centres = context.strip_centres(layer);
-                let (depthwise, shift) = self.integer_depthwise(nodes, reads.source, levels, centres, size, vectors);
+                let (depthwise, shift) = self.integer_depthwise(nodes, reads.source, levels, centres, size);
                 folded.add_constant_inputs(&shift);
                 (IntegerLeft::Depthwise(depthwise), levels)
             }
@@ -59,24 +56,22 @@ impl Compiler<'_> {
         let written = context.levels(fused.value).filter(|_| self.needs.border(fused.value, Element::U8).is_some());
         let unit = written.map_or(1.0, |levels| levels.scale);
 
-        let in_block = 4 * vectors.lanes;
-        let (blocks, groups) = (outputs.div_ceil(in_block), inputs.div_ceil(4));
+        let (vectors, groups) = (pairs_of_vectors(outputs, lanes), inputs.div_ceil(4));
         let pairs: Vec<(usize, usize)> = (0..inputs / 2).map(|i| (2 * i, 2 * i + 1)).collect();
         let rows = folded.weights.chunks_exact_mut(inputs).zip(&folded.bias).take(outputs);
         let (bias, scales) = rows
             .map(|(row, &bias)| {
                 let scale = quantize_row(row, &pairs) * levels.scale;
-                (integer_bias(row, bias / scale, levels.zero_point, vectors.left_offset), scale / unit)
+                (integer_bias(row, bias / scale, levels.zero_point, left_offset), scale / unit)
             })
             .map(|(bias, scale)| {
                 (bias, scale.min(LARGEST / (bias.unsigned_abs() as f32 + 255.0 * 128.0 * inputs as f32)))
             })
             .unzip::<i32, f32, Vec<_>, Vec<_>>();
-        let weights = by_quads(blocks, |block, packed| {
+        let weights = by_blocks(vectors, lanes, |channels, packed| {
             for group in 0..groups {
-                for lane in quad_lanes(vectors.lanes) {
+                for &output in channels {
                     for input in 4 * group..4 * group + 4 {
-                        let output = block * in_block + lane;
                         let is_real = output < outputs && input < inputs;
                         packed.push(if is_real { folded.weights[output * inputs + input] as i8 as u8 } else { 0 });
                     }
@@ -103,16 +98,13 @@ impl Compiler<'_> {
             *terms.last_mut().map_or(&mut relu, |term| &mut term.relu) = false;
         }
         let product = IntegerProduct {
-            is_half,
             cells: size.cells(),
             left,
             groups,
-            blocks,
+            vectors,
             weights,
-            bias: by_quad_channels(vectors, blocks, |channel| bias.get(channel).copied().unwrap_or(0).to_ne_bytes()),
-            scales: by_quad_channels(vectors, blocks, |channel| {
-                scales.get(channel).copied().unwrap_or(0.0).to_ne_bytes()
-            }),
+            bias: by_channels(vectors, lanes, |channel| bias.get(channel).copied().unwrap_or(0).to_ne_bytes()),
+            scales: by_channels(vectors, lanes, |channel| scales.get(channel).copied().unwrap_or(0.0).to_ne_bytes()),
             relu,
             terms,
             stores,
@@ -156,7 +148,6 @@ impl Compiler<'_> {
         levels: Levels,
         centres: Option<&[f32]>,
         size: Size,
-        vectors: Vectors,
     ) -> (IntegerDepthwise<InMap>, Vec<f32>) {
         let context = self.context;
         let filter = context.filter(nodes.convolution);
@@ -164,8 +155,8 @@ impl Compiler<'_> {
         let (layer, norm) = (context.name(nodes.convolution), nodes.norm.map(|norm| context.name(norm)));
         let mut folded = Folded::new(context.model, layer, channels, norm);
         let read = context.levels_read(source);
-        let in_block = 4 * vectors.lanes;
-        let blocks = channels.div_ceil(in_block);
+        let Vectors { lanes, left_offset, .. } = context.target.vectors;
+        let vectors = pairs_of_vectors(channels, lanes);
         // Which rows share a pair of bytes depends on the output row.
         let pairs: Vec<(usize, usize)> = (0..filter.taps() - filter.side).map(|tap| (tap, tap + filter.side)).collect();
         let centre = |channel: usize| centres.map_or(0.0, |centres| centres[channel]);
@@ -173,7 +164,7 @@ impl Compiler<'_> {
         let (bias, scales) = rows
             .map(|(channel, row)| {
                 let scale = quantize_row(row, &pairs) * read.scale;
-                let bias = integer_bias(row, -centre(channel) / scale, read.zero_point, vectors.left_offset);
+                let bias = integer_bias(row, -centre(channel) / scale, read.zero_point, left_offset);
                 let largest = bias.unsigned_abs() as f32 + 255.0 * 128.0 * filter.taps() as f32;
                 (bias, (scale / levels.scale).min(LARGEST / largest))
             })
@@ -185,13 +176,13 @@ impl Compiler<'_> {
             }
             _ => 0,
         };
-        let weights = by_quads(blocks, |block, packed| {
+        let weights = by_blocks(vectors, lanes, |block, packed| {
             for output_row in 0..rows_at_once(filter.side, filter.stride) {
                 for (group, column) in (0..2).flat_map(|group| (0..filter.side).map(move |column| (group, column))) {
-                    for lane in quad_lanes(vectors.lanes) {
+                    for &channel in block {
                         packed.extend((4 * group..4 * group + 4).map(|input_row| {
                             let row = usize::checked_sub(input_row, output_row * filter.stride);
-                            weight(block * in_block + lane, row, column)
+                            weight(channel, row, column)
                         }));
                     }
                 }
@@ -199,45 +190,45 @@ impl Compiler<'_> {
         });
         let map = self.map(source, Element::U8);
         let at_once = rows_at_once(filter.side, filter.stride);
-        let most = STRIP_BYTES / (size.width * blocks * in_block);
+        let most = STRIP_BYTES / (size.width * vectors * lanes);
         let depthwise = IntegerDepthwise {
             start: self.maps.start(map, Window::of(filter)),
             row_bytes: self.maps.get(map).row_bytes(),
             pitch_bytes: self.maps.get(map).pitch_bytes(),
             kernel: filter.side,
             stride: filter.stride,
-            channels: blocks * in_block,
-            blocks,
+            channels: vectors * lanes,
+            vectors,
             width: size.width,
             strip_rows: (most / at_once * at_once).clamp(at_once, at_once.max(size.height)).min(size.height),
             weights,
-            bias: by_quad_channels(vectors, blocks, |channel| bias.get(channel).copied().unwrap_or(0).to_ne_bytes()),
-            scales: by_quad_channels(vectors, blocks, |channel| {
-                scales.get(channel).copied().unwrap_or(0.0).to_ne_bytes()
-            }),
+            bias: by_channels(vectors, lanes, |channel| bias.get(channel).copied().unwrap_or(0).to_ne_bytes()),
+            scales: by_channels(vectors, lanes, |channel| scales.get(channel).copied().unwrap_or(0.0).to_ne_bytes()),
         };
         (depthwise, folded.bias)
     }
 }
 
-/// The bytes that `pack` appends for every block.
-fn by_quads(blocks: usize, pack: impl Fn(usize, &mut Vec<u8>)) -> Memory {
+/// The number of vectors in as many pairs as hold `channels`.
+fn pairs_of_vectors(channels: usize, lanes: usize) -> usize {
+    channels.div_ceil(2 * lanes) * 2
+}
+
+/// The bytes that `pack` appends for every block of `vectors`, given its channels in order.
+fn by_blocks(vectors: usize, lanes: usize, pack: impl Fn(&[usize], &mut Vec<u8>)) -> Memory {
     let mut packed = Vec::new();
-    (0..blocks).for_each(|block| pack(block, &mut packed));
+    for first in (0..vectors).step_by(4) {
+        let in_block = (vectors - first).min(4);
+        let channels = (0..in_block)
+            .flat_map(|vector| (0..lanes).map(move |lane| first * lanes + block_channel(in_block, vector, lane)));
+        pack(&channels.collect::<Vec<_>>(), &mut packed);
+    }
     Memory::of_bytes(&packed)
 }
 
-/// The four bytes of every channel, in quad order.
-fn by_quad_channels(vectors: Vectors, blocks: usize, bytes: impl Fn(usize) -> [u8; 4]) -> Memory {
-    let lanes = vectors.lanes;
-    by_quads(blocks, |block, packed| {
-        packed.extend(quad_lanes(lanes).flat_map(|lane| bytes(block * 4 * lanes + lane)));
-    })
-}
-
-/// The channels of a block in quad order.
-fn quad_lanes(lanes: usize) -> impl Iterator<Item = usize> {
-    (0..4).flat_map(move |vector| (0..lanes).map(move |lane| quad_channel(vector, lane)))
+/// The four bytes of every channel.
+fn by_channels(vectors: usize, lanes: usize, bytes: impl Fn(usize) -> [u8; 4]) -> Memory {
+    by_blocks(vectors, lanes, |channels, packed| packed.extend(channels.iter().flat_map(|&channel| bytes(channel))))
 }
 
 /// What the sums of one output channel begin with: its bias in units of the sums, less what the zero point of the left

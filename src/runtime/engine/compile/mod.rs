@@ -47,8 +47,6 @@ pub(super) struct Target {
     /// Pixels.
     pub width: usize,
     pub vectors: Vectors,
-    /// For products of 8-bit integers of few channels.
-    pub half_vectors: Vectors,
     /// Of the products. In int8, those that [`levels`] names; the others are in f32.
     pub precision: StepPrecision,
     /// Maps of the last stack that decoding reads.

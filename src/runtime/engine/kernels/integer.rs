@@ -5,21 +5,21 @@
 
 use super::tile::Tile;
 use crate::runtime::engine::plan::{
-    Address, Cells, IntegerDepthwise, IntegerFormat, IntegerLeft, IntegerProduct, rows_at_once,
+    Address, Cells, IntegerDepthwise, IntegerFormat, IntegerLeft, IntegerProduct, ROW_TILE, rows_at_once,
 };
 use crate::runtime::simd::{Int8Kernel, SimdInt8, array};
 use std::ops::Range;
 
-/// Repeats an expression for the first `count` of at most six cells; `count` is a constant. The code after the sums of
+/// Repeats an expression for the first `count` of at most six quads; `count` is a constant. The code after the sums of
 /// a tile is too long for the compiler to unroll a loop, and a variable index would put the sums on the stack.
-macro_rules! cells {
-    ($count:expr, |$m:ident| $body:expr) => {
-        cells!(@ $count, $m, $body, 0 1 2 3 4 5)
+macro_rules! quads {
+    ($count:expr, |$q:ident| $body:expr) => {
+        quads!(@ $count, $q, $body, 0 1 2 3 4 5)
     };
-    (@ $count:expr, $m:ident, $body:expr, $($number:literal)*) => {
+    (@ $count:expr, $q:ident, $body:expr, $($number:literal)*) => {
         $({
-            let $m: usize = $number;
-            if $m < $count {
+            let $q: usize = $number;
+            if $q < $count {
                 $body;
             }
         })*
@@ -52,11 +52,12 @@ impl Int8Kernel for RunInteger<'_> {
                 if let IntegerLeft::Depthwise(d) = &p.left {
                     depthwise(s, d, self.memory, cells.start / d.width..cells.end / d.width, self.strip);
                 }
-                for block in 0..p.blocks {
-                    if S::REGISTERS >= 32 {
-                        self.block::<S, 6>(s, cells.clone(), block);
-                    } else {
-                        self.block::<S, 3>(s, cells.clone(), block);
+                for vector in (0..p.vectors).step_by(4) {
+                    match (p.vectors - vector, S::REGISTERS >= 32) {
+                        (2, true) => self.block::<S, 8, 2>(s, cells.clone(), vector),
+                        (2, false) => self.block::<S, 4, 2>(s, cells.clone(), vector),
+                        (_, true) => self.block::<S, 6, 4>(s, cells.clone(), vector),
+                        (_, false) => self.block::<S, 3, 4>(s, cells.clone(), vector),
                     }
                 }
             }
@@ -66,21 +67,17 @@ impl Int8Kernel for RunInteger<'_> {
 }
 
 impl RunInteger<'_> {
-    /// Computes four vectors of output channels, `M` cells at a time.
+    /// Computes `V` vectors of output channels from `vector` on, a quad or a pair, `M` cells at a time.
     ///
     /// # Safety
     /// As for [`SimdInt8`]; product, tables and memory are of one plan.
     #[inline(always)]
     #[expect(clippy::needless_range_loop, reason = "iterators put the sums on the stack")]
-    unsafe fn block<S: SimdInt8, const M: usize>(&self, s: S, cells: Range<usize>, block: usize) {
+    unsafe fn block<S: SimdInt8, const M: usize, const V: usize>(&self, s: S, cells: Range<usize>, vector: usize) {
         let p = self.product;
-        let first = block * 4 * S::LANES;
-        let quad = |memory: *const u8, at: usize| -> [S::Vector; 4] {
-            // SAFETY: the compiler pads weights, bias and scales to whole blocks.
-            array(|v| unsafe { s.load(memory.cast::<f32>().add((at * 4 + v) * S::LANES)) })
-        };
-        // SAFETY: by this function's contract. The compiler makes tables that fit their maps; a cell of an 8-bit map
-        // has room for whole blocks.
+        let first = vector * S::LANES;
+        // SAFETY: by this function's contract. The compiler pads bias and weights to whole vectors and makes tables
+        // that fit their maps; a cell of an 8-bit map has room for whole pairs.
         unsafe {
             let mut start = cells.start;
             while start < cells.end {
@@ -93,56 +90,78 @@ impl RunInteger<'_> {
                         array(|m| first_cell.add(m.min(count - 1) * d.channels))
                     }
                 };
-                let mut sums = [quad(p.bias.pointer(), block); M];
+                let bias = p.bias.pointer().cast::<f32>().add(first);
+                let mut sums: [[S::Vector; V]; M] = [array(|v| s.load(bias.add(v * S::LANES))); M];
                 for group in 0..p.groups {
                     let factors: [S::Vector; M] =
                         array(|m| s.splat(from[m].add(group * 4).cast::<f32>().read_unaligned()));
-                    let weights = p.weights.pointer().cast::<f32>().add((block * p.groups + group) * 4 * S::LANES);
-                    for v in 0..4 {
+                    let weights = p.weights.pointer().cast::<f32>().add((vector * p.groups + group * V) * S::LANES);
+                    for v in 0..V {
                         let weight = s.load(weights.add(v * S::LANES));
                         for m in 0..M {
                             sums[m][v] = s.dot_int8(factors[m], weight, sums[m][v]);
                         }
                     }
                 }
-                cells!(M.min(count), |m| self.finish(s, start + m, first, sums[m]));
+                let in_quad = 4 / V;
+                quads!(M / in_quad, |q| if q * in_quad < count {
+                    let [cell, last] = [q * in_quad, (q * in_quad + in_quad - 1).min(count - 1)];
+                    let quad = array(|i| sums[q * in_quad + i / V][i % V]);
+                    self.finish::<S, V>(s, [start + cell, start + last], first, quad);
+                });
                 start += count;
             }
         }
     }
 
-    /// Computes everything after the sums of one cell, from channel `first` on.
+    /// Computes everything after the sums of one cell, from channel `first` on. The sums of pairs, where `V` is 2, are
+    /// those of two cells.
     ///
     /// # Safety
     /// As for [`Self::block`].
     #[inline(always)]
-    unsafe fn finish<S: SimdInt8>(&self, s: S, cell: usize, first: usize, [a, b, c, d]: [S::Vector; 4]) {
+    unsafe fn finish<S: SimdInt8, const V: usize>(
+        &self,
+        s: S,
+        cells: [usize; 2],
+        first: usize,
+        [a, b, c, d]: [S::Vector; 4],
+    ) {
         let p = self.product;
         // SAFETY: by this function's contract.
         unsafe {
-            let at = |cells: &Cells<Address>| {
-                let offset = *self.tables.get_unchecked(cells.table).get_unchecked(cell) as usize;
-                self.memory.add(cells.start.0 + offset)
+            let at = |map: &Cells<Address>| -> [*mut u8; 2] {
+                let table = self.tables.get_unchecked(map.table);
+                array(|i| self.memory.add(map.start.0 + *table.get_unchecked(cells[i]) as usize))
             };
             let zero = s.splat(0.0);
             // A product and a sum are never contracted, so that every set rounds alike.
             let scales = p.scales.pointer().cast::<f32>().add(first);
-            let result = |sum, v: usize| s.mul(s.int_to_f32(sum), s.load(scales.add(v * S::LANES)));
+            let result = |sum, i: usize| s.mul(s.int_to_f32(sum), s.load(scales.add(i % V * S::LANES)));
             let (mut a, mut b, mut c, mut d) = (result(a, 0), result(b, 1), result(c, 2), result(d, 3));
             if p.relu {
                 (a, b, c, d) = (s.max(a, zero), s.max(b, zero), s.max(c, zero), s.max(d, zero));
             }
             for term in &p.terms {
+                let [from, last] = at(&term.cells);
+                let bytes = match V {
+                    4 => s.load(from.add(first).cast()),
+                    _ => s.load_in_turn([from.add(first).cast_const(), last.add(first).cast_const()]),
+                };
                 let (zero_point, scale) = (s.splat(term.zero_point), s.splat(term.scale));
-                let add = |value, level| s.add(value, s.mul(s.sub(s.int_to_f32(level), zero_point), scale));
-                let levels = s.interleave([s.load(at(&term.cells).add(first).cast()), zero, zero, zero]);
-                (a, b, c, d) = (add(a, levels[0]), add(b, levels[1]), add(c, levels[2]), add(d, levels[3]));
+                let levels = s.widen(bytes);
+                let mut numbers: [S::Vector; 4] = array(|i| s.int_to_f32(levels[i]));
+                if term.zero_point != 0.0 {
+                    numbers = array(|i| s.sub(numbers[i], zero_point));
+                }
+                let add = |value, number| s.add(value, s.mul(number, scale));
+                (a, b, c, d) = (add(a, numbers[0]), add(b, numbers[1]), add(c, numbers[2]), add(d, numbers[3]));
                 if term.relu {
                     (a, b, c, d) = (s.max(a, zero), s.max(b, zero), s.max(c, zero), s.max(d, zero));
                 }
             }
             for store in &p.stores {
-                let to = at(&store.cells);
+                let [to, last] = at(&store.cells);
                 match store.format {
                     IntegerFormat::Unsigned | IntegerFormat::Signed => {
                         let integers = [s.f32_to_int(a), s.f32_to_int(b), s.f32_to_int(c), s.f32_to_int(d)];
@@ -150,22 +169,43 @@ impl RunInteger<'_> {
                             IntegerFormat::Unsigned => s.narrow_unsigned(integers),
                             _ => s.narrow_signed(integers),
                         };
-                        s.store(to.add(first).cast(), bytes);
+                        match V {
+                            4 => s.store(to.add(first).cast(), bytes),
+                            _ => s.store_in_turn([to.add(first), last.add(first)], bytes),
+                        }
                     }
                     IntegerFormat::F32 { scale, room } => {
                         let scale = s.splat(scale);
                         let values = [s.mul(a, scale), s.mul(b, scale), s.mul(c, scale), s.mul(d, scale)];
-                        for (v, value) in s.in_channel_order(values).into_iter().enumerate() {
-                            let channel = first + v * S::LANES;
-                            let to = to.cast::<f32>().wrapping_add(channel);
-                            match room.saturating_sub(channel) {
-                                0 => (),
-                                left if left < S::LANES => s.store_partial(to, value, left),
-                                _ => s.store(to, value),
-                            }
+                        if V == 4 {
+                            store_f32(s, to, first, room, s.quad_in_channel_order(values));
+                        } else {
+                            let [a, b, c, d] = values;
+                            store_f32(s, to, first, room, s.pair_in_channel_order([a, b]));
+                            store_f32(s, last, first, room, s.pair_in_channel_order([c, d]));
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Writes the channels from `first` on of the cell at `to`, which has `room` for that many.
+///
+/// # Safety
+/// As for [`SimdInt8`]; the cell belongs to the caller.
+#[inline(always)]
+unsafe fn store_f32<S: SimdInt8, const V: usize>(s: S, to: *mut u8, first: usize, room: usize, values: [S::Vector; V]) {
+    for (v, value) in values.into_iter().enumerate() {
+        let channel = first + v * S::LANES;
+        let to = to.cast::<f32>().wrapping_add(channel);
+        // SAFETY: by this function's contract; no more than `room` channels are written.
+        unsafe {
+            match room.saturating_sub(channel) {
+                0 => (),
+                left if left < S::LANES => s.store_partial(to, value, left),
+                _ => s.store(to, value),
             }
         }
     }
@@ -183,35 +223,55 @@ unsafe fn depthwise<S: SimdInt8>(
     rows: Range<usize>,
     strip: *mut u8,
 ) {
-    let at_once = rows_at_once(d.kernel, d.stride);
+    for vector in (0..d.vectors).step_by(4) {
+        // SAFETY: by this function's contract.
+        unsafe {
+            match d.vectors - vector {
+                2 => depthwise_block::<S, 2>(s, d, memory, rows.clone(), strip, vector),
+                _ => depthwise_block::<S, 4>(s, d, memory, rows.clone(), strip, vector),
+            }
+        }
+    }
+}
+
+/// The `V` vectors of channels from `vector` on, a quad or a pair.
+///
+/// # Safety
+/// As for [`depthwise`].
+#[inline(always)]
+unsafe fn depthwise_block<S: SimdInt8, const V: usize>(
+    s: S,
+    d: &IntegerDepthwise<Address>,
+    memory: *const u8,
+    rows: Range<usize>,
+    strip: *mut u8,
+    vector: usize,
+) {
+    let (at_once, first) = (rows_at_once(d.kernel, d.stride), vector * S::LANES);
     // SAFETY: by this function's contract.
     unsafe {
         let groups = strip.add(d.groups_at());
-        for block in 0..d.blocks {
-            let mut row = rows.start;
-            while row < rows.end {
-                let count = at_once.min(rows.end - row);
-                let top = memory.add(d.start.0 + row * d.stride * d.row_bytes + block * 4 * S::LANES);
-                group_rows(s, d, top, (count - 1) * d.stride + d.kernel, groups);
-                for j in 0..count {
-                    let cell = (row + j - rows.start) * d.width * d.channels + block * 4 * S::LANES;
-                    let part = Part { d, groups, block, row: j, to: strip.add(cell) };
-                    match (d.kernel, d.stride, S::REGISTERS >= 32) {
-                        (3, 1, true) => part.row_of::<S, 3, 1, 4, 6>(s),
-                        (3, 2, true) => part.row_of::<S, 3, 2, 4, 9>(s),
-                        (5, 1, true) => part.row_of::<S, 5, 1, 4, 8>(s),
-                        (5, 2, true) => part.row_of::<S, 5, 2, 4, 11>(s),
-                        (3, 1, false) => part.row_of::<S, 3, 1, 2, 4>(s),
-                        (3, 2, false) => part.row_of::<S, 3, 2, 2, 5>(s),
-                        (5, 1, false) => part.row_of::<S, 5, 1, 2, 6>(s),
-                        (5, 2, false) => part.row_of::<S, 5, 2, 2, 7>(s),
-                        (kernel, stride, _) => {
-                            unreachable!("{kernel}x{kernel} with stride {stride} is refused by the compiler")
-                        }
+        let mut row = rows.start;
+        while row < rows.end {
+            let count = at_once.min(rows.end - row);
+            let top = memory.add(d.start.0 + row * d.stride * d.row_bytes + first);
+            group_rows::<S, V>(s, d, top, (count - 1) * d.stride + d.kernel, groups);
+            for j in 0..count {
+                let cell = (row + j - rows.start) * d.width * d.channels + first;
+                let part = Part::<V> { d, groups, vector, row: j, to: strip.add(cell) };
+                match (d.kernel, d.stride, S::REGISTERS >= 32) {
+                    (3, 1, true) => part.row_of::<S, 3, 1, 8, 4>(s),
+                    (5, 1, true) => part.row_of::<S, 5, 1, 8, 4>(s),
+                    (3, 1, false) => part.row_of::<S, 3, 1, 4, 2>(s),
+                    (5, 1, false) => part.row_of::<S, 5, 1, 4, 2>(s),
+                    (3, 2, _) => part.row_of::<S, 3, 2, 4, 2>(s),
+                    (5, 2, _) => part.row_of::<S, 5, 2, 4, 2>(s),
+                    (kernel, stride, _) => {
+                        unreachable!("{kernel}x{kernel} with stride {stride} is refused by the compiler")
                     }
                 }
-                row += count;
             }
+            row += count;
         }
     }
 }
@@ -222,17 +282,28 @@ unsafe fn depthwise<S: SimdInt8>(
 /// # Safety
 /// As for [`depthwise`].
 #[inline(always)]
-unsafe fn group_rows<S: SimdInt8>(s: S, d: &IntegerDepthwise<Address>, top: *const u8, rows: usize, groups: *mut u8) {
-    let window = d.window();
+unsafe fn group_rows<S: SimdInt8, const V: usize>(
+    s: S,
+    d: &IntegerDepthwise<Address>,
+    top: *const u8,
+    rows: usize,
+    groups: *mut u8,
+) {
+    let (window, in_quad) = (d.window(), 4 / V);
     for group in 0..rows.div_ceil(4) {
-        // SAFETY: by `depthwise`'s contract; the map's border is as wide as the filter needs.
+        // SAFETY: by `depthwise`'s contract; the map's border is as wide as the filter needs, and a row of groups has
+        // room for more cells than the window.
         unsafe {
             let from: [*const u8; 4] = array(|i| top.add((group * 4 + i).min(rows - 1) * d.row_bytes));
-            let to = groups.cast::<f32>().add(group * window * 4 * S::LANES);
-            for cell in 0..window {
-                let row = |i: usize| s.load(from[i].add(cell * d.pitch_bytes).cast());
-                for (v, group) in s.interleave(array(row)).into_iter().enumerate() {
-                    s.store(to.add((cell * 4 + v) * S::LANES), group);
+            let to = groups.cast::<f32>().add(group * d.grouped() * V * S::LANES);
+            for cell in (0..window).step_by(in_quad) {
+                let last = (cell + in_quad - 1).min(window - 1);
+                let row = |i: usize| {
+                    let cells = [cell, last].map(|cell| from[i].wrapping_add(cell * d.pitch_bytes));
+                    if V == 4 { s.load(cells[0].cast()) } else { s.load_in_turn(cells) }
+                };
+                for (i, group) in s.interleave(array(row)).into_iter().enumerate() {
+                    s.store(to.add((cell * V + i) * S::LANES), group);
                 }
             }
         }
@@ -240,38 +311,36 @@ unsafe fn group_rows<S: SimdInt8>(s: S, d: &IntegerDepthwise<Address>, top: *con
 }
 
 /// One block of channels of an output row.
-struct Part<'a> {
+struct Part<'a, const V: usize> {
     d: &'a IntegerDepthwise<Address>,
     groups: *const u8,
-    block: usize,
+    /// The block's first.
+    vector: usize,
     /// Among those that the groups are enough for.
     row: usize,
     /// The row's first cell in the strip.
     to: *mut u8,
 }
 
-impl Part<'_> {
-    /// Computes the row, `T` cells at a time, whose windows cover `N` input cells.
+impl<const V: usize> Part<'_, V> {
+    /// Computes the row, `T` cells at a time, or `HALF` as many if that is enough.
     ///
     /// # Safety
     /// As for [`depthwise`].
     #[inline(always)]
-    unsafe fn row_of<S: SimdInt8, const K: usize, const STRIDE: usize, const T: usize, const N: usize>(&self, s: S) {
-        let d = self.d;
-        // SAFETY: by this function's contract.
-        unsafe {
-            let mut column = 0;
-            while column + T <= d.width {
-                let cells = self.tile::<S, K, STRIDE, T, N>(s, column);
-                for (i, bytes) in cells.into_iter().enumerate() {
-                    s.store(self.to.add((column + i) * d.channels).cast(), bytes);
+    unsafe fn row_of<S: SimdInt8, const K: usize, const STRIDE: usize, const T: usize, const HALF: usize>(&self, s: S) {
+        const { assert!(T <= ROW_TILE) };
+        let mut column = 0;
+        while column < self.d.width {
+            // SAFETY: by this function's contract.
+            unsafe {
+                if self.d.width - column > HALF {
+                    self.tile::<S, K, STRIDE, T>(s, column);
+                    column += T;
+                } else {
+                    self.tile::<S, K, STRIDE, HALF>(s, column);
+                    column += HALF;
                 }
-                column += T;
-            }
-            while column < d.width {
-                let [bytes] = self.tile::<S, K, STRIDE, 1, K>(s, column);
-                s.store(self.to.add(column * d.channels).cast(), bytes);
-                column += 1;
             }
         }
     }
@@ -282,36 +351,41 @@ impl Part<'_> {
     /// As for [`depthwise`].
     #[inline(always)]
     #[expect(clippy::needless_range_loop, reason = "iterators put the sums on the stack")]
-    unsafe fn tile<S: SimdInt8, const K: usize, const STRIDE: usize, const T: usize, const N: usize>(
-        &self,
-        s: S,
-        column: usize,
-    ) -> [S::Vector; T] {
-        let Self { d, block, row, .. } = *self;
+    unsafe fn tile<S: SimdInt8, const K: usize, const STRIDE: usize, const T: usize>(&self, s: S, column: usize) {
+        let &Self { d, vector, row, .. } = self;
         // SAFETY: by this function's contract.
         unsafe {
             let load = |memory: *const u8, vector: usize| s.load(memory.cast::<f32>().add(vector * S::LANES));
-            let weights_at = (block * rows_at_once(K, STRIDE) + row) * 2 * K * 4;
+            let weights_at = (vector * rows_at_once(K, STRIDE) + row * V) * 2 * K;
             let rows_of_groups = row * STRIDE / 4..(row * STRIDE + K - 1) / 4 + 1;
-            let mut out = [[s.splat(0.0); 4]; T];
-            for v in 0..4 {
-                let mut sums = [load(d.bias.pointer(), block * 4 + v); T];
+            let mut out = [[s.splat(0.0); V]; T];
+            for v in 0..V {
+                let mut sums = [load(d.bias.pointer(), vector + v); T];
                 for group in rows_of_groups.clone() {
-                    let cell = group * d.window() + column * STRIDE;
-                    let cells: [S::Vector; N] = array(|i| load(self.groups, (cell + i) * 4 + v));
-                    for tap in 0..K {
-                        let weight = load(d.weights.pointer(), weights_at + (group * K + tap) * 4 + v);
-                        for (i, sum) in sums.iter_mut().enumerate() {
-                            *sum = s.dot_int8(cells[i * STRIDE + tap], weight, *sum);
+                    let weights: [S::Vector; K] =
+                        array(|tap| load(d.weights.pointer(), weights_at + (group * K + tap) * V + v));
+                    let cells = (group * d.grouped() + column * STRIDE) * V + v;
+                    for i in 0..(T - 1) * STRIDE + K {
+                        let cell = load(self.groups, cells + i * V);
+                        for tap in 0..K {
+                            if i >= tap && (i - tap) % STRIDE == 0 && (i - tap) / STRIDE < T {
+                                let sum = &mut sums[(i - tap) / STRIDE];
+                                *sum = s.dot_int8(cell, weights[tap], *sum);
+                            }
                         }
                     }
                 }
-                let scale = load(d.scales.pointer(), block * 4 + v);
-                for (i, sum) in sums.into_iter().enumerate() {
-                    out[i][v] = s.f32_to_int(s.mul(s.int_to_f32(sum), scale));
+                let scale = load(d.scales.pointer(), vector + v);
+                for t in 0..T {
+                    out[t][v] = s.f32_to_int(s.mul(s.int_to_f32(sums[t]), scale));
                 }
             }
-            array(|i| s.narrow_signed(out[i]))
+            let in_quad = 4 / V;
+            for q in 0..T / in_quad {
+                let bytes = s.narrow_signed(array(|i| out[q * in_quad + i / V][i % V]));
+                let to = self.to.add((column + q * in_quad) * d.channels);
+                if V == 4 { s.store(to.cast(), bytes) } else { s.store_in_turn([to, to.add(d.channels)], bytes) }
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A convolution in 8-bit integers, as data for its kernel.
 //!
-//! Everything per output channel is in quad order ([`crate::runtime::simd::quad_channel`]), in blocks of four vectors.
+//! Everything per output channel is in blocks of vectors: quads, and at the end a pair if that is enough
+//! ([`crate::runtime::simd::SimdInt8`]).
 
 use super::Placement;
 use super::action::Cells;
@@ -10,15 +11,13 @@ use crate::runtime::engine::memory::Memory;
 /// A 1x1 convolution whose left factors, weights and results are 8-bit integers, with everything that follows it: the
 /// integer sums times `scales`, with a ReLU if `relu`, plus `terms`, written to `stores`.
 pub(in crate::runtime::engine) struct IntegerProduct<A> {
-    /// Whether it is packed for vectors of half the width.
-    pub is_half: bool,
     /// Output cells.
     pub cells: usize,
     pub left: IntegerLeft<A>,
     /// Groups of four input channels.
     pub groups: usize,
-    /// Blocks of four vectors of output channels.
-    pub blocks: usize,
+    /// Vectors of output channels, an even number.
+    pub vectors: usize,
     /// `[block][group][vector][lane][input channel]`, i8.
     pub weights: Memory,
     /// Initial value of the sums, i32.
@@ -52,10 +51,10 @@ pub(in crate::runtime::engine) struct IntegerDepthwise<A> {
     pub pitch_bytes: usize,
     pub kernel: usize,
     pub stride: usize,
-    /// Channels of a strip's cell: whole blocks.
+    /// Channels of a strip's cell: whole vectors.
     pub channels: usize,
-    /// Blocks of four vectors of channels.
-    pub blocks: usize,
+    /// Vectors of channels, an even number.
+    pub vectors: usize,
     /// Cells in a row of the output.
     pub width: usize,
     /// Output rows in a strip.
@@ -71,6 +70,10 @@ pub(in crate::runtime::engine) struct IntegerDepthwise<A> {
 
 /// Input rows in the two rows of groups.
 pub(in crate::runtime::engine) const GROUPED_ROWS: usize = 8;
+
+/// The most output cells of a row that are computed at once. Where fewer are left, the others are computed too: they
+/// come after the row, where the strip's next row is written later.
+pub(in crate::runtime::engine) const ROW_TILE: usize = 8;
 
 /// Output rows that can be computed from [`GROUPED_ROWS`] input rows.
 pub(in crate::runtime::engine) const fn rows_at_once(kernel: usize, stride: usize) -> usize {
@@ -114,7 +117,7 @@ impl<A> IntegerProduct<A> {
     /// Bytes that a thread needs for a strip of the depthwise part and the groups that it is made from, with vectors of
     /// `lanes`.
     pub fn strip_bytes(&self, lanes: usize) -> usize {
-        self.depthwise().map_or(0, |d| d.groups_at() + 2 * d.window() * 16 * lanes)
+        self.depthwise().map_or(0, |d| d.groups_at() + 2 * d.grouped() * 16 * lanes)
     }
 
     pub fn depthwise(&self) -> Option<&IntegerDepthwise<A>> {
@@ -141,15 +144,20 @@ impl<A> IntegerDepthwise<A> {
         (self.width - 1) * self.stride + self.kernel
     }
 
+    /// Cells in a row of groups: those of the window, and those that a last [`ROW_TILE`] reads beyond it.
+    pub fn grouped(&self) -> usize {
+        (self.width + ROW_TILE - 2) * self.stride + self.kernel
+    }
+
     /// The byte offset of the groups in a strip's memory.
     pub fn groups_at(&self) -> usize {
-        (self.strip_rows * self.width * self.channels).next_multiple_of(64)
+        ((self.strip_rows * self.width + ROW_TILE - 1) * self.channels).next_multiple_of(64)
     }
 }
 
 impl IntegerProduct<InMap> {
     pub fn place(self, at: Placement<'_>) -> IntegerProduct<Address> {
-        let Self { is_half, cells, left, groups, blocks, weights, bias, scales, relu, terms, stores, chunk } = self;
+        let Self { cells, left, groups, vectors, weights, bias, scales, relu, terms, stores, chunk } = self;
         let left = match left {
             IntegerLeft::Map(cells) => IntegerLeft::Map(cells.place(at)),
             IntegerLeft::Depthwise(depthwise) => IntegerLeft::Depthwise(depthwise.place(at)),
@@ -163,11 +171,10 @@ impl IntegerProduct<InMap> {
         let place_store =
             |IntegerStore { cells, format }: IntegerStore<InMap>| IntegerStore { cells: cells.place(at), format };
         IntegerProduct {
-            is_half,
             cells,
             left,
             groups,
-            blocks,
+            vectors,
             weights,
             bias,
             scales,
@@ -188,7 +195,7 @@ impl IntegerDepthwise<InMap> {
             kernel,
             stride,
             channels,
-            blocks,
+            vectors,
             width,
             strip_rows,
             weights,
@@ -203,7 +210,7 @@ impl IntegerDepthwise<InMap> {
             kernel,
             stride,
             channels,
-            blocks,
+            vectors,
             width,
             strip_rows,
             weights,

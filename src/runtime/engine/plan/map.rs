@@ -35,8 +35,8 @@ impl Element {
     pub fn cell_multiple(self) -> usize {
         match self {
             Element::F32 | Element::Bf16 => super::CHANNEL_MULTIPLE,
-            // The bytes of the widest vector.
-            Element::U8 => 64,
+            // A pair of the widest vectors (`SimdInt8`).
+            Element::U8 => 32,
         }
     }
 

@@ -16,7 +16,7 @@ pub(super) use action::{
     Weights,
 };
 pub(super) use integer::{
-    IntegerDepthwise, IntegerFormat, IntegerLeft, IntegerProduct, IntegerStore, IntegerTerm, rows_at_once,
+    IntegerDepthwise, IntegerFormat, IntegerLeft, IntegerProduct, IntegerStore, IntegerTerm, ROW_TILE, rows_at_once,
 };
 pub(super) use map::{Element, Map, PlacedMap};
 
