@@ -56,20 +56,24 @@ impl Group {
 
     /// Divides the channels by `factors`.
     pub fn divide(&self, graph: &Graph, factors: &[f32], tensors: &mut HashMap<String, Vec<f32>>) {
-        let mut scale = |name: String, factor: &dyn Fn(usize, usize) -> f32| {
+        // Every run of values of a channel, in turn.
+        let mut scale = |name: String, factors: &[f32], run: &dyn Fn(usize) -> usize| {
             let Some(values) = tensors.get_mut(&name) else { return };
-            let count = values.len();
-            values.iter_mut().enumerate().for_each(|(i, value)| *value *= factor(i, count));
+            let run = run(values.len());
+            for (values, factor) in values.chunks_exact_mut(run).zip(factors.iter().cycle()) {
+                values.iter_mut().for_each(|value| *value *= factor);
+            }
         };
+        let inverse: Vec<f32> = factors.iter().map(|factor| 1.0 / factor).collect();
         for layer in self.nodes.iter().filter_map(|&node| name(&graph.nodes[node].operation)) {
             for part in ["weight", "bias"] {
-                scale(format!("{layer}.{part}"), &|i, count| 1.0 / factors[i / (count / self.channels)]);
+                scale(format!("{layer}.{part}"), &inverse, &|count| count / self.channels);
             }
         }
         for reader in readers(graph, &self.nodes) {
             if let Operation::Convolution { name, kernel, .. } = &reader.operation {
                 // `[out, in, kernel, kernel]`, or `[channel, 1, kernel, kernel]`.
-                scale(format!("{name}.weight"), &|i, _| factors[i / (kernel * kernel) % self.channels]);
+                scale(format!("{name}.weight"), factors, &|_| kernel * kernel);
             }
         }
     }

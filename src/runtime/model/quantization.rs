@@ -102,19 +102,34 @@ pub(crate) fn quantize_row(row: &mut [f32], pairs: &[(usize, usize)]) -> f32 {
     let of_pairs = pairs.iter().map(|&(a, b)| row[a].abs() + row[b].abs()).fold(largest, f32::max);
     // The integer of the largest weight. Rounding adds at most one to a pair.
     let most = ((MOST_OF_TWO_WEIGHTS + 1.0) * largest / of_pairs).floor().clamp(least, INT8_LIMIT);
-    let level = |i: usize, levels: f32| (row[i] / largest * levels).round_ties_even().abs();
+    let level = |i: usize, levels: f32| to_integer(row[i] / largest * levels).abs();
     let fits = |levels: f32| pairs.iter().all(|&(a, b)| level(a, levels) + level(b, levels) <= MOST_OF_TWO_WEIGHTS);
     let mut levels = most;
     while levels > least && !fits(levels) {
         levels -= 1.0;
     }
-    row.iter_mut().for_each(|weight| *weight = (*weight / largest * levels).round_ties_even());
+    row.iter_mut().for_each(|weight| *weight = to_integer(*weight / largest * levels));
     largest / levels
+}
+
+/// `value`, less than 2^22, rounded to the nearest integer, ties to even. `f32::round_ties_even` is a call of a library
+/// on cores that the compiler takes for old ones: it was a fifth of the time from start to landmarks.
+fn to_integer(value: f32) -> f32 {
+    // From 2^23 on, numbers have no fraction.
+    const WITHOUT_FRACTION: f32 = 1.5 * (1 << 23) as f32;
+    value + WITHOUT_FRACTION - WITHOUT_FRACTION
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_rounded_to_integers_ties_to_even() {
+        for value in (-600..600).map(|i| i as f32 / 4.0).chain([0.5 - f32::EPSILON, 126.499_99, -1e-9]) {
+            assert_eq!(to_integer(value), value.round_ties_even(), "{value}");
+        }
+    }
 
     #[test]
     fn quantized_weights_are_near_and_no_pair_is_too_large() {
