@@ -6,6 +6,7 @@
 
 use awing::Model;
 use awing::Precision;
+use awing::internals::ops::Pool;
 use awing::internals::{CandleNetwork, Mode, ModelConfig, default_detector, default_landmarks, untrained};
 use awing::internals::{Engine, EngineOptions};
 use awing::internals::{Graph, Operation};
@@ -97,13 +98,14 @@ fn main() -> Result<(), Box<dyn Error>> {
                 engine.input_mut().copy_from_slice(&pixels);
                 group.bench_function(BenchmarkId::new(title, threads), |b| b.iter(|| engine.run()));
             }
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+            let pool = Pool::new(threads);
             let forward = || network.forward(&picture, Mode::Evaluate).map(|maps| maps.len());
             group.bench_function(BenchmarkId::new("candle f32", threads), |b| {
                 pool.install(|| b.iter(forward));
             });
+            let rayon = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
             group.bench_function(BenchmarkId::new("stock candle f32", threads), |b| {
-                pool.install(|| b.iter(|| stock(&graph, &weights, &planes).expect("stock candle runs the graph")));
+                rayon.install(|| b.iter(|| stock(&graph, &weights, &planes).expect("stock candle runs the graph")));
             });
         }
         group.finish();

@@ -5,6 +5,7 @@
 //! PyTorch's fastest variant. Data loading is not included. It does not use criterion, which can't alternate with
 //! another process.
 
+use awing::internals::ops::Pool;
 use awing::internals::{AdaptiveWing, Batch, BatchShape, DataError, ItemMut, Objective, Task};
 use awing::train::{Recipe, TrainOptions, Trainer};
 use rand_chacha::ChaCha8Rng;
@@ -121,7 +122,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let options = TrainOptions::new(folder.path());
     let mut trainer = Trainer::new(recipe, Arc::new(Shapes(shape)), options)?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build()?;
+    let pool = Pool::new(THREADS);
     let batch = batch(&shape);
     let mut step = || -> Result<f64, Box<dyn Error>> {
         let batch = batch.clone();

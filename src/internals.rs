@@ -24,5 +24,6 @@ pub mod ops {
     pub use crate::train::gpu::candle::ops::{
         NormMode, add, avg_pool2x, batch_norm, conv2d, depthwise_conv2d, upsample2x,
     };
+    pub use crate::train::ops::parallel::Pool;
     pub use crate::train::ops::{bias_gradient, dense, depthwise};
 }

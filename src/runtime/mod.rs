@@ -11,6 +11,7 @@
 //! | [`file_kind`] | recognition of files of the wrong kind |
 //! | [`named`] | enums whose variants have names |
 //! | [`foreign`] | errors of other crates |
+//! | [`workers`] | threads that help the calling one |
 //! | [`landmarks`] | the landmark schemes |
 //! | [`image`] | frames and the crop |
 //! | [`heatmap`] | landmarks from heatmaps |
@@ -34,3 +35,4 @@ pub(crate) mod named;
 pub(crate) mod signals;
 pub(crate) mod simd;
 pub(crate) mod track;
+pub(crate) mod workers;

@@ -3,8 +3,8 @@
 //! In: what the user typed. Out: the value. Errors: a sentence that says what the value has to be; clap adds the option
 //! and a pointer to the help.
 
-use crate::runtime::engine::MOST_THREADS;
 use crate::runtime::named::{Named, by_name};
+use crate::runtime::workers::MOST_THREADS;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 /// The detector finds no more in any picture.

@@ -22,7 +22,6 @@ mod profile;
 // candle is the reference.
 #[cfg(all(test, feature = "train"))]
 mod tests;
-mod workers;
 
 pub use choice::{Choice, MOST_LOSS};
 pub use executor::{Backend, Executor};
@@ -33,11 +32,11 @@ use crate::runtime::heatmap::HeatmapView;
 use crate::runtime::model::{Kind, Model};
 use crate::runtime::named::named;
 use crate::runtime::simd::{Isa, Rates, dispatch, dispatch_bf16, dispatch_int8};
+use crate::runtime::workers::Workers;
 use kernels::{RunInteger, RunProduct, RunWhole};
 use memory::Memory;
 use plan::{Action, PlacedMap, Plan, StepPrecision};
 use std::ops::Range;
-pub(crate) use workers::{MOST_THREADS, Workers};
 
 /// Errors of compiling or running a model.
 #[derive(Debug, thiserror::Error)]

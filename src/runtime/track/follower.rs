@@ -12,10 +12,10 @@ use super::thresholds::{
     CLEAR_DETECTION, FRAMES_LOOKED_FOR, SMALLEST_FACE_PX, START_SCORE, SURE_SCORE, VERY_SURE_SCORE,
 };
 use super::{Detection, Face, FindFaces, FindLandmarks, LandmarkTimes, Roll, Search, StageTimes, TrackError};
-use crate::runtime::engine::Workers;
 use crate::runtime::geometry::{FrameSpace, Rect};
 use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::Scheme;
+use crate::runtime::workers::Workers;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;

@@ -30,11 +30,12 @@ pub use smoothing::Smoothing;
 pub use tracker::{Models, Tracker, TrackerOptions};
 
 use crate::runtime::detect::{Detection, Roll, Search};
-use crate::runtime::engine::{EngineError, LandmarkTimes, MOST_THREADS};
+use crate::runtime::engine::{EngineError, LandmarkTimes};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Rect, Similarity};
 use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::{Landmark, Part, Scheme};
 use crate::runtime::model::{BoxSide, ModelError};
+use crate::runtime::workers::MOST_THREADS;
 
 /// Errors of tracking.
 #[derive(Debug, thiserror::Error)]

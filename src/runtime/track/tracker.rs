@@ -3,13 +3,12 @@
 use super::follower::{Follower, FollowerOptions};
 use super::{Face, FindFaces, FindLandmarks, Smoothing, StageTimes, TrackError};
 use crate::runtime::detect::{Detection, Detector, Search};
-use crate::runtime::engine::{
-    Backend, Choice, EngineError, LandmarkTimes, Landmarker, MOST_THREADS, Outputs, Precision,
-};
+use crate::runtime::engine::{Backend, Choice, EngineError, LandmarkTimes, Landmarker, Outputs, Precision};
 use crate::runtime::geometry::{CropSpace, FrameSpace, Similarity};
 use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::{Landmark, Scheme};
 use crate::runtime::model::{BoxSide, Model, ModelError, default_detector, default_landmarks};
+use crate::runtime::workers::MOST_THREADS;
 use std::time::Instant;
 
 /// The options of a [`Tracker`]. Start from [`Default`] and change what you need.

@@ -239,10 +239,7 @@ pub(crate) mod tests {
             (f64::from(w) * f64::from(loss) / 77.0, w * slope / 77.0)
         });
         let (losses, slopes): (Vec<f64>, Vec<f32>) = each.unzip();
-        let run = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| evaluate(&AdaptiveWing, &prediction, targets))
-        };
+        let run = |threads| parallel::Pool::new(threads).install(|| evaluate(&AdaptiveWing, &prediction, targets));
         let (loss, gradient) = run(1);
         assert!((loss / losses.iter().sum::<f64>() - 1.0).abs() < 1e-5);
         assert!(gradient.iter().zip(&slopes).all(|(a, e)| (a - e).abs() < 1e-5));

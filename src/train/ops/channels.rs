@@ -6,7 +6,6 @@
 use super::dense::blocks;
 use super::parallel;
 use crate::runtime::simd::{Isa, Kernel, Simd, array, dispatch};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// Pixels that are summed in f32 before f64 takes over.
@@ -38,7 +37,7 @@ pub(super) fn channel_sums(
         }
         (first, second)
     };
-    let all: Vec<_> = if parts == 1 { vec![part(0)] } else { (0..parts).into_par_iter().map(part).collect() };
+    let all: Vec<_> = if parts == 1 { vec![part(0)] } else { parallel::map(parts, part) };
     let mut total = (vec![0.0; channels], vec![0.0; channels]);
     for (first, second) in all {
         for c in 0..channels {

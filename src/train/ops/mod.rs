@@ -6,7 +6,7 @@
 //! Functions take plain slices and write into the caller's vector. They panic if a slice has the wrong length.
 //! `gpu::candle::ops` has the same operations on tensors.
 //!
-//! Work is split over the current rayon pool ([`parallel`]); instructions are chosen in [`crate::runtime::simd`].
+//! Work is split over the threads of a pool ([`parallel`]); instructions are chosen in [`crate::runtime::simd`].
 
 mod channels;
 pub mod dense;

@@ -1,6 +1,10 @@
 //! Whole vectors of numbers, and the shorter ones at the end of a row of channels.
 
+use super::dense::MOST_CHANNELS;
 use crate::runtime::simd::Simd;
+
+/// The values of a pixel beyond the picture.
+pub(super) static ZEROS: [f32; MOST_CHANNELS] = [0.0; MOST_CHANNELS];
 
 /// The first `count` lanes from memory, all of them if that is a whole vector.
 ///

@@ -64,9 +64,6 @@ pub enum TrainError {
     /// The validator's error.
     #[error("the validation failed")]
     Validation(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The system gives no threads.
-    #[error("cannot start {threads} threads for the network")]
-    Threads { threads: usize, source: rayon::ThreadPoolBuildError },
 }
 
 /// Errors in a recipe.

@@ -10,13 +10,14 @@ use super::error::TrainError;
 use super::log::{self, LogRow};
 use super::optimizer::{Moments, global_norm, update};
 use super::recipe::Recipe;
-use crate::runtime::engine::MOST_THREADS;
 use crate::runtime::files::{Claim, Claimed, Staged};
 use crate::runtime::model::graph::Parameter;
 use crate::runtime::model::{Model, WeightFormat};
+use crate::runtime::workers::MOST_THREADS;
 use crate::train::data::{Batch, Loader, Task};
 use crate::train::gpu::{Gpu, Gradients};
 use crate::train::network::{CpuNetwork, Network, grown, initial_values};
+use crate::train::ops::parallel::Pool;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -223,7 +224,7 @@ impl Trainer {
     /// Trains until the schedule or the time limit ends, or until `stop` is set. The model (the average of the weights)
     /// is then in `out/model.safetensors`, and the one with the lowest validation measure in `out/best.safetensors`.
     /// Validation runs before the first step, at intervals, and at the end of the schedule or the time limit.
-    /// `on_progress` is called after every step, in a thread of the training's pool.
+    /// `on_progress` is called after every step.
     ///
     /// # Errors
     /// [`TrainError`]; the files of the last checkpoint stay whole.
@@ -232,12 +233,7 @@ impl Trainer {
         validator: Option<&mut dyn Validator>,
         mut on_progress: impl FnMut(&Progress) + Send,
     ) -> Result<Ending, TrainError> {
-        let threads = self.options.threads.clamp(1, MOST_THREADS);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(|source| TrainError::Threads { threads, source })?;
-        pool.install(|| self.steps(validator, &mut on_progress))
+        Pool::new(self.options.threads.clamp(1, MOST_THREADS)).install(|| self.steps(validator, &mut on_progress))
     }
 
     fn steps(

@@ -1,11 +1,12 @@
 //! The forward pass of a dense convolution.
 
 use super::packed::PackedWeights;
-use super::shape::{ConvShape, ZEROS};
+use super::shape::ConvShape;
 use super::tile::accumulate;
 use crate::runtime::simd::{Kernel, Simd, array, dispatch};
 use crate::train::ops::output::{Epilogue, Out, fill};
 use crate::train::ops::parallel;
+use crate::train::ops::vectors::ZEROS;
 use std::ops::Range;
 
 /// Output pixels that are finished before the next block of output channels begins: their inputs stay in the cache.

@@ -2,12 +2,12 @@
 
 use super::forward::run_parallel;
 use super::packed::PackedWeights;
-use super::shape::{ConvShape, ZEROS};
+use super::shape::ConvShape;
 use super::tile::accumulate;
 use crate::runtime::simd::{Isa, Kernel, Simd, array, dispatch};
 use crate::train::ops::output::{Epilogue, Out, fill};
 use crate::train::ops::parallel;
-use crate::train::ops::vectors::{load, store};
+use crate::train::ops::vectors::{ZEROS, load, store};
 use std::ops::Range;
 
 /// The gradient with respect to the input, from the gradient `dy` with respect to the output; plus `residual`, laid out

@@ -20,7 +20,6 @@ pub use input_gradient::input_gradient;
 pub use packed::PackedWeights;
 pub(super) use packed::blocks;
 pub use shape::ConvShape;
-#[cfg(feature = "gpu")]
 pub(crate) use shape::MOST_CHANNELS;
 pub use weight_gradient::weight_gradient;
 

@@ -30,6 +30,3 @@ impl ConvShape {
 
 /// Channels of the largest convolution.
 pub(crate) const MOST_CHANNELS: usize = 4096;
-
-/// The values of a pixel beyond the picture.
-pub(super) static ZEROS: [f32; MOST_CHANNELS] = [0.0; MOST_CHANNELS];

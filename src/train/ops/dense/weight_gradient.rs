@@ -1,10 +1,10 @@
 //! The gradient of a dense convolution with respect to its weights.
 
 use super::packed::{Lanes, blocks};
-use super::shape::{ConvShape, ZEROS};
+use super::shape::ConvShape;
 use crate::runtime::simd::{Isa, Kernel, Simd, array, dispatch};
 use crate::train::ops::parallel;
-use rayon::prelude::*;
+use crate::train::ops::vectors::ZEROS;
 use std::ops::Range;
 
 /// The gradient with respect to the weights, `[outputs, inputs, kernel, kernel]`. The sum is in an order that depends
@@ -28,8 +28,7 @@ pub fn weight_gradient(isa: Isa, shape: &ConvShape, images: usize, x: &[f32], dy
         dispatch(isa, WeightGradient { shape, x, dy, padded, sums: &mut sums, pixels: range });
         sums
     };
-    let partial: Vec<Vec<f32>> =
-        if parts == 1 { vec![part(0)] } else { (0..parts).into_par_iter().map(part).collect() };
+    let partial: Vec<Vec<f32>> = if parts == 1 { vec![part(0)] } else { parallel::map(parts, part) };
     let mut gradient = vec![0.0; shape.outputs * shape.inputs * taps];
     for sums in &partial {
         for tap in 0..taps {

@@ -1,10 +1,10 @@
 //! The forward pass of a depthwise convolution.
 
 use super::shape::{DepthwiseShape, Packed};
-use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
+use crate::runtime::simd::{Isa, Kernel, Simd, array, dispatch};
 use crate::train::ops::output::{Epilogue, Out, fill};
 use crate::train::ops::parallel;
-use crate::train::ops::vectors::load;
+use crate::train::ops::vectors::{ZEROS, load};
 use std::ops::Range;
 
 /// Convolves `images` pictures on the current thread pool. Replaces the contents of `out`.
@@ -67,76 +67,112 @@ impl Kernel for Forward<'_> {
     }
 }
 
+/// A vector of channels of an output row.
+struct RowOf {
+    /// Input rows of the first tap, counted from `padding` rows above the picture.
+    top: usize,
+    /// Taps whose rows lie inside the picture.
+    taps: Range<usize>,
+    /// The picture's first number of these channels.
+    picture: usize,
+    /// The output row's first number of these channels.
+    out: usize,
+    channel: usize,
+    /// Channels that are left, at most a vector.
+    lanes: usize,
+}
+
 impl Forward<'_> {
-    /// `K` and `T` are kernel and stride where they are known to the compiler, else 0.
+    /// `K` and `STRIDE` are kernel and stride, or 0 for those that have no tiles.
     #[inline(always)]
-    unsafe fn rows_of<S: Simd, const K: usize, const T: usize>(&self, s: S) {
-        let &DepthwiseShape { height, width, channels, padding, .. } = self.shape;
-        let kernel = if K == 0 { self.shape.kernel } else { K };
-        let stride = if T == 0 { self.shape.stride } else { T };
+    unsafe fn rows_of<S: Simd, const K: usize, const STRIDE: usize>(&self, s: S) {
+        let &DepthwiseShape { height, width, channels, kernel, stride, padding } = self.shape;
         let (out_height, out_width) = self.shape.output_size();
-        // Columns whose windows lie inside the picture.
-        let first_inside = padding.div_ceil(stride).min(out_width);
-        let end_inside =
-            if width + padding < kernel { 0 } else { ((width + padding - kernel) / stride + 1).min(out_width) };
         for row in self.rows.clone() {
             let (image, row) = (row / out_height, row % out_height);
             let top = row * stride;
-            // Taps whose rows lie inside the picture.
             let taps = padding.saturating_sub(top)..kernel.min((height + padding).saturating_sub(top));
-            let picture = image * height * width * channels;
-            let out_row = (image * out_height + row) * out_width * channels;
-            let mut channel = 0;
-            while channel < channels {
-                let lanes = S::LANES.min(channels - channel);
-                let column =
-                    |column: usize, tap: usize| picture + ((top + tap - padding) * width + column) * channels + channel;
+            for channel in (0..channels).step_by(S::LANES) {
+                let row = RowOf {
+                    top,
+                    taps: taps.clone(),
+                    picture: image * height * width * channels + channel,
+                    out: (image * out_height + row) * out_width * channels + channel,
+                    channel,
+                    lanes: S::LANES.min(channels - channel),
+                };
                 let mut at = 0;
                 while at < out_width {
-                    // SAFETY: taps are kept inside the picture; the last vector of channels reads `lanes` numbers;
-                    // the epilogue was compared with the output.
-                    unsafe {
-                        if lanes == S::LANES && at >= first_inside && at + TILE <= end_inside {
-                            let mut sums = [s.splat(0.0); TILE];
-                            for tap_y in taps.clone() {
-                                let from = self.x.as_ptr().add(column(at * stride - padding, tap_y));
-                                let weight = self.weight.as_ptr().add(tap_y * kernel * channels + channel);
-                                for tap_x in 0..kernel {
-                                    let w = s.load(weight.add(tap_x * channels));
-                                    for (i, sum) in sums.iter_mut().enumerate() {
-                                        let value = s.load(from.add((i * stride + tap_x) * channels));
-                                        *sum = s.mul_add(value, w, *sum);
-                                    }
-                                }
-                            }
-                            for (i, sum) in sums.into_iter().enumerate() {
-                                let cell = out_row + (at + i) * channels + channel;
-                                self.epilogue.write(s, self.out, cell, channel, lanes, sum);
-                            }
-                            at += TILE;
-                            continue;
+                    // SAFETY: the tile lies in the row, and has whole vectors unless it is a single pixel.
+                    at += unsafe {
+                        match out_width - at {
+                            8.. if K > 0 && row.lanes == S::LANES => self.tile::<S, K, STRIDE, 8>(s, &row, at),
+                            4.. if K > 0 && row.lanes == S::LANES => self.tile::<S, K, STRIDE, 4>(s, &row, at),
+                            _ => self.pixel(s, &row, at),
                         }
-                        let left = at * stride;
-                        let mut sum = s.splat(0.0);
-                        for tap_y in taps.clone() {
-                            for tap_x in
-                                padding.saturating_sub(left)..kernel.min((width + padding).saturating_sub(left))
-                            {
-                                let from = self.x.as_ptr().add(column(left + tap_x - padding, tap_y));
-                                let weight = self.weight.as_ptr().add((tap_y * kernel + tap_x) * channels + channel);
-                                sum = s.mul_add(load(s, from, lanes), load(s, weight, lanes), sum);
-                            }
-                        }
-                        let cell = out_row + at * channels + channel;
-                        self.epilogue.write(s, self.out, cell, channel, lanes, sum);
-                        at += 1;
-                    }
+                    };
                 }
-                channel += S::LANES;
             }
         }
     }
-}
 
-/// Output pixels of a row that are summed together.
-const TILE: usize = 8;
+    /// `T` pixels of an output row from `at` on, for a whole vector of channels; returns `T`. A filter row's weights
+    /// stay in registers, and each pixel of the input is loaded once for all of its taps. Pixels beyond the picture
+    /// are zeros.
+    #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "the sums stay in registers")]
+    unsafe fn tile<S: Simd, const K: usize, const STRIDE: usize, const T: usize>(
+        &self,
+        s: S,
+        row: &RowOf,
+        at: usize,
+    ) -> usize {
+        let &DepthwiseShape { width, channels, padding, .. } = self.shape;
+        // SAFETY: taps are kept inside the picture; the epilogue was compared with the output.
+        unsafe {
+            let mut sums = [s.splat(0.0); T];
+            for tap_y in row.taps.clone() {
+                let line = self.x.as_ptr().add(row.picture + (row.top + tap_y - padding) * width * channels);
+                let weight = self.weight.as_ptr().add(tap_y * K * channels + row.channel);
+                let weights: [S::Vector; K] = array(|tap| s.load(weight.add(tap * channels)));
+                for i in 0..(T - 1) * STRIDE + K {
+                    let column = (at * STRIDE + i).wrapping_sub(padding);
+                    let value = s.load(if column < width { line.add(column * channels) } else { ZEROS.as_ptr() });
+                    for tap in 0..K {
+                        if i >= tap && (i - tap) % STRIDE == 0 && (i - tap) / STRIDE < T {
+                            let sum = &mut sums[(i - tap) / STRIDE];
+                            *sum = s.mul_add(value, weights[tap], *sum);
+                        }
+                    }
+                }
+            }
+            for t in 0..T {
+                let cell = row.out + (at + t) * channels;
+                self.epilogue.write(s, self.out, cell, row.channel, row.lanes, sums[t]);
+            }
+        }
+        T
+    }
+
+    /// One pixel of an output row, at `at`; returns 1.
+    #[inline(always)]
+    unsafe fn pixel<S: Simd>(&self, s: S, row: &RowOf, at: usize) -> usize {
+        let &DepthwiseShape { width, channels, kernel, stride, padding, .. } = self.shape;
+        let left = at * stride;
+        // SAFETY: taps are kept inside the picture; the last vector of channels reads `lanes` numbers; the epilogue was
+        // compared with the output.
+        unsafe {
+            let mut sum = s.splat(0.0);
+            for tap_y in row.taps.clone() {
+                let line = row.picture + (row.top + tap_y - padding) * width * channels;
+                for tap_x in padding.saturating_sub(left)..kernel.min((width + padding).saturating_sub(left)) {
+                    let from = self.x.as_ptr().add(line + (left + tap_x - padding) * channels);
+                    let weight = self.weight.as_ptr().add((tap_y * kernel + tap_x) * channels + row.channel);
+                    sum = s.mul_add(load(s, from, row.lanes), load(s, weight, row.lanes), sum);
+                }
+            }
+            self.epilogue.write(s, self.out, row.out + at * channels, row.channel, row.lanes, sum);
+        }
+        1
+    }
+}

@@ -2,11 +2,10 @@
 
 use super::forward::{ROWS_WORTH_A_THREAD, run_parallel};
 use super::shape::{DepthwiseShape, Packed};
-use crate::runtime::simd::{Isa, Kernel, Simd, dispatch};
+use crate::runtime::simd::{Isa, Kernel, Simd, array, dispatch};
 use crate::train::ops::output::{Epilogue, Out, fill};
 use crate::train::ops::parallel;
-use crate::train::ops::vectors::{load, store};
-use rayon::prelude::*;
+use crate::train::ops::vectors::{ZEROS, load, store};
 use std::ops::Range;
 
 /// The gradient with respect to the input, from the gradient `dy` with respect to the output; plus `residual`, laid out
@@ -129,8 +128,7 @@ pub fn weight_gradient(isa: Isa, shape: &DepthwiseShape, images: usize, x: &[f32
         dispatch(isa, WeightGradient { shape, x, dy, sums: &mut sums, rows });
         sums
     };
-    let partial: Vec<Vec<f32>> =
-        if parts == 1 { vec![part(0)] } else { (0..parts).into_par_iter().map(part).collect() };
+    let partial: Vec<Vec<f32>> = if parts == 1 { vec![part(0)] } else { parallel::map(parts, part) };
     let mut gradient = vec![0.0; channels * taps];
     for sums in &partial {
         for tap in 0..taps {
@@ -157,64 +155,145 @@ impl Kernel for WeightGradient<'_> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self, s: S) {
-        match self.shape.kernel {
-            // SAFETY: passed on.
-            5 => unsafe { self.rows_of::<S, 5>(s) },
-            // SAFETY: passed on.
-            3 => unsafe { self.rows_of::<S, 3>(s) },
-            // SAFETY: passed on.
-            _ => unsafe { self.rows_of::<S, 1>(s) },
+        // SAFETY: lengths were compared by the caller; the core has the instruction set by the contract of `Kernel`.
+        unsafe {
+            // As many sums as registers allow, so that they don't wait for each other: all taps, or one filter row.
+            match (self.shape.kernel, self.shape.stride, S::REGISTERS >= 32) {
+                (5, 1, true) => self.rows_of::<S, 5, 1, 5>(s),
+                (5, 2, true) => self.rows_of::<S, 5, 2, 5>(s),
+                (5, 1, false) => self.rows_of::<S, 5, 1, 1>(s),
+                (5, 2, false) => self.rows_of::<S, 5, 2, 1>(s),
+                (3, 1, _) => self.rows_of::<S, 3, 1, 3>(s),
+                (3, 2, _) => self.rows_of::<S, 3, 2, 3>(s),
+                _ => self.any_rows(s),
+            }
         }
     }
 }
 
+/// The input rows under `R` rows of taps and a vector of channels: where each begins, and the numbers between its
+/// pixels. What lies beyond the picture is zeros.
+struct Lines<const R: usize> {
+    start: [*const f32; R],
+    step: [usize; R],
+}
+
 impl WeightGradient<'_> {
-    /// `K` taps of a filter row are summed in registers along an output row.
+    /// `K` is the kernel, `R` the number of filter rows whose taps are summed at once along an output row.
     #[inline(always)]
-    unsafe fn rows_of<S: Simd, const K: usize>(self, s: S) {
+    unsafe fn rows_of<S: Simd, const K: usize, const STRIDE: usize, const R: usize>(self, s: S) {
+        let &DepthwiseShape { height, width, channels, padding, .. } = self.shape;
+        let (out_height, out_width) = self.shape.output_size();
+        for row in self.rows.clone() {
+            let (image, row) = (row / out_height, row % out_height);
+            let gradients = (image * out_height + row) * out_width * channels;
+            for first in (0..K).step_by(R) {
+                // The input row of a row of taps; beyond `height` if there is none.
+                let row_of = |r: usize| (row * STRIDE + first + r).wrapping_sub(padding);
+                if (0..R).all(|r| row_of(r) >= height) {
+                    continue;
+                }
+                for channel in (0..channels).step_by(S::LANES) {
+                    let lanes = S::LANES.min(channels - channel);
+                    // SAFETY: rows and columns outside the picture read `ZEROS`; `lanes` channels are left; `sums` has
+                    // room for every tap.
+                    unsafe {
+                        let lines = Lines::<R> {
+                            start: array(|r| match row_of(r) {
+                                y if y < height => {
+                                    self.x.as_ptr().add((image * height + y) * width * channels + channel)
+                                }
+                                _ => ZEROS.as_ptr(),
+                            }),
+                            step: array(|r| if row_of(r) < height { channels } else { 0 }),
+                        };
+                        let dy = self.dy.as_ptr().add(gradients + channel);
+                        let mut sums = [[s.splat(0.0); K]; R];
+                        let mut at = 0;
+                        while at < out_width {
+                            if lanes == S::LANES && at + TILE <= out_width {
+                                self.tile::<S, K, STRIDE, R, TILE>(s, &lines, dy, at, lanes, &mut sums);
+                                at += TILE;
+                            } else {
+                                self.tile::<S, K, STRIDE, R, 1>(s, &lines, dy, at, lanes, &mut sums);
+                                at += 1;
+                            }
+                        }
+                        for (r, sums) in sums.into_iter().enumerate().filter(|(r, _)| row_of(*r) < height) {
+                            for (i, sum) in sums.into_iter().enumerate() {
+                                let to = self.sums.as_mut_ptr().add(((first + r) * K + i) * channels + channel);
+                                store(s, to, s.add(load(s, to, lanes), sum), lanes);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the products of `T` gradients from `at` on with what lies under the taps. Each gradient and each pixel of
+    /// the input is loaded once.
+    ///
+    /// # Safety
+    /// As for [`Simd`]; the gradients lie in the row, and `T` is 1 unless `lanes` is a whole vector.
+    #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "the sums stay in registers")]
+    unsafe fn tile<S: Simd, const K: usize, const STRIDE: usize, const R: usize, const T: usize>(
+        &self,
+        s: S,
+        lines: &Lines<R>,
+        dy: *const f32,
+        at: usize,
+        lanes: usize,
+        sums: &mut [[S::Vector; K]; R],
+    ) {
+        let &DepthwiseShape { width, channels, padding, .. } = self.shape;
+        let count = if T == 1 { lanes } else { S::LANES };
+        // SAFETY: by this function's contract; columns outside the picture read `ZEROS`.
+        unsafe {
+            let gradients: [S::Vector; T] = array(|t| load(s, dy.add((at + t) * channels), count));
+            for r in 0..R {
+                for i in 0..(T - 1) * STRIDE + K {
+                    let column = (at * STRIDE + i).wrapping_sub(padding);
+                    let from = if column < width { lines.start[r].add(column * lines.step[r]) } else { ZEROS.as_ptr() };
+                    let value = load(s, from, count);
+                    for tap in 0..K {
+                        if i >= tap && (i - tap) % STRIDE == 0 && (i - tap) / STRIDE < T {
+                            sums[r][tap] = s.mul_add(value, gradients[(i - tap) / STRIDE], sums[r][tap]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// For filters of any size: one tap after the other.
+    #[inline(always)]
+    unsafe fn any_rows<S: Simd>(self, s: S) {
         let &DepthwiseShape { height, width, channels, kernel, stride, padding } = self.shape;
         let (out_height, out_width) = self.shape.output_size();
         for row in self.rows.clone() {
             let (image, row) = (row / out_height, row % out_height);
-            let top = row * stride;
-            for tap_y in padding.saturating_sub(top)..kernel.min((height + padding).saturating_sub(top)) {
-                let line = (image * height + top + tap_y - padding) * width;
-                for tap_start in (0..kernel).step_by(K) {
-                    let mut channel = 0;
-                    while channel < channels {
+            for (tap_y, tap_x) in (0..kernel).flat_map(|y| (0..kernel).map(move |x| (y, x))) {
+                let y = (row * stride + tap_y).wrapping_sub(padding);
+                let columns = (0..out_width).map(|column| (column, (column * stride + tap_x).wrapping_sub(padding)));
+                for (column, x) in columns.filter(|(_, x)| y < height && *x < width) {
+                    for channel in (0..channels).step_by(S::LANES) {
                         let lanes = S::LANES.min(channels - channel);
-                        // SAFETY: columns outside the picture are skipped; `lanes` channels are left.
+                        let from = ((image * height + y) * width + x) * channels + channel;
+                        let at = ((image * out_height + row) * out_width + column) * channels + channel;
+                        // SAFETY: row and column lie in the picture, and `lanes` channels are left.
                         unsafe {
-                            let mut sums = [s.splat(0.0); K];
-                            for column in 0..out_width {
-                                let left = column * stride + tap_start;
-                                let at = ((image * out_height + row) * out_width + column) * channels + channel;
-                                let g = load(s, self.dy.as_ptr().add(at), lanes);
-                                let from = self.x.as_ptr().add(line * channels + channel);
-                                if left >= padding && left + K <= width + padding {
-                                    let from = from.add((left - padding) * channels);
-                                    for (i, sum) in sums.iter_mut().enumerate() {
-                                        *sum = s.mul_add(load(s, from.add(i * channels), lanes), g, *sum);
-                                    }
-                                } else {
-                                    for (i, sum) in sums.iter_mut().enumerate() {
-                                        if left + i >= padding && left + i < width + padding {
-                                            let from = from.add((left + i - padding) * channels);
-                                            *sum = s.mul_add(load(s, from, lanes), g, *sum);
-                                        }
-                                    }
-                                }
-                            }
-                            for (i, sum) in sums.into_iter().enumerate() {
-                                let tap = tap_y * kernel + tap_start + i;
-                                let to = self.sums.as_mut_ptr().add(tap * channels + channel);
-                                s.store_partial(to, s.add(load(s, to, lanes), sum), lanes);
-                            }
+                            let to = self.sums.as_mut_ptr().add((tap_y * kernel + tap_x) * channels + channel);
+                            let (x, dy) = (self.x.as_ptr().add(from), self.dy.as_ptr().add(at));
+                            store(s, to, s.mul_add(load(s, x, lanes), load(s, dy, lanes), load(s, to, lanes)), lanes);
                         }
-                        channel += S::LANES;
                     }
                 }
             }
         }
     }
 }
+
+/// Output pixels of a row whose gradients stay in registers.
+const TILE: usize = 4;

@@ -1,13 +1,17 @@
-//! The threads of an engine. They sleep until a step is shared and go back to sleep when it is done.
+//! Threads that help the calling one with a job. They sleep until there is a job, and when it is done.
 //!
 //! In: a job, split into ranges of items. Every item is done exactly once, by the caller or another thread; the call
 //! returns when all are done.
+//!
+//! To wake a thread takes longer than many a job, most of all in a virtual machine. Where jobs follow closely,
+//! [eager](Workers::eager) threads look out for the next one for a moment before they sleep.
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 thread_local! {
     /// Whether this thread is working on a part of a job.
@@ -17,6 +21,10 @@ thread_local! {
 /// More than any computer has cores for. Far more threads than cores take memory and minutes to start, and then slow
 /// each other down.
 pub const MOST_THREADS: usize = 512;
+
+/// How long eager threads look out for a job: longer than what a training step does between two of them, shorter than
+/// what the system gives a thread before another one's turn.
+const EAGER_FOR: Duration = Duration::from_micros(200);
 
 /// The work of all threads: called with the number of the thread and a range of items.
 type Job = *const (dyn Fn(usize, Range<usize>) + Sync);
@@ -28,6 +36,8 @@ struct Board {
     job: Option<SendJob>,
     /// Threads that take part in the job, without the caller.
     busy: usize,
+    /// Threads that wait for [`Shared::begin`].
+    asleep: usize,
     has_panicked: bool,
     stop: bool,
 }
@@ -48,6 +58,30 @@ struct Shared {
     end: Condvar,
     /// The first item that no thread has taken.
     next: AtomicUsize,
+    /// How long threads look out for a change before they sleep.
+    eager_for: Duration,
+    /// [`Board::number`], to look at without the lock.
+    number: AtomicU64,
+    /// [`Board::busy`], to look at without the lock.
+    busy: AtomicUsize,
+}
+
+impl Shared {
+    /// Looks out for `change`, but not for long. Returns whether it has come.
+    fn look_out(&self, change: impl Fn() -> bool) -> bool {
+        let start = Instant::now();
+        loop {
+            for _ in 0..16 {
+                if change() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if start.elapsed() >= self.eager_for {
+                return false;
+            }
+        }
+    }
 }
 
 /// The calling thread and others that help it.
@@ -59,16 +93,28 @@ pub(crate) struct Workers {
 impl Workers {
     /// `threads` in all, at least one, the caller's, and at most [`MOST_THREADS`].
     pub fn new(threads: usize) -> Self {
-        let board = Board { number: 0, job: None, busy: 0, has_panicked: false, stop: false };
+        Self::waiting(threads, Duration::ZERO)
+    }
+
+    /// As [`Self::new`], for jobs that follow closely.
+    pub fn eager(threads: usize) -> Self {
+        Self::waiting(threads, EAGER_FOR)
+    }
+
+    fn waiting(threads: usize, eager_for: Duration) -> Self {
+        let board = Board { number: 0, job: None, busy: 0, asleep: 0, has_panicked: false, stop: false };
         let shared = Arc::new(Shared {
             board: Mutex::new(board),
             begin: Condvar::new(),
             end: Condvar::new(),
             next: AtomicUsize::new(0),
+            eager_for,
+            number: AtomicU64::new(0),
+            busy: AtomicUsize::new(0),
         });
         let spawn = |worker: usize| {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name(format!("engine {worker}")).spawn(move || work(&shared, worker)).ok()
+            std::thread::Builder::new().name(format!("worker {worker}")).spawn(move || work(&shared, worker)).ok()
         };
         // If the system refuses a thread, the others do its work.
         let threads = (1..threads.min(MOST_THREADS)).map_while(spawn).collect();
@@ -94,14 +140,18 @@ impl Workers {
         // SAFETY: only the lifetime changes; no thread touches the job after `End` is dropped.
         let job: Job = unsafe { std::mem::transmute::<*const (dyn Fn(usize, Range<usize>) + Sync + '_), Job>(job) };
         let job = SendJob { job, count, grain };
-        {
+        let sleep = {
             let mut board = lock(&self.shared.board);
             self.shared.next.store(0, Ordering::Relaxed);
             board.has_panicked = false;
             board.number += 1;
             board.job = Some(job);
+            self.shared.number.store(board.number, Ordering::Relaxed);
+            board.asleep > 0
+        };
+        if sleep {
+            self.shared.begin.notify_all();
         }
-        self.shared.begin.notify_all();
         // Waits for the other threads, even if the caller's part panics.
         let end = End(&self.shared);
         take_part(&self.shared, job, 0);
@@ -118,6 +168,11 @@ impl Drop for End<'_> {
     fn drop(&mut self) {
         let mut board = lock(&self.0.board);
         board.job = None;
+        if board.busy > 0 && !self.0.eager_for.is_zero() {
+            drop(board);
+            self.0.look_out(|| self.0.busy.load(Ordering::Relaxed) == 0);
+            board = lock(&self.0.board);
+        }
         while board.busy > 0 {
             board = self.0.end.wait(board).unwrap_or_else(PoisonError::into_inner);
         }
@@ -160,11 +215,22 @@ fn work(shared: &Shared, worker: usize) {
     let mut board = lock(&shared.board);
     while !board.stop {
         let Some(job) = board.job.filter(|_| board.number != seen) else {
-            board = shared.begin.wait(board).unwrap_or_else(PoisonError::into_inner);
+            let number = board.number;
+            if !shared.eager_for.is_zero() {
+                drop(board);
+                shared.look_out(|| shared.number.load(Ordering::Relaxed) != number);
+                board = lock(&shared.board);
+            }
+            if board.number == number && !board.stop {
+                board.asleep += 1;
+                board = shared.begin.wait(board).unwrap_or_else(PoisonError::into_inner);
+                board.asleep -= 1;
+            }
             continue;
         };
         seen = board.number;
         board.busy += 1;
+        shared.busy.store(board.busy, Ordering::Relaxed);
         drop(board);
         let leave = Leave(shared);
         take_part(shared, job, worker);
@@ -180,6 +246,7 @@ impl Drop for Leave<'_> {
     fn drop(&mut self) {
         let mut board = lock(&self.0.board);
         board.busy -= 1;
+        self.0.busy.store(board.busy, Ordering::Relaxed);
         board.has_panicked |= std::thread::panicking();
         if board.busy == 0 {
             self.0.end.notify_one();
@@ -198,10 +265,16 @@ mod tests {
 
     #[test]
     fn every_item_is_done_once_by_no_more_threads_than_asked_for() {
-        for threads in 1..4 {
-            let mut workers = Workers::new(threads);
+        for (threads, start) in
+            [1, 2, 3].into_iter().flat_map(|n| [(n, Workers::new as fn(_) -> _), (n, Workers::eager)])
+        {
+            let mut workers = start(threads);
             assert_eq!(workers.count(), threads);
             for round in 0..200 {
+                if round % 50 == 49 {
+                    // Long enough for all to fall asleep.
+                    std::thread::sleep(10 * EAGER_FOR);
+                }
                 let done: Vec<AtomicUsize> = (0..round).map(|_| AtomicUsize::new(0)).collect();
                 workers.split(round, 7, &|worker, range| {
                     assert!(worker < threads);
