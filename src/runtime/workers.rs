@@ -8,6 +8,7 @@
 
 use std::cell::Cell;
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -96,9 +97,11 @@ impl Workers {
         Self::waiting(threads, Duration::ZERO)
     }
 
-    /// As [`Self::new`], for jobs that follow closely.
+    /// As [`Self::new`], for jobs that follow closely. More threads than cores are not eager: those that look out would
+    /// hold up those that work.
     pub fn eager(threads: usize) -> Self {
-        Self::waiting(threads, EAGER_FOR)
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::waiting(threads, if threads <= cores { EAGER_FOR } else { Duration::ZERO })
     }
 
     fn waiting(threads: usize, eager_for: Duration) -> Self {
@@ -140,7 +143,7 @@ impl Workers {
         // SAFETY: only the lifetime changes; no thread touches the job after `End` is dropped.
         let job: Job = unsafe { std::mem::transmute::<*const (dyn Fn(usize, Range<usize>) + Sync + '_), Job>(job) };
         let job = SendJob { job, count, grain };
-        let sleep = {
+        let some_sleep = {
             let mut board = lock(&self.shared.board);
             self.shared.next.store(0, Ordering::Relaxed);
             board.has_panicked = false;
@@ -149,7 +152,7 @@ impl Workers {
             self.shared.number.store(board.number, Ordering::Relaxed);
             board.asleep > 0
         };
-        if sleep {
+        if some_sleep {
             self.shared.begin.notify_all();
         }
         // Waits for the other threads, even if the caller's part panics.
@@ -232,24 +235,14 @@ fn work(shared: &Shared, worker: usize) {
         board.busy += 1;
         shared.busy.store(board.busy, Ordering::Relaxed);
         drop(board);
-        let leave = Leave(shared);
-        take_part(shared, job, worker);
-        drop(leave);
+        // The caller reports the panic; this thread is there for the next job.
+        let part = std::panic::catch_unwind(AssertUnwindSafe(|| take_part(shared, job, worker)));
         board = lock(&shared.board);
-    }
-}
-
-/// Takes a thread off the job when it is dropped, even if a part has panicked.
-struct Leave<'a>(&'a Shared);
-
-impl Drop for Leave<'_> {
-    fn drop(&mut self) {
-        let mut board = lock(&self.0.board);
         board.busy -= 1;
-        self.0.busy.store(board.busy, Ordering::Relaxed);
-        board.has_panicked |= std::thread::panicking();
+        shared.busy.store(board.busy, Ordering::Relaxed);
+        board.has_panicked |= part.is_err();
         if board.busy == 0 {
-            self.0.end.notify_one();
+            shared.end.notify_one();
         }
     }
 }
@@ -303,7 +296,7 @@ mod tests {
     #[test]
     fn what_panics_in_a_part_ends_the_call_and_not_the_program() {
         let mut workers = Workers::new(3);
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
             workers.split(50, 1, &|_, range| assert!(range.start != 20, "this part fails on purpose"));
         }));
         assert!(result.is_err());

@@ -56,7 +56,7 @@ impl Group {
 
     /// Divides the channels by `factors`.
     pub fn divide(&self, graph: &Graph, factors: &[f32], tensors: &mut HashMap<String, Vec<f32>>) {
-        // Every run of values of a channel, in turn.
+        // Multiplies each run of values by the next factor, and after the last by the first again.
         let mut scale = |name: String, factors: &[f32], run: &dyn Fn(usize) -> usize| {
             let Some(values) = tensors.get_mut(&name) else { return };
             let run = run(values.len());

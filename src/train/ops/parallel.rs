@@ -2,7 +2,7 @@
 //!
 //! The pool is that in which the calling thread was [installed](Pool::install), else one of all cores. It does one job
 //! at a time: work within a job, or beside one of another thread, stays on the thread that asks for it. Sums are in an
-//! order that depends on the pool's number of threads alone.
+//! order that depends on the pool's number of threads alone, unless a job splits work itself, which none does.
 
 use crate::runtime::workers::Workers;
 use std::cell::RefCell;
@@ -22,7 +22,10 @@ thread_local! {
 impl Pool {
     /// A pool of `threads`, at least one, the caller's.
     pub fn new(threads: usize) -> Arc<Self> {
-        let workers = Workers::eager(threads.max(1));
+        let workers = Workers::eager(threads);
+        if workers.count() < threads {
+            tracing::warn!("the system gives only {} of {threads} threads", workers.count());
+        }
         Arc::new(Self { threads: workers.count(), workers: Mutex::new(workers) })
     }
 
@@ -50,7 +53,7 @@ impl Pool {
     fn run(&self, count: usize, job: impl Fn(usize) + Sync) {
         let mut workers = match self.workers.try_lock() {
             Ok(workers) => workers,
-            // A job has panicked; the threads are as before.
+            // A job has panicked; the threads are there for the next one.
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return (0..count).for_each(job),
         };

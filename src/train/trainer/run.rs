@@ -231,7 +231,7 @@ impl Trainer {
     pub fn run(
         &mut self,
         validator: Option<&mut dyn Validator>,
-        mut on_progress: impl FnMut(&Progress) + Send,
+        mut on_progress: impl FnMut(&Progress),
     ) -> Result<Ending, TrainError> {
         Pool::new(self.options.threads.clamp(1, MOST_THREADS)).install(|| self.steps(validator, &mut on_progress))
     }
@@ -239,7 +239,7 @@ impl Trainer {
     fn steps(
         &mut self,
         mut validator: Option<&mut (dyn Validator + '_)>,
-        on_progress: &mut (dyn FnMut(&Progress) + Send),
+        on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<Ending, TrainError> {
         if self.recipe.adaptation.anchor > 0.0 && self.start.is_none() {
             return Err(TrainError::NoStart);
