@@ -87,7 +87,7 @@ fn clears(maps: &[PlacedMap], lifetimes: &[Lifetime], steps: usize) -> Vec<Vec<R
     clears
 }
 
-/// Whether the map may share its memory. A map with padded cells may not: the padding has to stay zero.
+/// Whether the map may share its memory. A map with padded cells may not: the padding of f32 and bf16 has to stay zero.
 fn is_shared(map: &Map) -> bool {
     !map.pinned && map.channels.is_multiple_of(CHANNEL_MULTIPLE)
 }

@@ -59,7 +59,7 @@ pub(in crate::runtime::engine) struct IntegerDepthwise<A> {
     pub width: usize,
     /// Output rows in a strip.
     pub strip_rows: usize,
-    /// `[block][output row][row of groups][tap in a row][vector][lane][input row]`, i8, for [`Self::rows_at_once`]
+    /// `[block][output row][row of groups][tap in a row][vector][lane][input row]`, i8, for [`rows_at_once`]
     /// rows.
     pub weights: Memory,
     /// Initial value of the sums, i32.
