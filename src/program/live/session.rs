@@ -98,10 +98,10 @@ impl Session {
             self.controls.request(Request::UseModel(model));
         }
         if let Some(message) = self.collecting.news() {
-            self.notices.say(message);
+            self.notices.say_news(message);
         }
         if let Some(message) = self.tuning.news() {
-            self.notices.say_for(message, VERDICT_SHOWN);
+            self.notices.say_news_for(message, VERDICT_SHOWN);
         }
     }
 
