@@ -77,8 +77,13 @@ fn run(model: &Model, options: &EngineOptions, isa: Isa, precision: StepPrecisio
     maps_of(Engine::compile_for(model, options, isa, precision).unwrap(), options)
 }
 
-fn maps_of(mut engine: Engine, options: &EngineOptions) -> Vec<Vec<f32>> {
-    engine.input_mut().copy_from_slice(&picture(options.height, options.width));
+fn maps_of(engine: Engine, options: &EngineOptions) -> Vec<Vec<f32>> {
+    maps_on(engine, &picture(options.height, options.width))
+}
+
+/// As [`maps_of`], of any picture.
+fn maps_on(mut engine: Engine, picture: &[f32]) -> Vec<Vec<f32>> {
+    engine.input_mut().copy_from_slice(picture);
     // The second run finds what the first has left behind.
     engine.run();
     engine.run();
@@ -325,13 +330,8 @@ fn what_a_byte_cannot_hold_is_clamped() {
     let clamped: Vec<f32> = wide.iter().map(|value| value.clamp(0.0, 1.0)).collect();
     assert_ne!(wide, clamped);
     for isa in Isa::available() {
-        let maps = |picture: &[f32]| {
-            let mut engine =
-                Engine::compile_for(&model, &EngineOptions::new(24, 40), isa, StepPrecision::Int8).unwrap();
-            engine.input_mut().copy_from_slice(picture);
-            engine.run();
-            engine.output().values.to_vec()
-        };
+        let compile = || Engine::compile_for(&model, &EngineOptions::new(24, 40), isa, StepPrecision::Int8).unwrap();
+        let maps = |picture: &[f32]| maps_on(compile(), picture);
         assert_eq!(maps(&wide), maps(&clamped), "{}", isa.name());
     }
 }

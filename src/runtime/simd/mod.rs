@@ -91,6 +91,17 @@ pub fn array<T: Copy, const N: usize>(mut f: impl FnMut(usize) -> T) -> [T; N] {
     unsafe { (&raw const array).cast::<[T; N]>().read() }
 }
 
+/// The output of `outputs` neighbouring ones, with windows `stride` apart, that reads input `input` with tap `tap`;
+/// `None` if there is none. In loops that the compiler unrolls it costs nothing.
+#[inline(always)]
+pub const fn output_of_tap(input: usize, tap: usize, stride: usize, outputs: usize) -> Option<usize> {
+    if input >= tap && (input - tap).is_multiple_of(stride) && (input - tap) / stride < outputs {
+        Some((input - tap) / stride)
+    } else {
+        None
+    }
+}
+
 /// Dot products of bf16 values (the upper half of an f32), summed in f32.
 ///
 /// An operand vector holds `2 * LANES` bf16 values: lane `i` holds the pair `2i`, `2i + 1`.

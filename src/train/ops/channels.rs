@@ -37,7 +37,7 @@ pub(super) fn channel_sums(
         }
         (first, second)
     };
-    let all: Vec<_> = if parts == 1 { vec![part(0)] } else { parallel::map(parts, part) };
+    let all = parallel::map(parts, part);
     let mut total = (vec![0.0; channels], vec![0.0; channels]);
     for (first, second) in all {
         for c in 0..channels {

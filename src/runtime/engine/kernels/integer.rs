@@ -7,7 +7,7 @@ use super::tile::Tile;
 use crate::runtime::engine::plan::{
     Address, Cells, IntegerDepthwise, IntegerFormat, IntegerLeft, IntegerProduct, ROW_TILE, rows_at_once,
 };
-use crate::runtime::simd::{Int8Kernel, SimdInt8, array};
+use crate::runtime::simd::{Int8Kernel, SimdInt8, array, output_of_tap};
 use std::ops::Range;
 
 /// Repeats an expression for the first `count` of at most six quads; `count` is a constant. The code after the sums of
@@ -103,10 +103,10 @@ impl RunInteger<'_> {
                         }
                     }
                 }
-                let in_quad = 4 / V;
-                quads!(M / in_quad, |q| if q * in_quad < count {
-                    let [cell, last] = [q * in_quad, (q * in_quad + in_quad - 1).min(count - 1)];
-                    let quad = array(|i| sums[q * in_quad + i / V][i % V]);
+                let cells_in_quad = 4 / V;
+                quads!(M / cells_in_quad, |q| if q * cells_in_quad < count {
+                    let [cell, last] = [q * cells_in_quad, (q * cells_in_quad + cells_in_quad - 1).min(count - 1)];
+                    let quad = array(|i| sums[q * cells_in_quad + i / V][i % V]);
                     self.finish::<S, V>(s, [start + cell, start + last], first, quad);
                 });
                 start += count;
@@ -144,10 +144,7 @@ impl RunInteger<'_> {
             }
             for term in &p.terms {
                 let [from, last] = at(&term.cells);
-                let bytes = match V {
-                    4 => s.load(from.add(first).cast()),
-                    _ => s.load_in_turn([from.add(first).cast_const(), last.add(first).cast_const()]),
-                };
+                let bytes = load_quad::<S, V>(s, [from, last].map(|cell| cell.add(first).cast_const()));
                 let (zero_point, scale) = (s.splat(term.zero_point), s.splat(term.scale));
                 let levels = s.widen(bytes);
                 let mut numbers: [S::Vector; 4] = array(|i| s.int_to_f32(levels[i]));
@@ -169,10 +166,7 @@ impl RunInteger<'_> {
                             IntegerFormat::Unsigned => s.narrow_unsigned(integers),
                             _ => s.narrow_signed(integers),
                         };
-                        match V {
-                            4 => s.store(to.add(first).cast(), bytes),
-                            _ => s.store_in_turn([to.add(first), last.add(first)], bytes),
-                        }
+                        store_quad::<S, V>(s, [to.add(first), last.add(first)], bytes);
                     }
                     IntegerFormat::F32 { scale, room } => {
                         let scale = s.splat(scale);
@@ -189,6 +183,26 @@ impl RunInteger<'_> {
             }
         }
     }
+}
+
+/// Loads the bytes of a quad: those of the first cell, or where `V` is 2 the pairs of both.
+///
+/// # Safety
+/// As for [`SimdInt8`].
+#[inline(always)]
+unsafe fn load_quad<S: SimdInt8, const V: usize>(s: S, cells: [*const u8; 2]) -> S::Vector {
+    // SAFETY: passed on.
+    unsafe { if V == 4 { s.load(cells[0].cast()) } else { s.load_in_turn(cells) } }
+}
+
+/// Writes what [`load_quad`] loads.
+///
+/// # Safety
+/// As for [`SimdInt8`].
+#[inline(always)]
+unsafe fn store_quad<S: SimdInt8, const V: usize>(s: S, cells: [*mut u8; 2], bytes: S::Vector) {
+    // SAFETY: passed on.
+    unsafe { if V == 4 { s.store(cells[0].cast(), bytes) } else { s.store_in_turn(cells, bytes) } }
 }
 
 /// Writes the channels from `first` on of the cell at `to`, which has `room` for that many.
@@ -289,19 +303,16 @@ unsafe fn group_rows<S: SimdInt8, const V: usize>(
     rows: usize,
     groups: *mut u8,
 ) {
-    let (window, in_quad) = (d.window(), 4 / V);
+    let (window, cells_in_quad) = (d.window(), 4 / V);
     for group in 0..rows.div_ceil(4) {
         // SAFETY: by `depthwise`'s contract; the map's border is as wide as the filter needs, and a row of groups has
         // room for more cells than the window.
         unsafe {
             let from: [*const u8; 4] = array(|i| top.add((group * 4 + i).min(rows - 1) * d.row_bytes));
             let to = groups.cast::<f32>().add(group * d.grouped() * V * S::LANES);
-            for cell in (0..window).step_by(in_quad) {
-                let last = (cell + in_quad - 1).min(window - 1);
-                let row = |i: usize| {
-                    let cells = [cell, last].map(|cell| from[i].wrapping_add(cell * d.pitch_bytes));
-                    if V == 4 { s.load(cells[0].cast()) } else { s.load_in_turn(cells) }
-                };
+            for cell in (0..window).step_by(cells_in_quad) {
+                let last = (cell + cells_in_quad - 1).min(window - 1);
+                let row = |i: usize| load_quad::<S, V>(s, [cell, last].map(|cell| from[i].add(cell * d.pitch_bytes)));
                 for (i, group) in s.interleave(array(row)).into_iter().enumerate() {
                     s.store(to.add((cell * V + i) * S::LANES), group);
                 }
@@ -368,9 +379,8 @@ impl<const V: usize> Part<'_, V> {
                     for i in 0..(T - 1) * STRIDE + K {
                         let cell = load(self.groups, cells + i * V);
                         for tap in 0..K {
-                            if i >= tap && (i - tap) % STRIDE == 0 && (i - tap) / STRIDE < T {
-                                let sum = &mut sums[(i - tap) / STRIDE];
-                                *sum = s.dot_int8(cell, weights[tap], *sum);
+                            if let Some(t) = output_of_tap(i, tap, STRIDE, T) {
+                                sums[t] = s.dot_int8(cell, weights[tap], sums[t]);
                             }
                         }
                     }
@@ -380,11 +390,11 @@ impl<const V: usize> Part<'_, V> {
                     out[t][v] = s.f32_to_int(s.mul(s.int_to_f32(sums[t]), scale));
                 }
             }
-            let in_quad = 4 / V;
-            for q in 0..T / in_quad {
-                let bytes = s.narrow_signed(array(|i| out[q * in_quad + i / V][i % V]));
-                let to = self.to.add((column + q * in_quad) * d.channels);
-                if V == 4 { s.store(to.cast(), bytes) } else { s.store_in_turn([to, to.add(d.channels)], bytes) }
+            let cells_in_quad = 4 / V;
+            for q in 0..T / cells_in_quad {
+                let bytes = s.narrow_signed(array(|i| out[q * cells_in_quad + i / V][i % V]));
+                let to = self.to.add((column + q * cells_in_quad) * d.channels);
+                store_quad::<S, V>(s, [to, to.add(d.channels)], bytes);
             }
         }
     }

@@ -28,7 +28,7 @@ pub fn weight_gradient(isa: Isa, shape: &ConvShape, images: usize, x: &[f32], dy
         dispatch(isa, WeightGradient { shape, x, dy, padded, sums: &mut sums, pixels: range });
         sums
     };
-    let partial: Vec<Vec<f32>> = if parts == 1 { vec![part(0)] } else { parallel::map(parts, part) };
+    let partial = parallel::map(parts, part);
     let mut gradient = vec![0.0; shape.outputs * shape.inputs * taps];
     for sums in &partial {
         for tap in 0..taps {

@@ -1,7 +1,7 @@
 //! The forward pass of a depthwise convolution.
 
 use super::shape::{DepthwiseShape, Packed};
-use crate::runtime::simd::{Isa, Kernel, Simd, array, dispatch};
+use crate::runtime::simd::{Isa, Kernel, Simd, array, dispatch, output_of_tap};
 use crate::train::ops::output::{Epilogue, Out, fill};
 use crate::train::ops::parallel;
 use crate::train::ops::vectors::{ZEROS, load};
@@ -67,8 +67,8 @@ impl Kernel for Forward<'_> {
     }
 }
 
-/// A vector of channels of an output row.
-struct RowOf {
+/// An output row, for one vector of channels.
+struct OutputRow {
     /// Input rows of the first tap, counted from `padding` rows above the picture.
     top: usize,
     /// Taps whose rows lie inside the picture.
@@ -93,7 +93,7 @@ impl Forward<'_> {
             let top = row * stride;
             let taps = padding.saturating_sub(top)..kernel.min((height + padding).saturating_sub(top));
             for channel in (0..channels).step_by(S::LANES) {
-                let row = RowOf {
+                let row = OutputRow {
                     top,
                     taps: taps.clone(),
                     picture: image * height * width * channels + channel,
@@ -124,7 +124,7 @@ impl Forward<'_> {
     unsafe fn tile<S: Simd, const K: usize, const STRIDE: usize, const T: usize>(
         &self,
         s: S,
-        row: &RowOf,
+        row: &OutputRow,
         at: usize,
     ) -> usize {
         let &DepthwiseShape { width, channels, padding, .. } = self.shape;
@@ -139,9 +139,8 @@ impl Forward<'_> {
                     let column = (at * STRIDE + i).wrapping_sub(padding);
                     let value = s.load(if column < width { line.add(column * channels) } else { ZEROS.as_ptr() });
                     for tap in 0..K {
-                        if i >= tap && (i - tap) % STRIDE == 0 && (i - tap) / STRIDE < T {
-                            let sum = &mut sums[(i - tap) / STRIDE];
-                            *sum = s.mul_add(value, weights[tap], *sum);
+                        if let Some(t) = output_of_tap(i, tap, STRIDE, T) {
+                            sums[t] = s.mul_add(value, weights[tap], sums[t]);
                         }
                     }
                 }
@@ -156,7 +155,7 @@ impl Forward<'_> {
 
     /// One pixel of an output row, at `at`; returns 1.
     #[inline(always)]
-    unsafe fn pixel<S: Simd>(&self, s: S, row: &RowOf, at: usize) -> usize {
+    unsafe fn pixel<S: Simd>(&self, s: S, row: &OutputRow, at: usize) -> usize {
         let &DepthwiseShape { width, channels, kernel, stride, padding, .. } = self.shape;
         let left = at * stride;
         // SAFETY: taps are kept inside the picture; the last vector of channels reads `lanes` numbers; the epilogue was

@@ -2,7 +2,7 @@
 
 use super::forward::{ROWS_WORTH_A_THREAD, run_parallel};
 use super::shape::{DepthwiseShape, Packed};
-use crate::runtime::simd::{Isa, Kernel, Simd, array, dispatch};
+use crate::runtime::simd::{Isa, Kernel, Simd, array, dispatch, output_of_tap};
 use crate::train::ops::output::{Epilogue, Out, fill};
 use crate::train::ops::parallel;
 use crate::train::ops::vectors::{ZEROS, load, store};
@@ -128,7 +128,7 @@ pub fn weight_gradient(isa: Isa, shape: &DepthwiseShape, images: usize, x: &[f32
         dispatch(isa, WeightGradient { shape, x, dy, sums: &mut sums, rows });
         sums
     };
-    let partial: Vec<Vec<f32>> = if parts == 1 { vec![part(0)] } else { parallel::map(parts, part) };
+    let partial = parallel::map(parts, part);
     let mut gradient = vec![0.0; channels * taps];
     for sums in &partial {
         for tap in 0..taps {
@@ -258,8 +258,8 @@ impl WeightGradient<'_> {
                     let from = if column < width { lines.start[r].add(column * lines.step[r]) } else { ZEROS.as_ptr() };
                     let value = load(s, from, count);
                     for tap in 0..K {
-                        if i >= tap && (i - tap) % STRIDE == 0 && (i - tap) / STRIDE < T {
-                            sums[r][tap] = s.mul_add(value, gradients[(i - tap) / STRIDE], sums[r][tap]);
+                        if let Some(t) = output_of_tap(i, tap, STRIDE, T) {
+                            sums[r][tap] = s.mul_add(value, gradients[t], sums[r][tap]);
                         }
                     }
                 }
