@@ -40,6 +40,10 @@ pub(super) struct EvalArguments {
     /// The box that the crop is cut around
     #[arg(long = "box", value_parser = named::<BoxSource>(), default_value_t = BoxSource::Truth)]
     box_source: BoxSource,
+    /// Find the landmarks again in a crop around the first ones, with the head upright, as the tracker does with a new
+    /// face
+    #[arg(long, conflicts_with_all = ["detection", "calibrate", "fit_style"])]
+    second_look: bool,
     /// Annotated faces, files or folders
     #[arg(long, required_unless_present = "compare", num_args = 1.., value_name = "PATH")]
     data: Vec<PathBuf>,
@@ -186,6 +190,7 @@ fn measure_landmarks(arguments: &EvalArguments) -> Result<()> {
         norm: arguments.norm,
         thresholds: arguments.threshold.iter().map(|percent| percent / 100.0).collect(),
         box_source: arguments.box_source,
+        second_look: arguments.second_look,
     };
     let evaluation = evaluate(&mut landmarker, &mut find, &samples, &options, || bar.inc(1))?;
     bar.finish_and_clear();

@@ -36,7 +36,12 @@ pub(super) fn memory_mb(key: &str) -> Option<f64> {
 
 /// Mean error over all known points of `faces`, in percent of the distance between the outer eye corners.
 pub(super) fn error_percent(landmarker: &mut Landmarker, faces: &[Sample]) -> Result<f64> {
-    let options = EvalOptions { norm: Norm::InterOcular, thresholds: vec![0.1], box_source: BoxSource::Truth };
+    let options = EvalOptions {
+        norm: Norm::InterOcular,
+        thresholds: vec![0.1],
+        box_source: BoxSource::Truth,
+        second_look: false,
+    };
     let bar = ProgressBar::new(faces.len() as u64);
     let evaluation = evaluate(landmarker, &mut |_| Ok(Vec::new()), faces, &options, || bar.inc(1))?;
     bar.finish_and_clear();

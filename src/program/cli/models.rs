@@ -189,6 +189,11 @@ fn model(library: &ModelLibrary, name: &str) -> Result<Model> {
 
 fn measure(model: &Model, samples: &[Sample], bar: &ProgressBar) -> Result<Evaluation> {
     let mut landmarker = Landmarker::new(model, Outputs::Decoded, Precision::default())?;
-    let options = EvalOptions { norm: Norm::InterOcular, thresholds: vec![FAILURE], box_source: BoxSource::Truth };
+    let options = EvalOptions {
+        norm: Norm::InterOcular,
+        thresholds: vec![FAILURE],
+        box_source: BoxSource::Truth,
+        second_look: false,
+    };
     Ok(evaluate(&mut landmarker, &mut |_| Ok(Vec::new()), samples, &options, || bar.inc(1))?)
 }

@@ -154,6 +154,7 @@ mod tests {
         Evaluation {
             norm: Norm::InterOcular,
             box_source: BoxSource::Truth,
+            second_look: false,
             counted: Counted::Known,
             summaries: vec![summary],
             subsets: Vec::new(),

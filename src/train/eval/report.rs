@@ -9,8 +9,9 @@ use super::metrics::{self, Counted, Norm};
 use crate::runtime::engine::{EngineError, Landmarker};
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
 use crate::runtime::image::{Frame, ImageError};
-use crate::runtime::landmarks::{Scheme, Style, WFLW98_OF_IBUG68};
+use crate::runtime::landmarks::{Landmark, Scheme, Style, WFLW98_OF_IBUG68};
 use crate::runtime::named::named;
+use crate::runtime::track::HeadBox;
 use crate::train::data::{DataError, EYES, Sample, WFLW_SUBSETS, openness};
 use crate::train::plot::{Chart, Series};
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,9 @@ pub struct EvalOptions {
     /// Thresholds of the failure rate and the area under the curve, as fractions of the norm (usually 0.08 and 0.1).
     pub thresholds: Vec<f64>,
     pub box_source: BoxSource,
+    /// Whether the landmarks are found again in a crop around the first ones, with the head upright, as a tracker does
+    /// with a new face.
+    pub second_look: bool,
 }
 
 /// Minimum overlap (intersection over union) with the true box for a detection to count as this face.
@@ -145,6 +149,8 @@ pub struct AtThreshold {
 pub struct Evaluation {
     pub norm: Norm,
     pub box_source: BoxSource,
+    #[serde(default)]
+    pub second_look: bool,
     /// The points that failure rates, areas and curves are computed on: all points if every face has all of them,
     /// otherwise the 68.
     pub counted: Counted,
@@ -205,8 +211,7 @@ pub fn evaluate(
         };
         all_known &= sample.weight.iter().all(|w| *w == 1.0);
         if let Some(around) = around {
-            let crop_from_frame = landmarker.crop_about(&around, 0.0);
-            let landmarks = landmarker.predict(&frame, &crop_from_frame)?;
+            let landmarks = look(landmarker, &frame, &around, options.second_look)?;
             let points: Vec<Point<FrameSpace>> = landmarks.iter().map(|l| l.point).collect();
             let score = landmarks.iter().map(|l| l.confidence).sum::<f32>() / landmarks.len() as f32;
             let expressed = landmarker.in_style(sample.style, &points);
@@ -249,6 +254,7 @@ pub fn evaluate(
     Ok(Evaluation {
         norm: options.norm,
         box_source: options.box_source,
+        second_look: options.second_look,
         counted,
         summaries,
         subsets,
@@ -256,6 +262,24 @@ pub fn evaluate(
         not_numbers,
         faces,
     })
+}
+
+/// The landmarks in an upright crop around the box, or those that a second look at them finds.
+fn look<'a>(
+    landmarker: &'a mut Landmarker,
+    frame: &Frame,
+    around: &Rect<FrameSpace>,
+    second_look: bool,
+) -> Result<&'a [Landmark], EngineError> {
+    let mut crop_from_frame = landmarker.crop_about(around, 0.0);
+    if second_look {
+        let (scheme, box_side) = (landmarker.scheme(), landmarker.box_side());
+        let head = HeadBox::around(landmarker.predict(frame, &crop_from_frame)?, scheme, box_side);
+        if let Some(head) = head {
+            crop_from_frame = head.crop_from_frame(landmarker.crop_scale(), landmarker.input_size());
+        }
+    }
+    landmarker.predict(frame, &crop_from_frame)
 }
 
 /// Groups faces by each of their names.
