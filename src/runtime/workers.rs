@@ -4,7 +4,7 @@
 //! returns when all are done.
 //!
 //! To wake a thread takes longer than many a job, most of all in a virtual machine. Where jobs follow closely,
-//! [eager](Workers::eager) threads look out for the next one for a moment before they sleep.
+//! [eager](Workers::eager) threads spin for a moment before they sleep.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -23,7 +23,7 @@ thread_local! {
 /// each other down.
 pub const MOST_THREADS: usize = 512;
 
-/// How long eager threads look out for a job: longer than what a training step does between two of them, shorter than
+/// How long eager threads spin: longer than what a training step does between two of them, shorter than
 /// what the system gives a thread before another one's turn.
 const EAGER_FOR: Duration = Duration::from_micros(200);
 
@@ -59,7 +59,7 @@ struct Shared {
     end: Condvar,
     /// The first item that no thread has taken.
     next: AtomicUsize,
-    /// How long threads look out for a change before they sleep.
+    /// How long threads spin before they sleep.
     eager_for: Duration,
     /// [`Board::number`], to look at without the lock.
     number: AtomicU64,
@@ -97,7 +97,7 @@ impl Workers {
         Self::waiting(threads, Duration::ZERO)
     }
 
-    /// As [`Self::new`], for jobs that follow closely. More threads than cores are not eager: those that look out would
+    /// As [`Self::new`], for jobs that follow closely. More threads than cores are not eager: those that spin would
     /// hold up those that work.
     pub fn eager(threads: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
