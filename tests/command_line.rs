@@ -315,6 +315,18 @@ fn a_reader_that_closes_the_pipe_ends_it_without_an_error() {
     assert!(line.starts_with("{\"version\": 2, \"frame\": 0") && !said(&output).contains("panicked"));
 }
 
+#[test]
+fn what_a_command_has_made_stays_if_nobody_reads_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = awing(folder.path());
+    command.args(["export", "--out", "edge.onnx"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && said(&output).is_empty(), "{}", said(&output));
+    assert_eq!(names(folder.path()), ["edge.onnx"]);
+}
+
 #[cfg(all(feature = "window", target_os = "linux"))]
 mod in_a_window {
     use super::display::Display;

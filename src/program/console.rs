@@ -1,4 +1,4 @@
-//! Messages to the terminal.
+//! Messages to the terminal, and results on standard output.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -6,6 +6,25 @@ use std::io::{self, Write};
 /// Writes a line to standard error; ignores a closed standard error.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Standard output can't be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub(crate) struct PrintError(#[from] io::Error);
+
+impl PrintError {
+    /// Whether its reader has closed it, because it has what it wanted.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
+/// Writes text to standard output.
+pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), PrintError> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_ref())?;
+    Ok(out.flush()?)
 }
 
 /// An error and its causes in one line, in the format of an error that ends the program.

@@ -14,6 +14,9 @@
 //! | [`live`] | the running session: one source tracked, shown and written |
 //! | [`cli`] | the commands |
 
+// Results go through `console::print`: `println` panics if standard output is closed.
+#![deny(clippy::print_stdout)]
+
 pub(crate) mod annotate;
 pub mod capture;
 pub mod cli;

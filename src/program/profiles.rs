@@ -17,7 +17,7 @@ use std::time::SystemTime;
 /// The most letters of a name.
 const LONGEST: usize = 60;
 
-/// The name of a profile: letters, digits, `-`, `_` and single dots, so that it can be the name of a file.
+/// The name of a profile: letters, digits, `-`, `_` and dots, so that it can be the name of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ProfileName(String);
 

@@ -25,7 +25,7 @@ pub use view::{FrameView, PixelFormat};
 use std::path::PathBuf;
 
 /// Pictures with more pixels are refused: a file of a few kilobytes can claim any size and so exhaust memory.
-const MOST_PIXELS: u64 = 1 << 27;
+pub(crate) const MOST_PIXELS: usize = 1 << 27;
 
 /// Errors of pictures.
 #[derive(Debug, thiserror::Error)]

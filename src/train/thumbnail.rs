@@ -38,13 +38,9 @@ impl Thumbnail {
         cells.map(|(a, b)| (a - b).abs()).sum::<f32>() / self.0.len() as f32
     }
 
-    /// The mean difference of a cell where both pictures have a mean of 0 and a variance of 1: brightness and contrast
-    /// as a whole don't count. 0 for the same picture, about 1.1 for unrelated ones.
-    pub(crate) fn relative_difference(&self, other: &Self) -> f32 {
-        self.standardized().difference(&other.standardized())
-    }
-
-    fn standardized(&self) -> Self {
+    /// With a mean of 0 and a variance of 1: brightness and contrast as a whole don't count in the difference then. It
+    /// is 0 for the same picture, about 1.1 for unrelated ones.
+    pub(crate) fn standardized(&self) -> Self {
         let count = self.0.len() as f32;
         let mean = self.0.iter().sum::<f32>() / count;
         let deviation = (self.0.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / count).sqrt();

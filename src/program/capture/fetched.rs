@@ -20,7 +20,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How long the next frame of a source with a time limit may take.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// The state shared by the thread and its consumer.
+/// How frames of a source are fetched.
 #[derive(Clone)]
 pub(super) struct Manner {
     pub name: String,

@@ -4,7 +4,7 @@
 //! all headers at the beginning. Damage is a [`NutError`]. The format is specified at
 //! <https://ffmpeg.org/~michael/nut.txt>.
 
-use crate::runtime::image::Frame;
+use crate::runtime::image::{Frame, MOST_PIXELS};
 use std::fmt;
 use std::io::{self, Read};
 
@@ -35,8 +35,6 @@ mod flags {
 const SHORT_PACKET: u64 = 4096;
 /// The longest header.
 const LONGEST_PACKET: u64 = 1 << 20;
-/// Limit of the pixels of a frame: a larger size is treated as damage.
-const MOST_PIXELS: usize = 1 << 27;
 
 /// Why a stream can't be read.
 #[derive(Debug)]

@@ -54,8 +54,8 @@ pub(super) struct Pictures {
     /// Whether it is one picture, without which there is nothing to do.
     is_single: bool,
     paths: std::vec::IntoIter<PathBuf>,
-    /// Frames delivered.
-    count: u64,
+    /// Files that were passed: delivered, skipped or bad.
+    passed: u64,
     /// The file that the last frame came from.
     current: Option<PathBuf>,
     /// Pictures of the folder that couldn't be read.
@@ -80,7 +80,7 @@ impl Pictures {
         let is_single = matches!(paths, [path] if !path.is_dir());
         let skipped = ((start_s * FRAMES_PER_SECOND).round() as usize).min(files.len());
         let paths = files.split_off(skipped).into_iter();
-        Ok(Self { name, is_single, paths, count: skipped as u64, current: None, bad: 0 })
+        Ok(Self { name, is_single, paths, passed: skipped as u64, current: None, bad: 0 })
     }
 }
 
@@ -125,6 +125,8 @@ fn read(path: &Path) -> Result<Frame, CaptureError> {
 impl Source for Pictures {
     fn next(&mut self, frame: &mut Frame) -> Result<Option<f64>, CaptureError> {
         for path in self.paths.by_ref() {
+            let time_s = self.passed as f64 / FRAMES_PER_SECOND;
+            self.passed += 1;
             match read(&path) {
                 Ok(picture) => *frame = picture,
                 Err(error) if !self.is_single => {
@@ -135,8 +137,7 @@ impl Source for Pictures {
                 Err(error) => return Err(error),
             }
             self.current = Some(path);
-            self.count += 1;
-            return Ok(Some((self.count - 1) as f64 / FRAMES_PER_SECOND));
+            return Ok(Some(time_s));
         }
         Ok(None)
     }
@@ -159,7 +160,7 @@ impl Source for Pictures {
 
     fn left_out(&self) -> Option<CaptureError> {
         let (name, bad) = (self.name.clone(), self.bad);
-        (bad > 0).then(|| CaptureError::LeftOut { name, bad, of: bad + self.count })
+        (bad > 0).then(|| CaptureError::LeftOut { name, bad, of: self.passed })
     }
 }
 
@@ -194,6 +195,22 @@ mod tests {
         let expected = [(1, "0001.png"), (2, "2.PNG"), (3, "10.png"), (4, "b.png")];
         assert_eq!(all(&mut pictures), expected.map(|(shade, name)| (shade, name.to_owned())));
         assert!(pictures.left_out().is_none());
+    }
+
+    #[test]
+    fn the_time_of_a_picture_is_its_place_in_the_folder_whatever_could_not_be_read_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        save(folder.path(), "1.png", 1);
+        fs::write(folder.path().join("2.png"), "no picture").unwrap();
+        save(folder.path(), "3.png", 3);
+        let times = |start_s: f64| {
+            let mut pictures = Pictures::open(&[folder.path().to_owned()], start_s).unwrap();
+            let mut frame = Frame::default();
+            std::iter::from_fn(|| pictures.next(&mut frame).unwrap()).collect::<Vec<f64>>()
+        };
+        let place = |place: f64| place / FRAMES_PER_SECOND;
+        assert_eq!(times(0.0), [place(0.0), place(2.0)]);
+        assert_eq!(times(place(1.0)), [place(2.0)]);
     }
 
     #[test]

@@ -402,6 +402,9 @@ struct Gif {
     clock: Clock,
     /// The frame that is shown until the next, and for how many frames of the recording so far.
     shown: Option<(image::RgbaImage, u64)>,
+    /// Frames of the recording that are written, and their time in hundredths of a second, in which GIF counts.
+    written: u64,
+    written_hundredths: u64,
 }
 
 impl Gif {
@@ -410,7 +413,15 @@ impl Gif {
         let mut encoder = GifEncoder::new_with_speed(BufWriter::new(File::create(&part)?), GIF_SPEED);
         encoder.set_repeat(Repeat::Infinite).map_err(io::Error::other)?;
         let size = (frame.width(), frame.height());
-        Ok(Self { encoder, part, size, clock: Clock::new(time_s, rate), shown: None })
+        Ok(Self {
+            encoder,
+            part,
+            size,
+            clock: Clock::new(time_s, rate),
+            shown: None,
+            written: 0,
+            written_hundredths: 0,
+        })
     }
 
     fn add(&mut self, frame: &Frame, number: u64, time_s: f64) -> io::Result<()> {
@@ -432,8 +443,10 @@ impl Gif {
 
     fn write_shown(&mut self) -> io::Result<()> {
         if let Some((picture, long)) = self.shown.take() {
-            let milliseconds = (1000.0 * long as f64 / self.clock.timeline.rate).round() as u32;
-            let delay = image::Delay::from_numer_denom_ms(milliseconds, 1);
+            self.written += long;
+            let end = (100.0 * self.written as f64 / self.clock.timeline.rate).round() as u64;
+            let hundredths = end - std::mem::replace(&mut self.written_hundredths, end);
+            let delay = image::Delay::from_numer_denom_ms(10 * hundredths as u32, 1);
             let shown = image::Frame::from_parts(picture, 0, 0, delay);
             self.encoder.encode_frame(shown).map_err(io::Error::other)?;
         }
@@ -504,6 +517,21 @@ mod tests {
         let delays: Vec<_> = frames.iter().map(|f| f.delay().numer_denom_ms().0).collect();
         assert_eq!(delays, [100, 400, 100], "one that came too early is left out");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_gif_of_a_rate_that_hundredths_of_a_second_cannot_express_takes_its_time_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("faces.gif");
+        let mut recorder = Recorder::create(&path).unwrap();
+        recorder.set_frames_per_second(15.0);
+        for number in 0..15 {
+            recorder.add(&Frame::filled(8, 8, [number as u8; 3]), number, number as f64 / 15.0, None).unwrap();
+        }
+        recorder.finish().unwrap();
+        let decoder = image::codecs::gif::GifDecoder::new(std::io::BufReader::new(File::open(&path).unwrap())).unwrap();
+        let frames = decoder.into_frames().collect_frames().unwrap();
+        assert_eq!(frames.iter().map(|f| f.delay().numer_denom_ms().0).sum::<u32>(), 1000);
     }
 
     #[test]

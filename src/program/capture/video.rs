@@ -73,12 +73,12 @@ impl Video {
                 _ if self.leash.has_given_up() => silence(),
                 (true, Some(status), _) if !status.success() => format!("ffmpeg ended with {status}"),
                 (true, _, Some(broken)) => broken.to_string(),
-                _ => complaint.in_words(),
+                _ => self.origin.said(&complaint),
             };
             return Err(CaptureError::EndedEarly { name, frames, reason });
         }
         if !complaint.is_empty() {
-            say(&format!("awing: {name}: some of it was damaged: {}", complaint.in_words()));
+            say(&format!("awing: {name}: some of it was damaged: {}", self.origin.said(&complaint)));
         }
         Ok(())
     }
@@ -89,6 +89,14 @@ impl Origin {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Address(address) => address.name(),
+        }
+    }
+
+    /// What ffmpeg complained about, without the password of an address that it quotes.
+    fn said(&self, complaint: &Complaint) -> String {
+        match self {
+            Self::File(_) => complaint.in_words(),
+            Self::Address(address) => complaint.in_words().replace(address.text(), &address.name()),
         }
     }
 
@@ -135,7 +143,7 @@ fn open_stream(origin: &Origin, leash: &Leash, start_s: f64) -> Result<Stream, C
         },
         Err(failure) => failure,
     };
-    let reason = if complaint.is_empty() { reason } else { complaint.in_words() };
+    let reason = if complaint.is_empty() { reason } else { origin.said(&complaint) };
     Err(CaptureError::Undecodable { name: origin.name(), reason })
 }
 

@@ -4,15 +4,13 @@
 //! range. Out: RGB frames with times at the rate in the header. Damage is an error that names the frame.
 
 use super::{CaptureError, Source};
-use crate::runtime::image::Frame;
 use crate::runtime::image::yuv::{Range, Yuv};
+use crate::runtime::image::{Frame, MOST_PIXELS};
 use crate::runtime::simd::Isa;
 use std::io::Read;
 
 /// Length limit of a header line in bytes; real ones have under 100.
 const MAX_LINE_LENGTH: usize = 4096;
-/// Limit of the pixels of a frame: a larger size is treated as damage.
-const MAX_PIXELS: usize = 1 << 27;
 
 pub(super) struct Reader<R> {
     input: R,
@@ -70,7 +68,7 @@ impl<R: Read> Reader<R> {
                 _ => {}
             }
         }
-        if width == 0 || height == 0 || width.saturating_mul(height) > MAX_PIXELS {
+        if width == 0 || height == 0 || width.saturating_mul(height) > MOST_PIXELS {
             return Err(bad(format!("{width}x{height} is not a valid frame size")));
         }
         let samples = chroma.map_or(0, |(x, y)| 2 * width.div_ceil(x) * height.div_ceil(y));

@@ -2,7 +2,7 @@
 
 use super::parse::scale;
 use crate::program::annotate::{Imported, import};
-use crate::program::console::say;
+use crate::program::console::{print, say};
 use crate::program::places;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -37,9 +37,9 @@ pub(super) fn run(arguments: &AnnotateArguments) -> Result<()> {
 
 fn bring_in(collection: &Path, path: &Path) -> Result<()> {
     let Imported { recording, faces, pictures, left_out } = import(collection, path)?;
-    println!("imported {faces} faces in {pictures} pictures as {}", recording.display());
+    let said = print(format!("imported {faces} faces in {pictures} pictures as {}\n", recording.display()));
     if left_out.is_empty() {
-        return Ok(());
+        return Ok(said?);
     }
     left_out.iter().for_each(|line| say(&format!("left out: {line}")));
     bail!("{} of {} labels were left out, see above", left_out.len(), left_out.len() + faces)

@@ -45,7 +45,7 @@ pub(super) struct TrackerArguments {
     /// The face detector [default: the bundled one]
     #[arg(long, value_name = "PATH")]
     pub detector: Option<PathBuf>,
-    /// The device of the landmark network; `auto` is the CPU, where small networks are fastest
+    /// The device of the landmark network; small networks are fastest on the CPU
     #[arg(long, value_enum, default_value = "auto")]
     pub device: DeviceChoice,
     /// Number of threads [default: 1]

@@ -21,11 +21,10 @@ Examples:
 /// Runs the command.
 #[cfg(feature = "camera")]
 pub(super) fn run(arguments: &CamerasArguments) -> Result<()> {
-    use anyhow::Context;
-    use std::io::Write;
+    use crate::program::console::print;
     let cameras = crate::program::capture::camera::list()?;
     let text = if arguments.json { listing::json(&cameras) } else { listing::table(&cameras) };
-    std::io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+    Ok(print(&text)?)
 }
 
 #[cfg(not(feature = "camera"))]

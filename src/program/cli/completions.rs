@@ -3,12 +3,12 @@
 //! In: a shell, or `man`. Out: the completions or the manual page on standard output, or files with the usual names in
 //! a folder.
 
+use crate::program::console::print;
 use crate::runtime::files::write_whole;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use clap_complete::{Generator, Shell};
 use std::fs;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -49,15 +49,14 @@ pub(super) fn run(arguments: &CompletionsArguments, program: clap::Command) -> R
     let files = files(*target, program)?;
     let Some(folder) = out else {
         let (_, first) = &files[0];
-        return io::stdout().write_all(first).context("cannot write to standard output");
+        return Ok(print(first)?);
     };
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     for (name, content) in &files {
         let path = folder.join(name);
         write_whole(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    println!("wrote {} into {}", files[0].0, folder.display());
-    Ok(())
+    Ok(print(format!("wrote {} into {}\n", files[0].0, folder.display()))?)
 }
 
 /// The files with their names, the main one first.

@@ -5,12 +5,12 @@
 
 use super::Arguments;
 use crate::program::config::{Config, Entry, SETTINGS, init};
+use crate::program::console::print;
 use crate::program::places;
 use anyhow::{Context, Result, bail};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Parser};
 use std::ffi::OsString;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 pub(super) const EXAMPLES: &str = "\
@@ -114,7 +114,7 @@ pub(super) fn run(arguments: &ConfigArguments) -> Result<()> {
         };
         head + &table(config.as_ref())
     };
-    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+    Ok(print(&text)?)
 }
 
 /// A row for each field: its value and its origin.
@@ -132,4 +132,23 @@ fn table(config: Option<&Config>) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let (names, values) = (width(0), width(1));
     rows.iter().map(|[name, value, from]| format!("{name:<names$}  {value:<values$}  {from}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::config::template;
+
+    #[test]
+    fn every_setting_of_the_template_is_accepted_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("awing.toml");
+        let bare = |line: &str| line.strip_prefix('#').filter(|l| !l.starts_with(' ')).unwrap_or(line).to_owned();
+        std::fs::write(&path, template().lines().map(|line| bare(line) + "\n").collect::<String>()).unwrap();
+        let config = Config::read(&path).unwrap();
+        assert_eq!(config.entries.len(), SETTINGS.len());
+        for entry in &config.entries {
+            check(&config, entry).unwrap();
+        }
+    }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 /// The device to compute on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum DeviceChoice {
-    /// The GPU that awing was built for, if there is one, else the CPU.
+    /// When training, the GPU that awing was built for, if there is one; otherwise the CPU.
     Auto,
     /// The CPU.
     Cpu,

@@ -6,7 +6,7 @@
 use super::comparison::comparison_table;
 use super::parse::named;
 use super::paths::{Content, Overwrite, Paths};
-use crate::program::console::say;
+use crate::program::console::{print, say};
 use crate::runtime::detect::{Detection, Detector, Search};
 use crate::runtime::engine::{Landmarker, Outputs, Precision};
 use crate::runtime::files::read_text;
@@ -23,7 +23,6 @@ use crate::train::trainer::Recipe;
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -97,13 +96,13 @@ Examples:
 pub(super) fn run(arguments: EvalArguments) -> Result<()> {
     paths(&arguments).check(arguments.overwrite)?;
     if let Some(reports) = &arguments.compare {
-        print(&compare_reports(reports, arguments.json)?)
+        Ok(print(&compare_reports(reports, arguments.json)?)?)
     } else if arguments.detection {
         measure_detector(&arguments)
     } else if let Some(out) = &arguments.fit_style {
         write_with_style(&arguments, out)
     } else if let Some(out) = &arguments.calibrate {
-        print(&write_calibrated(&arguments, out)?)
+        Ok(print(&write_calibrated(&arguments, out)?)?)
     } else {
         measure_landmarks(&arguments)
     }
@@ -119,10 +118,6 @@ fn paths(arguments: &EvalArguments) -> Paths {
     let paths = paths.writes("--predictions", arguments.predictions.as_ref(), Content::Json);
     let paths = paths.writes("--calibrate", arguments.calibrate.as_ref(), Content::Model);
     paths.writes("--fit-style", arguments.fit_style.as_ref(), Content::Model)
-}
-
-fn print(text: &str) -> Result<()> {
-    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }
 
 /// Refuses an output that can't be written before the work starts, not after it.
@@ -202,7 +197,7 @@ fn measure_landmarks(arguments: &EvalArguments) -> Result<()> {
     if let Some(path) = &arguments.predictions {
         write_predictions(path, &predictions(&evaluation.faces)?)?;
     }
-    printed
+    Ok(printed?)
 }
 
 fn measure_detector(arguments: &EvalArguments) -> Result<()> {
@@ -231,7 +226,7 @@ fn measure_detector(arguments: &EvalArguments) -> Result<()> {
     if let Some(path) = &arguments.predictions {
         write_predictions(path, &lines)?;
     }
-    printed
+    Ok(printed?)
 }
 
 fn write_predictions(path: &Path, lines: &str) -> Result<()> {

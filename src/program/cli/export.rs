@@ -3,6 +3,7 @@
 //! In: a model file. Out: an ONNX file, or the weights under PyTorch's names. On failure nothing is written.
 
 use super::paths::{Content, Overwrite, Paths};
+use crate::program::console::print;
 use crate::runtime::files::write_whole;
 use crate::runtime::model::{Model, default_landmarks};
 use crate::train::interchange::{to_onnx, to_pytorch_names};
@@ -48,6 +49,5 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<()> {
     let model = model.as_deref().map_or_else(default_landmarks, Model::load)?;
     let bytes = if is_onnx { to_onnx(&model, batch.map(usize::from))? } else { to_pytorch_names(&model)? };
     write_whole(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
-    println!("wrote {} ({:.1} MB)", out.display(), bytes.len() as f64 / 1e6);
-    Ok(())
+    Ok(print(format!("wrote {} ({:.1} MB)\n", out.display(), bytes.len() as f64 / 1e6))?)
 }

@@ -9,6 +9,7 @@ use super::interrupt;
 use super::parse::{minutes, threads};
 use super::paths::{Content, Overwrite, Paths};
 use super::progress::TrainingProgress;
+use crate::program::console::print;
 use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
 use crate::program::places;
 use crate::runtime::files::{Claim, read_text, write_whole};
@@ -86,7 +87,10 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
     };
     let _claim = Claim::of(out)?;
     if out.exists() {
-        bail!("{} exists already: name another file for --out, or remove it", out.display());
+        bail!(
+            "{} exists already, and a tuned model is never replaced: name another file for --out, or remove it",
+            out.display()
+        );
     }
     let mut samples = Vec::new();
     let mut undetected_faces = 0;
@@ -116,19 +120,20 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
     let ending = tuning.run(|p| progress.show(p.step, p.steps, || describe(p)))?;
     progress.finish();
     match ending {
-        FineTuneEnding::Paused => println!("Stopped. Continue with --resume."),
+        FineTuneEnding::Paused => Ok(print("Stopped. Continue with --resume.\n")?),
         FineTuneEnding::Finished(tuned) => {
-            finish(arguments, &tuned)?;
+            // Printed only when nothing can be lost any more.
+            let mut said = finish(arguments, &tuned)?;
             if undetected_faces > 0 {
-                println!(
+                said += &format!(
                     "The detector had missed {undetected_faces} of the faces. The landmark model was trained on them; the detector \
-                     is unchanged."
+                     is unchanged.\n"
                 );
             }
             tuning.discard()?;
+            Ok(print(&said)?)
         }
     }
-    Ok(())
 }
 
 fn describe(p: &FineTuneProgress) -> String {
@@ -139,11 +144,11 @@ fn describe(p: &FineTuneProgress) -> String {
     format!("step {step} of {steps}, {images_per_second:.0} images/s, loss {loss:.4}{held_out}, {left} left")
 }
 
-/// Writes the report, and the model if it is accepted.
-fn finish(arguments: &FineTuneArguments, tuned: &Tuned) -> Result<()> {
+/// Writes the report, and the model if it is accepted. Returns what there is to say.
+fn finish(arguments: &FineTuneArguments, tuned: &Tuned) -> Result<String> {
     let FineTuneArguments { out, accept_anyway, .. } = arguments;
     let Tuned { model, verdict, picture, .. } = tuned;
-    print!("{}", report(verdict));
+    let mut said = report(verdict);
     let (json, png) = (beside(out, "json"), beside(out, "png"));
     write_whole(&json, &serde_json::to_vec_pretty(verdict)?)
         .with_context(|| format!("cannot write {}", json.display()))?;
@@ -151,15 +156,15 @@ fn finish(arguments: &FineTuneArguments, tuned: &Tuned) -> Result<()> {
     if verdict.accepted || *accept_anyway {
         let bytes = model.to_bytes(WeightFormat::default())?;
         write_whole(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
-        println!("Saved {}. Try it: awing --model {}", out.display(), out.display());
+        said += &format!("Saved {}. Try it: awing --model {}\n", out.display(), out.display());
         if let Some(name) = register(arguments, &bytes, verdict)? {
-            println!("To start with it from now on: awing models use {name}");
+            said += &format!("To start with it from now on: awing models use {name}\n");
         }
     } else {
-        println!("The model was not saved; --accept-anyway would do it.");
+        said += "The model was not saved; --accept-anyway would do it.\n";
     }
-    println!("Report: {} and {}", json.display(), png.display());
-    Ok(())
+    said += &format!("Report: {} and {}\n", json.display(), png.display());
+    Ok(said)
 }
 
 /// Adds the model to the user's library, if there is a home folder for it; returns its name there.
@@ -210,16 +215,15 @@ fn report(verdict: &Verdict) -> String {
 
 /// Says what to do about an unfinished fine-tuning that is in the way.
 fn explained(error: FineTuneError, work: &Path) -> anyhow::Error {
-    let is_other = error.is_other_tuning();
-    let error = anyhow::Error::from(error);
-    if is_other {
-        let work = work.display();
-        return error.context(format!(
-            "the unfinished fine-tuning in {work} has other faces, another model or another recipe: remove that folder, or name \
-             another file for --out"
-        ));
-    }
-    error
+    let what = match &error {
+        error if error.is_other_tuning() => "has other faces, another model or another recipe",
+        error if error.is_of_unusable_tuning() => "can't be continued",
+        _ => return error.into(),
+    };
+    let work = work.display();
+    anyhow::Error::from(error).context(format!(
+        "the unfinished fine-tuning in {work} {what}: remove that folder, or name another file for --out"
+    ))
 }
 
 /// The path of a file or folder that belongs to `out`.

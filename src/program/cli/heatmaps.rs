@@ -5,7 +5,7 @@
 
 use super::device::DeviceChoice;
 use super::paths::{Content, Overwrite, Paths};
-use crate::program::console::say;
+use crate::program::console::{print, say};
 use crate::program::view::sheet;
 use crate::runtime::detect::Detector;
 use crate::runtime::engine::{Engine, EngineOptions, Outputs, Precision};
@@ -93,17 +93,18 @@ pub(super) fn run(arguments: &HeatmapsArguments) -> Result<()> {
         }
         EngineChoice::Training => trained(&model, &input, arguments.device.open()?)?,
     };
+    let mut said = String::new();
     if let Some(path) = &arguments.out {
         save(&stacks, path)?;
         let maps = stacks.first().map_or(0, |maps| maps.channels);
-        println!("wrote {}: {} x {maps} heatmaps, as stack0 and so on", path.display(), stacks.len());
+        said += &format!("wrote {}: {} x {maps} heatmaps, as stack0 and so on\n", path.display(), stacks.len());
     }
     if let Some(path) = &arguments.plot {
         let views: Vec<_> = stacks.iter().flat_map(Maps::views).collect();
         sheet(&input.values, input.height, input.width, &views, model.config().points).save(path)?;
-        println!("wrote {}", path.display());
+        said += &format!("wrote {}\n", path.display());
     }
-    Ok(())
+    Ok(print(&said)?)
 }
 
 /// The picture if none was named.

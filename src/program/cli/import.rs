@@ -2,6 +2,7 @@
 
 use super::parse::named;
 use super::paths::{Content, Overwrite, Paths};
+use crate::program::console::print;
 use crate::runtime::model::WeightFormat;
 use crate::train::interchange::import_pytorch;
 use anyhow::Result;
@@ -33,6 +34,5 @@ pub(super) fn run(arguments: &ImportArguments) -> Result<()> {
     let model = import_pytorch(checkpoint)?;
     model.save_as(out, *precision)?;
     let (stacks, points) = (model.config().graph().outputs.len(), model.config().points);
-    println!("wrote {}: {stacks} stacks, {points} points and the boundary map", out.display());
-    Ok(())
+    Ok(print(format!("wrote {}: {stacks} stacks, {points} points and the boundary map\n", out.display()))?)
 }

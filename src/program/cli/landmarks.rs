@@ -4,9 +4,9 @@
 //! points numbered.
 
 use super::paths::{Content, Overwrite, Paths};
+use crate::program::console::print;
 use crate::program::diagram;
-use anyhow::{Context, Result};
-use std::io::{self, Write};
+use anyhow::Result;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -25,10 +25,9 @@ Examples:
 
 pub(super) fn run(arguments: &LandmarksArguments) -> Result<()> {
     let Some(path) = &arguments.diagram else {
-        return io::stdout().write_all(diagram::tables().as_bytes()).context("cannot write to standard output");
+        return Ok(print(diagram::tables())?);
     };
     Paths::default().writes("--diagram", [path], Content::Picture).check(arguments.overwrite)?;
     diagram::draw().save(path)?;
-    println!("wrote {}", path.display());
-    Ok(())
+    Ok(print(format!("wrote {}\n", path.display()))?)
 }

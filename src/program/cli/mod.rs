@@ -32,7 +32,7 @@ mod track;
 mod train;
 
 use super::capture::{CaptureError, end_decoders};
-use super::console::say;
+use super::console::{PrintError, say};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -105,7 +105,7 @@ enum Command {
     /// Export a model to ONNX, or its weights under PyTorch's names
     #[command(after_help = export::EXAMPLES)]
     Export(export::ExportArguments),
-    /// Quantize a landmark model, so that it can be run in int8 too, or take that back
+    /// Quantize a landmark model or a detector, so that it can be run in int8, or undo that
     #[command(after_help = quantize::EXAMPLES)]
     Quantize(quantize::QuantizeArguments),
     /// Draw or write a network's heatmaps
@@ -204,10 +204,9 @@ fn is_interrupted(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(CaptureError::Interrupted(_)))
 }
 
-/// Whether the reader closed standard output, because it has what it wanted.
+/// Whether the reader closed standard output, because it has what it wanted. Other outputs that break off are errors.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    io.map(io::Error::kind).any(|kind| kind == io::ErrorKind::BrokenPipe)
+    error.chain().filter_map(|cause| cause.downcast_ref::<PrintError>()).any(PrintError::is_closed)
 }
 
 #[cfg(test)]
@@ -216,6 +215,14 @@ mod tests {
 
     fn parse(arguments: &str) -> Result<Arguments, clap::Error> {
         Arguments::try_parse_from(std::iter::once("awing").chain(arguments.split_whitespace()))
+    }
+
+    #[test]
+    fn only_a_reader_that_has_enough_of_standard_output_is_no_failure() {
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(is_closed_pipe(&PrintError::from(broken()).into()));
+        assert!(!is_closed_pipe(&PrintError::from(io::Error::from(io::ErrorKind::StorageFull)).into()));
+        assert!(!is_closed_pipe(&anyhow::Error::new(broken()).context("cannot write to a.jsonl")));
     }
 
     #[test]

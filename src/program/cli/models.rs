@@ -6,6 +6,7 @@
 
 use super::comparison::comparison_table;
 use super::paths::{Content, Overwrite, Paths};
+use crate::program::console::print;
 use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
 use crate::runtime::engine::{Landmarker, Outputs, Precision};
 use crate::runtime::model::{Kind, Model, default_landmarks};
@@ -16,7 +17,6 @@ use crate::train::network::averaged;
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Errors above this count as failures, as a fraction of the norm.
@@ -94,7 +94,7 @@ pub(super) fn run(arguments: &ModelsArguments) -> Result<()> {
         Action::Compare { first, second, data } => compare_models(&library, first, second, data)?,
         Action::Average { models, out, overwrite } => average(models, out, *overwrite)?,
     };
-    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+    Ok(print(&text)?)
 }
 
 fn now_starts_with(library: &ModelLibrary) -> Result<String> {

@@ -2,10 +2,10 @@
 //!
 //! Out, on standard output: a line for each profile, or what was deleted.
 
+use crate::program::console::print;
 use crate::program::profiles::{ProfileName, Profiles};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use chrono::{DateTime, Local};
-use std::io::{self, Write as _};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &ProfilesArguments) -> Result<()> {
             format!("forgot {name}\n")
         }
     };
-    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+    Ok(print(&text)?)
 }
 
 fn table(profiles: &Profiles) -> Result<String> {

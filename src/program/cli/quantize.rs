@@ -7,6 +7,7 @@
 use super::measure::{Spread, error_percent};
 use super::parse::named_if;
 use super::paths::{Content, Overwrite, Paths};
+use crate::program::console::print;
 use crate::runtime::detect::{Detector, square_input};
 use crate::runtime::engine::{Engine, EngineOptions, Landmarker, MOST_LOSS, Outputs, Precision};
 use crate::runtime::image::Frame;
@@ -94,22 +95,23 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
 
     let files = if arguments.validation.is_empty() { &arguments.calibrate } else { &arguments.validation };
     let names: Vec<_> = files.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy()).collect();
-    println!("wrote {}", arguments.out.display());
-    println!(
-        "error   {before:.3} % before, {after:.3} % after ({:+.2} % of it), {} of {}",
+    let mut said = format!(
+        "wrote {}\nerror   {before:.3} % before, {after:.3} % after ({:+.2} % of it), {} of {}\n",
+        arguments.out.display(),
         100.0 * loss,
         measured.described(),
         names.join(", ")
     );
-    println!("size    {:.3} MB before, {:.3} MB after", old as f64 / 1e6, bytes.len() as f64 / 1e6);
-    println!(
-        "time    {single:.3} ms in f32, {half:.3} ms in f16 before, {now:.3} ms after: {:.2} times as fast as f32",
+    said += &format!("size    {:.3} MB before, {:.3} MB after\n", old as f64 / 1e6, bytes.len() as f64 / 1e6);
+    said += &format!(
+        "time    {single:.3} ms in f32, {half:.3} ms in f16 before, {now:.3} ms after: {:.2} times as fast as f32\n",
         single / now
     );
     if precision == Precision::Int8 && loss > MOST_LOSS {
-        println!("--precision auto will not choose int8: it raises the error by more than {:.0} %", 100.0 * MOST_LOSS);
+        let most = 100.0 * MOST_LOSS;
+        said += &format!("--precision auto will not choose int8: it raises the error by more than {most:.0} %\n");
     }
-    Ok(())
+    Ok(print(&said)?)
 }
 
 /// Annotated pictures for a kind of model.

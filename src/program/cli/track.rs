@@ -49,7 +49,7 @@ pub(super) struct TrackArguments {
     #[arg(long, value_name = "HOST:PORT")]
     vmc: Option<String>,
     /// The blend shapes that --vmc sends
-    #[arg(long, value_name = "SET", default_value_t = VmcShapes::Vrm, value_parser = named::<VmcShapes>(), requires = "vmc")]
+    #[arg(long, value_name = "SET", default_value_t = VmcShapes::Vrm, value_parser = named::<VmcShapes>())]
     vmc_shapes: VmcShapes,
     /// Send the first face of each frame in iFacialMocap's format, over UDP [default port: 49983]
     #[arg(long, value_name = "HOST[:PORT]")]

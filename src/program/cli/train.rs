@@ -9,7 +9,7 @@ use super::interrupt;
 use super::parse::{minutes, threads};
 use super::paths::{Content, Overwrite, Paths};
 use super::progress::TrainingProgress;
-use crate::program::console::say;
+use crate::program::console::{print, say};
 use crate::program::models::BUNDLED;
 use crate::runtime::model::{Kind, Model, ModelConfig, default_detector, default_landmarks};
 use crate::train::data::{LandmarkTask, Sample, Split, Task, read_faces};
@@ -228,12 +228,12 @@ pub(super) fn run(arguments: TrainArguments) -> Result<()> {
         progress.show(p.step, p.steps, || describe(p));
     })?;
     progress.finish();
-    println!("{}", conclusion(ending, &out(MODEL_FILE)));
+    let mut said = conclusion(ending, &out(MODEL_FILE)) + "\n";
     if let Some(course) = trainer.course() {
         let measure = validator.as_deref().map_or("validation", |v| v.measure_name());
-        print!("{}", verdict(&course, measure, trainer.step(), &arguments.out));
+        said += &verdict(&course, measure, trainer.step(), &arguments.out);
     }
-    Ok(())
+    Ok(print(&said)?)
 }
 
 fn conclusion(ending: Ending, model: &Path) -> String {

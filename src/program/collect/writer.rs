@@ -94,14 +94,11 @@ fn keep(recording: &mut Option<Recording>, collection: &Path, job: &Job) -> Resu
     let clip = format!("{name}/{:04}", job.clip);
     let image = recording.add_picture(&job.kept.frame)?;
     let picture = recording.folder().join(&image);
-    for (stored, face) in job.kept.faces.iter().enumerate() {
-        let added = recording.add(row(face, &image, &clip, job));
-        if added.is_err() && stored == 0 {
-            // As on a full disk. Without a face the picture is of no use.
-            let _ = fs::remove_file(&picture);
-        }
-        added?;
-    }
+    let rows = job.kept.faces.iter().map(|face| row(face, &image, &clip, job)).collect();
+    recording.add(rows).inspect_err(|_| {
+        // As on a full disk. Without its faces the picture is of no use.
+        let _ = fs::remove_file(&picture);
+    })?;
     Ok(picture)
 }
 

@@ -174,7 +174,9 @@ impl Outputs {
         if let Some(take) = &mut self.take
             && let Err(error) = take.add(frame, &may_wait)
         {
-            self.take = None;
+            // What was written of it is worth finishing.
+            take.close();
+            self.finishing.extend(self.take.take());
             let failure = format!("the recording ended: {error:#}");
             tracing::warn!("{failure}");
             self.failure = Some(failure);

@@ -84,7 +84,13 @@ impl SessionSource {
     /// # Errors
     /// [`CaptureError`].
     pub(crate) fn open_camera_or_demo(options: CaptureOptions) -> Result<Self, CaptureError> {
-        Self::open(Input::Camera(None), options, &|| true).or_else(|error| {
+        // A camera can also fail before its first frame, after it was opened.
+        let demo = |mut camera: Self| {
+            let source = capture::open(&Input::Demo, &options, &|| true)?;
+            camera.previous = Some(Previous::Other { input: Input::Demo, source, offset_s: 0.0 });
+            Ok(camera)
+        };
+        Self::open(Input::Camera(None), options, &|| true).and_then(demo).or_else(|error| {
             let reason = with_causes(&error);
             let reason = reason.lines().next().unwrap_or("no camera");
             say(&format!("awing: {reason}; playing the built-in demo instead"));

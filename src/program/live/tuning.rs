@@ -12,6 +12,7 @@ use crate::program::places;
 use crate::runtime::model::{WeightFormat, default_landmarks};
 use crate::train::data::{Split, read_faces};
 use crate::train::finetune::{FineTune, FineTuneEnding, FineTuneOptions, Tuned};
+use crate::train::trainer::remove_training;
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -155,9 +156,9 @@ fn tune(shared: &Mutex<Shared>, stop: &Arc<AtomicBool>) -> Result<String> {
     };
     let base = default_landmarks()?;
     let mut tuning = match FineTune::new(base.clone(), faces.clone(), options()) {
-        // More faces were accepted since: the unfinished training is obsolete.
-        Err(error) if error.is_other_tuning() => {
-            std::fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
+        // More faces were accepted since, or another version of awing wrote it: the unfinished training is obsolete.
+        Err(error) if error.is_of_unusable_tuning() => {
+            remove_training(&work)?;
             FineTune::new(base, faces, options())?
         }
         tuning => tuning?,

@@ -36,3 +36,8 @@ pub(super) use receiver::{Protocol, Receiver};
 pub(super) use senders::Senders;
 pub(super) use vmc::VmcShapes;
 pub(super) use vts::VtsAddress;
+
+/// Whether a read or write ended because it took too long.
+fn is_timeout(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
+}

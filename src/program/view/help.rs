@@ -5,6 +5,7 @@
 //! small to read is spread over pages. Nothing fails.
 
 use super::canvas::{Room, veil};
+use super::elided;
 use super::palette::{ACCENT, ALARM, BACKGROUND, PLAIN, QUIET};
 use crate::runtime::image::Frame;
 use crate::train::text;
@@ -24,7 +25,7 @@ const MOST_COLUMNS: usize = 3;
 const READABLE_PIXELS: f32 = 10.0;
 const READABLE_SHARE: f32 = 0.72;
 /// Longer settings are cut, in letters.
-const LONGEST_SETTING: usize = 14;
+const LONGEST_SETTING: usize = 15;
 
 /// A key, its effect, and the current setting.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,15 +71,8 @@ fn widths(groups: &[HelpGroup], has_settings: bool) -> ([f32; 2], f32) {
         rows.map(|row| text::width(&part(row), 100.0) / 100.0).fold(0.0, f32::max)
     };
     let (name, action) = (widest(|row| row.name.into()), widest(|row| row.action.into()));
-    let setting = if has_settings { PART_GAP + widest(|row| shortened(&row.setting)) } else { 0.0 };
+    let setting = if has_settings { PART_GAP + widest(|row| elided(&row.setting, LONGEST_SETTING)) } else { 0.0 };
     ([name, action], name + PART_GAP + action + setting)
-}
-
-fn shortened(setting: &str) -> String {
-    match setting.char_indices().nth(LONGEST_SETTING) {
-        Some((end, _)) => format!("{}\u{2026}", &setting[..end]),
-        None => setting.to_owned(),
-    }
 }
 
 /// Fills columns with groups in their order, none of them higher than `most`; `None` if they are too few.
@@ -183,7 +177,7 @@ pub fn draw(canvas: &mut Frame, groups: &[HelpGroup], layout: &HelpLayout, page:
                 text::draw(canvas, left + (name + PART_GAP) * size, top, size, PLAIN, row.action);
                 if has_settings {
                     let at = left + (name + action + 2.0 * PART_GAP) * size;
-                    text::draw(canvas, at, top, size, QUIET, &shortened(&row.setting));
+                    text::draw(canvas, at, top, size, QUIET, &elided(&row.setting, LONGEST_SETTING));
                 }
                 top += ROW * size;
             }

@@ -47,3 +47,11 @@ pub enum ViewError {
     #[error("awing can fill the screen on X11 only; the desktop's own key for it may work")]
     NoFullScreen,
 }
+
+/// A text of at most `letters` letters.
+pub(crate) fn elided(text: &str, letters: usize) -> String {
+    match text.char_indices().nth(letters) {
+        Some(_) => format!("{}\u{2026}", text.chars().take(letters - 1).collect::<String>()),
+        None => text.to_owned(),
+    }
+}

@@ -68,7 +68,8 @@ pub enum Outputs {
     All,
 }
 
-/// The precision of a compiled model's matrix products. Depthwise convolutions, residuals and heatmaps are always f32.
+/// The precision of a compiled model's matrix products, in int8 also of its depthwise convolutions and residuals.
+/// Heatmaps are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// The fastest on this core among those that are accurate enough: single and half precision always are, int8 if the

@@ -30,7 +30,7 @@ impl Frame {
         let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
         let mut decoder = reader.into_decoder().map_err(failed)?;
         let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        if u64::from(width) * u64::from(height) > MOST_PIXELS as u64 {
             return Err(ImageError::TooLarge { path: name.to_owned(), width, height });
         }
         // Damaged metadata is no reason to reject a picture.

@@ -146,7 +146,7 @@ impl<'a> FrameView<'a> {
         match format {
             PixelFormat::Grey => convert(Yuv::Grey { bytes: &line[from..], stride: width }, Levels::Full, rgb),
             PixelFormat::Yuyv => {
-                // With an odd number of pixels, the last one shares its chroma with a pixel outside `columns`.
+                // Callers ask for whole pairs of pixels, which share their chroma.
                 convert(Yuv::Yuyv { bytes: &line[from * 2..], stride: width * 2 }, Levels::Limited, rgb);
             }
             PixelFormat::Nv12 => {

@@ -181,6 +181,9 @@ impl Default for SignalMeter {
 
 /// Someone who is not seen for longer has left, in seconds.
 const LEAVES_AFTER_S: f64 = 3.0;
+/// By how much the time of a frame may be before that of the last one, in seconds: frames of cameras come slightly out
+/// of order. A longer step back is another video.
+const OUT_OF_ORDER_S: f64 = 0.5;
 /// A head is frontal, and says how the person looks at rest, up to these angles in degrees.
 const FRONTAL_YAW_DEG: f32 = 20.0;
 const FRONTAL_PITCH_DEG: f32 = 15.0;
@@ -244,7 +247,7 @@ impl SignalMeter {
         time_s: f64,
     ) -> &[Signals] {
         let camera = Camera::of_frame(width, height, self.fov_deg);
-        let has_left = |person: &Person| !(0.0..=LEAVES_AFTER_S).contains(&(time_s - person.seen_s));
+        let has_left = |person: &Person| !(-OUT_OF_ORDER_S..=LEAVES_AFTER_S).contains(&(time_s - person.seen_s));
         if self.people.iter().any(|person| has_left(person) && Some(person.id) == self.owner) {
             self.profile = self.profile_so_far();
             self.owner = None;
@@ -302,6 +305,7 @@ impl Person {
         /// Learning takes a gap for no longer, in seconds.
         const LONGEST_STEP_S: f64 = 0.1;
         let elapsed_s = (time_s - self.seen_s).clamp(0.0, LONGEST_STEP_S) as f32;
+        let time_s = time_s.max(self.seen_s);
         self.seen_s = time_s;
         let mut signals = Signals::unknown(face.id);
         if face.scheme() != Some(Scheme::Wflw98) || raw.landmarks.len() != face.landmarks.len() {

@@ -286,6 +286,19 @@ fn a_neutral_pose_becomes_straight_ahead_and_lives_on_in_the_profile() {
 }
 
 #[test]
+fn frames_slightly_out_of_order_do_not_make_a_stranger_of_anybody_and_another_video_does() {
+    let turned = || Truth::new([8.0, -12.0, 3.0]).face();
+    let yaw_deg = |meter: &mut SignalMeter, time_s| over_time(meter, time_s, [turned()])[0].head.unwrap().yaw_deg;
+    let mut meter = SignalMeter::new();
+    yaw_deg(&mut meter, 10.0);
+    assert!(meter.set_neutral(1));
+    for time_s in [10.03, 10.01, 10.02, 10.04] {
+        assert!(yaw_deg(&mut meter, time_s).abs() < 0.2, "at {time_s} s");
+    }
+    assert!(yaw_deg(&mut meter, 5.0).abs() > 5.0);
+}
+
+#[test]
 fn the_proportions_of_a_person_are_learned_without_turning_the_head() {
     // A long chin and wide-set brows.
     let person = |yaw: f64| {

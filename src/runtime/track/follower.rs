@@ -115,14 +115,16 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.time_s = f64::NEG_INFINITY;
     }
 
-    /// Takes over the faces of another follower, with their ids and positions.
+    /// Takes over the faces of another follower, with their ids and positions; of one with another scheme only the
+    /// knowledge which ids were given.
     pub(crate) fn take_over(&mut self, before: Self) {
+        self.next_id = before.next_id;
         if self.options.scheme != before.options.scheme {
             return;
         }
         self.tracks = before.tracks;
         self.looks.resize_with(self.tracks.len(), || Mutex::new(Look::new()));
-        (self.next_id, self.time_s, self.detected_s) = (before.next_id, before.time_s, before.detected_s);
+        (self.time_s, self.detected_s) = (before.time_s, before.detected_s);
         self.further = before.further;
         self.late_frames = before.late_frames;
         for track in &mut self.tracks {

@@ -418,6 +418,9 @@ fn a_follower_with_another_network_goes_on_with_the_faces_of_the_one_before() {
     let mut other = again(&rig, Some(Scheme::Ibug68));
     other.take_over(rig.follower);
     assert_eq!(other.tracks.len(), 0, "points of another scheme are no start");
+    rig.follower = other;
+    let new = ids(&rig.show(&faces));
+    assert!(new.len() == 2 && new.iter().all(|id| !found.contains(id)), "{new:?}: an id names one person");
 }
 
 #[test]

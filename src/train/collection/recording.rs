@@ -5,7 +5,7 @@ use crate::runtime::files::{private_folder, read_text, write_whole};
 use crate::runtime::image::Frame;
 use crate::runtime::landmarks::WFLW_POINTS;
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// The faces of a recording.
@@ -37,9 +37,13 @@ impl Recording {
             io::ErrorKind::AlreadyExists => CollectionError::Exists { path: folder.clone() },
             _ => CollectionError::Write { path: folder.clone(), source },
         })?;
-        let recording = Self { _lock: lock(&folder)?, folder, faces: Vec::new(), next_picture: 0 };
-        recording.save()?;
-        Ok(recording)
+        let begin = || {
+            let recording = Self { _lock: lock(&folder)?, folder: folder.clone(), faces: Vec::new(), next_picture: 0 };
+            recording.save()?;
+            Ok(recording)
+        };
+        // A folder without faces could be neither listed nor deleted.
+        begin().inspect_err(|_| drop(fs::remove_dir_all(&folder)))
     }
 
     /// The recording in `folder`.
@@ -58,7 +62,11 @@ impl Recording {
             .map_err(|source| CollectionError::Read { path: folder.to_owned(), source })?
             .filter_map(|entry| number(&entry.ok()?.file_name().to_string_lossy()));
         let next_picture = taken.max().map_or(0, |last| last + 1);
-        Ok(Self { folder: folder.to_owned(), faces, next_picture, _lock: lock })
+        let recording = Self { folder: folder.to_owned(), faces, next_picture, _lock: lock };
+        if !recording.ends_with_a_line()? {
+            recording.save()?;
+        }
+        Ok(recording)
     }
 
     /// The faces of the recording in `folder`, read-only. Also works while another process writes.
@@ -68,6 +76,10 @@ impl Recording {
     pub fn read(folder: &Path) -> Result<Vec<CollectedFace>, CollectionError> {
         let path = folder.join(FACES_FILE);
         let text = read_text(&path).map_err(|source| CollectionError::Read { path: path.clone(), source })?;
+        // A last line without an end may be one that was cut off, by a power failure for example.
+        let cut = text.rfind('\n').map_or(0, |end| end + 1);
+        let is_cut = serde_json::from_str::<serde::de::IgnoredAny>(&text[cut..]).is_err();
+        let text = if is_cut { &text[..cut] } else { &text };
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         lines
             .map(|(index, line)| {
@@ -85,6 +97,13 @@ impl Recording {
                 Ok(face)
             })
             .collect()
+    }
+
+    /// Whether a line can be appended to the file.
+    fn ends_with_a_line(&self) -> Result<bool, CollectionError> {
+        let path = self.folder.join(FACES_FILE);
+        let text = read_text(&path).map_err(|source| CollectionError::Read { path, source })?;
+        Ok(text.is_empty() || text.ends_with('\n'))
     }
 
     /// The recording's folder.
@@ -109,25 +128,24 @@ impl Recording {
         Ok(name)
     }
 
-    /// Adds a face; its picture has to exist already.
+    /// Adds faces; their pictures have to exist already. Written at once, so that a thousand additions don't write the
+    /// whole file a thousand times.
     ///
     /// # Errors
     /// [`CollectionError::Write`]; the recording is then as before.
-    pub fn add(&mut self, face: CollectedFace) -> Result<(), CollectionError> {
-        self.faces.push(face);
-        self.save().inspect_err(|_| {
-            self.faces.pop();
-        })
-    }
-
-    /// Adds many faces at once; their pictures have to exist already.
-    ///
-    /// # Errors
-    /// [`CollectionError::Write`]; the recording is then as before.
-    pub fn add_all(&mut self, faces: Vec<CollectedFace>) -> Result<(), CollectionError> {
-        let before = self.faces.len();
+    pub fn add(&mut self, faces: Vec<CollectedFace>) -> Result<(), CollectionError> {
+        let path = self.folder.join(FACES_FILE);
+        let write = || -> io::Result<()> {
+            let text = lines_of(&faces)?;
+            let mut file = File::options().write(true).open(&path)?;
+            let end = file.seek(SeekFrom::End(0))?;
+            let written = file.write_all(&text).and_then(|()| file.sync_data());
+            // A part of a line would be in the way of the next.
+            written.inspect_err(|_| drop(file.set_len(end)))
+        };
+        write().map_err(|source| CollectionError::Write { path: path.clone(), source })?;
         self.faces.extend(faces);
-        self.save().inspect_err(|_| self.faces.truncate(before))
+        Ok(())
     }
 
     /// Replaces face number `index`.
@@ -143,16 +161,21 @@ impl Recording {
         self.save().inspect_err(|_| self.faces[index] = before)
     }
 
+    /// Writes the whole file anew.
     fn save(&self) -> Result<(), CollectionError> {
         let path = self.folder.join(FACES_FILE);
-        let mut text = Vec::new();
-        for face in &self.faces {
-            serde_json::to_writer(&mut text, face)
-                .map_err(|e| CollectionError::Write { path: path.clone(), source: e.into() })?;
-            text.push(b'\n');
-        }
-        write_whole(&path, &text).map_err(|source| CollectionError::Write { path, source })
+        let written = lines_of(&self.faces).and_then(|text| write_whole(&path, &text));
+        written.map_err(|source| CollectionError::Write { path, source })
     }
+}
+
+fn lines_of(faces: &[CollectedFace]) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for face in faces {
+        serde_json::to_writer(&mut text, face)?;
+        text.push(b'\n');
+    }
+    Ok(text)
 }
 
 /// The folders of all recordings of a collection, in the order of their names; none if there is no collection.
@@ -258,7 +281,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut recording = Recording::create(folder.path(), "a").unwrap();
         let image = recording.add_picture(&Frame::filled(20, 10, [1, 2, 3])).unwrap();
-        recording.add(face(&image)).unwrap();
+        recording.add(vec![face(&image)]).unwrap();
         let corrected = CollectedFace { review: Review::Accepted, ..face(&image) };
         recording.replace(0, corrected.clone()).unwrap();
         let at = recording.folder().to_owned();
@@ -276,13 +299,35 @@ mod tests {
         let mut recording = Recording::create(folder.path(), "a").unwrap();
         let mut with_note = face("000000.png");
         with_note.other.insert("note".into(), "glasses".into());
-        recording.add(with_note).unwrap();
+        recording.add(vec![with_note]).unwrap();
         let at = recording.folder().to_owned();
         drop(recording);
         let mut again = Recording::open(&at).unwrap();
         let first = again.faces()[0].clone();
         again.replace(0, first).unwrap();
         assert_eq!(Recording::read(&at).unwrap()[0].other["note"], "glasses");
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_dropped_and_the_next_face_follows_the_whole_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut recording = Recording::create(folder.path(), "a").unwrap();
+        recording.add(vec![face("000000.png"), face("000001.png")]).unwrap();
+        let at = recording.folder().to_owned();
+        drop(recording);
+        let file = at.join(FACES_FILE);
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, &text[..text.len() - 20]).unwrap();
+        assert_eq!(Recording::read(&at).unwrap().len(), 1);
+        let mut again = Recording::open(&at).unwrap();
+        again.add(vec![face("000002.png")]).unwrap();
+        let names: Vec<_> = Recording::read(&at).unwrap().into_iter().map(|face| face.image).collect();
+        assert_eq!(names, ["000000.png", "000002.png"]);
+        // A last line that only lacks its end is whole.
+        drop(again);
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.trim_end()).unwrap();
+        assert_eq!(Recording::read(&at).unwrap().len(), 2);
     }
 
     #[test]

@@ -36,7 +36,7 @@ const SAME_LABEL: f64 = 0.05;
 const SAME_FACE: f32 = 0.5;
 /// The side of the crops that are compared, in pixels.
 const LOOK_SIDE: usize = 48;
-/// Faces whose looks differ by less show the same moment (see [`Thumbnail::relative_difference`]). In videos of four
+/// Faces whose looks differ by less show the same moment (see [`Thumbnail::standardized`]). In videos of four
 /// people faces a tenth of a second apart differ by 0 to 0.1, those of different moments by 0.12 and more, unrelated
 /// faces by 0.15 and more; a chin that is moved by 2 % of the face makes 0.08.
 const SAME_MOMENT: f32 = 0.1;
@@ -115,10 +115,10 @@ fn joined(
         let mut looks = Vec::with_capacity(samples.len());
         for sample in &samples {
             let (picture, _) = crop_for_eval(sample, &sample.open()?, crop, LOOK_SIDE)?;
-            looks.push(Thumbnail::of_rgb(&picture, LOOK_SIDE));
+            looks.push(Thumbnail::of_rgb(&picture, LOOK_SIDE).standardized());
         }
         let is_alike = |others: &[Thumbnail]| {
-            looks.iter().any(|look| others.iter().any(|other| look.relative_difference(other) < SAME_MOMENT))
+            looks.iter().any(|look| others.iter().any(|other| look.difference(other) < SAME_MOMENT))
         };
         let (alike, others): (Vec<_>, Vec<_>) = joined.into_iter().partition(|(.., others)| is_alike(others));
         joined = others;

@@ -20,7 +20,6 @@
 //! |---|---|
 //! | `recipe` | the settings of a fine-tuning |
 //! | `labels` | the checks of the labels, and the split |
-//! | `procedural` | procedural faces |
 //! | `measure` | errors of a model on fixed faces |
 //! | `run` | training, interpolation, verdict |
 //! | `own_faces` | a training without a recipe, for `awing train` |

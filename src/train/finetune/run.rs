@@ -19,7 +19,9 @@ use crate::train::gpu::Gpu;
 use crate::train::network::Network;
 use crate::train::quantize::quantize;
 use crate::train::synth::{self, portraits};
-use crate::train::trainer::{CheckpointError, Ending, Recipe, TrainError, TrainOptions, Trainer, Validator};
+use crate::train::trainer::{
+    CheckpointError, Ending, Recipe, TrainError, TrainOptions, Trainer, Validator, remove_training,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -231,7 +233,7 @@ impl FineTune {
         Ok(FineTuneEnding::Finished(Box::new(self.judge(&before)?)))
     }
 
-    /// Removes the folder of the training, once the result is stored. Until then, a fine-tuning that was killed after
+    /// Removes the files of the training, and its folder if nothing else is in it, once the result is stored. Until then, a fine-tuning that was killed after
     /// its verdict repeats the verdict without training.
     ///
     /// # Errors
@@ -240,8 +242,7 @@ impl FineTune {
         let Self { options, trainer, .. } = self;
         // It holds the folder.
         drop(trainer);
-        let path = options.work;
-        Ok(std::fs::remove_dir_all(&path).map_err(|source| TrainError::Write { path, source })?)
+        Ok(remove_training(&options.work)?)
     }
 
     /// Chooses the share of the trained weights and measures the result.
@@ -412,7 +413,6 @@ fn interpolated(base: &Model, trained: &Model, share: f64) -> Result<Model, Fine
     Ok(Model::new(config, tensors)?)
 }
 
-/// Whether a training was refused because the unfinished one is of other faces or settings.
 impl FineTuneError {
     /// Whether `work` holds an unfinished tuning of other faces or settings.
     pub fn is_other_tuning(&self) -> bool {
@@ -423,5 +423,14 @@ impl FineTuneError {
                 ..
             })
         )
+    }
+
+    /// Whether the unfinished tuning in `work` can't be continued: it is another one, damaged, or of another version.
+    pub fn is_of_unusable_tuning(&self) -> bool {
+        match self {
+            Self::Train(TrainError::Checkpoint { source, .. }) => !matches!(source, CheckpointError::Read(_)),
+            Self::Train(TrainError::Log { .. } | TrainError::Unresumable(_)) => true,
+            _ => false,
+        }
     }
 }

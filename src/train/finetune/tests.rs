@@ -50,6 +50,17 @@ fn finish(base: &Model, samples: Vec<Sample>, options: FineTuneOptions) -> Tuned
 }
 
 #[test]
+fn other_files_in_the_folder_of_a_tuning_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let work = folder.path().join("tuning");
+    std::fs::create_dir(&work).unwrap();
+    std::fs::write(work.join("thesis.txt"), "mine").unwrap();
+    finish(&default_landmarks().unwrap(), faces(), short(folder.path()));
+    let left: Vec<_> = std::fs::read_dir(&work).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["thesis.txt"]);
+}
+
+#[test]
 fn what_the_base_gets_wrong_is_learned_and_the_folder_of_the_training_goes() {
     let folder = tempfile::tempdir().unwrap();
     let base = default_landmarks().unwrap();

@@ -32,6 +32,10 @@ pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join("log.csv")
 }
 
+pub(super) fn curve_path(folder: &Path) -> PathBuf {
+    folder.join("curve.png")
+}
+
 /// Writes the whole log; it is short.
 pub(super) fn write(folder: &Path, rows: &[LogRow]) -> Result<(), TrainError> {
     let mut text = String::from(HEADER);
@@ -89,7 +93,7 @@ pub(super) fn draw_curve(folder: &Path, rows: &[LogRow], measure: &str) -> Resul
         series: vec![Series { name: measure.into(), points }],
         ..Chart::default()
     };
-    Ok(chart.save(&folder.join("curve.png"))?)
+    Ok(chart.save(&curve_path(folder))?)
 }
 
 /// The range of the measures without that of the start, if that is so bad that it would flatten the rest: the weights

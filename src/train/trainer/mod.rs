@@ -29,4 +29,4 @@ pub use log::read_log;
 pub use optimizer::{OptimizerConfig, OptimizerKind};
 pub(in crate::train) use recipe::parse;
 pub use recipe::{Adaptation, Recipe, Schedule, ScheduleShape};
-pub use run::{BEST_FILE, Course, Ending, MODEL_FILE, Progress, TrainOptions, Trainer, Validator};
+pub use run::{BEST_FILE, Course, Ending, MODEL_FILE, Progress, TrainOptions, Trainer, Validator, remove_training};

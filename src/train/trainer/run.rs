@@ -18,7 +18,8 @@ use crate::train::data::{Batch, Loader, Task};
 use crate::train::gpu::{Gpu, Gradients};
 use crate::train::network::{CpuNetwork, Network, grown, initial_values};
 use crate::train::ops::parallel::Pool;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -143,6 +144,27 @@ pub struct Trainer {
 pub const MODEL_FILE: &str = "model.safetensors";
 /// The model that was best in validation, beside it.
 pub const BEST_FILE: &str = "best.safetensors";
+
+/// Removes what a training has written to its folder, and the folder if nothing else is in it.
+///
+/// # Errors
+/// [`TrainError::Write`].
+pub fn remove_training(folder: &Path) -> Result<(), TrainError> {
+    let failed = |path: PathBuf| move |source| TrainError::Write { path, source };
+    let own = [checkpoint::path(folder), log::path(folder), log::curve_path(folder)];
+    for path in own.into_iter().chain([MODEL_FILE, BEST_FILE].map(|name| folder.join(name))) {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(path)(error)),
+            _ => {}
+        }
+    }
+    match std::fs::remove_dir(folder) {
+        Err(error) if !matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) => {
+            Err(failed(folder.to_owned())(error))
+        }
+        _ => Ok(()),
+    }
+}
 
 impl Trainer {
     /// Prepares a training: a new one with random weights, or the one in the output folder where it stopped.

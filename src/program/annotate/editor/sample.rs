@@ -45,7 +45,7 @@ pub(super) fn collect(folder: &Path, name: &str, count: usize) -> Vec<Vec<Point<
                 time_s: None,
                 other: serde_json::Map::new(),
             };
-            recording.add(face).unwrap();
+            recording.add(vec![face]).unwrap();
             truth
         })
         .collect()

@@ -105,7 +105,7 @@ pub(crate) fn import(collection: &Path, path: &Path) -> Result<Imported> {
         bail!("no face of {} fits; nothing was imported:\n  {}", path.display(), left_out.join("\n  "));
     };
     let faces = rows.len();
-    recording.add_all(rows)?;
+    recording.add(rows)?;
     Ok(Imported { recording: recording.folder().to_owned(), faces, pictures, left_out })
 }
 

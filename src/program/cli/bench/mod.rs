@@ -15,9 +15,9 @@ mod stages;
 use super::arguments::{CameraArguments, TrackerArguments};
 use super::parse::minutes;
 use crate::program::capture::Input;
-use anyhow::{Context, Result};
+use crate::program::console::print;
+use anyhow::Result;
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -85,5 +85,5 @@ pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
     } else {
         stages::run(&input.unwrap_or(Input::Demo), &capture, &setup, *frames, *json, start)?
     };
-    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+    Ok(print(&text)?)
 }

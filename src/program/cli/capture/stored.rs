@@ -1,12 +1,11 @@
 //! Lists and deletes the recordings of a collection.
 
-use crate::program::console::with_causes;
+use crate::program::console::{print, say, with_causes};
 use crate::train::collection::{FACES_FILE, Recording, Removed, Review, recordings, remove};
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Local};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::Path;
 
 /// The word for all recordings.
@@ -14,13 +13,13 @@ const ALL: &str = "all";
 
 /// Prints a line for each recording.
 pub(super) fn list(collection: &Path) -> Result<()> {
-    print(&table(collection)?)
+    Ok(print(&table(collection)?)?)
 }
 
 /// Lists the recordings that can be deleted, and says how.
 pub(super) fn list_to_forget(collection: &Path) -> Result<()> {
     let how = "awing capture --forget RECORDING deletes one of them, --forget all deletes all\n";
-    print(&(table(collection)? + if recordings(collection)?.is_empty() { "" } else { how }))
+    Ok(print(&(table(collection)? + if recordings(collection)?.is_empty() { "" } else { how }))?)
 }
 
 /// Deletes the recording with this name, or all.
@@ -33,21 +32,24 @@ pub(super) fn forget(collection: &Path, name: &str) -> Result<()> {
     if chosen.is_empty() && name != ALL {
         bail!("{} holds no recording {name}; awing capture --list shows them", collection.display());
     }
-    let mut failed = 0;
+    let (mut failed, mut said) = (0, String::new());
     for folder in &chosen {
         match remove(folder) {
-            Ok(removed) => print(&in_words(folder, &removed))?,
+            Ok(removed) => said += &in_words(folder, &removed),
             Err(error) => {
                 failed += 1;
-                crate::program::console::say(&format!("awing: {}", with_causes(&error)));
+                say(&format!("awing: {}", with_causes(&error)));
             }
         }
     }
-    match (chosen.is_empty(), failed) {
-        (true, _) => print(&format!("{} holds no recording\n", collection.display())),
-        (false, 0) => Ok(()),
-        (false, 1) => bail!("a recording was not deleted"),
-        (false, n) => bail!("{n} recordings were not deleted"),
+    if chosen.is_empty() {
+        said = format!("{} holds no recording\n", collection.display());
+    }
+    let printed = print(&said);
+    match failed {
+        0 => Ok(printed?),
+        1 => bail!("a recording was not deleted"),
+        n => bail!("{n} recordings were not deleted"),
     }
 }
 
@@ -108,8 +110,4 @@ fn size(bytes: u64) -> String {
         megabytes if megabytes < 1000.0 => format!("{megabytes:.1} MB"),
         megabytes => format!("{:.1} GB", megabytes / 1e3),
     }
-}
-
-fn print(text: &str) -> Result<()> {
-    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }

@@ -5,7 +5,7 @@
 use super::SessionWindow;
 use crate::program::view::help::{HelpGroup, HelpRow};
 use crate::program::view::palette::{ACCENT, ALARM, PLAIN, QUIET, RECORDING};
-use crate::program::view::{BarItem, KEY_GROUPS, Menu, MenuItem, Style, WindowCommand};
+use crate::program::view::{BarItem, KEY_GROUPS, Menu, MenuItem, Style, WindowCommand, elided};
 use crate::runtime::named::Named;
 use std::sync::atomic::Ordering;
 
@@ -139,14 +139,6 @@ impl SessionWindow {
             _ => return String::new(),
         };
         if is_on { "on" } else { "off" }.into()
-    }
-}
-
-/// A text of at most `letters` letters.
-fn elided(text: &str, letters: usize) -> String {
-    match text.char_indices().nth(letters) {
-        Some(_) => format!("{}\u{2026}", text.chars().take(letters - 1).collect::<String>()),
-        None => text.to_owned(),
     }
 }
 

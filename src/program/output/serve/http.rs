@@ -3,6 +3,7 @@
 //! In: a stream. Out: the head of its request, if it is complete, in time and not too large; answers that tell browsers
 //! to load nothing from elsewhere and not to show the page in another site's frame.
 
+use crate::program::output::is_timeout;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
@@ -106,11 +107,6 @@ impl Request {
             (other == name).then_some(value)
         })
     }
-}
-
-/// Whether a read or write ended because it took too long.
-pub(super) fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// Answers with a body and ends the connection.

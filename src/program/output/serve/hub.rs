@@ -242,7 +242,16 @@ impl Hub {
     }
 
     pub(super) fn leave(&self, viewer: u64) {
-        self.state().viewers.remove(&viewer);
+        let mut state = self.state();
+        state.viewers.remove(&viewer);
+        // Nobody keeps these up to date for the next viewer.
+        if state.viewers.is_empty() {
+            state.line = None;
+        }
+        if !state.viewers.values().any(|flow| flow.subscription.with_picture) {
+            state.picture = None;
+        }
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -415,6 +424,19 @@ mod tests {
             assert!(matches!(hub.next(page), Next::Update(update) if update.jpeg.is_some()));
         }
         assert!(!hub.wants_picture());
+    }
+
+    #[test]
+    fn what_was_published_for_others_is_not_shown_to_who_comes_after_they_left() {
+        let hub = Hub::new();
+        let page = hub.join(Subscription { is_page: true, with_picture: true }).unwrap();
+        let line = Utf8Bytes::from_static("{}");
+        hub.publish(Update { number: 1, captured: None, line, jpeg: Some(Bytes::new()) });
+        assert!(matches!(hub.next(page), Next::Update(_)));
+        hub.leave(page);
+        let later = hub.join(Subscription { is_page: true, with_picture: true }).unwrap();
+        hub.show(PageStatus::default());
+        assert!(matches!(hub.next(later), Next::Text(_)));
     }
 
     #[test]

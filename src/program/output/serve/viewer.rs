@@ -3,8 +3,8 @@
 //! One thread reads and another writes. Both write whole messages under one lock, since a ping is answered where it is
 //! read. A client that takes a message too slowly, sends too much, or breaks the protocol is dropped.
 
-use super::http::is_timeout;
 use super::hub::{Action, Complaint, Hub, Next, Subscription, greeting};
+use crate::program::output::is_timeout;
 use serde::Deserialize;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};

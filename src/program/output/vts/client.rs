@@ -4,6 +4,7 @@
 //! timeout and ends with the session.
 
 use super::address::VtsAddress;
+use crate::program::output::is_timeout;
 use serde_json::{Value, json};
 use std::io;
 use std::net::TcpStream;
@@ -83,41 +84,40 @@ impl<'a> Client<'a> {
         self.socket.send(Message::text(request.to_string())).map_err(gone)?;
         let start = Instant::now();
         loop {
-            let text = match self.socket.read() {
-                Ok(Message::Text(text)) => text,
-                Ok(_) => continue,
-                Err(Error::Io(error)) if is_timeout(&error) => {
-                    if (self.is_over)() {
-                        return Err(Failure::Over);
+            match self.socket.read() {
+                Ok(Message::Text(text)) => {
+                    let mut answer: Value =
+                        serde_json::from_str(&text).map_err(|_| Failure::Gone("its answer is not JSON".into()))?;
+                    if answer["requestID"] == id {
+                        return data_of(&mut answer);
                     }
-                    if start.elapsed() > patience {
-                        return Err(Failure::Gone("it does not answer".into()));
-                    }
-                    continue;
                 }
+                Ok(_) => {}
+                Err(Error::Io(error)) if is_timeout(&error) => {}
                 Err(error) => return Err(gone(error)),
-            };
-            let mut answer: Value =
-                serde_json::from_str(&text).map_err(|_| Failure::Gone("its answer is not JSON".into()))?;
-            if answer["requestID"] != id {
-                continue;
             }
-            let data = answer["data"].take();
-            if answer["messageType"] == "APIError" {
-                let code = data["errorID"].as_i64().unwrap_or(-1);
-                let message = data["message"].as_str().unwrap_or("without a reason").to_owned();
-                return Err(Failure::Refused { code, message });
+            if (self.is_over)() {
+                return Err(Failure::Over);
             }
-            return Ok(data);
+            if start.elapsed() > patience {
+                return Err(Failure::Gone("it does not answer".into()));
+            }
         }
     }
+}
+
+/// The data of an answer, or why the request was refused.
+fn data_of(answer: &mut Value) -> Result<Value, Failure> {
+    let data = answer["data"].take();
+    if answer["messageType"] == "APIError" {
+        let code = data["errorID"].as_i64().unwrap_or(-1);
+        let message = data["message"].as_str().unwrap_or("without a reason").to_owned();
+        return Err(Failure::Refused { code, message });
+    }
+    Ok(data)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands for a closure")]
 fn gone(error: Error) -> Failure {
     Failure::Gone(error.to_string())
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

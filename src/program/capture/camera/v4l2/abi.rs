@@ -104,6 +104,13 @@ pub struct Capability {
     pub reserved: [u32; 3],
 }
 
+impl Capability {
+    /// What this device can do, not the whole driver.
+    pub fn of_device(&self) -> u32 {
+        if self.capabilities & CAP_DEVICE_CAPS != 0 { self.device_caps } else { self.capabilities }
+    }
+}
+
 /// `struct v4l2_fmtdesc`.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]

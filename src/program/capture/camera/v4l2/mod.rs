@@ -64,11 +64,9 @@ pub(super) fn name_of(index: u32) -> io::Result<String> {
 fn capability(device: &File) -> io::Result<(String, bool)> {
     let mut answer = abi::Capability::default();
     abi::call(device, &abi::QUERYCAP, &mut answer)?;
-    let has_own = answer.capabilities & abi::CAP_DEVICE_CAPS != 0;
-    let capabilities = if has_own { answer.device_caps } else { answer.capabilities };
     let needed = abi::CAP_VIDEO_CAPTURE | abi::CAP_STREAMING;
     let name = answer.card.split(|byte| *byte == 0).next().unwrap_or_default();
-    Ok((String::from_utf8_lossy(name).trim().to_owned(), capabilities & needed == needed))
+    Ok((String::from_utf8_lossy(name).trim().to_owned(), answer.of_device() & needed == needed))
 }
 
 /// Every mode that the device offers and awing can use. Of a range of sizes or rates, the one closest to the wish.

@@ -44,9 +44,7 @@ impl VirtualCamera {
         let device = OpenOptions::new().read(true).write(true).open(path).map_err(|error| failed(in_words(&error)))?;
         let mut answer = abi::Capability::default();
         abi::call(&device, &abi::QUERYCAP, &mut answer).map_err(|error| failed(in_words(&error)))?;
-        let has_own = answer.capabilities & abi::CAP_DEVICE_CAPS != 0;
-        let capabilities = if has_own { answer.device_caps } else { answer.capabilities };
-        if capabilities & abi::CAP_VIDEO_OUTPUT == 0 {
+        if answer.of_device() & abi::CAP_VIDEO_OUTPUT == 0 {
             return Err(failed(format!("this is a real camera, and nothing can be written to it; {MODULE}")));
         }
         Ok(Self { path: path.to_owned(), device: Arc::new(device) })
