@@ -157,7 +157,9 @@ fn finish(arguments: &FineTuneArguments, tuned: &Tuned) -> Result<String> {
         let bytes = model.to_bytes(WeightFormat::default())?;
         write_whole(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
         said += &format!("Saved {}. Try it: awing --model {}\n", out.display(), out.display());
-        if let Some(name) = register(arguments, &bytes, verdict)? {
+        // The verdict is worth knowing all the same.
+        let registered = register(arguments, &bytes, verdict).inspect_err(|_| drop(print(&said)))?;
+        if let Some(name) = registered {
             said += &format!("To start with it from now on: awing models use {name}\n");
         }
     } else {

@@ -28,6 +28,8 @@ pub(crate) struct SessionSource {
     last_s: f64,
     /// The source before this one, until this one has delivered a frame.
     previous: Option<Previous>,
+    /// What could not be read before the last seek.
+    left_out: Option<CaptureError>,
 }
 
 /// A source to go back to.
@@ -76,7 +78,7 @@ impl SessionSource {
         is_wanted: &dyn Fn() -> bool,
     ) -> Result<Self, CaptureError> {
         let source = capture::open(&input, &options, is_wanted)?;
-        Ok(Self { input, options, source, offset_s: 0.0, last_s: 0.0, previous: None })
+        Ok(Self { input, options, source, offset_s: 0.0, last_s: 0.0, previous: None, left_out: None })
     }
 
     /// Opens the first camera; if there is none, says why and opens the demo.
@@ -133,6 +135,7 @@ impl SessionSource {
         };
         match capture::open(&self.input, &CaptureOptions { start_s, ..self.options }, &|| true) {
             Ok(source) => {
+                self.left_out = self.left_out();
                 self.source = source;
                 self.last_s = start_s + self.offset_s;
                 Ok(true)
@@ -141,6 +144,11 @@ impl SessionSource {
             Err(_) if seek == Seek::Forward => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// As [`Source::left_out`], also of what was read before a seek.
+    pub(super) fn left_out(&mut self) -> Option<CaptureError> {
+        self.source.left_out().or(self.left_out.take())
     }
 
     /// A short name: a file without its folders.
@@ -251,6 +259,19 @@ pub(super) fn named_cameras() -> Result<Vec<(u32, String)>, CaptureError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_picture_that_could_not_be_read_is_told_at_the_end_even_after_a_seek() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("1.png"), "no picture").unwrap();
+        Frame::filled(2, 2, [9; 3]).save(&folder.path().join("2.png")).unwrap();
+        let input = Input::new(&[folder.path()]);
+        let mut source = SessionSource::open(input, CaptureOptions::default(), &|| true).unwrap();
+        let mut frame = Frame::default();
+        while !matches!(source.wait(&mut frame, Duration::from_secs(1)).unwrap(), Waited::Frame(_)) {}
+        assert!(source.seek(Seek::Forward).unwrap());
+        assert!(source.left_out().is_some_and(|error| error.to_string().contains("1 of 2 pictures")));
+    }
 
     #[test]
     fn the_next_camera_is_the_one_after_this_and_after_the_last_comes_the_first() {

@@ -179,9 +179,8 @@ impl TrackingLoop {
             self.hand_on()?;
             self.is_frame_wanted = false;
         }
-        let source = self.source.get();
-        self.session.observer.tracking_ended(source);
-        if let Some(error) = source.left_out() {
+        self.session.observer.tracking_ended(self.source.get());
+        if let Some(error) = self.source.left_out() {
             self.session.lifecycle.failed_in_part(error.into());
         }
         Ok(())
