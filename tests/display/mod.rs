@@ -165,15 +165,20 @@ struct User {
 }
 
 impl User {
-    /// Waits for the window.
+    /// Waits for the server, which starts anew when its last user has gone, and for the window.
     fn connect(name: &str) -> Self {
         let xlib = Xlib::open().unwrap();
         let name = CString::new(name).unwrap();
-        // SAFETY: the name ends in 0.
-        let display = unsafe { (xlib.XOpenDisplay)(name.as_ptr()) };
-        assert!(!display.is_null());
-        let mut user = Self { xlib, display, window: 0 };
         let start = Instant::now();
+        // SAFETY: the name ends in 0.
+        let open = || unsafe { (xlib.XOpenDisplay)(name.as_ptr()) };
+        let mut display = open();
+        while display.is_null() {
+            assert!(start.elapsed() < DEADLINE, "the X server refuses connections");
+            thread::sleep(Duration::from_millis(5));
+            display = open();
+        }
+        let mut user = Self { xlib, display, window: 0 };
         loop {
             match user.windows().as_slice() {
                 [window] => {
