@@ -1,8 +1,7 @@
 //! `awing eval` on generated faces, in the layouts of the published data sets.
 
 use awing::Frame;
-use awing::internals::Scene;
-use awing::internals::WFLW98_OF_IBUG68;
+use awing::internals::{Border, Scene, WFLW98_OF_IBUG68, crop_from_frame, crop_into};
 use awing::{FrameSpace, Point, Rect};
 use serde_json::{Value, json};
 use std::fs;
@@ -69,37 +68,22 @@ fn wflw_is_recognized_and_its_subsets_come_in_the_published_order() {
     }
 }
 
-/// The picture rotated about its middle by `angle_rad`, clockwise on the screen, and the points with it.
-fn rotated(frame: &Frame, points: &[Point<FrameSpace>], angle_rad: f32) -> (Frame, Vec<[f32; 2]>) {
-    let (width, height) = (frame.width(), frame.height());
-    let (sin, cos) = angle_rad.sin_cos();
-    let middle = (0.5 * (width - 1) as f32, 0.5 * (height - 1) as f32);
-    let mut out = Frame::filled(width, height, [60; 3]);
-    for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
-        let (dx, dy) = (x as f32 - middle.0, y as f32 - middle.1);
-        let from = ((middle.0 + cos * dx + sin * dy).round(), (middle.1 - sin * dx + cos * dy).round());
-        if from.0 >= 0.0 && from.1 >= 0.0 && from.0 < width as f32 && from.1 < height as f32 {
-            let from = 3 * (from.1 as usize * width + from.0 as usize);
-            out.rgb_mut()[3 * (y * width + x)..][..3].copy_from_slice(&frame.rgb()[from..from + 3]);
-        }
-    }
-    let moved = points.iter().map(|p| {
-        let (dx, dy) = (p.x - middle.0, p.y - middle.1);
-        [middle.0 + cos * dx - sin * dy, middle.1 + sin * dx + cos * dy]
-    });
-    (out, moved.collect())
-}
-
 #[test]
 fn a_second_look_is_more_exact_on_tilted_heads_and_said_in_the_report() {
+    const SIDE: usize = 320;
     let root = tempfile::tempdir().unwrap();
     let mut lines = String::new();
     for seed in 0..4 {
         let upright = root.path().join("upright.png");
         let points = draw(seed, &upright);
-        let (frame, points) = rotated(&Frame::open(&upright).unwrap(), &points, 0.7);
+        let tilted_from_upright = crop_from_frame(Point::new(160.0, 120.0), SIDE as f32, 0.7, SIDE);
+        let mut values = vec![0.0; SIDE * SIDE * 3];
+        crop_into(&Frame::open(&upright).unwrap(), &tilted_from_upright, SIDE, Border::Replicate, &mut values);
+        let mut tilted = Frame::filled(SIDE, SIDE, [0; 3]);
+        tilted.rgb_mut().iter_mut().zip(values).for_each(|(byte, value)| *byte = (255.0 * value) as u8);
         let name = format!("{seed}.png");
-        frame.save(&root.path().join(&name)).unwrap();
+        tilted.save(&root.path().join(&name)).unwrap();
+        let points: Vec<_> = points.iter().map(|p| tilted_from_upright.apply(*p)).map(|p| [p.x, p.y]).collect();
         lines += &format!("{}\n", json!({"image": name, "points": points}));
     }
     let path = root.path().join("tilted.jsonl");

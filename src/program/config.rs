@@ -279,7 +279,7 @@ fn entry(
 }
 
 /// A file with every field, all of them commented out.
-pub(crate) fn template() -> String {
+fn template() -> String {
     let mut text = String::from(
         "# Default options of awing. The command line overrides them; awing --no-config ignores this file.\n\
          # Remove the # in front of a line to use it. awing config shows the values in use.\n",
@@ -296,6 +296,13 @@ pub(crate) fn template() -> String {
         let _ = write!(text, "# {comment} (without it: {default})\n#{key} = {example}\n");
     }
     text
+}
+
+/// The template with every setting in force.
+#[cfg(test)]
+pub(crate) fn uncommented_template() -> String {
+    let bare = |line: &str| line.strip_prefix('#').filter(|l| !l.starts_with(' ')).unwrap_or(line).to_owned();
+    template().lines().map(|line| bare(line) + "\n").collect()
 }
 
 /// Writes the template to a new file.
@@ -369,11 +376,7 @@ mod tests {
     #[test]
     fn the_file_that_init_writes_sets_nothing_until_a_line_is_uncommented() {
         assert_eq!(read(&template()).unwrap(), []);
-        let all: String = template()
-            .lines()
-            .map(|line| format!("{}\n", line.strip_prefix('#').filter(|l| !l.starts_with(' ')).unwrap_or(line)))
-            .collect();
-        assert_eq!(read(&all).unwrap().len(), SETTINGS.len());
+        assert_eq!(read(&uncommented_template()).unwrap().len(), SETTINGS.len());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/awing.toml");
         init(&path).unwrap();

@@ -21,10 +21,13 @@ impl PrintError {
 }
 
 /// Writes text to standard output.
-pub(crate) fn print(text: impl AsRef<[u8]>) -> Result<(), PrintError> {
+///
+/// # Errors
+/// [`PrintError`].
+pub(crate) fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_ref())?;
-    Ok(out.flush()?)
+    let written = out.write_all(text.as_ref()).and_then(|()| out.flush());
+    Ok(written.map_err(PrintError::from)?)
 }
 
 /// An error and its causes in one line, in the format of an error that ends the program.

@@ -23,8 +23,8 @@ thread_local! {
 /// each other down.
 pub const MOST_THREADS: usize = 512;
 
-/// How long eager threads spin: longer than what a training step does between two of them, shorter than
-/// what the system gives a thread before another one's turn.
+/// How long eager threads spin: longer than what a training step does between two jobs, shorter than what the system
+/// gives a thread before another one's turn.
 const EAGER_FOR: Duration = Duration::from_micros(200);
 
 /// The work of all threads: called with the number of the thread and a range of items.

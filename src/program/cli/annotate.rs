@@ -39,7 +39,7 @@ fn bring_in(collection: &Path, path: &Path) -> Result<()> {
     let Imported { recording, faces, pictures, left_out } = import(collection, path)?;
     let said = print(format!("imported {faces} faces in {pictures} pictures as {}\n", recording.display()));
     if left_out.is_empty() {
-        return Ok(said?);
+        return said;
     }
     left_out.iter().for_each(|line| say(&format!("left out: {line}")));
     bail!("{} of {} labels were left out, see above", left_out.len(), left_out.len() + faces)

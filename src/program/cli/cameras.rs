@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &CamerasArguments) -> Result<()> {
     use crate::program::console::print;
     let cameras = crate::program::capture::camera::list()?;
     let text = if arguments.json { listing::json(&cameras) } else { listing::table(&cameras) };
-    Ok(print(&text)?)
+    print(&text)
 }
 
 #[cfg(not(feature = "camera"))]

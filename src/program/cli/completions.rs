@@ -49,14 +49,14 @@ pub(super) fn run(arguments: &CompletionsArguments, program: clap::Command) -> R
     let files = files(*target, program)?;
     let Some(folder) = out else {
         let (_, first) = &files[0];
-        return Ok(print(first)?);
+        return print(first);
     };
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     for (name, content) in &files {
         let path = folder.join(name);
         write_whole(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(print(format!("wrote {} into {}\n", files[0].0, folder.display()))?)
+    print(format!("wrote {} into {}\n", files[0].0, folder.display()))
 }
 
 /// The files with their names, the main one first.

@@ -114,7 +114,7 @@ pub(super) fn run(arguments: &ConfigArguments) -> Result<()> {
         };
         head + &table(config.as_ref())
     };
-    Ok(print(&text)?)
+    print(&text)
 }
 
 /// A row for each field: its value and its origin.
@@ -137,14 +137,13 @@ fn table(config: Option<&Config>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::config::template;
+    use crate::program::config::uncommented_template;
 
     #[test]
     fn every_setting_of_the_template_is_accepted_by_itself() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("awing.toml");
-        let bare = |line: &str| line.strip_prefix('#').filter(|l| !l.starts_with(' ')).unwrap_or(line).to_owned();
-        std::fs::write(&path, template().lines().map(|line| bare(line) + "\n").collect::<String>()).unwrap();
+        std::fs::write(&path, uncommented_template()).unwrap();
         let config = Config::read(&path).unwrap();
         assert_eq!(config.entries.len(), SETTINGS.len());
         for entry in &config.entries {

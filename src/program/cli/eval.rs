@@ -41,7 +41,7 @@ pub(super) struct EvalArguments {
     box_source: BoxSource,
     /// Find the landmarks again in a crop around the first ones, with the head upright, as the tracker does with a new
     /// face
-    #[arg(long, conflicts_with_all = ["detection", "calibrate", "fit_style"])]
+    #[arg(long, conflicts_with_all = ["detection", "calibrate", "fit_style", "compare"])]
     second_look: bool,
     /// Annotated faces, files or folders
     #[arg(long, required_unless_present = "compare", num_args = 1.., value_name = "PATH")]
@@ -96,13 +96,13 @@ Examples:
 pub(super) fn run(arguments: EvalArguments) -> Result<()> {
     paths(&arguments).check(arguments.overwrite)?;
     if let Some(reports) = &arguments.compare {
-        Ok(print(&compare_reports(reports, arguments.json)?)?)
+        print(&compare_reports(reports, arguments.json)?)
     } else if arguments.detection {
         measure_detector(&arguments)
     } else if let Some(out) = &arguments.fit_style {
         write_with_style(&arguments, out)
     } else if let Some(out) = &arguments.calibrate {
-        Ok(print(&write_calibrated(&arguments, out)?)?)
+        print(&write_calibrated(&arguments, out)?)
     } else {
         measure_landmarks(&arguments)
     }
@@ -197,7 +197,7 @@ fn measure_landmarks(arguments: &EvalArguments) -> Result<()> {
     if let Some(path) = &arguments.predictions {
         write_predictions(path, &predictions(&evaluation.faces)?)?;
     }
-    Ok(printed?)
+    printed
 }
 
 fn measure_detector(arguments: &EvalArguments) -> Result<()> {
@@ -226,7 +226,7 @@ fn measure_detector(arguments: &EvalArguments) -> Result<()> {
     if let Some(path) = &arguments.predictions {
         write_predictions(path, &lines)?;
     }
-    Ok(printed?)
+    printed
 }
 
 fn write_predictions(path: &Path, lines: &str) -> Result<()> {

@@ -49,5 +49,5 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<()> {
     let model = model.as_deref().map_or_else(default_landmarks, Model::load)?;
     let bytes = if is_onnx { to_onnx(&model, batch.map(usize::from))? } else { to_pytorch_names(&model)? };
     write_whole(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
-    Ok(print(format!("wrote {} ({:.1} MB)\n", out.display(), bytes.len() as f64 / 1e6))?)
+    print(format!("wrote {} ({:.1} MB)\n", out.display(), bytes.len() as f64 / 1e6))
 }

@@ -120,7 +120,7 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
     let ending = tuning.run(|p| progress.show(p.step, p.steps, || describe(p)))?;
     progress.finish();
     match ending {
-        FineTuneEnding::Paused => Ok(print("Stopped. Continue with --resume.\n")?),
+        FineTuneEnding::Paused => print("Stopped. Continue with --resume.\n"),
         FineTuneEnding::Finished(tuned) => {
             // Printed only when nothing can be lost any more.
             let mut said = finish(arguments, &tuned)?;
@@ -131,7 +131,7 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
                 );
             }
             tuning.discard()?;
-            Ok(print(&said)?)
+            print(&said)
         }
     }
 }
@@ -217,10 +217,12 @@ fn report(verdict: &Verdict) -> String {
 
 /// Says what to do about an unfinished fine-tuning that is in the way.
 fn explained(error: FineTuneError, work: &Path) -> anyhow::Error {
-    let what = match &error {
-        error if error.is_other_tuning() => "has other faces, another model or another recipe",
-        error if error.is_of_unusable_tuning() => "can't be continued",
-        _ => return error.into(),
+    let what = if error.is_other_tuning() {
+        "has other faces, another model or another recipe"
+    } else if error.cannot_resume() {
+        "can't be continued"
+    } else {
+        return error.into();
     };
     let work = work.display();
     anyhow::Error::from(error).context(format!(

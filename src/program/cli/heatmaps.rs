@@ -104,7 +104,7 @@ pub(super) fn run(arguments: &HeatmapsArguments) -> Result<()> {
         sheet(&input.values, input.height, input.width, &views, model.config().points).save(path)?;
         said += &format!("wrote {}\n", path.display());
     }
-    Ok(print(&said)?)
+    print(&said)
 }
 
 /// The picture if none was named.

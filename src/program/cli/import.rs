@@ -34,5 +34,5 @@ pub(super) fn run(arguments: &ImportArguments) -> Result<()> {
     let model = import_pytorch(checkpoint)?;
     model.save_as(out, *precision)?;
     let (stacks, points) = (model.config().graph().outputs.len(), model.config().points);
-    Ok(print(format!("wrote {}: {stacks} stacks, {points} points and the boundary map\n", out.display()))?)
+    print(format!("wrote {}: {stacks} stacks, {points} points and the boundary map\n", out.display()))
 }

@@ -25,9 +25,9 @@ Examples:
 
 pub(super) fn run(arguments: &LandmarksArguments) -> Result<()> {
     let Some(path) = &arguments.diagram else {
-        return Ok(print(diagram::tables())?);
+        return print(diagram::tables());
     };
     Paths::default().writes("--diagram", [path], Content::Picture).check(arguments.overwrite)?;
     diagram::draw().save(path)?;
-    Ok(print(format!("wrote {}\n", path.display()))?)
+    print(format!("wrote {}\n", path.display()))
 }

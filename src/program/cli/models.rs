@@ -94,7 +94,7 @@ pub(super) fn run(arguments: &ModelsArguments) -> Result<()> {
         Action::Compare { first, second, data } => compare_models(&library, first, second, data)?,
         Action::Average { models, out, overwrite } => average(models, out, *overwrite)?,
     };
-    Ok(print(&text)?)
+    print(&text)
 }
 
 fn now_starts_with(library: &ModelLibrary) -> Result<String> {

@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &ProfilesArguments) -> Result<()> {
             format!("forgot {name}\n")
         }
     };
-    Ok(print(&text)?)
+    print(&text)
 }
 
 fn table(profiles: &Profiles) -> Result<String> {

@@ -111,7 +111,7 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
         let most = 100.0 * MOST_LOSS;
         said += &format!("--precision auto will not choose int8: it raises the error by more than {most:.0} %\n");
     }
-    Ok(print(&said)?)
+    print(&said)
 }
 
 /// Annotated pictures for a kind of model.

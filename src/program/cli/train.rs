@@ -233,7 +233,7 @@ pub(super) fn run(arguments: TrainArguments) -> Result<()> {
         let measure = validator.as_deref().map_or("validation", |v| v.measure_name());
         said += &verdict(&course, measure, trainer.step(), &arguments.out);
     }
-    Ok(print(&said)?)
+    print(&said)
 }
 
 fn conclusion(ending: Ending, model: &Path) -> String {

@@ -174,9 +174,12 @@ impl Outputs {
         if let Some(take) = &mut self.take
             && let Err(error) = take.add(frame, &may_wait)
         {
-            // What was written of it is worth finishing.
-            take.close();
-            self.finishing.extend(self.take.take());
+            if take.has_failed() {
+                self.take = None;
+            } else {
+                // Only its lines have failed.
+                self.stop_recording();
+            }
             let failure = format!("the recording ended: {error:#}");
             tracing::warn!("{failure}");
             self.failure = Some(failure);

@@ -106,6 +106,11 @@ impl Recording {
         None
     }
 
+    /// Whether [`Self::add`] has failed, so that there is nothing to finish.
+    pub(super) fn has_failed(&self) -> bool {
+        self.writer.is_none()
+    }
+
     /// Starts to finish the file, which takes a while.
     pub(super) fn close(&mut self) {
         self.to_writer = None;
@@ -251,6 +256,6 @@ mod tests {
         let seen = TrackedFrame { frame: Frame::filled(32, 24, [1; 3]), ..TrackedFrame::default() };
         let error = (0..1000).find_map(|_| recording.add(&seen, || true).err()).expect("there is no folder any more");
         assert!(format!("{error:#}").contains("frame_000000.png"), "{error:#}");
-        assert!(recording.is_finished());
+        assert!(recording.is_finished() && recording.has_failed());
     }
 }

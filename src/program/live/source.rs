@@ -34,8 +34,8 @@ pub(crate) struct SessionSource {
 
 /// A source to go back to.
 enum Previous {
-    /// Its input, to open it again: it was closed.
-    Camera(Input),
+    /// Its input, to open it again.
+    Closed(Input),
     Other {
         input: Input,
         source: Box<dyn Source>,
@@ -86,18 +86,14 @@ impl SessionSource {
     /// # Errors
     /// [`CaptureError`].
     pub(crate) fn open_camera_or_demo(options: CaptureOptions) -> Result<Self, CaptureError> {
-        // A camera can also fail before its first frame, after it was opened.
-        let demo = |mut camera: Self| {
-            let source = capture::open(&Input::Demo, &options, &|| true)?;
-            camera.previous = Some(Previous::Other { input: Input::Demo, source, offset_s: 0.0 });
-            Ok(camera)
-        };
-        Self::open(Input::Camera(None), options, &|| true).and_then(demo).or_else(|error| {
-            let reason = with_causes(&error);
-            let reason = reason.lines().next().unwrap_or("no camera");
-            say(&format!("awing: {reason}; playing the built-in demo instead"));
-            Self::open(Input::Demo, options, &|| true)
-        })
+        match Self::open(Input::Camera(None), options, &|| true) {
+            // It can still fail before its first frame.
+            Ok(camera) => Ok(Self { previous: Some(Previous::Closed(Input::Demo)), ..camera }),
+            Err(error) => {
+                say_demo_instead(&error);
+                Self::open(Input::Demo, options, &|| true)
+            }
+        }
     }
 
     pub(crate) fn get(&self) -> &dyn Source {
@@ -201,7 +197,7 @@ impl SessionSource {
         let previous = match here {
             Some(number) => {
                 drop(source);
-                Previous::Camera(Input::Camera(Some(number)))
+                Previous::Closed(Input::Camera(Some(number)))
             }
             None => Previous::Other { input: self.input.clone(), source, offset_s: self.offset_s },
         };
@@ -223,7 +219,10 @@ impl SessionSource {
     /// `error`, if there is no previous one; another, if that one can't be opened.
     pub(super) fn go_back(&mut self, error: CaptureError) -> Result<String, CaptureError> {
         (self.input, self.source, self.offset_s) = match self.previous.take() {
-            Some(Previous::Camera(input)) => {
+            Some(Previous::Closed(input)) => {
+                if input == Input::Demo {
+                    say_demo_instead(&error);
+                }
                 let source = capture::open(&input, &CaptureOptions { keeps_trying: true, ..self.options }, &|| true)?;
                 (input, source, self.last_s + SWITCH_S)
             }
@@ -232,6 +231,12 @@ impl SessionSource {
         };
         Ok(with_causes(&error))
     }
+}
+
+fn say_demo_instead(error: &CaptureError) {
+    let reason = with_causes(error);
+    let reason = reason.lines().next().unwrap_or("no camera");
+    say(&format!("awing: {reason}; playing the built-in demo instead"));
 }
 
 /// The camera after `here`, cyclically; `None` if there is no other.
@@ -271,6 +276,19 @@ mod tests {
         while !matches!(source.wait(&mut frame, Duration::from_secs(1)).unwrap(), Waited::Frame(_)) {}
         assert!(source.seek(Seek::Forward).unwrap());
         assert!(source.left_out().is_some_and(|error| error.to_string().contains("1 of 2 pictures")));
+    }
+
+    #[test]
+    fn the_demo_takes_the_place_of_a_camera_that_fails_before_its_first_frame() {
+        let folder = tempfile::tempdir().unwrap();
+        Frame::filled(2, 2, [9; 3]).save(&folder.path().join("1.png")).unwrap();
+        let camera = SessionSource::open(Input::new(&[folder.path()]), CaptureOptions::default(), &|| true).unwrap();
+        let mut source = SessionSource { previous: Some(Previous::Closed(Input::Demo)), ..camera };
+        let error = || CaptureError::EmptyFolder("camera 0".into());
+        assert!(source.go_back(error()).unwrap().contains("camera 0"));
+        let mut frame = Frame::default();
+        assert!(matches!(source.wait(&mut frame, Duration::from_secs(5)).unwrap(), Waited::Frame(_)));
+        assert!(source.input == Input::Demo && source.go_back(error()).is_err());
     }
 
     #[test]

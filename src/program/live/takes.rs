@@ -86,6 +86,11 @@ impl Take {
         self.since
     }
 
+    /// Whether the video has failed, so that there is nothing to finish.
+    pub(super) fn has_failed(&self) -> bool {
+        self.recording.has_failed()
+    }
+
     /// Starts to finish the video, which takes a while.
     pub(super) fn close(&mut self) {
         self.recording.close();

@@ -157,7 +157,7 @@ fn tune(shared: &Mutex<Shared>, stop: &Arc<AtomicBool>) -> Result<String> {
     let base = default_landmarks()?;
     let mut tuning = match FineTune::new(base.clone(), faces.clone(), options()) {
         // More faces were accepted since, or another version of awing wrote it: the unfinished training is obsolete.
-        Err(error) if error.is_of_unusable_tuning() => {
+        Err(error) if error.cannot_resume() => {
             remove_training(&work)?;
             FineTune::new(base, faces, options())?
         }

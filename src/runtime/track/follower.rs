@@ -115,8 +115,8 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.time_s = f64::NEG_INFINITY;
     }
 
-    /// Takes over the faces of another follower, with their ids and positions; of one with another scheme only the
-    /// knowledge which ids were given.
+    /// Takes over the faces of another follower, with their ids and positions. If it has another scheme, only ids
+    /// go on where it stopped.
     pub(crate) fn take_over(&mut self, before: Self) {
         self.next_id = before.next_id;
         if self.options.scheme != before.options.scheme {

@@ -14,5 +14,5 @@ mod removal;
 
 pub use error::CollectionError;
 pub use face::{CollectedFace, Review};
-pub use recording::{FACES_FILE, Recording, recordings, recordings_at, undetected_faces};
+pub use recording::{FACES_FILE, Recording, recordings, recordings_at, undetected_faces, without_cut_line};
 pub use removal::{Removed, remove};

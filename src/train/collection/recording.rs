@@ -56,14 +56,16 @@ impl Recording {
             return Err(CollectionError::NoRecording { path: folder.to_owned() });
         }
         let lock = lock(folder)?;
-        let faces = Self::read(folder)?;
+        let text = text_of(folder)?;
+        let faces = faces_in(&text, folder)?;
         let number = |name: &str| name.split('.').next()?.parse::<usize>().ok();
         let taken = fs::read_dir(folder)
             .map_err(|source| CollectionError::Read { path: folder.to_owned(), source })?
             .filter_map(|entry| number(&entry.ok()?.file_name().to_string_lossy()));
         let next_picture = taken.max().map_or(0, |last| last + 1);
         let recording = Self { folder: folder.to_owned(), faces, next_picture, _lock: lock };
-        if !recording.ends_with_a_line()? {
+        if !text.is_empty() && !text.ends_with('\n') {
+            // Lines are appended.
             recording.save()?;
         }
         Ok(recording)
@@ -74,36 +76,7 @@ impl Recording {
     /// # Errors
     /// [`CollectionError::Read`]; [`CollectionError::Row`] or [`CollectionError::Content`] with the line.
     pub fn read(folder: &Path) -> Result<Vec<CollectedFace>, CollectionError> {
-        let path = folder.join(FACES_FILE);
-        let text = read_text(&path).map_err(|source| CollectionError::Read { path: path.clone(), source })?;
-        // A last line without an end may be one that was cut off, by a power failure for example.
-        let cut = text.rfind('\n').map_or(0, |end| end + 1);
-        let is_cut = serde_json::from_str::<serde::de::IgnoredAny>(&text[cut..]).is_err();
-        let text = if is_cut { &text[..cut] } else { &text };
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        lines
-            .map(|(index, line)| {
-                let line_number = index + 1;
-                let face: CollectedFace = serde_json::from_str(line).map_err(|source| CollectionError::Row {
-                    path: path.clone(),
-                    line: line_number,
-                    source,
-                })?;
-                check(&face).map_err(|message| CollectionError::Content {
-                    path: path.clone(),
-                    line: line_number,
-                    message,
-                })?;
-                Ok(face)
-            })
-            .collect()
-    }
-
-    /// Whether a line can be appended to the file.
-    fn ends_with_a_line(&self) -> Result<bool, CollectionError> {
-        let path = self.folder.join(FACES_FILE);
-        let text = read_text(&path).map_err(|source| CollectionError::Read { path, source })?;
-        Ok(text.is_empty() || text.ends_with('\n'))
+        faces_in(&text_of(folder)?, folder)
     }
 
     /// The recording's folder.
@@ -167,6 +140,36 @@ impl Recording {
         let written = lines_of(&self.faces).and_then(|text| write_whole(&path, &text));
         written.map_err(|source| CollectionError::Write { path, source })
     }
+}
+
+/// The text of a recording's faces without a last line that was cut off by a power failure, or is still being written.
+pub fn without_cut_line(text: &str) -> &str {
+    let last = text.rfind('\n').map_or(0, |end| end + 1);
+    match serde_json::from_str::<serde::de::IgnoredAny>(&text[last..]) {
+        Err(error) if error.is_eof() => &text[..last],
+        _ => text,
+    }
+}
+
+fn text_of(folder: &Path) -> Result<String, CollectionError> {
+    let path = folder.join(FACES_FILE);
+    read_text(&path).map_err(|source| CollectionError::Read { path, source })
+}
+
+fn faces_in(text: &str, folder: &Path) -> Result<Vec<CollectedFace>, CollectionError> {
+    let path = folder.join(FACES_FILE);
+    let mut faces = Vec::new();
+    for (index, line) in without_cut_line(text).lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let number = index + 1;
+        let face: CollectedFace = serde_json::from_str(line).map_err(|source| CollectionError::Row {
+            path: path.clone(),
+            line: number,
+            source,
+        })?;
+        check(&face).map_err(|message| CollectionError::Content { path: path.clone(), line: number, message })?;
+        faces.push(face);
+    }
+    Ok(faces)
 }
 
 fn lines_of(faces: &[CollectedFace]) -> io::Result<Vec<u8>> {

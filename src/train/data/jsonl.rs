@@ -15,7 +15,7 @@ use super::{DataError, Origin, Sample};
 use crate::runtime::files::read_text;
 use crate::runtime::geometry::{Point, Rect};
 use crate::runtime::landmarks::{Scheme, Style};
-use crate::train::collection::Review;
+use crate::train::collection::{Review, without_cut_line};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,7 +49,19 @@ fn accepted() -> Review {
 /// [`DataError::Read`] if the file can't be read, [`DataError::Row`] with the line for a row that is broken,
 /// [`DataError::Empty`] if there is no row.
 pub fn read_jsonl(path: &Path) -> Result<Vec<Sample>, DataError> {
-    let text = read_text(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    samples_in(&text_of(path)?, path)
+}
+
+/// As [`read_jsonl`], for the faces of a recording, which another thread or process may be adding to.
+pub(super) fn read_recorded(path: &Path) -> Result<Vec<Sample>, DataError> {
+    samples_in(without_cut_line(&text_of(path)?), path)
+}
+
+fn text_of(path: &Path) -> Result<String, DataError> {
+    read_text(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
+}
+
+fn samples_in(text: &str, path: &Path) -> Result<Vec<Sample>, DataError> {
     let file: Arc<Path> = path.into();
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let mut folders = PictureFolders::above(path, None);

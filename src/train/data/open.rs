@@ -2,6 +2,7 @@
 //!
 //! In: a file or folder. Out: its [`Sample`]s. Fails with [`DataError`], naming the file and the line.
 
+use super::jsonl::read_recorded;
 use super::{DataError, Sample, read_300w, read_jsonl, read_pts_folder, read_wflw, w300};
 use crate::runtime::named::named;
 use crate::train::collection;
@@ -87,7 +88,7 @@ pub fn open(path: &Path, format: Format, split: Split) -> Result<Vec<Sample>, Da
 fn read_collection(path: &Path) -> Result<Vec<Sample>, DataError> {
     let mut samples = Vec::new();
     for recording in collection::recordings_at(path)? {
-        match read_jsonl(&recording.join(collection::FACES_FILE)) {
+        match read_recorded(&recording.join(collection::FACES_FILE)) {
             // None of its faces is accepted yet.
             Err(DataError::Empty { .. }) => {}
             read => samples.extend(read?),
@@ -201,6 +202,21 @@ mod tests {
         assert_eq!(names(&at("300w"), Split::Train), ["afw/face.png"]);
         assert_eq!(names(&at("300w"), Split::Test), ["helen/testset/face.png", "ibug/face.png"]);
         assert_eq!(names(&at("plain"), Split::Test), ["face.png"]);
+    }
+
+    #[test]
+    fn a_recording_that_is_being_added_to_can_be_read_and_a_cut_file_of_labels_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let points: Vec<String> = (0..98).map(|i| format!("[{i}, {}]", i % 7)).collect();
+        let row = format!("{{\"image\": \"1.png\", \"points\": [{}]}}\n", points.join(","));
+        let cut = format!("{row}{row}{}", &row[..200]);
+        for name in [collection::FACES_FILE, "mine.jsonl"] {
+            std::fs::write(root.path().join(name), &cut).unwrap();
+        }
+        let recorded = open(root.path(), Format::Collection, Split::Train).unwrap();
+        assert_eq!(recorded.len(), 2);
+        let error = open(&root.path().join("mine.jsonl"), Format::Auto, Split::Train).unwrap_err().to_string();
+        assert!(error.contains("mine.jsonl:3"), "{error}");
     }
 
     #[test]

@@ -426,7 +426,7 @@ impl FineTuneError {
     }
 
     /// Whether the unfinished tuning in `work` can't be continued: it is another one, damaged, or of another version.
-    pub fn is_of_unusable_tuning(&self) -> bool {
+    pub fn cannot_resume(&self) -> bool {
         match self {
             Self::Train(TrainError::Checkpoint { source, .. }) => !matches!(source, CheckpointError::Read(_)),
             Self::Train(TrainError::Log { .. } | TrainError::Unresumable(_)) => true,

@@ -23,7 +23,7 @@ pub(super) fn face_points() -> Vec<Point<FrameSpace>> {
 /// Returns the exact points.
 pub(super) fn collect(folder: &Path, name: &str, count: usize) -> Vec<Vec<Point<FrameSpace>>> {
     let mut recording = Recording::create(folder, name).unwrap();
-    (0..count)
+    let (faces, truths) = (0..count)
         .map(|i| {
             let (frame, truth) = draw(1.3 * i as f64);
             let image = recording.add_picture(&frame).unwrap();
@@ -45,8 +45,9 @@ pub(super) fn collect(folder: &Path, name: &str, count: usize) -> Vec<Vec<Point<
                 time_s: None,
                 other: serde_json::Map::new(),
             };
-            recording.add(vec![face]).unwrap();
-            truth
+            (face, truth)
         })
-        .collect()
+        .unzip();
+    recording.add(faces).unwrap();
+    truths
 }

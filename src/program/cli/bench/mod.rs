@@ -85,5 +85,5 @@ pub(super) fn run(arguments: &BenchArguments, start: Instant) -> Result<()> {
     } else {
         stages::run(&input.unwrap_or(Input::Demo), &capture, &setup, *frames, *json, start)?
     };
-    Ok(print(&text)?)
+    print(&text)
 }

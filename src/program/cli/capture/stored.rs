@@ -13,13 +13,13 @@ const ALL: &str = "all";
 
 /// Prints a line for each recording.
 pub(super) fn list(collection: &Path) -> Result<()> {
-    Ok(print(&table(collection)?)?)
+    print(&table(collection)?)
 }
 
 /// Lists the recordings that can be deleted, and says how.
 pub(super) fn list_to_forget(collection: &Path) -> Result<()> {
     let how = "awing capture --forget RECORDING deletes one of them, --forget all deletes all\n";
-    Ok(print(&(table(collection)? + if recordings(collection)?.is_empty() { "" } else { how }))?)
+    print(&(table(collection)? + if recordings(collection)?.is_empty() { "" } else { how }))
 }
 
 /// Deletes the recording with this name, or all.
@@ -47,7 +47,7 @@ pub(super) fn forget(collection: &Path, name: &str) -> Result<()> {
     }
     let printed = print(&said);
     match failed {
-        0 => Ok(printed?),
+        0 => printed,
         1 => bail!("a recording was not deleted"),
         n => bail!("{n} recordings were not deleted"),
     }
