@@ -27,6 +27,9 @@ use std::path::PathBuf;
 /// Pictures with more pixels are refused: a file of a few kilobytes can claim any size and so exhaust memory.
 pub(crate) const MOST_PIXELS: usize = 1 << 27;
 
+/// Why a frame can't be made.
+const TOO_LARGE: &str = "a frame of this size has more bytes than memory can address";
+
 /// Errors of pictures.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -77,13 +80,22 @@ impl Frame {
     }
 
     /// A frame of one colour.
+    ///
+    /// # Panics
+    ///
+    /// If such a frame has more bytes than memory can address.
     pub fn filled(width: usize, height: usize, color: [u8; 3]) -> Self {
-        Self { width, height, rgb: color.repeat(width * height) }
+        Self { width, height, rgb: color.repeat(width.checked_mul(height).expect(TOO_LARGE)) }
     }
 
     /// Changes the frame's size and keeps its memory; the contents are undefined until the caller overwrites them.
+    ///
+    /// # Panics
+    ///
+    /// If such a frame has more bytes than memory can address.
     pub fn resize(&mut self, width: usize, height: usize) {
-        self.rgb.resize(width * height * 3, 0);
+        let bytes = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(3)).expect(TOO_LARGE);
+        self.rgb.resize(bytes, 0);
         (self.width, self.height) = (width, height);
     }
 

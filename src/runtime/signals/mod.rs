@@ -220,7 +220,8 @@ impl SignalMeter {
     /// Takes the present pose, gaze and expression of a face as its neutral ones. Returns whether there was such a
     /// face, seen well enough.
     pub fn set_neutral(&mut self, id: u64) -> bool {
-        self.people.iter_mut().find(|person| person.id == id).is_some_and(Person::set_neutral)
+        let is_seen = self.signals.iter().any(|signals| signals.id == id);
+        is_seen && self.people.iter_mut().find(|person| person.id == id).is_some_and(Person::set_neutral)
     }
 
     /// Forgets everybody, but not the profile.
@@ -228,10 +229,11 @@ impl SignalMeter {
         self.profile = self.profile_so_far();
         self.owner = None;
         self.people.clear();
+        self.signals.clear();
     }
 
     /// The signals of the faces that `tracker` found in its last frame, in their order. `width` and `height` are the
-    /// frame's, in pixels; `time_s` is the frame's time.
+    /// frame's, in pixels; `time_s` is the frame's time, and that of the frame before is used if it is not finite.
     pub fn measure(&mut self, tracker: &Tracker, width: usize, height: usize, time_s: f64) -> &[Signals] {
         self.measure_faces(tracker.faces(), tracker.unsmoothed(), width, height, time_s)
     }
@@ -246,6 +248,8 @@ impl SignalMeter {
         height: usize,
         time_s: f64,
     ) -> &[Signals] {
+        let last_s = || self.people.iter().map(|person| person.seen_s).fold(0.0, f64::max);
+        let time_s = if time_s.is_finite() { time_s } else { last_s() };
         let camera = Camera::of_frame(width, height, self.fov_deg);
         let has_left = |person: &Person| !(-OUT_OF_ORDER_S..=LEAVES_AFTER_S).contains(&(time_s - person.seen_s));
         if self.people.iter().any(|person| has_left(person) && Some(person.id) == self.owner) {

@@ -299,6 +299,27 @@ fn frames_slightly_out_of_order_do_not_make_a_stranger_of_anybody_and_another_vi
 }
 
 #[test]
+fn a_time_that_is_not_finite_is_that_of_the_frame_before() {
+    let mut meter = SignalMeter::default();
+    let face = Truth::new([0.0; 3]).face();
+    for time_s in [f64::NAN, 0.0, STEP_S, f64::INFINITY, f64::NAN, f64::NEG_INFINITY, 2.0 * STEP_S] {
+        let faces = [face.clone()];
+        let measured = meter.measure_faces(&faces, &faces, SIZE.0, SIZE.1, time_s);
+        assert!(measured[0].head.is_some_and(|head| head.yaw_deg.is_finite()), "{time_s}");
+    }
+}
+
+#[test]
+fn nobody_in_sight_has_no_neutral_pose() {
+    let mut meter = SignalMeter::default();
+    let face = Truth::new([0.0; 3]).face();
+    over_time(&mut meter, 0.0, vec![face.clone(); 10]);
+    assert!(meter.set_neutral(face.id));
+    meter.measure_faces(&[], &[], SIZE.0, SIZE.1, 11.0 * STEP_S);
+    assert!(!meter.set_neutral(face.id));
+}
+
+#[test]
 fn the_proportions_of_a_person_are_learned_without_turning_the_head() {
     // A long chin and wide-set brows.
     let person = |yaw: f64| {

@@ -118,7 +118,8 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
     /// Takes over the faces of another follower, with their ids and positions. If it has another scheme, only ids
     /// go on where it stopped.
     pub(crate) fn take_over(&mut self, before: Self) {
-        self.next_id = before.next_id;
+        self.reset();
+        self.next_id = self.next_id.max(before.next_id);
         if self.options.scheme != before.options.scheme {
             return;
         }

@@ -424,6 +424,19 @@ fn a_follower_with_another_network_goes_on_with_the_faces_of_the_one_before() {
 }
 
 #[test]
+fn a_follower_that_takes_over_names_nobody_like_a_face_of_its_own() {
+    let faces = [FakeFace::at(200.0, 200.0, 120.0), FakeFace::at(450.0, 200.0, 90.0)];
+    let mut rig = Rig::new(2);
+    rig.show_for(0.5, &faces);
+    let own = ids(&rig.show(&faces));
+    let mut before = Rig::new(2);
+    before.show(&[]);
+    rig.follower.take_over(before.follower);
+    let new = ids(&rig.show(&faces));
+    assert!(new.len() == 2 && new.iter().all(|id| !own.contains(id)), "{own:?}, then {new:?}");
+}
+
+#[test]
 fn heads_on_their_side_and_upside_down_are_found_in_a_first_frame() {
     for roll_deg in [90.0_f32, -90.0, 180.0] {
         let mut rig = Rig::new(1);

@@ -90,16 +90,26 @@ impl Smoother {
 }
 
 /// Step response of a first-order low-pass: the share of the way from its output to its input that it covers in one
-/// step.
+/// step: from 0 for a cutoff that is negative or not a number to 1 for an infinite one.
 fn gain(cutoff_hz: f32, step_s: f32) -> f32 {
-    let turn = std::f32::consts::TAU * cutoff_hz * step_s;
-    turn / (turn + 1.0)
+    let turn = (std::f32::consts::TAU * cutoff_hz * step_s).max(0.0);
+    if turn.is_infinite() { 1.0 } else { turn / (turn + 1.0) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use rand::{Rng, SeedableRng};
+
+    #[test]
+    fn every_cutoff_gives_a_share_of_the_way() {
+        for cutoff_hz in [f32::INFINITY, f32::MAX] {
+            assert_eq!(gain(cutoff_hz, 0.03), 1.0);
+        }
+        for cutoff_hz in [f32::NAN, f32::NEG_INFINITY, -6.0, 0.0] {
+            assert_eq!(gain(cutoff_hz, 0.03), 0.0);
+        }
+    }
 
     const FACE_SIZE: f32 = 200.0;
     const STEP_S: f64 = 1.0 / 30.0;
