@@ -151,20 +151,32 @@ impl Named {
 impl Output {
     /// Whether the file has a name, in the folder that is written to, that a frame may get.
     fn has_frame(&self, file: &Path) -> bool {
-        let is_frame = |name: &str| match self.files.is_empty() {
-            true => name.starts_with("frame_") && name.ends_with(".png"),
-            false => self.files.contains_key(&name.to_lowercase()),
-        };
         let folder = || fs::canonicalize(file).ok()?.parent().and_then(Place::of);
         self.content == Content::Frames
-            && file.file_name().and_then(OsStr::to_str).is_some_and(is_frame)
+            && file.file_name().and_then(OsStr::to_str).is_some_and(|name| self.is_frame(name))
             && folder() == Place::of(&self.name.path)
+    }
+
+    fn is_frame(&self, name: &str) -> bool {
+        match self.files.is_empty() {
+            true => name.starts_with("frame_") && name.ends_with(".png"),
+            false => self.files.contains_key(&name.to_lowercase()),
+        }
+    }
+
+    /// The first of the frames that are in the folder already.
+    fn frame_there(&self) -> Option<PathBuf> {
+        let names = fs::read_dir(&self.name.path).ok()?.flatten().map(|entry| entry.file_name());
+        let frame = names.filter(|name| name.to_str().is_some_and(|name| self.is_frame(name))).min()?;
+        Some(self.name.path.join(frame))
     }
 
     fn keep_other_content(&self) -> Result<()> {
         let Self { name: Named { option, path }, content, files } = self;
-        if let Some(file) = files.values().find(|name| path.join(name).exists()) {
-            bail!("{option} {} exists already: name another folder, or use --overwrite", path.join(file).display());
+        let copy = files.values().map(|name| path.join(name)).find(|file| file.exists());
+        let frame = || self.frame_there().filter(|_| *content == Content::Frames && files.is_empty());
+        if let Some(file) = copy.or_else(frame) {
+            bail!("{option} {} exists already: name another folder, or use --overwrite", file.display());
         }
         if !path.is_file() {
             return Ok(());
@@ -318,7 +330,12 @@ mod tests {
             paths.writes("--save", [folder.path()], Content::of_recording(folder.path()))
         };
         assert!(refusal(&paths("frame_000002.png")).unwrap().contains("frame_000002.png"));
+        fs::remove_file(folder.path().join("frame_000002.png")).unwrap();
         assert_eq!(refusal(&paths("photo.png")), None);
+        fs::write(folder.path().join("frame_000007.png"), "of another video").unwrap();
+        assert!(refusal(&paths("photo.png")).unwrap().contains("frame_000007.png exists already"));
+        paths("photo.png").check(Overwrite { overwrite: true }).unwrap();
+        fs::remove_file(folder.path().join("frame_000007.png")).unwrap();
         let into = |name: &str| {
             let save = folder.path().to_owned();
             Paths::default().reads("--input", [folder.path().join("photo.png")]).writes_into(

@@ -70,11 +70,12 @@ pub(crate) fn run(folder: &Path, scale: Option<f32>, end: &AtomicBool) -> Result
     }
     let counts = editor.deck().counts();
     say(&format!(
-        "{} of {} faces done: {} accepted, {} rejected; next: awing finetune, or U in the window",
+        "{} of {} faces done: {} accepted, {} rejected; next: awing finetune --data {}",
         counts.done(),
         counts.all,
         counts.accepted,
-        counts.rejected
+        counts.rejected,
+        folder.display()
     ));
     if editor.is_unsaved() {
         bail!("the last change could not be saved ({})", editor.message().unwrap_or_default());

@@ -50,7 +50,8 @@ impl SessionWindow {
         let help = self.help_page.map(|page| {
             let groups = self.help();
             let layout = help::layout(&groups, whole, text);
-            (page, groups, layout)
+            // A window that grew has fewer pages.
+            (page.min(layout.pages.saturating_sub(1)), groups, layout)
         });
         self.room = help.as_ref().map_or(whole, |(.., layout)| layout.picture);
         let pointed = self.mouse.points_at(Instant::now()).and_then(|at| self.face_at(at)).map(|face| face.id);
@@ -58,7 +59,7 @@ impl SessionWindow {
         let scene = Scene { frame: &self.tracked.frame, faces: &faces, views: self.inspector.views() };
         self.painter.paint(&scene, size, self.room);
         if let Some((page, groups, layout)) = help {
-            self.help_pages = layout.pages;
+            (self.help_page, self.help_pages) = (Some(page), layout.pages);
             help::draw(self.painter.canvas(), &groups, &layout, page);
         }
         self.paint_words(text);
