@@ -140,6 +140,26 @@ fn a_refused_model_is_not_saved_unless_it_is_wanted_anyway() {
 }
 
 #[test]
+fn reports_replace_only_reports_and_a_model_keeps_clear_of_the_unfinished_one() {
+    let bench = Bench::new(|_| {});
+    let refusal = |out: &str| {
+        let done = bench.run(out, &[]);
+        assert!(!done.status.success());
+        text(&done.stderr)
+    };
+    for (name, content) in [("anna.json", &b"{\"annotations\": []}"[..]), ("anna.png", b"\x89PNG\r\n\x1a\n")] {
+        fs::write(bench.path(name), content).unwrap();
+        let said = refusal("anna.safetensors");
+        assert!(said.contains(name) && said.contains("--overwrite"), "{said}");
+        assert_eq!(fs::read(bench.path(name)).unwrap(), content);
+        fs::remove_file(bench.path(name)).unwrap();
+    }
+    assert!(refusal("anna.tuning").contains("the unfinished fine-tuning is kept there"));
+    fs::write(bench.path("mine.bin"), "Dear reader").unwrap();
+    assert!(refusal("mine.bin").contains("never replaced"));
+}
+
+#[test]
 fn labels_that_cannot_be_right_are_refused_with_file_and_line() {
     let bench = Bench::new(|_| {});
     let faces = fs::read_to_string(bench.path("faces.jsonl")).unwrap();

@@ -197,6 +197,21 @@ fn own_faces_need_no_recipe_and_the_end_of_the_time_is_measured() {
 }
 
 #[test]
+fn a_training_replaces_no_file_of_another_one() {
+    let place = Place::new(100_000, &[]);
+    for name in ["best.safetensors", "log.csv", "curve.png"] {
+        let out = place.path(name).with_extension("");
+        std::fs::create_dir(&out).unwrap();
+        std::fs::write(out.join(name), "kept").unwrap();
+        for more in [&["--minutes", "0.005", "--overwrite"][..], &["--minutes", "0.005", "--overwrite", "--resume"]] {
+            let message = fails(&place.train(out.to_str().unwrap(), more));
+            assert!(message.contains(name) && message.contains("would be overwritten"), "{message}");
+        }
+        assert_eq!(contents(&out), [(name.to_owned(), b"kept".to_vec())]);
+    }
+}
+
+#[test]
 fn a_nan_loss_stops_training_and_leaves_the_output_intact() {
     let place = Place::new(100, &[("learning_rate = 2e-3", "learning_rate = 1e30"), ("clip_norm = 20.0", "")]);
     let message = fails(&place.train("out", &[]));
@@ -247,12 +262,23 @@ fn pictures_without_faces_are_drawn_if_recipe_and_data_agree_on_them() {
 }
 
 #[test]
-fn a_pull_to_the_start_needs_a_start() {
+fn a_pull_to_the_start_needs_that_start() {
     let place = Place::new(2, &[]);
     let recipe = std::fs::read_to_string(&place.recipe).unwrap();
+    succeeds(&place.train("first", &[]));
+    std::fs::write(&place.recipe, recipe.replace("learning_rate = 2e-3", "learning_rate = 1e-3")).unwrap();
+    succeeds(&place.train("second", &[]));
     std::fs::write(&place.recipe, format!("{recipe}\n[adaptation]\nanchor = 1.0\n")).unwrap();
     let message = fails(&place.train("out", &[]));
     assert!(message.contains("adaptation.anchor") && message.contains("--start-from"), "{message}");
+    let from = |name: &str, more: &[&str]| {
+        let start = place.path(name).join("model.safetensors");
+        place.train("out", &[&["--start-from", start.to_str().unwrap()], more].concat())
+    };
+    succeeds(&from("first", &["--minutes", "0.00001"]));
+    let message = fails(&from("second", &["--resume"]));
+    assert!(message.contains("another model") && message.contains("--start-from"), "{message}");
+    succeeds(&from("first", &["--resume"]));
 }
 
 #[test]

@@ -19,7 +19,9 @@ use crate::train::data::{Sample, Split, read_faces};
 use crate::train::finetune::{
     FineTune, FineTuneEnding, FineTuneError, FineTuneOptions, FineTuneProgress, Tuned, TuningRecipe, Verdict,
 };
-use anyhow::{Context, Result, bail};
+use crate::train::trainer::TrainError;
+use anyhow::{Context, Result, anyhow, bail};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,7 +73,14 @@ Examples:
 pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
     let FineTuneArguments { out, .. } = arguments;
     let data = match arguments.data.as_slice() {
-        [] => vec![places::samples().context("there is no home folder to look for faces in; name them with --data")?],
+        [] => {
+            let samples =
+                places::samples().context("there is no home folder to look for faces in; name them with --data")?;
+            if !samples.exists() {
+                bail!("no faces are collected yet: collect some with `awing capture`, or name others with --data");
+            }
+            vec![samples]
+        }
         data => data.to_vec(),
     };
     let paths = Paths::default().reads("--model", arguments.model.as_ref()).reads("--data", &data);
@@ -80,18 +89,23 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
         .writes("--out", [out], Content::Model)
         .writes("the report", [beside(out, "json")], Content::Json)
         .writes("the report", [beside(out, "png")], Content::Picture);
-    paths.check(arguments.overwrite)?;
-    let base = match &arguments.model {
-        None => default_landmarks()?,
-        Some(path) => Model::load_as(Kind::Landmarks, path)?,
-    };
-    let _claim = Claim::of(out)?;
+    paths.keep_inputs()?;
     if out.exists() {
         bail!(
             "{} exists already, and a tuned model is never replaced: name another file for --out, or remove it",
             out.display()
         );
     }
+    if beside(out, "tuning") == *out {
+        bail!("--out {}: the unfinished fine-tuning is kept there; give it another extension", out.display());
+    }
+    paths.check(arguments.overwrite)?;
+    keep_other_reports(out, arguments.overwrite)?;
+    let base = match &arguments.model {
+        None => default_landmarks()?,
+        Some(path) => Model::load_as(Kind::Landmarks, path)?,
+    };
+    let _claim = Claim::of(out)?;
     let mut samples = Vec::new();
     let mut undetected_faces = 0;
     for path in &data {
@@ -169,6 +183,19 @@ fn finish(arguments: &FineTuneArguments, tuned: &Tuned) -> Result<String> {
     Ok(said)
 }
 
+/// Refuses reports that would replace files of another kind.
+fn keep_other_reports(out: &Path, overwrite: Overwrite) -> Result<()> {
+    let files = [beside(out, "json"), beside(out, "png")];
+    let is_report = || fs::read(&files[0]).is_ok_and(|text| serde_json::from_slice::<Verdict>(&text).is_ok());
+    match files.iter().find(|file| file.exists()) {
+        Some(file) if !overwrite.overwrite && !is_report() => bail!(
+            "the report would replace {}, which is none: name another file for --out, or use --overwrite",
+            file.display()
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// Adds the model to the user's library, if there is a home folder for it; returns its name there.
 fn register(arguments: &FineTuneArguments, bytes: &[u8], verdict: &Verdict) -> Result<Option<String>> {
     let Some(library) = ModelLibrary::of_user() else { return Ok(None) };
@@ -217,6 +244,12 @@ fn report(verdict: &Verdict) -> String {
 
 /// Says what to do about an unfinished fine-tuning that is in the way.
 fn explained(error: FineTuneError, work: &Path) -> anyhow::Error {
+    if let FineTuneError::Train(TrainError::Occupied(work)) = &error {
+        let work = work.display();
+        return anyhow!(
+            "an unfinished fine-tuning is in {work}: add --resume to continue it, or name another file for --out"
+        );
+    }
     let what = if error.is_other_tuning() {
         "has other faces, another model or another recipe"
     } else if error.cannot_resume() {

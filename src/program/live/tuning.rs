@@ -13,7 +13,7 @@ use crate::runtime::model::{WeightFormat, default_landmarks};
 use crate::train::data::{Split, read_faces};
 use crate::train::finetune::{FineTune, FineTuneEnding, FineTuneOptions, Tuned};
 use crate::train::trainer::remove_training;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -145,6 +145,9 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 fn tune(shared: &Mutex<Shared>, stop: &Arc<AtomicBool>) -> Result<String> {
     let samples = places::samples().context("there is no home folder to look for faces in")?;
     let models = places::models().context("there is no home folder to keep tuned models in")?;
+    if !samples.exists() {
+        bail!("no faces are collected yet");
+    }
     let faces = read_faces(&samples, Split::Train)?;
     let work = models.join(WORK_FOLDER);
     let options = || {

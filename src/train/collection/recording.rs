@@ -212,15 +212,17 @@ pub fn recordings_at(path: &Path) -> Result<Vec<PathBuf>, CollectionError> {
     }
 }
 
-/// The number of accepted faces, in the recordings at a path, that the detector had missed.
+/// The number of accepted faces, in the recordings at a path, that the detector had missed. Rows without what a
+/// collected face has, from another source, don't count.
 ///
 /// # Errors
-/// As [`Recording::read`].
+/// [`CollectionError::Read`].
 pub fn undetected_faces(path: &Path) -> Result<usize, CollectionError> {
     let mut count = 0;
     for folder in recordings_at(path)? {
-        let faces = Recording::read(&folder)?;
-        count += faces.iter().filter(|face| face.review == Review::Accepted && !face.is_detected()).count();
+        let text = text_of(&folder)?;
+        let faces = text.lines().filter_map(|line| serde_json::from_str::<CollectedFace>(line).ok());
+        count += faces.filter(|face| face.review == Review::Accepted && !face.is_detected()).count();
     }
     Ok(count)
 }
@@ -294,6 +296,18 @@ mod tests {
         assert_eq!(again.faces(), [corrected]);
         assert_eq!(again.add_picture(&Frame::filled(2, 2, [0; 3])).unwrap(), "000001.png");
         assert_eq!(recordings(folder.path()).unwrap(), [at]);
+    }
+
+    #[test]
+    fn rows_of_another_source_are_no_faces_that_the_detector_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut recording = Recording::create(folder.path(), "a").unwrap();
+        let missed = CollectedFace { review: Review::Accepted, score: None, predicted: None, ..face("0.png") };
+        recording.add(vec![missed.clone(), CollectedFace { review: Review::Pending, ..missed }]).unwrap();
+        let at = recording.folder().join(FACES_FILE);
+        let rows = fs::read_to_string(&at).unwrap();
+        fs::write(&at, format!("{{\"image\": \"1.png\", \"points\": []}}\n{rows}")).unwrap();
+        assert_eq!(undetected_faces(folder.path()).unwrap(), 1);
     }
 
     #[test]

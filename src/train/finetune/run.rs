@@ -414,12 +414,12 @@ fn interpolated(base: &Model, trained: &Model, share: f64) -> Result<Model, Fine
 }
 
 impl FineTuneError {
-    /// Whether `work` holds an unfinished tuning of other faces or settings.
+    /// Whether `work` holds an unfinished tuning of another model, or with other faces or settings.
     pub fn is_other_tuning(&self) -> bool {
         matches!(
             self,
             Self::Train(TrainError::Checkpoint {
-                source: CheckpointError::OtherRecipe | CheckpointError::OtherData,
+                source: CheckpointError::OtherRecipe | CheckpointError::OtherData | CheckpointError::OtherStart,
                 ..
             })
         )

@@ -27,6 +27,16 @@ pub(super) struct Position {
     /// [`Task::fingerprint`](crate::train::data::Task) of the data; missing in older checkpoints.
     #[serde(default)]
     pub data: Option<String>,
+    /// Hash of the weights that the training started from; missing in older checkpoints and without a start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+}
+
+/// Hash of weights.
+pub(super) fn hash(values: &[Vec<f32>]) -> String {
+    let mut hash = Fnv1a::new();
+    values.iter().for_each(|values| hash.add(&bytes(values)));
+    hash.text()
 }
 
 /// The tensors of a training: for every parameter its value, its average and the optimizer's moments.

@@ -37,7 +37,7 @@ pub enum TrainError {
     /// The output folder holds a training, and resuming was not asked for.
     #[error("{0} holds a training already; add --resume to continue it, or give --out another folder")]
     Occupied(PathBuf),
-    /// The output folder holds a model that a training would overwrite.
+    /// The output folder holds a file that a training would overwrite.
     #[error("{0} would be overwritten: there is no checkpoint beside it; give --out another folder")]
     Unresumable(PathBuf),
     /// Loss or gradient are infinite or NaN.
@@ -104,6 +104,8 @@ pub enum RecipeError {
     Negative { field: &'static str, value: f64 },
     #[error("{field} is {value}, it must be at least 0 and below 1")]
     NotBelowOne { field: &'static str, value: f64 },
+    #[error("{field} is {value}, it must be from 0 to 1")]
+    OutsideOfOne { field: &'static str, value: f64 },
     #[error("{field} is {value}, it must be above 0 and at most 1")]
     NotAShare { field: &'static str, value: f64 },
     /// Landmarks of no known scheme, or no boundary map.
@@ -135,6 +137,8 @@ pub enum CheckpointError {
     OtherRecipe,
     #[error("it was trained on other data; give --out another folder or train on the old data")]
     OtherData,
+    #[error("it started from another model; name that one with --start-from, or give --out another folder")]
+    OtherStart,
     #[error("{name} has {actual} values, the network needs {expected:?}")]
     Misshapen { name: String, actual: usize, expected: Vec<usize> },
     #[error("it was written by another version of awing")]

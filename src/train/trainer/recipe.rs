@@ -14,6 +14,7 @@ use crate::train::targets::TargetStyle;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::slice;
 
 /// Memory for the pictures of one batch. Several batches are prepared at once, and the maps of a network take ten times
 /// as much.
@@ -252,6 +253,15 @@ impl Recipe {
         if self.sigma_cells.is_nan() || self.sigma_cells <= 0.0 {
             return Err(RecipeError::NotPositive { field: "sigma_cells", value: self.sigma_cells.into() });
         }
+        let (field, shares) = match &self.schedule.shape {
+            ScheduleShape::Cosine { final_fraction } => {
+                ("schedule.shape.cosine.final_fraction", slice::from_ref(final_fraction))
+            }
+            ScheduleShape::Steps { at } => ("schedule.shape.steps.at", at.as_slice()),
+        };
+        if let Some(&value) = shares.iter().find(|share| !(0.0..=1.0).contains(*share)) {
+            return Err(RecipeError::OutsideOfOne { field, value });
+        }
         let anchor = self.adaptation.anchor;
         if anchor.is_nan() || anchor < 0.0 {
             return Err(RecipeError::Negative { field: "adaptation.anchor", value: anchor });
@@ -354,6 +364,8 @@ mod tests {
         }
         assert!(matches!(refused("learning_rate", "0.0"), RecipeError::NotPositive { field: "learning_rate", .. }));
         assert!(matches!(refused("weight_decay", "-1.0"), RecipeError::Negative { field: "weight_decay", .. }));
+        let range = |shape: &str| refused("shape.cosine", shape).to_string();
+        assert!(range("{ final_fraction = -50.0 }").starts_with("schedule.shape.cosine.final_fraction is -50"));
         assert!(matches!(refused("outputs", "98"), RecipeError::Untrainable { points: 98, outputs: 98 }));
         assert!(matches!(refused("input_size", "100"), RecipeError::Model(_)));
         assert!(matches!(refused("seed", "\"two\""), RecipeError::Syntax(_)));

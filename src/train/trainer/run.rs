@@ -6,7 +6,7 @@
 
 use super::checkpoint::{self, Position, TrainingState};
 use super::compute::Compute;
-use super::error::TrainError;
+use super::error::{CheckpointError, TrainError};
 use super::log::{self, LogRow};
 use super::optimizer::{Moments, global_norm, update};
 use super::recipe::Recipe;
@@ -145,14 +145,18 @@ pub const MODEL_FILE: &str = "model.safetensors";
 /// The model that was best in validation, beside it.
 pub const BEST_FILE: &str = "best.safetensors";
 
+/// What a training writes beside its checkpoint.
+fn results(folder: &Path) -> [PathBuf; 4] {
+    [folder.join(MODEL_FILE), folder.join(BEST_FILE), log::path(folder), log::curve_path(folder)]
+}
+
 /// Removes what a training has written to its folder, and the folder if nothing else is in it.
 ///
 /// # Errors
 /// [`TrainError::Write`].
 pub fn remove_training(folder: &Path) -> Result<(), TrainError> {
     let failed = |path: PathBuf| move |source| TrainError::Write { path, source };
-    let own = [checkpoint::path(folder), log::path(folder), log::curve_path(folder)];
-    for path in own.into_iter().chain([MODEL_FILE, BEST_FILE].map(|name| folder.join(name))) {
+    for path in results(folder).into_iter().chain([checkpoint::path(folder)]) {
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(path)(error)),
             _ => {}
@@ -171,7 +175,8 @@ impl Trainer {
     ///
     /// # Errors
     /// [`TrainError::InUse`] if another training is at work in `out`, [`TrainError::Occupied`] if `out` holds a
-    /// training and `resume` is off, [`TrainError::Checkpoint`] if its checkpoint is of another recipe or damaged; what
+    /// training and `resume` is off, [`TrainError::Unresumable`] if it holds a file that a training would overwrite, but no
+    /// checkpoint, [`TrainError::Checkpoint`] if its checkpoint is of another recipe or damaged; what
     /// the device and the file system report.
     pub fn new(recipe: Recipe, task: Arc<dyn Task>, options: TrainOptions) -> Result<Self, TrainError> {
         std::fs::create_dir_all(&options.out)
@@ -180,12 +185,11 @@ impl Trainer {
         let graph = recipe.model.graph();
         let parameters = graph.parameters();
         let there = checkpoint::path(&options.out).exists();
-        let model = options.out.join(MODEL_FILE);
         if there && !options.resume {
             return Err(TrainError::Occupied(options.out));
         }
-        if !there && model.exists() {
-            return Err(TrainError::Unresumable(model));
+        if !there && let Some(path) = results(&options.out).into_iter().find(|path| path.exists()) {
+            return Err(TrainError::Unresumable(path));
         }
         if !there && options.resume {
             tracing::warn!("there is no training in {} to go on with: a new one begins", options.out.display());
@@ -200,7 +204,7 @@ impl Trainer {
             let values = initial_values(&graph, recipe.seed);
             let moments = values.iter().map(|v| Moments::zero(v.len())).collect();
             let state = TrainingState { averages: values.clone(), values, moments };
-            (Position { step: 0, seconds: 0.0, data: None }, state, Vec::new())
+            (Position { step: 0, seconds: 0.0, data: None, start: None }, state, Vec::new())
         };
         position.data = Some(data);
         let compute = Compute::new(&recipe.model, &state.values, &recipe.adaptation, options.gpu.as_ref())?;
@@ -229,12 +233,19 @@ impl Trainer {
     /// `adaptation`. A model with fewer channels or blocks than the recipe's network starts it with the same output.
     ///
     /// # Errors
-    /// [`TrainError::Model`] with the first tensor that does not fit if the model is larger or of another architecture;
+    /// [`TrainError::Checkpoint`] if the recipe holds the weights to those of another model, from which the continued
+    /// training started; [`TrainError::Model`] with the first tensor that does not fit if the model is larger or of another architecture;
     /// what the device reports.
     pub fn start_from(&mut self, model: &Model) -> Result<(), TrainError> {
         let graph = self.recipe.model.graph();
         let values = grown(&graph, initial_values(&graph, self.recipe.seed), model)?;
+        let hash = checkpoint::hash(&values);
+        if self.recipe.adaptation.anchor > 0.0 && self.position.start.as_ref().is_some_and(|old| *old != hash) {
+            let path = checkpoint::path(&self.options.out);
+            return Err(TrainError::Checkpoint { path, source: CheckpointError::OtherStart });
+        }
         if self.position.step == 0 {
+            self.position.start = Some(hash);
             self.state.averages.clone_from(&values);
             self.state.values.clone_from(&values);
             self.compute.set(&self.state.values)?;
@@ -267,9 +278,12 @@ impl Trainer {
             return Err(TrainError::NoStart);
         }
         let steps = self.recipe.schedule.last_step();
+        // The last session may have been killed between checkpoint and models.
         if self.position.step == steps {
-            // The last session may have been killed between checkpoint and model.
             self.model()?.save(&self.options.out.join(MODEL_FILE))?;
+        }
+        if self.is_best() {
+            self.model()?.save(&self.options.out.join(BEST_FILE))?;
         }
         let mut loader =
             Loader::new(self.task.clone(), self.recipe.batch_size, self.recipe.seed, self.position.step, 1)?;
@@ -370,7 +384,7 @@ impl Trainer {
         }
         let scale = self.recipe.optimizer.clip_norm.map_or(1.0, |longest| (longest / norm.max(1e-12)).min(1.0));
         let decay = self.recipe.average_decay.min((step + 1) as f64 / (step as f64 + AVERAGE_WARMUP)) as f32;
-        for (number, value) in running {
+        for (number, value) in running.into_iter().filter(|(i, _)| !adaptation.is_frozen(&self.parameters[*i].name)) {
             self.state.values[number] = value;
         }
         for (i, p) in self.parameters.iter().enumerate() {
@@ -422,6 +436,11 @@ impl Trainer {
         Ok(Model::new(config, tensors.collect())?)
     }
 
+    /// Whether the last validation was now, and the best one.
+    fn is_best(&self) -> bool {
+        self.course().is_some_and(|course| course.best.0 == self.position.step)
+    }
+
     fn save(&self, measure: &str) -> Result<(), TrainError> {
         let Self { options, recipe, position, parameters, state, rows, .. } = self;
         let written = |path: PathBuf| move |source: std::io::Error| TrainError::Write { path, source };
@@ -430,9 +449,11 @@ impl Trainer {
         // there.
         let model = self.model()?.to_bytes(WeightFormat::default())?;
         let best_path = options.out.join(BEST_FILE);
-        let is_best = self.course().is_some_and(|course| course.best.0 == position.step);
-        let best =
-            is_best.then(|| Staged::write(&best_path, &model)).transpose().map_err(written(best_path.clone()))?;
+        let best = self
+            .is_best()
+            .then(|| Staged::write(&best_path, &model))
+            .transpose()
+            .map_err(written(best_path.clone()))?;
         let model = Staged::write(&model_path, &model).map_err(written(model_path.clone()))?;
         let checkpoint = checkpoint::stage(&options.out, recipe, position, parameters, state)?;
         log::write(&options.out, rows)?;
