@@ -27,7 +27,7 @@ use std::path::PathBuf;
 /// Pictures with more pixels are refused: a file of a few kilobytes can claim any size and so exhaust memory.
 pub(crate) const MOST_PIXELS: usize = 1 << 27;
 
-/// Why a frame can't be made.
+/// The panic of a frame that can't be.
 const TOO_LARGE: &str = "a frame of this size has more bytes than memory can address";
 
 /// Errors of pictures.
@@ -82,7 +82,6 @@ impl Frame {
     /// A frame of one colour.
     ///
     /// # Panics
-    ///
     /// If such a frame has more bytes than memory can address.
     pub fn filled(width: usize, height: usize, color: [u8; 3]) -> Self {
         Self { width, height, rgb: color.repeat(width.checked_mul(height).expect(TOO_LARGE)) }
@@ -91,7 +90,6 @@ impl Frame {
     /// Changes the frame's size and keeps its memory; the contents are undefined until the caller overwrites them.
     ///
     /// # Panics
-    ///
     /// If such a frame has more bytes than memory can address.
     pub fn resize(&mut self, width: usize, height: usize) {
         let bytes = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(3)).expect(TOO_LARGE);

@@ -23,7 +23,7 @@ const SIGNATURE_LENGTH: usize = 12;
 pub(super) struct Overwrite {
     /// Replace output files even if they have other content; inputs are never replaced
     #[arg(long)]
-    overwrite: bool,
+    pub(super) overwrite: bool,
 }
 
 /// The content of an output file.
@@ -164,18 +164,19 @@ impl Output {
         }
     }
 
-    /// The first of the frames that are in the folder already.
-    fn frame_there(&self) -> Option<PathBuf> {
-        let names = fs::read_dir(&self.name.path).ok()?.flatten().map(|entry| entry.file_name());
-        let frame = names.filter(|name| name.to_str().is_some_and(|name| self.is_frame(name))).min()?;
-        Some(self.name.path.join(frame))
+    /// A picture in the folder that is written to, with a name that one of its pictures gets.
+    fn picture_there(&self) -> Option<PathBuf> {
+        let Self { name: Named { path, .. }, content, files } = self;
+        if *content != Content::Frames || !files.is_empty() {
+            return files.values().map(|name| path.join(name)).find(|file| file.exists());
+        }
+        let names = fs::read_dir(path).ok()?.flatten().map(|entry| entry.file_name());
+        names.filter(|name| name.to_str().is_some_and(|name| self.is_frame(name))).min().map(|name| path.join(name))
     }
 
     fn keep_other_content(&self) -> Result<()> {
-        let Self { name: Named { option, path }, content, files } = self;
-        let copy = files.values().map(|name| path.join(name)).find(|file| file.exists());
-        let frame = || self.frame_there().filter(|_| *content == Content::Frames && files.is_empty());
-        if let Some(file) = copy.or_else(frame) {
+        let Self { name: Named { option, path }, content, .. } = self;
+        if let Some(file) = self.picture_there() {
             bail!("{option} {} exists already: name another folder, or use --overwrite", file.display());
         }
         if !path.is_file() {
@@ -332,10 +333,6 @@ mod tests {
         assert!(refusal(&paths("frame_000002.png")).unwrap().contains("frame_000002.png"));
         fs::remove_file(folder.path().join("frame_000002.png")).unwrap();
         assert_eq!(refusal(&paths("photo.png")), None);
-        fs::write(folder.path().join("frame_000007.png"), "of another video").unwrap();
-        assert!(refusal(&paths("photo.png")).unwrap().contains("frame_000007.png exists already"));
-        paths("photo.png").check(Overwrite { overwrite: true }).unwrap();
-        fs::remove_file(folder.path().join("frame_000007.png")).unwrap();
         let into = |name: &str| {
             let save = folder.path().to_owned();
             Paths::default().reads("--input", [folder.path().join("photo.png")]).writes_into(
@@ -355,6 +352,17 @@ mod tests {
         let same = Paths::default().reads("--input", [folder.path()]);
         let same = same.writes("--save", [folder.path().join(".")], Content::of_recording(folder.path()));
         assert!(refusal(&same).unwrap().contains("another folder"));
+    }
+
+    #[test]
+    fn the_frames_of_another_video_are_replaced_only_when_told_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = || Paths::default().writes("--save", [folder.path()], Content::of_recording(folder.path()));
+        fs::write(folder.path().join("notes.txt"), "no frame").unwrap();
+        assert_eq!(refusal(&paths()), None);
+        fs::write(folder.path().join("frame_000007.png"), "of another video").unwrap();
+        assert!(refusal(&paths()).unwrap().contains("frame_000007.png exists already"));
+        paths().check(Overwrite { overwrite: true }).unwrap();
     }
 
     #[test]

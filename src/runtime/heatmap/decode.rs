@@ -45,6 +45,12 @@ pub struct Peak {
 pub struct Calibration(pub Vec<(f32, f32)>);
 
 impl Calibration {
+    /// Whether the maxima are finite and increase, and the shares are in 0..=1.
+    pub fn is_valid(&self) -> bool {
+        self.0.iter().all(|(maximum, share)| maximum.is_finite() && (0.0..=1.0).contains(share))
+            && self.0.is_sorted_by(|a, b| a.0 <= b.0)
+    }
+
     /// The confidence for a maximum.
     pub fn confidence(&self, value: f32) -> f32 {
         let pairs = &self.0;

@@ -1,6 +1,6 @@
 //! The description of a model in its file.
 
-use super::config_error::{ConfigError, MOST_CHANNELS, MOST_PIXELS, at_most};
+use super::config_error::{ConfigError, MOST_CHANNELS, MOST_OPERATIONS, MOST_PIXELS, at_most};
 use super::graph::Graph;
 use super::{EdgeConfig, PaperConfig, Quantization};
 use crate::runtime::geometry::{Rect, Space};
@@ -135,7 +135,9 @@ impl ModelConfig {
         if outputs == 0 || points > outputs {
             return Err(ConfigError::TooFewMaps { outputs, points });
         }
-        let multiple = self.graph().coarsest_stride();
+        let graph = self.graph();
+        at_most("the number of operations", graph.nodes.len(), MOST_OPERATIONS)?;
+        let multiple = graph.coarsest_stride();
         if input_size == 0 || !input_size.is_multiple_of(multiple) {
             return Err(ConfigError::InputSize { size: input_size, multiple });
         }
@@ -148,8 +150,11 @@ impl ModelConfig {
             return Err(ConfigError::Style { points, style });
         }
         self.style_fits.check().map_err(ConfigError::StyleFits)?;
+        if !self.calibration.is_valid() {
+            return Err(ConfigError::Calibration);
+        }
         if let Some(quantization) = &self.quantization {
-            quantization.check(&self.graph())?;
+            quantization.check(&graph)?;
         }
         Ok(())
     }
@@ -165,5 +170,40 @@ impl ModelConfig {
     /// Side of the heatmaps of a square input, in cells.
     pub fn heatmap_size(&self) -> usize {
         self.input_size / self.graph().output_stride()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::model::default_landmarks;
+
+    #[test]
+    fn a_calibration_has_finite_maxima_that_increase_and_shares() {
+        for (pairs, is_right) in [
+            (vec![(0.1, 0.0), (0.9, 1.0)], true),
+            (vec![(0.9, 0.1), (0.1, 0.9)], false),
+            (vec![(0.0, f32::NEG_INFINITY), (f32::INFINITY, 1.0)], false),
+            (vec![(f32::NAN, 0.5)], false),
+            (vec![(0.5, 1.5)], false),
+        ] {
+            let config =
+                ModelConfig { calibration: Calibration(pairs), ..default_landmarks().unwrap().config().clone() };
+            assert_eq!(config.check().is_ok(), is_right, "{:?}", config.calibration);
+        }
+    }
+
+    #[test]
+    fn networks_of_more_operations_or_levels_than_anything_useful_are_refused() {
+        let mut config = default_landmarks().unwrap().config().clone();
+        let refusal = |config: &ModelConfig| config.check().unwrap_err().to_string();
+        let Architecture::Edge(edge) = &mut config.architecture else {
+            panic!("the bundled network is an edge network")
+        };
+        (edge.stacks, edge.up_blocks) = (64, vec![64; 3]);
+        assert!(refusal(&config).contains("the number of operations"), "{}", refusal(&config));
+        let Architecture::Edge(edge) = &mut config.architecture else { unreachable!() };
+        (edge.widths, edge.up_blocks) = (vec![8; 64], vec![1; 63]);
+        assert!(refusal(&config).contains("the number of widths"), "{}", refusal(&config));
     }
 }

@@ -8,8 +8,12 @@ use crate::runtime::landmarks::Style;
 pub(super) const MOST_PIXELS: usize = 4096;
 /// Maximum number of channels and of maps.
 pub(super) const MOST_CHANNELS: usize = 4096;
-/// Maximum number of stacks, blocks and levels.
+/// Maximum number of stacks and blocks.
 pub(crate) const MOST_REPEATS: usize = 64;
+/// Maximum number of levels: those that the largest input can be halved.
+pub(super) const MOST_LEVELS: usize = MOST_PIXELS.ilog2() as usize;
+/// Maximum number of operations of a network.
+pub(super) const MOST_OPERATIONS: usize = 10_000;
 
 /// An error in a model's description.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -38,6 +42,8 @@ pub enum ConfigError {
     Style { points: usize, style: Style },
     #[error("{0}")]
     StyleFits(String),
+    #[error("the calibration must have finite maxima that increase, and shares from 0 to 1")]
+    Calibration,
     /// The layer is not a convolution that can be quantized, or the range is invalid.
     #[error("the layer {layer} can't be quantized with the range {range}")]
     Quantization { layer: String, range: f32 },

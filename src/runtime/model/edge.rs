@@ -4,7 +4,7 @@
 //! unchanged, then a ReLU. The stem reduces the picture to a quarter of its size. The hourglass goes down by strided
 //! blocks and up again by nearest-neighbour upsampling, adding a skip block's output on every level.
 
-use super::config_error::{ConfigError, MOST_CHANNELS, MOST_REPEATS, at_most, from_one};
+use super::config_error::{ConfigError, MOST_CHANNELS, MOST_LEVELS, MOST_REPEATS, at_most, from_one};
 use super::graph::{Graph, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +39,7 @@ impl EdgeConfig {
         from_one("stacks", self.stacks, MOST_REPEATS)?;
         at_most("stem_blocks", self.stem_blocks, MOST_REPEATS)?;
         at_most("middle_blocks", self.middle_blocks, MOST_REPEATS)?;
-        at_most("the number of widths", self.widths.len(), MOST_REPEATS)?;
+        at_most("the number of widths", self.widths.len(), MOST_LEVELS)?;
         self.up_blocks.iter().try_for_each(|&blocks| at_most("up_blocks", blocks, MOST_REPEATS))?;
         from_one("stem_channels", self.stem_channels, MOST_CHANNELS)?;
         self.widths.iter().try_for_each(|&width| from_one("widths", width, MOST_CHANNELS))?;

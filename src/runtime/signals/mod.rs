@@ -289,6 +289,7 @@ struct Person {
 
 #[derive(Clone, Debug)]
 struct LastFrame {
+    time_s: f64,
     face: Face,
     front: Front,
     px_per_cm: f32,
@@ -355,23 +356,25 @@ impl Person {
         if is_frontal {
             self.neutral.learn(&front, &measures, elapsed_s);
         }
-        self.remember(face, front, px_per_cm);
+        self.remember(time_s, face, front, px_per_cm);
         signals
     }
 
     /// Keeps the frame, in the memory of the last one.
-    fn remember(&mut self, face: &Face, front: Front, px_per_cm: f32) {
+    fn remember(&mut self, time_s: f64, face: &Face, front: Front, px_per_cm: f32) {
         match &mut self.last {
             Some(last) => {
                 last.face.landmarks.clone_from(&face.landmarks);
-                (last.front, last.px_per_cm) = (front, px_per_cm);
+                (last.time_s, last.front, last.px_per_cm) = (time_s, front, px_per_cm);
             }
-            last => *last = Some(LastFrame { face: face.clone(), front, px_per_cm }),
+            last => *last = Some(LastFrame { time_s, face: face.clone(), front, px_per_cm }),
         }
     }
 
     fn set_neutral(&mut self) -> bool {
-        let (Some(pose), Some(last)) = (&self.pose, &self.last) else { return false };
+        // In frames from the side only the pose was measured.
+        let last = self.last.as_ref().filter(|last| last.time_s == self.seen_s);
+        let (Some(pose), Some(last)) = (&self.pose, last) else { return false };
         self.neutral.set(pose, &Measures::of(&last.front));
         self.eyes.set_neutral(&last.face.landmarks, last.px_per_cm);
         true

@@ -310,6 +310,15 @@ fn a_time_that_is_not_finite_is_that_of_the_frame_before() {
 }
 
 #[test]
+fn a_face_in_profile_does_not_become_neutral_with_its_expression_from_before() {
+    let mut meter = SignalMeter::default();
+    let profile = Truth::new([0.0, 89.0, 0.0]).face();
+    let seen = over_time(&mut meter, 0.0, [Truth::new([0.0; 3]).face(), profile]);
+    assert!(seen[1].head.is_some() && seen[1].mouth_open.is_none());
+    assert!(!meter.set_neutral(seen[1].id));
+}
+
+#[test]
 fn nobody_in_sight_has_no_neutral_pose() {
     let mut meter = SignalMeter::default();
     let face = Truth::new([0.0; 3]).face();

@@ -115,8 +115,8 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
         self.time_s = f64::NEG_INFINITY;
     }
 
-    /// Takes over the faces of another follower, with their ids and positions. If it has another scheme, only ids
-    /// go on where it stopped.
+    /// Takes over the faces of another follower, with their ids and positions, in place of its own; none if it has
+    /// another scheme. No id of either is given again.
     pub(crate) fn take_over(&mut self, before: Self) {
         self.reset();
         self.next_id = self.next_id.max(before.next_id);
@@ -154,7 +154,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
 
     /// The unsmoothed faces of the last frame, in the order of [`Self::track`].
     pub(crate) fn unsmoothed(&self) -> &[Face] {
-        if self.options.smoothing.is_some() { &self.unsmoothed } else { &self.faces }
+        if self.unsmoothed.len() == self.faces.len() { &self.unsmoothed } else { &self.faces }
     }
 
     /// The faces of the last frame, in the order of [`Self::track`].
@@ -464,7 +464,7 @@ impl<D: FindFaces, L: FindLandmarks> Follower<D, L> {
             count += 1;
         }
         faces.truncate(count);
-        unsmoothed.truncate(count);
+        unsmoothed.truncate(if is_smoothed { count } else { 0 });
     }
 }
 

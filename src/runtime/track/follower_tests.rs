@@ -395,6 +395,9 @@ fn beside_the_smoothed_faces_there_are_those_that_the_network_placed() {
         }
         let lag = placed[0].rect.center().x - smoothed[0].rect.center().x;
         assert_eq!(lag > 0.1, smoothing.is_some(), "{lag}");
+        rig.follower.set_smoothing(smoothing.xor(Some(Smoothing::default())));
+        assert_eq!(ids(rig.follower.unsmoothed()), ids(&smoothed), "they are those of the last frame");
+        rig.follower.set_smoothing(smoothing);
         assert_eq!(rig.show(&[]), rig.follower.unsmoothed());
     }
 }
