@@ -189,7 +189,7 @@ fn keep_other_reports(out: &Path, overwrite: Overwrite) -> Result<()> {
     let is_report = || fs::read(&files[0]).is_ok_and(|text| serde_json::from_slice::<Verdict>(&text).is_ok());
     match files.iter().find(|file| file.exists()) {
         Some(file) if !overwrite.overwrite && !is_report() => bail!(
-            "the report would replace {}, which is none: name another file for --out, or use --overwrite",
+            "the report would replace {}, which is no report: name another file for --out, or use --overwrite",
             file.display()
         ),
         _ => Ok(()),
