@@ -187,6 +187,12 @@ impl Staged {
     }
 }
 
+/// The name of the target, from the name of what a killed process left of a [`Staged`] file.
+pub fn target_of_unfinished(name: &str) -> Option<&str> {
+    let (target, process) = name.strip_suffix(".tmp")?.rsplit_once('.')?;
+    (!process.is_empty() && process.bytes().all(|byte| byte.is_ascii_digit())).then_some(target)
+}
+
 impl Drop for Staged {
     fn drop(&mut self) {
         // After `place` there is nothing to remove.

@@ -2,6 +2,7 @@
 
 use super::recording::{LOCK_FILE, lock};
 use super::{CollectionError, FACES_FILE};
+use crate::runtime::files::target_of_unfinished;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -68,12 +69,8 @@ fn kind(name: &str) -> Kind {
     if is_picture(name) {
         return Kind::Picture;
     }
-    // As `files::Staged` names it: the target, the number of the process.
-    let unfinished = name.strip_suffix(".tmp").and_then(|name| name.rsplit_once('.'));
-    match unfinished {
-        Some((target, process)) if is_number(process) && (is_picture(target) || target == FACES_FILE) => {
-            Kind::Unfinished
-        }
+    match target_of_unfinished(name) {
+        Some(target) if is_picture(target) || target == FACES_FILE => Kind::Unfinished,
         _ => Kind::Other,
     }
 }

@@ -55,6 +55,7 @@ fn other_files_in_the_folder_of_a_tuning_are_kept() {
     let work = folder.path().join("tuning");
     std::fs::create_dir(&work).unwrap();
     std::fs::write(work.join("thesis.txt"), "mine").unwrap();
+    std::fs::write(work.join("checkpoint.safetensors.4711.tmp"), "what a killed process left").unwrap();
     finish(&default_landmarks().unwrap(), faces(), short(folder.path()));
     let left: Vec<_> = std::fs::read_dir(&work).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["thesis.txt"]);

@@ -55,9 +55,12 @@ pub(super) fn write(folder: &Path, rows: &[LogRow]) -> Result<(), TrainError> {
 /// [`TrainError::Read`] for a file that can't be read, [`TrainError::Log`] with the line that is damaged.
 pub fn read_log(file: &Path) -> Result<Vec<LogRow>, TrainError> {
     let text = read_text(file).map_err(|source| TrainError::Read { path: file.to_owned(), source })?;
-    let row =
-        |(i, line)| read_row(line).map_err(|source| TrainError::Log { path: file.to_owned(), line: i + 1, source });
-    text.lines().enumerate().skip(1).map(row).collect()
+    let damaged = |i, source| TrainError::Log { path: file.to_owned(), line: i + 1, source };
+    let mut lines = text.lines().enumerate();
+    if lines.next().is_none_or(|(_, line)| line != HEADER) {
+        return Err(damaged(0, LogError::Fields { expected: HEADER }));
+    }
+    lines.map(|(i, line)| read_row(line).map_err(|source| damaged(i, source))).collect()
 }
 
 fn read_row(line: &str) -> Result<LogRow, LogError> {
@@ -133,5 +136,7 @@ mod tests {
         let file = folder.path().join("log.csv");
         std::fs::write(&file, format!("{HEADER}\n1,2,3,4,5,\n1,2,x,4,5,\n")).unwrap();
         assert!(matches!(read_log(&file), Err(TrainError::Log { line: 3, .. })));
+        std::fs::write(&file, "my own notes").unwrap();
+        assert!(matches!(read_log(&file), Err(TrainError::Log { line: 1, .. })));
     }
 }

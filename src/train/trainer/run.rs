@@ -10,7 +10,7 @@ use super::error::{CheckpointError, TrainError};
 use super::log::{self, LogRow};
 use super::optimizer::{Moments, global_norm, update};
 use super::recipe::Recipe;
-use crate::runtime::files::{Claim, Claimed, Staged};
+use crate::runtime::files::{Claim, Claimed, Staged, target_of_unfinished};
 use crate::runtime::model::graph::Parameter;
 use crate::runtime::model::{Model, WeightFormat};
 use crate::runtime::workers::MOST_THREADS;
@@ -145,9 +145,10 @@ pub const MODEL_FILE: &str = "model.safetensors";
 /// The model that was best in validation, beside it.
 pub const BEST_FILE: &str = "best.safetensors";
 
-/// What a training writes beside its checkpoint.
-fn results(folder: &Path) -> [PathBuf; 4] {
-    [folder.join(MODEL_FILE), folder.join(BEST_FILE), log::path(folder), log::curve_path(folder)]
+/// What a training writes.
+fn files(folder: &Path) -> [PathBuf; 5] {
+    let [model, best] = [MODEL_FILE, BEST_FILE].map(|name| folder.join(name));
+    [model, best, log::path(folder), log::curve_path(folder), checkpoint::path(folder)]
 }
 
 /// Removes what a training has written to its folder, and the folder if nothing else is in it.
@@ -155,16 +156,34 @@ fn results(folder: &Path) -> [PathBuf; 4] {
 /// # Errors
 /// [`TrainError::Write`].
 pub fn remove_training(folder: &Path) -> Result<(), TrainError> {
-    let failed = |path: PathBuf| move |source| TrainError::Write { path, source };
-    for path in results(folder).into_iter().chain([checkpoint::path(folder)]) {
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(path)(error)),
-            _ => {}
-        }
-    }
+    remove_unfinished(folder)?;
+    files(folder).iter().try_for_each(|path| remove_file(path))?;
     match std::fs::remove_dir(folder) {
         Err(error) if !matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) => {
-            Err(failed(folder.to_owned())(error))
+            Err(TrainError::Write { path: folder.to_owned(), source: error })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes what killed trainings left of files that they were writing.
+fn remove_unfinished(folder: &Path) -> Result<(), TrainError> {
+    let own = files(folder);
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let target = name.to_str().and_then(target_of_unfinished);
+        if target.is_some_and(|target| own.contains(&folder.join(target))) {
+            remove_file(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_file(path: &Path) -> Result<(), TrainError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(TrainError::Write { path: path.to_owned(), source })
         }
         _ => Ok(()),
     }
@@ -182,14 +201,21 @@ impl Trainer {
         std::fs::create_dir_all(&options.out)
             .map_err(|source| TrainError::Write { path: options.out.clone(), source })?;
         let claim = Claim::of(&options.out).map_err(|Claimed { path, holder }| TrainError::InUse { path, holder })?;
+        remove_unfinished(&options.out)?;
         let graph = recipe.model.graph();
         let parameters = graph.parameters();
         let there = checkpoint::path(&options.out).exists();
         if there && !options.resume {
             return Err(TrainError::Occupied(options.out));
         }
-        if !there && let Some(path) = results(&options.out).into_iter().find(|path| path.exists()) {
-            return Err(TrainError::Unresumable(path));
+        if !there {
+            let [model, best, log, curve, _] = files(&options.out);
+            // Log and curve without a model are what a training leaves that is killed in its first checkpoint.
+            let is_own_log = log::read_log(&log).is_ok();
+            let others = [model, best].into_iter().chain([log, curve].into_iter().filter(|_| !is_own_log));
+            if let Some(path) = others.into_iter().find(|path| path.exists()) {
+                return Err(TrainError::Unresumable(path));
+            }
         }
         if !there && options.resume {
             tracing::warn!("there is no training in {} to go on with: a new one begins", options.out.display());
