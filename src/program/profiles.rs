@@ -194,6 +194,30 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_of_no_face_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let profiles = Profiles { folder: folder.path().to_owned() };
+        let stored = serde_json::to_value(Profile::default()).unwrap();
+        for (place, value, reason) in [
+            ("/neutral/face/16/1", 80.0, "points"),
+            ("/eyes/0/open", 0.0, "eyes"),
+            ("/eyes/1/shut", 7.0, "eyes"),
+            ("/eyes/1/straight/0", -3.0, "eyes"),
+        ] {
+            let mut damaged = stored.clone();
+            *damaged.pointer_mut(place).unwrap() = value.into();
+            fs::write(folder.path().join("anna.json"), damaged.to_string()).unwrap();
+            let error = format!("{:#}", profiles.load(&named("anna")).unwrap_err());
+            assert!(error.contains("forget anna") && error.contains(reason), "{place}: {error}");
+        }
+        let mut damaged = stored;
+        *damaged.pointer_mut("/neutral/rotation").unwrap() = vec![0.0; 4].into();
+        fs::write(folder.path().join("anna.json"), damaged.to_string()).unwrap();
+        let error = format!("{:#}", profiles.load(&named("anna")).unwrap_err());
+        assert!(error.contains("quaternion"), "{error}");
+    }
+
+    #[test]
     fn a_name_is_the_name_of_a_file_and_of_nothing_else() {
         for name in ["", ".", "..", "../anna", "a/b", "a\\b", ".hidden", "-x", "a b", &"x".repeat(61)] {
             assert!(name.parse::<ProfileName>().is_err(), "{name:?}");

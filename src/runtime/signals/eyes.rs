@@ -34,6 +34,8 @@ pub(super) struct Gaze {
 /// The opening (the geometric mean of the module's contract, in root cm) of an open eye, before the person's own is
 /// known.
 const OPEN: f32 = 0.55;
+/// The range of a person's own.
+const OPEN_LEVELS: std::ops::RangeInclusive<f32> = 0.5 * OPEN..=1.6 * OPEN;
 /// The opening of a shut eye over that of an open one, before it has been seen.
 const SHUT_OVER_OPEN: f32 = 0.35;
 /// An eye counts as fully open from this share of its usual opening: it is seldom wider.
@@ -44,6 +46,8 @@ const OPENS_AT: f32 = 0.55;
 /// A blink takes this long, in seconds; what is longer is a shut eye. At 30 frames a second a quick one is shut in a
 /// single frame.
 const BLINK_S: std::ops::RangeInclusive<f64> = 0.015..=0.5;
+/// When an eye opened or closed between two frames further apart is not known, in seconds: no blink begins or ends there.
+const LONGEST_GAP_S: f64 = 0.25;
 /// Nobody winks faster than this, in seconds: a shorter blink of one eye alone is a misplaced landmark.
 const QUICKEST_WINK_S: f64 = 0.05;
 /// Landmarks of less mean confidence carry no signal.
@@ -85,6 +89,14 @@ impl EyeLevels {
         STRAIGHT
     }
 
+    /// Checks what was read from outside.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let is_possible = OPEN_LEVELS.contains(&self.open)
+            && (0.0..FULLY_OPEN * self.open).contains(&self.shut)
+            && self.straight.iter().all(|offset| offset.abs() <= 1.0);
+        if is_possible { Ok(()) } else { Err("the levels of its eyes are not those of a face") }
+    }
+
     /// 0 shut, 1 as open as usual; above 1 wider.
     fn openness(&self, opening: f32) -> f32 {
         (opening - self.shut) / (FULLY_OPEN * self.open - self.shut)
@@ -99,7 +111,8 @@ impl EyeLevels {
         const FORGETTING: f32 = 0.005;
         if opening > 0.7 * self.open {
             let direction = if opening > self.open { QUANTILE } else { QUANTILE - 1.0 };
-            self.open = (self.open * (1.0 + RATE * elapsed_s * direction)).clamp(0.5 * OPEN, 1.6 * OPEN);
+            let learned = self.open * (1.0 + RATE * elapsed_s * direction);
+            self.open = learned.clamp(*OPEN_LEVELS.start(), *OPEN_LEVELS.end());
         }
         let usual = SHUT_OVER_OPEN * self.open;
         self.shut += FORGETTING * elapsed_s * (usual - self.shut);
@@ -125,6 +138,7 @@ pub(super) struct EyeSignals {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Eyes {
     pub levels: [EyeLevels; 2],
+    /// Minus infinity if it closed out of sight.
     shut_since_s: [Option<f64>; 2],
     /// Whether the other eye closed with it.
     closed_together: [bool; 2],
@@ -182,10 +196,10 @@ impl Eyes {
         for side in Side::BOTH {
             let levels = &mut self.levels[side as usize];
             if let Some(pupil) = self.pupils[side as usize] {
-                levels.straight = pupil;
+                levels.straight = pupil.map(|offset| offset.clamp(-1.0, 1.0));
             }
             if let Some(opening) = opening(landmarks, side, px_per_cm) {
-                levels.open = opening.clamp(0.5 * OPEN, 1.6 * OPEN);
+                levels.open = opening.clamp(*OPEN_LEVELS.start(), *OPEN_LEVELS.end());
                 levels.shut = levels.shut.min(SHUT_OVER_OPEN * levels.open);
             }
         }
@@ -214,17 +228,19 @@ impl Eyes {
         let i = side as usize;
         let now = openness[i].map(|openness| (time_s, openness));
         let last = std::mem::replace(&mut self.last[i], now);
+        let last = last.filter(|(last_s, _)| time_s - last_s <= LONGEST_GAP_S);
         let since = &mut self.shut_since_s[i];
         match (now, *since) {
             (Some(now), None) if now.1 < SHUTS_AT => {
-                *since = Some(crossing_s(last, now, SHUTS_AT));
+                *since = Some(last.map_or(f64::NEG_INFINITY, |last| crossing_s(last, now, SHUTS_AT)));
                 self.closed_together[i] = false;
             }
             (Some(now), Some(start_s)) if now.1 > OPENS_AT => {
-                let duration_s = crossing_s(last, now, OPENS_AT) - start_s;
-                let is_possible = self.closed_together[i] || duration_s >= QUICKEST_WINK_S;
-                let is_blink = is_possible && BLINK_S.contains(&duration_s);
-                signals.blink = is_blink.then_some(Blink { start_s, duration_s });
+                let is_possible = |duration_s: &f64| {
+                    BLINK_S.contains(duration_s) && (self.closed_together[i] || *duration_s >= QUICKEST_WINK_S)
+                };
+                let duration_s = last.map(|last| crossing_s(last, now, OPENS_AT) - start_s).filter(is_possible);
+                signals.blink = duration_s.map(|duration_s| Blink { start_s, duration_s });
                 *since = None;
             }
             (None, _) => *since = None,
@@ -307,8 +323,10 @@ pub(super) fn pupil(front: &Front, landmarks: &[Landmark], side: Side) -> Option
     Some([if side == Side::Right { -x } else { x }, y])
 }
 
-/// When the openness passed `level` between the last frame and this one, or this frame's time if there was none before.
-fn crossing_s(last: Option<(f64, f32)>, (time_s, openness): (f64, f32), level: f32) -> f64 {
-    let Some((last_s, last)) = last.filter(|(_, last)| (*last > level) != (openness > level)) else { return time_s };
+/// When the openness passed `level` between the last frame and this one; this frame's time if it was beyond it already.
+fn crossing_s((last_s, last): (f64, f32), (time_s, openness): (f64, f32), level: f32) -> f64 {
+    if (last > level) == (openness > level) {
+        return time_s;
+    }
     last_s + (time_s - last_s) * f64::from((level - last) / (openness - last))
 }

@@ -44,6 +44,9 @@ impl Side {
 }
 
 /// What a face does in a frame. Sides are the person's own.
+///
+/// Beyond about 65 degrees between the head's axis and the line of sight, only the pose is known. With the feature
+/// `serde`, the blend shapes are serialized as `shapes`, a map from the names of those that are known.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -71,7 +74,7 @@ pub struct Signals {
     pub mouth_wide: Option<f32>,
     /// How much of the vowels A, I, U, E, O the mouth forms, in all at most 1.
     pub visemes: Option<[f32; 5]>,
-    #[cfg_attr(feature = "serde", serde(skip))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "shapes::by_name"))]
     shapes: Shapes,
     #[cfg_attr(feature = "serde", serde(skip))]
     detail: Option<Detail>,
@@ -337,7 +340,7 @@ impl Person {
         let eyes = self.eyes.measure(&view);
         let gaze = common_gaze(&eyes, absolute[1]);
         let measures = Measures::of(&front);
-        signals.shapes = shapes::shapes(Some(&measures), &self.neutral.measures, &face.landmarks, &eyes);
+        signals.shapes = shapes::shapes(&measures, &self.neutral.measures, &face.landmarks, &eyes);
         signals.put_eyes(&eyes);
         signals.gaze_yaw_deg = gaze.map(|gaze| gaze.yaw_deg);
         signals.gaze_pitch_deg = gaze.map(|gaze| gaze.pitch_deg);

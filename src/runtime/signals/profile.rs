@@ -12,12 +12,30 @@ use crate::runtime::landmarks::{WFLW_POINTS, WFLW98_MIRROR};
 use serde::{Deserialize, Serialize};
 
 /// What was learned about a person, to be stored and given to
-/// [`SignalMeter::set_profile`](super::SignalMeter::set_profile).
+/// [`SignalMeter::set_profile`](super::SignalMeter::set_profile). Reading one fails if it holds what no face has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct Profile {
     pub(super) neutral: Neutral,
     /// Of the right and the left eye.
     pub(super) eyes: [EyeLevels; 2],
+}
+
+/// A profile as it was stored.
+#[derive(Deserialize)]
+struct Stored {
+    neutral: Neutral,
+    eyes: [EyeLevels; 2],
+}
+
+impl TryFrom<Stored> for Profile {
+    type Error = &'static str;
+
+    fn try_from(Stored { neutral, eyes }: Stored) -> Result<Self, Self::Error> {
+        neutral.check()?;
+        eyes.iter().try_for_each(EyeLevels::check)?;
+        Ok(Self { neutral, eyes })
+    }
 }
 
 impl Default for Profile {
@@ -26,6 +44,9 @@ impl Default for Profile {
         Self { neutral: Neutral::average(), eyes: [EyeLevels::default(); 2] }
     }
 }
+
+/// A point moves by at most this much from the average face, in cm.
+const LARGEST_CM: f32 = 0.12 * EYE_DISTANCE_CM;
 
 /// The person's face at rest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +62,26 @@ pub(super) struct Neutral {
 impl Neutral {
     fn average() -> Self {
         Self { face: AVERAGE_FACE, measures: Measures::average(), rotation: None }
+    }
+
+    /// Checks what was read from outside.
+    fn check(&self) -> Result<(), &'static str> {
+        // A profile of another version has another average face.
+        let is_near = |(point, average): (&[f32; 3], &[f32; 3])| {
+            point.iter().zip(average).all(|(value, average)| (value - average).abs() <= 2.0 * LARGEST_CM)
+        };
+        if !self.face.iter().zip(&AVERAGE_FACE).all(is_near) {
+            return Err("its points are not those of a face");
+        }
+        if !self.measures.are_finite() {
+            return Err("its measures are not numbers");
+        }
+        // Of a unit quaternion, give or take its rounding.
+        let length = |rotation: [f64; 4]| rotation.iter().map(|v| v * v).sum::<f64>().sqrt();
+        if self.rotation.is_some_and(|rotation| !(0.99..=1.01).contains(&length(rotation))) {
+            return Err("its neutral pose is not a unit quaternion");
+        }
+        Ok(())
     }
 
     /// The pose relative to the neutral one.
@@ -71,8 +112,6 @@ impl Neutral {
         const MEASURES_S: f32 = 40.0;
         /// A measure moves by at most this much per second, in eye distances: a long smile is not the face at rest.
         const FASTEST: f32 = 0.002;
-        /// A point moves by at most this much from the average face, in cm.
-        const LARGEST_CM: f32 = 0.12 * EYE_DISTANCE_CM;
         self.measures.approach(measures, elapsed_s / MEASURES_S, FASTEST * elapsed_s);
         let share = elapsed_s / PROPORTIONS_S;
         // Sideways and upwards only, and alike on both sides: the rest is pose.

@@ -131,6 +131,14 @@ impl Measures {
         }
     }
 
+    pub fn are_finite(&self) -> bool {
+        let Self { brow, inner_brow, outer_brow, brow_gap, lower_lid, chin, lip_gap, mouth_width, .. } = *self;
+        let Self { corner, corner_out, upper_lip, lower_lip, mouth_shift, jaw_shift, .. } = *self;
+        let pairs = [brow, inner_brow, outer_brow, lower_lid, corner, corner_out, upper_lip, lower_lip];
+        let single = [brow_gap, chin, lip_gap, mouth_width, mouth_shift, jaw_shift];
+        pairs.into_iter().flatten().chain(single).all(f32::is_finite)
+    }
+
     /// Moves every measure by a fraction of the way to `other`, at most by `limit`.
     pub fn approach(&mut self, other: &Self, share: f32, limit: f32) {
         let step = |to: &mut f32, from: f32| *to += (share * (from - *to)).clamp(-limit, limit);
@@ -162,14 +170,20 @@ impl Measures {
     }
 }
 
+/// Serializes the known shapes as a map from their names.
+#[cfg(feature = "serde")]
+pub(super) fn by_name<S: serde::Serializer>(shapes: &Shapes, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(SHAPE_NAMES.iter().zip(shapes).filter_map(|(name, value)| Some((name, (*value)?))))
+}
+
 /// A change over that of the full expression, 0..=1.
 fn full(change: f32, range: f32) -> f32 {
     (change / range).clamp(0.0, 1.0)
 }
 
-/// The blend shapes of a face. Without `measures` (a face from the side) only those of the eyes are there.
+/// The blend shapes of a face.
 pub(super) fn shapes(
-    measures: Option<&Measures>,
+    now: &Measures,
     neutral: &Measures,
     landmarks: &[Landmark],
     [right_eye, left_eye]: &[EyeSignals; 2],
@@ -178,7 +192,6 @@ pub(super) fn shapes(
     for (eye, side) in [(right_eye, "Right"), (left_eye, "Left")] {
         named.put_eye(eye, side);
     }
-    let Some(now) = measures else { return named.0 };
     let is_sure = |points: std::ops::Range<usize>| {
         let count = points.len() as f32;
         points.map(|i| landmarks[i].confidence).sum::<f32>() / count >= LEAST_CONFIDENCE

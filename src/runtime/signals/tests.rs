@@ -207,6 +207,51 @@ fn blinks_are_found_and_winks_stay_winks() {
 }
 
 #[test]
+fn an_eye_that_opened_or_closed_out_of_sight_has_not_blinked() {
+    let seen = |lids: f32| Truth::new([0.0; 3]).lids(lids, lids).face();
+    let ended = |signals: &[Signals]| signals.iter().filter_map(|s| s.blink_ended_left).count();
+    let mut meter = SignalMeter::new();
+    over_time(&mut meter, 0.0, (0..30).map(|_| seen(1.0)));
+    // Shut in the last frame before the face is lost, open when it is found again.
+    over_time(&mut meter, 1.0, [seen(0.1)]);
+    assert_eq!(ended(&over_time(&mut meter, 1.4, (0..5).map(|_| seen(1.0)))), 0);
+    // Found again with shut eyes.
+    let back = over_time(&mut meter, 3.0, [0.1, 0.1, 0.1, 1.0].map(seen));
+    assert!(back[0].blink_left == Some(false) && ended(&back) == 0, "{back:?}");
+    // A camera of five frames a second sees blinks.
+    let slow = [1.0, 0.1, 1.0].into_iter().enumerate();
+    let slow = slow.flat_map(|(i, lids)| over_time(&mut meter, 4.0 + 0.2 * i as f64, [seen(lids)])).collect::<Vec<_>>();
+    assert_eq!(ended(&slow), 1);
+}
+
+#[cfg(feature = "train")]
+#[test]
+fn a_profile_with_what_is_no_number_is_refused() {
+    let stored = toml::Table::try_from(Profile::default()).unwrap();
+    assert_eq!(stored.clone().try_into::<Profile>().unwrap(), Profile::default());
+    for place in [["neutral", "measures", "chin"], ["neutral", "measures", "mouth_width"]] {
+        let mut damaged = toml::Value::Table(stored.clone());
+        let value = place.iter().fold(&mut damaged, |value, &key| &mut value[key]);
+        *value = f64::NAN.into();
+        let error = damaged.try_into::<Profile>().unwrap_err().to_string();
+        assert!(error.contains("measures"), "{error}");
+    }
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn serialized_signals_name_the_blend_shapes() {
+    let signals = signals(&Truth::new([0.0; 3]).moved(&[16], [0.0, -1.0, 0.0]).face());
+    let value = serde_json::to_value(&signals).unwrap();
+    for (name, known) in signals.shapes() {
+        assert_eq!(value["shapes"][name].as_f64().map(|v| v as f32), known, "{name}");
+    }
+    assert!(value["shapes"]["jawOpen"].as_f64().unwrap() > 0.1 && value["head"]["yaw_deg"].is_number());
+    let unknown = serde_json::to_value(Signals::unknown(3)).unwrap();
+    assert!(unknown["shapes"].as_object().unwrap().is_empty());
+}
+
+#[test]
 fn the_gaze_follows_the_pupils_and_is_held_while_the_eyes_are_shut() {
     // An eyeball that turns; to the person's right is to the left in the picture.
     let looking_from = |head: f64, yaw: f32, pitch: f32| {
