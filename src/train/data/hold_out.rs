@@ -16,11 +16,6 @@ use std::path::Path;
 pub struct HoldOut(BTreeMap<String, u64>);
 
 impl HoldOut {
-    /// One photograph in `every` of each data set in `samples`.
-    pub fn of_all(samples: &[Sample], every: u64) -> Self {
-        Self(samples.iter().map(|sample| (sample.dataset.clone(), every)).collect())
-    }
-
     /// Whether this split holds out the face.
     pub fn contains(&self, sample: &Sample) -> bool {
         self.0

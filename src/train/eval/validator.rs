@@ -9,6 +9,7 @@ use crate::runtime::model::{Model, ModelConfig};
 use crate::train::data::{Sample, crop_for_eval};
 use crate::train::network::Network;
 use crate::train::trainer::Validator;
+use std::fmt;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -22,6 +23,15 @@ pub struct LandmarkValidator {
     size: usize,
 }
 
+impl fmt::Debug for LandmarkValidator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LandmarkValidator")
+            .field("counted", &self.counted)
+            .field("samples", &self.samples.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// Batch size.
 const BATCH: usize = 24;
 
@@ -29,13 +39,18 @@ impl LandmarkValidator {
     /// Reads and crops the samples for a model.
     ///
     /// # Errors
-    /// A picture that can't be read or a face without the model's points, by name; a model whose points are of no
-    /// scheme.
+    /// A picture that can't be read or a face without the model's points, by name; faces of which none has both outer
+    /// eye corners; a model whose points are of no scheme.
     pub fn new(samples: Vec<Sample>, config: &ModelConfig) -> Result<Self, AnyError> {
         let size = config.input_size;
         let scheme = Scheme::of_points(config.points).ok_or("the model's points are of no known scheme")?;
         let counted = if scheme == Scheme::Wflw98 { Counted::Ibug68 } else { Counted::Known };
         let samples = samples.into_iter().map(|s| s.in_scheme(scheme)).collect::<Result<Vec<_>, _>>()?;
+        let is_measurable = |s: &Sample| Norm::InterOcular.length(s.scheme, &s.points, &s.weight, None).is_some();
+        if let (Some(first), false) = (samples.first(), samples.iter().any(is_measurable)) {
+            let message = "errors are measured in distances of the outer eye corners, and no validation face has both";
+            return Err(format!("{}: {message}", first.origin).into());
+        }
         let mut pictures = Vec::with_capacity(samples.len() * size * size * 3);
         let mut transforms = Vec::with_capacity(samples.len());
         for sample in &samples {
@@ -83,5 +98,24 @@ impl Validator for LandmarkValidator {
         } else {
             Ok(100.0 * sum / count as f64)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::model::default_landmarks;
+    use crate::train::synth::portraits;
+
+    #[test]
+    fn faces_without_eye_corners_are_refused_by_name_unless_others_have_them() {
+        let mut faces = portraits(3, 5).unwrap();
+        for face in &mut faces[..2] {
+            face.weight[60] = 0.0;
+        }
+        let config = default_landmarks().unwrap().config().clone();
+        LandmarkValidator::new(faces.clone(), &config).unwrap();
+        let message = LandmarkValidator::new(faces[..2].to_vec(), &config).unwrap_err().to_string();
+        assert!(message.contains("procedural face 0") && message.contains("outer eye corners"), "{message}");
     }
 }

@@ -22,8 +22,10 @@ pub(super) struct Split {
     pub clips: usize,
 }
 
-/// Share of the faces that is held out, at least.
+/// Share of the faces that is held out, about.
 const HELD_OUT: f64 = 0.2;
+/// More are not needed to measure on.
+const MOST_HELD_OUT: usize = 500;
 /// Fewest faces to hold out: the bootstrap needs some to draw from.
 const FEWEST_HELD_OUT: usize = 4;
 /// Fewest faces to train on.
@@ -34,6 +36,9 @@ const FEWEST_CLIPS: usize = 2;
 const SAME_LABEL: f64 = 0.05;
 /// Two boxes that overlap by this much hold the same face.
 const SAME_FACE: f32 = 0.5;
+/// The pictures of more faces are not compared with each other: that takes long, and among so many a few similar ones
+/// make no difference.
+const MOST_COMPARED: usize = 1000;
 /// The side of the crops that are compared, in pixels.
 const LOOK_SIDE: usize = 48;
 /// Faces whose looks differ by less show the same moment (see [`Thumbnail::standardized`]). In videos of four
@@ -57,11 +62,7 @@ pub(super) fn split(samples: Vec<Sample>, crop: &CropConvention, seed: u64) -> R
     if samples.len() < needed {
         return Err(FineTuneError::TooFew { found: samples.len(), needed });
     }
-    let mirrored: Vec<String> = samples.iter().filter(|s| is_mirrored(s)).map(|s| s.origin.to_string()).collect();
-    if !mirrored.is_empty() {
-        return Err(FineTuneError::Mirrored { faces: mirrored });
-    }
-    check_contradictions(&samples)?;
+    check(&samples)?;
     let mut groups: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
     for sample in samples {
         let name = match (&sample.clip, &sample.subject) {
@@ -71,14 +72,15 @@ pub(super) fn split(samples: Vec<Sample>, crop: &CropConvention, seed: u64) -> R
         };
         groups.entry(name).or_default().push(sample);
     }
-    let groups = joined(groups, crop)?;
-    let (clips, count) = (groups.len(), groups.iter().map(|(_, group)| group.len()).sum::<usize>());
+    let count = groups.values().map(Vec::len).sum::<usize>();
+    let groups = if count <= MOST_COMPARED { joined(groups, crop)? } else { groups.into_iter().collect() };
+    let clips = groups.len();
     if clips < FEWEST_CLIPS {
         return Err(FineTuneError::TooFewClips { clips, needed: FEWEST_CLIPS });
     }
     let mut groups = groups;
     groups.sort_by_key(|(name, _)| place(name, seed));
-    let wanted = ((HELD_OUT * count as f64).round() as usize).max(FEWEST_HELD_OUT);
+    let wanted = ((HELD_OUT * count as f64).round() as usize).clamp(FEWEST_HELD_OUT, MOST_HELD_OUT);
     let most = wanted + wanted / 2;
     let (mut training, mut held_out, mut large) = (Vec::new(), Vec::new(), Vec::new());
     for (_, group) in groups {
@@ -103,6 +105,15 @@ pub(super) fn split(samples: Vec<Sample>, crop: &CropConvention, seed: u64) -> R
         return Err(FineTuneError::TooFewClips { clips, needed: clips + 1 });
     }
     Ok(Split { training, held_out, clips })
+}
+
+/// Checks that no face has its sides exchanged, and none two different labels.
+///
+/// # Errors
+/// [`FineTuneError::Mirrored`], [`FineTuneError::Contradiction`].
+pub(super) fn check(samples: &[Sample]) -> Result<(), FineTuneError> {
+    let mirrored: Vec<String> = samples.iter().filter(|s| is_mirrored(s)).map(|s| s.origin.to_string()).collect();
+    if mirrored.is_empty() { check_contradictions(samples) } else { Err(FineTuneError::Mirrored { faces: mirrored }) }
 }
 
 /// Joins groups that show the same moment: a face of one looks nearly as one of the other does.
@@ -232,6 +243,22 @@ mod tests {
             assert_eq!((training.len() + held_out.len(), clips), (60, 10));
             assert!(held_out.iter().all(|h| training.iter().all(|t| t.name != h.name)));
         }
+    }
+
+    #[test]
+    fn no_clip_of_thousands_of_faces_is_on_both_sides_and_no_more_than_needed_is_held_out() {
+        let one = faces(1).remove(0);
+        let samples: Vec<Sample> = (0..3000)
+            .map(|i| Sample { clip: Some(format!("clip {}", i / 3)), image: format!("{i}.jpg").into(), ..one.clone() })
+            .collect();
+        let Split { training, held_out, clips } = split(samples.clone(), &CROP, 5).unwrap();
+        assert_eq!((training.len() + held_out.len(), clips), (3000, 1000));
+        assert!((500..=502).contains(&held_out.len()), "{}", held_out.len());
+        let trained: std::collections::HashSet<_> = training.iter().map(|t| &t.clip).collect();
+        assert!(held_out.iter().all(|h| !trained.contains(&h.clip)));
+        let mut mirrored = samples;
+        mirrored[2000].points = mirrored[2000].scheme.mirror().iter().map(|&i| one.points[i]).collect();
+        assert!(matches!(split(mirrored, &CROP, 5), Err(FineTuneError::Mirrored { .. })));
     }
 
     #[test]

@@ -7,21 +7,14 @@
 //! with [`FineTuneError`].
 
 use super::error::FineTuneError;
-use super::labels::{Split, split};
+use super::labels::{self, Split};
 use super::recipe::TuningRecipe;
 use crate::runtime::model::{Kind, Model};
-use crate::train::data::{HoldOut, Sample};
+use crate::train::data::Sample;
 use crate::train::trainer::Recipe;
 
-/// More faces are split only by photograph: comparing all pictures with each other takes long, and among so many a few
-/// similar ones make no difference.
-const MOST_COMPARED: usize = 1000;
-/// About how many faces are held out of more than those.
-const HELD_OUT_OF_MANY: u64 = 500;
-/// At most one photograph in this many is held out.
-const MOST_HELD_OUT: u64 = 5;
-
 /// A training, its faces and its validation faces.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OwnFaces {
     pub recipe: Recipe,
@@ -32,8 +25,8 @@ pub struct OwnFaces {
 }
 
 impl OwnFaces {
-    /// Trains `start` on the samples; without `held_out`, at most a fifth of them is held out, by clip, person or
-    /// photograph.
+    /// Trains `start` on the samples; without `held_out`, about a fifth of them is held out, but hardly more than 500, by
+    /// clip, person or photograph.
     ///
     /// # Errors
     /// [`FineTuneError`]: too few faces, labels that can't be right, a start that can't be trained.
@@ -47,15 +40,14 @@ impl OwnFaces {
         config.training = Default::default();
         let tuning = TuningRecipe::default();
         let (training, held_out) = match held_out {
-            Some(held_out) => (samples, held_out),
-            None if samples.len() <= MOST_COMPARED => {
-                let Split { training, held_out, .. } = split(samples, &config.crop, tuning.seed)?;
-                (training, held_out)
+            Some(held_out) => {
+                labels::check(&samples)?;
+                labels::check(&held_out)?;
+                (samples, held_out)
             }
             None => {
-                let every = (samples.len() as u64 / HELD_OUT_OF_MANY).max(MOST_HELD_OUT);
-                let hold_out = HoldOut::of_all(&samples, every);
-                samples.into_iter().partition(|sample| !hold_out.contains(sample))
+                let Split { training, held_out, .. } = labels::split(samples, &config.crop, tuning.seed)?;
+                (training, held_out)
             }
         };
         let recipe = tuning.of_own_faces(config, training.len())?;
