@@ -8,7 +8,7 @@ pub use crate::runtime::image::yuv::{Range, Yuv};
 pub use crate::runtime::image::{Border, crop_into};
 pub use crate::runtime::landmarks::WFLW98_OF_IBUG68;
 pub use crate::runtime::model::graph::{Graph, Node, Operation, Parameter, Role};
-pub use crate::runtime::model::{ModelConfig, WeightFormat, default_detector, default_landmarks};
+pub use crate::runtime::model::{ModelConfig, default_detector, default_landmarks};
 pub use crate::runtime::signals::fit;
 pub use crate::runtime::simd::Isa;
 pub use crate::train::data::{Batch, BatchShape, DataError, ItemMut, Task};

@@ -107,7 +107,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `pictures` | `Frame::open`, `Frame::decode`, `Frame::save` |
-//! | `serde` | `Serialize` and `Deserialize` for faces, landmarks, detections and times |
+//! | `serde` | `Serialize` for signals; `Serialize` and `Deserialize` for faces, landmarks, detections and times |
 //! | `train` | the module `train`: training, import of PyTorch checkpoints, export |
 //! | `cuda`, `metal` | training and large networks on a GPU, through candle |
 //! | `program`, `camera`, `window` (default) | the `awing` program |
@@ -143,7 +143,7 @@ pub use runtime::geometry::{FrameSpace, Point, Rect};
 pub use runtime::heatmap::HeatmapView;
 pub use runtime::image::{Frame, FrameView, ImageError, PixelFormat};
 pub use runtime::landmarks::{Landmark, Part, Scheme};
-pub use runtime::model::{ConfigError, Model, ModelError};
+pub use runtime::model::{ConfigError, Model, ModelError, WeightFormat};
 pub use runtime::named::UnknownName;
 pub use runtime::signals::{Blink, HeadPose, Profile, SignalMeter, Signals};
 pub use runtime::track::{Face, Models, Smoothing, StageTimes, TrackError, Tracker, TrackerOptions};

@@ -7,9 +7,10 @@
 
 mod checkpoint;
 
+use awing::WeightFormat;
 use awing::internals::capture::camera::is_whole_jpeg;
 use awing::internals::capture::count_y4m_frames;
-use awing::internals::{Isa, ModelConfig, Range, WeightFormat, Yuv, untrained};
+use awing::internals::{Isa, ModelConfig, Range, Yuv, untrained};
 use awing::train::{Recipe, Split, import_pytorch, read_faces};
 use awing::{Frame, Model};
 use checkpoint::{Saved, Wrapping, old, zip64};

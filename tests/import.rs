@@ -240,6 +240,6 @@ fn a_short_pickle_cannot_ask_for_much_memory_or_time() {
 #[test]
 fn an_imported_model_is_a_model_like_any_other() {
     let model = import_pytorch_bytes(&zip(&small(), Wrapping::Bare)).unwrap();
-    let bytes = model.to_bytes(awing::internals::WeightFormat::F16).unwrap();
+    let bytes = model.to_bytes(awing::WeightFormat::F16).unwrap();
     assert_eq!(Model::from_bytes(&bytes).unwrap(), model);
 }

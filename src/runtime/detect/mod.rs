@@ -83,7 +83,7 @@ impl Detector {
     /// [`EngineError::Kind`] if it is a landmark model.
     pub fn new(model: &Model, precision: Precision) -> Result<Self, EngineError> {
         if model.config().kind != Kind::Detector {
-            return Err(EngineError::Kind { wanted: Kind::Detector });
+            return Err(EngineError::Kind { wanted: Kind::Detector.described() });
         }
         let (engines, upright, detections) = ([None, None], Vec::new(), Vec::new());
         Ok(Self { model: model.clone(), precision, scalers: None, engines, upright, detections })

@@ -89,7 +89,7 @@ impl Landmarker {
     ) -> Result<Self, EngineError> {
         let config = model.config();
         if config.kind != Kind::Landmarks {
-            return Err(EngineError::Kind { wanted: Kind::Landmarks });
+            return Err(EngineError::Kind { wanted: Kind::Landmarks.described() });
         }
         let (executor, choice) = executor()?;
         Ok(Self {

@@ -46,8 +46,8 @@ pub enum EngineError {
     #[error("the network cannot take {width}x{height} pixels: both sides must be positive multiples of {multiple}")]
     Size { width: usize, height: usize, multiple: usize },
     /// A landmark model where a detector is needed, or the other way round.
-    #[error("wrong kind of model: a {} is needed", .wanted.described())]
-    Kind { wanted: Kind },
+    #[error("wrong kind of model: a {wanted} is needed")]
+    Kind { wanted: &'static str },
     #[error("the frame is empty: it has {width}x{height} pixels")]
     EmptyFrame { width: usize, height: usize },
     /// The network has a sequence of operations that no kernel computes.

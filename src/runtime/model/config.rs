@@ -147,7 +147,7 @@ impl ModelConfig {
         if let Some(style) = self.style
             && (self.points != WFLW_POINTS || !matches!(style, Style::Wflw | Style::Ibug))
         {
-            return Err(ConfigError::Style { points, style });
+            return Err(ConfigError::Style { points, style: format!("{style:?}").to_lowercase() });
         }
         self.style_fits.check().map_err(ConfigError::StyleFits)?;
         if !self.calibration.is_valid() {

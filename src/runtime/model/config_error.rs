@@ -2,8 +2,6 @@
 //!
 //! The limits are far above anything useful: they keep a file of a few bytes from exhausting memory.
 
-use crate::runtime::landmarks::Style;
-
 /// Maximum side of the input, in pixels.
 pub(super) const MOST_PIXELS: usize = 4096;
 /// Maximum number of channels and of maps.
@@ -38,8 +36,8 @@ pub enum ConfigError {
     UpBlocks { actual: usize, expected: usize },
     #[error("kernel is {0}, it must be 3 or 5")]
     Kernel(usize),
-    #[error("a model of {points} points can't have the style {style:?}: 98 points are wflw's or ibug's")]
-    Style { points: usize, style: Style },
+    #[error("a model of {points} points can't have the style {style}: 98 points are wflw's or ibug's")]
+    Style { points: usize, style: String },
     #[error("{0}")]
     StyleFits(String),
     #[error("the calibration must have finite maxima that increase, and shares from 0 to 1")]

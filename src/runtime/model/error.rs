@@ -1,9 +1,8 @@
 //! Errors of model files.
 
-use super::config::Kind;
 use super::config_error::ConfigError;
 use crate::runtime::foreign::without_causes;
-use safetensors::tensor::{Dtype, SafeTensorError};
+use safetensors::tensor::SafeTensorError;
 use std::path::PathBuf;
 
 /// Version of the file format, increased when an older awing cannot read a newer file.
@@ -24,8 +23,8 @@ pub enum ModelError {
     #[error("it is {0}")]
     OtherFile(&'static str),
     /// A detector where a landmark model is needed, or the other way round.
-    #[error("it is a {}, and a {} is needed", .actual.described(), .needed.described())]
-    WrongKind { actual: Kind, needed: Kind },
+    #[error("it is a {actual}, and a {needed} is needed")]
+    WrongKind { actual: &'static str, needed: &'static str },
     #[error("not a safetensors file")]
     NotSafetensors(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("a safetensors file without awing's description; an official PyTorch checkpoint has to be imported first")]
@@ -44,8 +43,8 @@ pub enum ModelError {
     Superfluous { name: String },
     #[error("tensor {name} has shape {actual:?}, the network needs {expected:?}")]
     Misshapen { name: String, actual: Vec<usize>, expected: Vec<usize> },
-    #[error("tensor {name} has the type {actual:?}; only f32 and f16 can be read here")]
-    WrongType { name: String, actual: Dtype },
+    #[error("tensor {name} has the type {actual}; only f32 and f16 can be read here")]
+    WrongType { name: String, actual: String },
     #[error("tensor {name} holds a number that is not finite")]
     NotFinite { name: String },
     #[error("tensor {name} holds a negative variance")]

@@ -40,6 +40,7 @@ impl Model {
     /// # Errors
     /// [`ModelError`] for an invalid description, or for the first parameter that is missing, superfluous, misshapen or
     /// not finite.
+    #[doc(hidden)]
     pub fn new(config: ModelConfig, tensors: HashMap<String, Vec<f32>>) -> Result<Self, ModelError> {
         config.check()?;
         let parameters = config.graph().parameters();
@@ -65,23 +66,27 @@ impl Model {
         Ok(Self { config, tensors })
     }
 
+    #[doc(hidden)]
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
     /// The same model with another training record.
+    #[doc(hidden)]
     pub fn with_training_record(mut self, record: serde_json::Map<String, serde_json::Value>) -> Self {
         self.config.training = record;
         self
     }
 
     /// The same model with another calibration of confidences.
+    #[doc(hidden)]
     pub fn with_calibration(mut self, calibration: Calibration) -> Self {
         self.config.calibration = calibration;
         self
     }
 
     /// The same model with these fits to the styles of data sets.
+    #[doc(hidden)]
     pub fn with_style_fits(mut self, fits: StyleFits) -> Self {
         self.config.style_fits = fits;
         self
@@ -91,6 +96,7 @@ impl Model {
     ///
     /// # Errors
     /// [`ModelError::Impossible`] if the network has no such layers.
+    #[doc(hidden)]
     pub fn with_quantization(mut self, quantization: Option<Quantization>) -> Result<Self, ModelError> {
         self.config.quantization = quantization;
         self.config.check()?;
@@ -149,6 +155,7 @@ impl Model {
         match self.config.kind {
             actual if actual == needed => Ok(self),
             actual => {
+                let (actual, needed) = (actual.described(), needed.described());
                 let source = Box::new(ModelError::WrongKind { actual, needed });
                 Err(ModelError::InFile { path: path.to_owned(), source })
             }
@@ -194,7 +201,7 @@ impl Model {
                     view.data().chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
                 }
                 Dtype::I8 if scales.contains_key(&name) => dequantize(&file, &view, &scales[&name])?,
-                actual => return Err(ModelError::WrongType { name, actual }),
+                actual => return Err(ModelError::WrongType { name, actual: format!("{actual:?}") }),
             };
             tensors.insert(name, values);
         }
@@ -265,7 +272,7 @@ fn dequantize(file: &SafeTensors<'_>, view: &TensorView<'_>, scale_name: &str) -
     let name = || scale_name.to_owned();
     let scales = file.tensor(scale_name).map_err(|_| ModelError::Missing { name: name() })?;
     if scales.dtype() != Dtype::F32 {
-        return Err(ModelError::WrongType { name: name(), actual: scales.dtype() });
+        return Err(ModelError::WrongType { name: name(), actual: format!("{:?}", scales.dtype()) });
     }
     if scales.shape() != &view.shape()[..1] {
         let (actual, expected) = (scales.shape().to_vec(), view.shape()[..1].to_vec());

@@ -9,6 +9,7 @@ use crate::runtime::image::FrameView;
 use crate::runtime::landmarks::{Landmark, Scheme};
 use crate::runtime::model::{BoxSide, Model, ModelError, default_detector, default_landmarks};
 use crate::runtime::workers::MOST_THREADS;
+use std::fmt;
 use std::time::Instant;
 
 /// The options of a [`Tracker`]. Start from [`Default`] and change what you need.
@@ -57,6 +58,12 @@ pub struct Tracker {
     /// Of the landmark networks; `None` on a backend.
     choice: Option<Choice>,
     start: Instant,
+}
+
+impl fmt::Debug for Tracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracker").field("faces", &self.faces()).finish_non_exhaustive()
+    }
 }
 
 impl Tracker {

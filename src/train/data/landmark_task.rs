@@ -26,6 +26,7 @@ use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 /// Sizes of crop and maps.
@@ -62,6 +63,15 @@ pub struct LandmarkTask {
     faceless: Option<(Faceless, FacelessItems)>,
     augmentation: Augmentation,
     options: LandmarkTaskOptions,
+}
+
+impl fmt::Debug for LandmarkTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LandmarkTask")
+            .field("samples", &self.samples.len())
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Side of an occluding patch of another face, in sides of that face's landmark box.

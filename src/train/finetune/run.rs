@@ -23,6 +23,7 @@ use crate::train::trainer::{
     CheckpointError, Ending, Recipe, TrainError, TrainOptions, Trainer, Validator, remove_training,
 };
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -129,6 +130,18 @@ pub struct FineTune {
     calibration: Option<Faces>,
     trained_faces: usize,
     clips: usize,
+}
+
+impl fmt::Debug for FineTune {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FineTune")
+            .field("recipe", &self.recipe)
+            .field("work", &self.options.work)
+            .field("trained_faces", &self.trained_faces)
+            .field("held_out", &self.held_out.len())
+            .field("clips", &self.clips)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Faces on which the error may hardly rise.

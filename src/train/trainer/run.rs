@@ -18,6 +18,7 @@ use crate::train::data::{Batch, Loader, Task};
 use crate::train::gpu::{Gpu, Gradients};
 use crate::train::network::{CpuNetwork, Network, grown, initial_values};
 use crate::train::ops::parallel::Pool;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -138,6 +139,16 @@ pub struct Trainer {
     rows: Vec<LogRow>,
     /// The lock that keeps other trainings out of the folder.
     _claim: Option<Claim>,
+}
+
+impl fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trainer")
+            .field("recipe", &self.recipe)
+            .field("options", &self.options)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The trained model, in the output folder.

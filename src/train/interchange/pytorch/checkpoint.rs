@@ -148,7 +148,10 @@ impl<'a> Checkpoint<'a> {
             Dtype::F16 => |b| f16::from_le_bytes([b[0], b[1]]).to_f32(),
             Dtype::BF16 => |b| bf16::from_le_bytes([b[0], b[1]]).to_f32(),
             Dtype::F64 => |b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32,
-            &actual => return Err(ModelError::WrongType { name: name.to_owned(), actual }.into()),
+            other => {
+                let actual = format!("{other:?}");
+                return Err(ModelError::WrongType { name: name.to_owned(), actual }.into());
+            }
         };
         let numbers = |reason: &str| ImportError::Numbers { name: name.to_owned(), reason: reason.into() };
         let range = self.storages.get(key).ok_or_else(|| numbers("they are not in the file"))?;
