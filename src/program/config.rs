@@ -4,6 +4,7 @@
 //! each with its line. An unknown field or a value of the wrong type is an error that names the file, the line and what
 //! is allowed; the command line checks the values themselves.
 
+use super::capture::Input;
 use super::places;
 use crate::runtime::files::read_text;
 use anyhow::{Context, Result, bail};
@@ -33,6 +34,8 @@ enum Kind {
     Text,
     /// Relative to the folder of the file.
     Path,
+    /// A source of frames; if it is a file, relative to the folder of the file.
+    Input,
     Number,
     /// With the argument for `false`.
     Switch(&'static str),
@@ -57,7 +60,7 @@ pub(crate) const SETTINGS: [Setting; 23] = [
     setting(
         ("camera", "input"),
         "--input",
-        Kind::Text,
+        Kind::Input,
         "the first camera, or the demo",
         "A camera, a video, the address of a stream, or \"demo\"",
         "\"camera:0\"",
@@ -133,7 +136,7 @@ pub(crate) const SETTINGS: [Setting; 23] = [
     setting(
         ("output", "virtual_camera"),
         "--virtual-camera",
-        Kind::Text,
+        Kind::Path,
         "none",
         "The annotated picture as a camera (Linux)",
         "\"/dev/video9\"",
@@ -162,7 +165,8 @@ impl Setting {
             (Kind::Number, DeValue::Float(number)) => number.to_string(),
             (Kind::Text, DeValue::String(text)) => text.to_string(),
             (Kind::Path, DeValue::String(text)) if *text == "bundled" || *text == "-" => text.to_string(),
-            (Kind::Path, DeValue::String(text)) => folder.join(&**text).to_string_lossy().into_owned(),
+            (Kind::Input, DeValue::String(text)) if !names_a_file(text) => text.to_string(),
+            (Kind::Path | Kind::Input, DeValue::String(text)) => folder.join(&**text).to_string_lossy().into_owned(),
             _ => return None,
         };
         // In one word: a value may begin with a dash.
@@ -171,11 +175,18 @@ impl Setting {
 
     fn wants(&self) -> &'static str {
         match self.kind {
-            Kind::Text | Kind::Path => "a text in quotation marks",
+            Kind::Text | Kind::Path | Kind::Input => "a text in quotation marks",
             Kind::Number => "a number",
             Kind::Switch(_) => "true or false",
         }
     }
+}
+
+/// Whether an input is a file or a folder. A bare number is meant for a camera: the message about it must not name a
+/// file in the folder of the settings.
+fn names_a_file(input: &str) -> bool {
+    let is_number = !input.is_empty() && input.bytes().all(|byte| byte.is_ascii_digit());
+    !is_number && matches!(Input::new(&[input]), Input::Files(_))
 }
 
 /// A field that is set.
@@ -352,6 +363,17 @@ mod tests {
         ];
         assert_eq!(read(text).unwrap(), expected);
         assert_eq!(read("").unwrap(), []);
+    }
+
+    #[test]
+    fn an_input_is_relative_to_the_file_only_if_it_is_a_file() {
+        let argument = |input: &str| read(&format!("camera.input = \"{input}\"\n")).unwrap()[0].1[0].clone();
+        for file in ["clip.mp4", "photos/", "camera:front.mp4"] {
+            assert_eq!(argument(file), format!("--input=/home/me/{file}"));
+        }
+        for other in ["/videos/clip.mp4", "camera", "camera:1", "0", "demo", "-", "rtsp://me:p@cam/1", "http://cam/"] {
+            assert_eq!(argument(other), format!("--input={other}"));
+        }
     }
 
     #[test]
