@@ -41,6 +41,11 @@ fn what_is_wrong_in_the_file_is_said_with_file_line_and_remedy() {
         ("[look]\nstyle = \"neon\"\n", &["line 2", "neon", "minimal"]),
         ("[tracking]\nfaces = 0\n", &["line 2", "faces"]),
         ("profile = \"../x\"\n", &["line 1", "profile", "letters"]),
+        ("[output]\nosf = \"11573\"\n", &["line 2: output.osf = \"11573\": ", "host is missing"]),
+        ("[output]\n\nvmc = \"localhost:osc\"\n", &["line 3: output.vmc = ", "is no port"]),
+        ("[output]\nifacialmocap = \"http://localhost:1\"\n", &["line 2: output.ifacialmocap = ", "is no host"]),
+        ("[output]\nvts = \"wss://localhost\"\n", &["line 2: output.vts = ", "begin with ws://"]),
+        ("[output]\nserve = \"localhost:99999\"\n", &["line 2: output.serve = ", "is no port"]),
         ("[look\n", &["line 1"]),
     ] {
         configure(folder.path(), text);
@@ -49,11 +54,30 @@ fn what_is_wrong_in_the_file_is_said_with_file_line_and_remedy() {
             let told = said(&output);
             assert_eq!(output.status.code(), Some(1), "{text}: {told}");
             assert!(told.contains("awing.toml") && words.iter().all(|word| told.contains(word)), "{text}: {told}");
-            assert!(!told.contains("For more information"), "{told}");
+            assert!(!told.contains("For more information") && !told.contains(": --"), "{told}");
         }
     }
     let output = run(folder.path(), &[&["--config", "nowhere.toml"], &THREE[..]].concat());
     assert!(!output.status.success() && said(&output).contains("nowhere.toml"), "{}", said(&output));
+}
+
+#[test]
+fn what_fails_later_is_said_with_its_place_in_the_file_unless_an_argument_replaces_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("config/awing")).unwrap();
+    fs::write(folder.path().join("config/awing/notes.txt"), "Dear reader,").unwrap();
+    for (text, place, option) in [
+        ("[output]\nvmc = \"nowhere.invalid\"\n", "line 2: output.vmc: ", "--vmc"),
+        ("[output]\n\nserve = \"192.0.2.1:8098\"\n", "line 3: output.serve: ", "--serve"),
+        ("[output]\ncsv = \"notes.txt\"\n", "line 2: output.csv: ", "--csv"),
+    ] {
+        configure(folder.path(), text);
+        let told = said(&run(folder.path(), &THREE));
+        assert!(told.contains("awing.toml, ") && told.contains(place), "{told}");
+        let replaced = run(folder.path(), &[&THREE[..], &[option, "nowhere.invalid:99999/x"]].concat());
+        let told = said(&replaced);
+        assert!(!replaced.status.success() && !told.contains("awing.toml"), "{told}");
+    }
 }
 
 #[test]

@@ -51,12 +51,33 @@ impl ConfigChoice {
     }
 }
 
+/// The places in the file of the arguments that come from it.
+#[derive(Default)]
+pub(super) struct Origins(Vec<(&'static str, String)>);
+
+impl Origins {
+    /// Adds the place to an error that is about such an argument, and so begins with its name.
+    pub(super) fn place(&self, error: anyhow::Error) -> anyhow::Error {
+        let said = error.to_string();
+        let is_about = |flag: &str| said.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+        match self.0.iter().find(|(flag, _)| is_about(flag)) {
+            Some((_, place)) => error.context(place.clone()),
+            None => error,
+        }
+    }
+}
+
 /// The arguments `words`, already parsed to `matches`, completed from the file.
 ///
 /// # Errors
 /// If the file can't be read, or has an unknown field or an invalid value.
-pub(super) fn completed(words: Vec<OsString>, matches: &ArgMatches, choice: &ConfigChoice) -> Result<Vec<OsString>> {
-    let Some(config) = choice.read()? else { return Ok(words) };
+pub(super) fn completed(
+    words: Vec<OsString>,
+    matches: &ArgMatches,
+    choice: &ConfigChoice,
+) -> Result<(Vec<OsString>, Origins)> {
+    let mut origins = Origins::default();
+    let Some(config) = choice.read()? else { return Ok((words, origins)) };
     let (matches, first) = match matches.subcommand_matches("track") {
         Some(matches) => (matches, 2),
         None => (matches, 1),
@@ -70,27 +91,34 @@ pub(super) fn completed(words: Vec<OsString>, matches: &ArgMatches, choice: &Con
         let is_input_said = entry.setting.flag == "--input" && is_said("inputs");
         if !(is_input_said || names.any(|name| is_said(&name))) {
             added.extend(entry.arguments.iter().map(OsString::from));
+            origins.0.push((entry.setting.flag, Config::at(&config.path, entry.line, &entry.setting.name())));
         }
     }
     let mut words = words;
     words.splice(first..first, added);
-    Ok(words)
+    Ok((words, origins))
 }
 
 /// Refuses a value that the command line would not accept.
 fn check(config: &Config, entry: &Entry) -> Result<()> {
-    let Err(error) = Arguments::try_parse_from(std::iter::once("awing".to_owned()).chain(entry.arguments.clone()))
-    else {
-        return Ok(());
+    let reason = match Arguments::try_parse_from(std::iter::once("awing".to_owned()).chain(entry.arguments.clone())) {
+        Ok(arguments) => match arguments.track.check_addresses() {
+            Ok(()) => return Ok(()),
+            Err(error) => error.root_cause().to_string(),
+        },
+        Err(error) => reason(&error),
     };
+    let reason = format!("{} = {}: {reason}", entry.setting.name(), entry.value);
+    bail!("{}", Config::at(&config.path, entry.line, &reason))
+}
+
+/// The reason in an error about one argument.
+fn reason(error: &clap::Error) -> String {
     let said = error.to_string();
     // The lines after that are about the command line.
     let reason = said.lines().map(|line| line.trim_start_matches("error: ").trim()).take_while(|line| !line.is_empty());
     let possible = said.lines().find(|line| line.trim_start().starts_with("[possible values"));
-    let reason =
-        reason.filter(|line| !line.starts_with('[')).chain(possible.map(str::trim)).collect::<Vec<_>>().join(" ");
-    let reason = format!("{} = {}: {reason}", entry.setting.name(), entry.value);
-    bail!("{}", Config::at(&config.path, entry.line, &reason))
+    reason.filter(|line| !line.starts_with('[')).chain(possible.map(str::trim)).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs the command.

@@ -155,18 +155,12 @@ pub fn main() -> ExitCode {
         let message = format!("there is neither a command nor a file \"{}\"", word.display());
         Arguments::command().error(ErrorKind::InvalidSubcommand, message).exit();
     }
-    let command = match (Arguments { command, track }).tracking() {
-        Command::Track(arguments) => match config::completed(words, &matches, &arguments.config) {
-            Ok(words) => Arguments::parse_from(words).tracking(),
-            Err(error) => {
-                say(&format!("awing: {error:#}"));
-                return ExitCode::FAILURE;
-            }
-        },
-        command => command,
-    };
-    let result = match command {
-        Command::Track(arguments) => track::run(arguments),
+    let result = match (Arguments { command, track }).tracking() {
+        Command::Track(arguments) => config::completed(words, &matches, &arguments.config).and_then(|(words, origins)| {
+            // From the same words, and options of `track`: it is the same command.
+            let Command::Track(arguments) = Arguments::parse_from(words).tracking() else { return Ok(()) };
+            track::run(arguments).map_err(|error| origins.place(error))
+        }),
         Command::Capture(arguments) => capture::run(&arguments),
         Command::Cameras(arguments) => cameras::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments, start),

@@ -133,6 +133,7 @@ pub(super) fn run(arguments: TrackArguments) -> Result<()> {
     if [&arguments.json, &arguments.csv].iter().all(|path| path.as_deref() == Some(Path::new("-"))) {
         bail!("--json - and --csv - would mix on standard output: write one of them to a file");
     }
+    arguments.check_that_no_address_is_an_input()?;
     arguments.check_addresses()?;
     let profile = arguments.profile.clone().map(OwnProfile::open).transpose()?;
     let receivers = arguments.receivers()?;
@@ -180,8 +181,15 @@ impl TrackArguments {
         words.find(|word| Input::new(&[word]).is_missing())
     }
 
+    /// Refuses addresses that can't be any, without looking for their hosts. The cause is the reason alone.
+    pub(super) fn check_addresses(&self) -> Result<()> {
+        self.named_receivers().try_for_each(|(protocol, name)| Receiver::check(protocol, name))?;
+        self.vts.as_deref().map_or(Ok(()), VtsAddress::check)?;
+        self.serve.as_deref().map_or(Ok(()), Listener::check)
+    }
+
     /// Options with an optional value take the next word, which may have been meant as an input.
-    fn check_addresses(&self) -> Result<()> {
+    fn check_that_no_address_is_an_input(&self) -> Result<()> {
         for (option, address) in [("--serve", &self.serve), ("--vts", &self.vts)] {
             if let Some(address) = address.as_ref().filter(|address| !address.contains("://"))
                 && !Input::new(&[OsStr::new(address)]).is_missing()
@@ -217,15 +225,19 @@ impl TrackArguments {
         paths
     }
 
-    /// Resolves the addresses that signals are sent to.
-    fn receivers(&self) -> Result<Vec<Receiver>> {
+    /// The addresses that signals are sent to.
+    fn named_receivers(&self) -> impl Iterator<Item = (Protocol, &str)> {
         let named = [
             (Protocol::OpenSeeFace, &self.osf),
             (Protocol::Vmc(self.vmc_shapes), &self.vmc),
             (Protocol::IFacialMocap, &self.ifacialmocap),
         ];
-        let named = named.into_iter().filter_map(|(protocol, name)| Some((protocol, name.as_ref()?)));
-        named.map(|(protocol, name)| Receiver::find(protocol, name)).collect()
+        named.into_iter().filter_map(|(protocol, name)| Some((protocol, name.as_deref()?)))
+    }
+
+    /// Resolves them.
+    fn receivers(&self) -> Result<Vec<Receiver>> {
+        self.named_receivers().map(|(protocol, name)| Receiver::find(protocol, name)).collect()
     }
 
     /// Whether frames are shown. Pictures are not if an output is written: there is nothing to wait for.

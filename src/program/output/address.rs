@@ -6,7 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 /// The host and port of `name`.
 ///
 /// # Errors
-/// If the host is missing or the port is not a number from 1 to 65535.
+/// If the host is missing or can't be one, or the port is not a number from 1 to 65535.
 pub(super) fn split(name: &str, usual_port: u16) -> Result<(&str, u16)> {
     let (host, port) = if let Some((host, rest)) = name.strip_prefix('[').and_then(|name| name.split_once(']')) {
         match rest.strip_prefix(':') {
@@ -21,6 +21,8 @@ pub(super) fn split(name: &str, usual_port: u16) -> Result<(&str, u16)> {
         }
     };
     ensure!(!host.is_empty(), "the host is missing, as in 127.0.0.1:{usual_port}");
+    let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:%".contains(&byte) || !byte.is_ascii());
+    ensure!(is_name, "\"{host}\" is no host: it has to be a name or a number, as in 127.0.0.1:{usual_port}");
     let is_number = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_digit());
     ensure!(!is_number, "the host is missing before the port, as in 127.0.0.1:{host}");
     let port = match port {
@@ -60,7 +62,8 @@ mod tests {
             assert_eq!(split(name, 7).unwrap(), expected, "{name}");
         }
         for name in
-            ["", ":99", "99", "localhost:", "localhost:0", "localhost:65536", "localhost:osc", "[::1]99", "[]:99"]
+            ["", ":99", "99", "localhost:", "localhost:0", "localhost:65536", "localhost:osc", "[::1]99", "[]:99", "http://localhost:99",
+             "local host:99"]
         {
             let error = split(name, 7).unwrap_err().to_string();
             assert!(error.contains("port") || error.contains("host"), "{name}: {error}");

@@ -50,6 +50,14 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
+    /// Checks that `name` can be HOST or HOST:PORT.
+    ///
+    /// # Errors
+    /// If it can't be.
+    pub(crate) fn check(protocol: Protocol, name: &str) -> Result<()> {
+        split(name, protocol.port()).map(drop).with_context(|| format!("{} {name}", protocol.option()))
+    }
+
     /// Resolves the receiver `name`, which is HOST or HOST:PORT.
     ///
     /// # Errors

@@ -27,6 +27,14 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
+    /// Checks that `name` can be HOST or HOST:PORT.
+    ///
+    /// # Errors
+    /// If it can't be.
+    pub(crate) fn check(name: &str) -> Result<()> {
+        split(name, USUAL_PORT).map(drop).with_context(|| format!("--serve {name}"))
+    }
+
     /// Listens to `name`, which is HOST or HOST:PORT.
     ///
     /// # Errors

@@ -17,6 +17,14 @@ pub(crate) struct VtsAddress {
 }
 
 impl VtsAddress {
+    /// Checks that `name` can be an address.
+    ///
+    /// # Errors
+    /// If it can't be.
+    pub(crate) fn check(name: &str) -> Result<()> {
+        parsed(name).map(drop).with_context(|| format!("--vts {name}"))
+    }
+
     /// Finds `name`: ws://HOST:PORT, HOST:PORT or HOST.
     ///
     /// # Errors
@@ -26,16 +34,21 @@ impl VtsAddress {
     }
 
     fn find_host(name: &str) -> Result<Self> {
-        let host = match name.split_once("://") {
-            None => name,
-            Some(("ws", host)) => host.strip_suffix('/').unwrap_or(host),
-            Some(_) => bail!("the address has to begin with ws://, as in ws://127.0.0.1:{USUAL_PORT}"),
-        };
-        let (host, port) = split(host, USUAL_PORT)?;
+        let (host, port) = parsed(name)?;
         let sockets = resolve(host, port)?;
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         Ok(Self { url: format!("ws://{host}:{port}"), sockets })
     }
+}
+
+/// The host and the port.
+fn parsed(name: &str) -> Result<(&str, u16)> {
+    let host = match name.split_once("://") {
+        None => name,
+        Some(("ws", host)) => host.strip_suffix('/').unwrap_or(host),
+        Some(_) => bail!("the address has to begin with ws://, as in ws://127.0.0.1:{USUAL_PORT}"),
+    };
+    split(host, USUAL_PORT)
 }
 
 impl fmt::Display for VtsAddress {
