@@ -191,8 +191,19 @@ fn absurd_numbers_are_refused_with_a_reason() {
         ("--threads", "18446744073709551616", "whole number"),
         ("--faces", "1000000000", "at most 1000"),
         ("--size", "30000x30000", "at most 8192"),
+        ("--fps", "fast", "from 1 to 1000, as in 30 or 29.97"),
+        ("--fps", "0", "from 1 to 1000"),
     ] {
         fails(folder.path(), &[&demo[..], &[option, value]].concat(), &[option, reason]);
+    }
+    for (arguments, reason) in [
+        (&["--frames", "2.5"][..], "whole number above 0"),
+        (&["bench", "--frames", "many"], "whole number above 0"),
+        (&["export", "--out", "x.onnx", "--batch", "1.5"], "whole number from 1 to 1024"),
+        (&["quantize", "--out", "x", "--calibrate", faces, "--pictures", "0"], "whole number above 0"),
+        (&["eval", "--data", faces, "--threshold", "eight"], "a percentage above 0"),
+    ] {
+        fails(folder.path(), arguments, &[reason]);
     }
     for command in ["train", "finetune"] {
         fails(folder.path(), &[command, "--data", faces, "--out", "x", "--threads", "100000"], &["at most 512"]);

@@ -163,6 +163,7 @@ fn drivers_with_a_range_of_rates_or_without_a_list_are_used() {
     for (settings, wish, mode) in [
         (range, "", "YUYV 640x480 at 60 frames"),
         (range, "--fps 25", "YUYV 640x480 at 25 frames"),
+        (range, "--fps 29.97", "YUYV 640x480 at 29.97 frames"),
         (range, "--fps 500", "YUYV 640x480 at 120 frames"),
         ("mode MJPG 640 480 1 15\nrates unlisted", "", "MJPEG 640x480 at 15 frames"),
     ] {

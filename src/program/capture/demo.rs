@@ -8,12 +8,12 @@ use crate::train::synth::Scene;
 
 const SEED: u64 = 1;
 const SIZE: (u32, u32) = (640, 480);
-const FRAMES_PER_SECOND: u32 = 30;
+const FRAMES_PER_SECOND: f64 = 30.0;
 
 pub(super) struct Demo {
     scene: Scene,
     size: (u32, u32),
-    frames_per_second: u32,
+    frames_per_second: f64,
     count: u64,
 }
 
@@ -22,7 +22,7 @@ impl Demo {
         Self {
             scene: Scene::demo(SEED, options.faces.unwrap_or(1)),
             size: options.size.unwrap_or(SIZE),
-            frames_per_second: options.frames_per_second.unwrap_or(FRAMES_PER_SECOND).max(1),
+            frames_per_second: options.frames_per_second.unwrap_or(FRAMES_PER_SECOND).max(1.0),
             count: 0,
         }
     }
@@ -34,14 +34,14 @@ impl Source for Demo {
         if (frame.width(), frame.height()) != (width, height) {
             *frame = Frame::filled(width, height, [0; 3]);
         }
-        let time_s = self.count as f64 / f64::from(self.frames_per_second);
+        let time_s = self.count as f64 / self.frames_per_second;
         self.scene.draw(time_s, frame);
         self.count += 1;
         Ok(Some(time_s))
     }
 
     fn frames_per_second(&self) -> Option<f64> {
-        Some(f64::from(self.frames_per_second))
+        Some(self.frames_per_second)
     }
 
     fn is_endless(&self) -> bool {

@@ -195,7 +195,7 @@ pub struct CaptureOptions {
     /// Width and height of a camera's frames, in pixels.
     pub size: Option<(u32, u32)>,
     /// Rate of a camera, in frames per second.
-    pub frames_per_second: Option<u32>,
+    pub frames_per_second: Option<f64>,
     /// Whether a camera that cannot be opened is retried until it can be, instead of being an error.
     pub keeps_trying: bool,
     /// Number of faces in the demo; 1 by default.

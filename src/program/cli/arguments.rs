@@ -1,7 +1,7 @@
 //! Arguments that several commands share.
 
 use super::device::DeviceChoice;
-use super::parse::{faces, named, size, threads};
+use super::parse::{faces, named, rate, size, threads};
 use super::paths::Paths;
 use crate::program::capture::CaptureOptions;
 use crate::program::console::say;
@@ -21,8 +21,8 @@ pub(super) struct CameraArguments {
     #[arg(long, value_name = "WxH", value_parser = size)]
     pub size: Option<(u32, u32)>,
     /// Frames per second of the camera or the demo [default: the highest rate up to 60]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub fps: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub fps: Option<f64>,
 }
 
 impl CameraArguments {
@@ -156,9 +156,9 @@ mod tests {
 
     #[test]
     fn a_camera_is_asked_for_what_the_arguments_say() {
-        let camera = parse("--size 1280x720 --fps 60").unwrap().camera;
+        let camera = parse("--size 1280x720 --fps 59.94").unwrap().camera;
         let options =
-            CaptureOptions { size: Some((1280, 720)), frames_per_second: Some(60), ..CaptureOptions::default() };
+            CaptureOptions { size: Some((1280, 720)), frames_per_second: Some(59.94), ..CaptureOptions::default() };
         assert_eq!(camera.options(None), options);
     }
 
@@ -169,6 +169,9 @@ mod tests {
             "--size 0x480",
             "--size axb",
             "--fps 0",
+            "--fps -30",
+            "--fps nan",
+            "--fps 1001",
             "--faces 0",
             "--threads 0",
             "--threads x",

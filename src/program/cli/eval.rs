@@ -4,7 +4,7 @@
 //! In: models, and data sets or reports. Out: a table or one JSON object on standard output, and the requested files.
 
 use super::comparison::comparison_table;
-use super::parse::named;
+use super::parse::{named, percent};
 use super::paths::{Content, Overwrite, Paths};
 use crate::program::console::{print, say};
 use crate::runtime::detect::{Detection, Detector, Search};
@@ -53,7 +53,7 @@ pub(super) struct EvalArguments {
     #[arg(long, value_parser = named::<Norm>(), default_value_t = Norm::InterOcular)]
     norm: Norm,
     /// Thresholds of the failure rate and of the area under the error curve, in percent of the norm
-    #[arg(long, num_args = 1.., default_values_t = [8.0, 10.0], value_name = "PERCENT")]
+    #[arg(long, num_args = 1.., default_values_t = [8.0, 10.0], value_name = "PERCENT", value_parser = percent)]
     threshold: Vec<f64>,
     /// Print the report as JSON
     #[arg(long)]
@@ -157,9 +157,6 @@ fn samples(arguments: &EvalArguments) -> Result<Vec<Sample>> {
 }
 
 fn measure_landmarks(arguments: &EvalArguments) -> Result<()> {
-    if let Some(bad) = arguments.threshold.iter().find(|t| !(t.is_finite() && **t > 0.0)) {
-        bail!("--threshold {bad}: a percentage over 0 is needed");
-    }
     check_target(arguments.plot.as_deref())?;
     check_target(arguments.predictions.as_deref())?;
     let is_png = |path: &Path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));

@@ -2,6 +2,7 @@
 //!
 //! In: a model file. Out: an ONNX file, or the weights under PyTorch's names. On failure nothing is written.
 
+use super::parse::batch;
 use super::paths::{Content, Overwrite, Paths};
 use crate::program::console::print;
 use crate::runtime::files::write_whole;
@@ -20,8 +21,8 @@ pub(super) struct ExportArguments {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Fix the batch size of the ONNX network; some programs need that [default: any size]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    batch: Option<u16>,
+    #[arg(long, value_name = "N", value_parser = batch)]
+    batch: Option<usize>,
     #[command(flatten)]
     overwrite: Overwrite,
 }
@@ -47,7 +48,7 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<()> {
     }
     Paths::default().reads("MODEL", model.as_ref()).writes("--out", [out], content).check(*overwrite)?;
     let model = model.as_deref().map_or_else(default_landmarks, Model::load)?;
-    let bytes = if is_onnx { to_onnx(&model, batch.map(usize::from))? } else { to_pytorch_names(&model)? };
+    let bytes = if is_onnx { to_onnx(&model, *batch)? } else { to_pytorch_names(&model)? };
     write_whole(out, &bytes).with_context(|| format!("cannot write {}", out.display()))?;
     print(format!("wrote {} ({:.1} MB)\n", out.display(), bytes.len() as f64 / 1e6))
 }

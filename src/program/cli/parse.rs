@@ -6,9 +6,12 @@
 use crate::runtime::named::{Named, by_name};
 use crate::runtime::workers::MOST_THREADS;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use std::str::FromStr;
 
 /// The detector finds no more in any picture.
 const MOST_FACES: usize = 1000;
+/// The largest batch of an exported network.
+const MOST_IN_A_BATCH: usize = 1024;
 /// A frame of this size takes 192 MiB.
 const MOST_PIXELS_A_SIDE: u32 = 1 << 13;
 
@@ -25,10 +28,34 @@ pub(super) fn named_if<T: Named + Send + Sync>(is_offered: fn(T) -> bool) -> imp
 }
 
 /// A whole number above 0.
-pub(super) fn positive(text: &str) -> Result<usize, String> {
+pub(super) fn positive<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
     match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
+        Ok(number) if number > T::from(0) => Ok(number),
         _ => Err("it has to be a whole number above 0".into()),
+    }
+}
+
+/// The batch size of an exported network.
+pub(super) fn batch(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (1..=MOST_IN_A_BATCH).contains(&number) => Ok(number),
+        _ => Err(format!("it has to be a whole number from 1 to {MOST_IN_A_BATCH}")),
+    }
+}
+
+/// A frame rate. Many cameras have 29.97 frames per second, some 7.5.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (1.0..=1000.0).contains(&rate) => Ok(rate),
+        _ => Err("it has to be a number of frames per second from 1 to 1000, as in 30 or 29.97".into()),
+    }
+}
+
+/// A percentage.
+pub(super) fn percent(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(percent) if percent > 0.0 && percent <= 1e6 => Ok(percent),
+        _ => Err("it has to be a percentage above 0, as in 8".into()),
     }
 }
 

@@ -5,7 +5,7 @@
 //! failure nothing is written.
 
 use super::measure::{Spread, error_percent};
-use super::parse::named_if;
+use super::parse::{named_if, positive};
 use super::paths::{Content, Overwrite, Paths};
 use crate::program::console::print;
 use crate::runtime::detect::{Detector, square_input};
@@ -34,8 +34,8 @@ pub(super) struct QuantizeArguments {
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     calibrate: Vec<PathBuf>,
     /// Use N of them, evenly spread
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
-    pictures: u64,
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = positive::<usize>)]
+    pictures: usize,
     /// Pictures to measure the error on, before and after [default: those for calibration]
     #[arg(long, num_args = 1.., value_name = "FILE")]
     validation: Vec<PathBuf>,
@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &QuantizeArguments) -> Result<()> {
     let measured = measured.measurable()?;
     let precision = arguments.to;
     let quantized = match precision {
-        Precision::Int8 => quantize(&model, &pictures.inputs(&model, arguments.pictures as usize)?)?,
+        Precision::Int8 => quantize(&model, &pictures.inputs(&model, arguments.pictures)?)?,
         _ => model.clone().with_quantization(None)?,
     };
     // The file is measured, not the model before rounding.

@@ -6,7 +6,7 @@
 use super::arguments::{CameraArguments, TrackerArguments};
 use super::config::ConfigChoice;
 use super::interrupt;
-use super::parse::{fov, named, scale};
+use super::parse::{fov, named, positive, scale};
 use super::paths::{Content, Overwrite, Paths};
 use crate::program::capture::{CopyNames, Input, Recorder, VirtualCamera};
 use crate::program::console::say;
@@ -80,7 +80,7 @@ pub(super) struct TrackArguments {
     #[arg(long, value_name = "PATH")]
     save: Option<PathBuf>,
     /// Stop after N frames
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = positive::<u64>)]
     pub frames: Option<u64>,
     /// Mirror the picture in the window; files are never mirrored [default: for cameras]
     #[arg(long, overrides_with = "no_mirror")]

@@ -63,6 +63,14 @@ impl Rate {
         (frames > 0 && seconds > 0).then_some(Self { frames, seconds })
     }
 
+    /// The rate that is written as this number above 0: 30000 in 1001 seconds for 29.97.
+    fn of(per_second: f64) -> Self {
+        let whole = Self { frames: per_second.round() as u32, seconds: 1 };
+        let broadcast = Self { frames: 1000 * per_second.round() as u32, seconds: 1001 };
+        let exact = Self { frames: (per_second * 100.0).round() as u32, seconds: 100 };
+        [whole, broadcast].into_iter().find(|rate| rate.to_string() == exact.to_string()).unwrap_or(exact)
+    }
+
     pub fn per_second(self) -> f64 {
         f64::from(self.frames) / f64::from(self.seconds)
     }
@@ -93,10 +101,10 @@ impl fmt::Display for Mode {
 }
 
 /// The size and rate that the user asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub(super) struct Wish {
     pub size: Option<(u32, u32)>,
-    pub frames_per_second: Option<u32>,
+    pub frames_per_second: Option<f64>,
 }
 
 impl Wish {
@@ -109,14 +117,13 @@ impl Wish {
     /// The rate to ask for in the range from `slowest` to `fastest`.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only V4L2 has ranges of rates"))]
     pub fn target_rate(&self, slowest: Rate, fastest: Rate) -> Rate {
-        let wished = self.frames_per_second.map_or(FAST_ENOUGH, f64::from);
+        let wished = self.frames_per_second.unwrap_or(FAST_ENOUGH);
         if wished >= fastest.per_second() {
             fastest
         } else if wished <= slowest.per_second() {
             slowest
         } else {
-            // Wishes are whole numbers, and so is `FAST_ENOUGH`.
-            Rate { frames: wished as u32, seconds: 1 }
+            Rate::of(wished)
         }
     }
 }
@@ -140,6 +147,7 @@ pub(super) fn compare(a: &Mode, b: &Mode, wish: &Wish) -> Ordering {
         .then_with(|| slowness(a, wish).total_cmp(&slowness(b, wish)))
         .then_with(|| distance(a, wish).cmp(&distance(b, wish)))
         .then_with(|| a.format.cmp(&b.format))
+        .then_with(|| exactness(a, wish).total_cmp(&exactness(b, wish)))
         .then_with(|| b.rate.per_second().total_cmp(&a.rate.per_second()))
 }
 
@@ -150,14 +158,18 @@ fn distance(mode: &Mode, wish: &Wish) -> (u64, u32) {
     (pixels(mode.width, mode.height).abs_diff(pixels(width, height)), mode.width.abs_diff(width))
 }
 
-/// The distance of a mode's rate from the wanted one, in frames per second.
+/// The distance of a mode's rate from the wanted one, in frames per second; 0 for about the same rate.
 fn slowness(mode: &Mode, wish: &Wish) -> f64 {
-    let rate = mode.rate.per_second();
     let off = match wish.frames_per_second {
-        Some(wished) => (rate - f64::from(wished)).abs(),
-        None => (FAST_ENOUGH - rate).max(0.0),
+        Some(_) => exactness(mode, wish),
+        None => (FAST_ENOUGH - mode.rate.per_second()).max(0.0),
     };
     if off < SAME_RATE { 0.0 } else { off }
+}
+
+/// The distance of a mode's rate from the wanted one, in frames per second; 0 without one.
+fn exactness(mode: &Mode, wish: &Wish) -> f64 {
+    wish.frames_per_second.map_or(0.0, |wished| (mode.rate.per_second() - wished).abs())
 }
 
 #[cfg(test)]
@@ -205,9 +217,12 @@ mod tests {
         ];
         let chosen = |size, frames_per_second| choose(&modes, &Wish { size, frames_per_second }).unwrap();
         assert_eq!(chosen(Some((1280, 720)), None), modes[1]);
-        assert_eq!(chosen(Some((1280, 720)), Some(30)), modes[2]);
-        assert_eq!(chosen(Some((1300, 700)), Some(5)), modes[3]);
-        assert_eq!(chosen(None, Some(60)), modes[0], "the usual size, as near to the rate as it can");
+        assert_eq!(chosen(Some((1280, 720)), Some(30.0)), modes[2]);
+        assert_eq!(chosen(Some((1300, 700)), Some(5.0)), modes[3]);
+        let both = [mode(Yuyv, 640, 480, 30, 1), mode(Yuyv, 640, 480, 30000, 1001)];
+        let of_both = |rate| choose(&both, &Wish { size: None, frames_per_second: Some(rate) }).unwrap();
+        assert_eq!((of_both(30.0), of_both(29.97)), (both[0], both[1]));
+        assert_eq!(chosen(None, Some(60.0)), modes[0], "the usual size, as near to the rate as it can");
     }
 
     #[test]
@@ -215,8 +230,10 @@ mod tests {
         let (slowest, fastest) = (Rate { frames: 5, seconds: 1 }, Rate { frames: 120, seconds: 1 });
         let target = |frames_per_second| Wish { size: None, frames_per_second }.target_rate(slowest, fastest);
         assert_eq!(target(None), Rate { frames: 60, seconds: 1 });
-        assert_eq!(target(Some(25)), Rate { frames: 25, seconds: 1 });
-        assert_eq!((target(Some(1)), target(Some(500))), (slowest, fastest));
+        assert_eq!(target(Some(25.0)), Rate { frames: 25, seconds: 1 });
+        assert_eq!(target(Some(29.97)), Rate { frames: 30000, seconds: 1001 });
+        assert_eq!(target(Some(7.5)), Rate { frames: 750, seconds: 100 });
+        assert_eq!((target(Some(1.0)), target(Some(500.0))), (slowest, fastest));
     }
 
     #[test]

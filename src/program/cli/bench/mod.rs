@@ -13,7 +13,7 @@ mod profile;
 mod stages;
 
 use super::arguments::{CameraArguments, TrackerArguments};
-use super::parse::minutes;
+use super::parse::{minutes, positive};
 use crate::program::capture::Input;
 use crate::program::console::print;
 use anyhow::Result;
@@ -30,7 +30,7 @@ pub(super) struct BenchArguments {
     #[arg(long = "input", value_name = "INPUT")]
     named_input: Option<OsString>,
     /// Stop after N frames
-    #[arg(long, value_name = "N", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 600, value_parser = positive::<u64>)]
     frames: u64,
     /// Print one JSON object instead of a table
     #[arg(long)]

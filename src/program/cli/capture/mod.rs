@@ -44,7 +44,7 @@ pub(super) struct CaptureArguments {
     #[arg(long, value_name = "N", value_parser = seconds)]
     seconds: Option<f64>,
     /// Stop when N frames are kept
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = positive::<usize>)]
     count: usize,
     /// List the recordings that are stored
     #[arg(long, conflicts_with_all = ["input", "named_input", "seconds", "count"])]
