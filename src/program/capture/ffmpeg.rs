@@ -166,7 +166,7 @@ impl Complaints {
     }
 }
 
-/// The meanings of ffmpeg's messages, the more specific first.
+/// The meanings of ffmpeg's messages about what it reads, the more specific first.
 const MEANINGS: [(&str, &str); 16] = [
     ("matches no streams", "it has no picture stream: it may be a sound recording"),
     ("moov atom not found", "it is no video, or its end is missing: the recording, or a copy of it, was cut off"),
@@ -184,6 +184,15 @@ const MEANINGS: [(&str, &str); 16] = [
     ("not on whitelist", "it refers to other addresses, which awing does not follow from a file"),
     ("Unknown decoder", "this ffmpeg cannot decode it"),
     ("Invalid data found when processing input", "it is not a video, or it is damaged"),
+];
+/// The meanings of its messages about what it writes.
+const MEANINGS_IN_WRITING: [(&str, &str); 6] = [
+    ("No such file or directory", "its folder is not there"),
+    ("Permission denied", "you may not write there"),
+    ("Read-only file system", "nothing can be written there"),
+    ("No space left on device", "the disk is full"),
+    ("File too large", "the disk takes no file of this size"),
+    ("Unknown encoder", "this ffmpeg cannot encode it"),
 ];
 /// Messages after which frames are missing at the end, although ffmpeg reports success.
 const CUT_SHORT: [&str; 4] = ["partial file", "ended prematurely", "Error during demuxing", "Input/output error"];
@@ -203,9 +212,18 @@ impl Complaint {
         self.0.iter().any(|line| CUT_SHORT.iter().any(|message| line.contains(message)))
     }
 
-    /// The meaning in plain words; an unknown message is quoted.
+    /// The meaning for an input, in plain words; an unknown message is quoted.
     pub(super) fn in_words(&self) -> String {
-        let known = MEANINGS.iter().find(|(message, _)| self.0.iter().any(|line| line.contains(message)));
+        self.meaning(&MEANINGS)
+    }
+
+    /// The same for an output.
+    pub(super) fn of_writing_in_words(&self) -> String {
+        self.meaning(&MEANINGS_IN_WRITING)
+    }
+
+    fn meaning(&self, meanings: &[(&str, &str)]) -> String {
+        let known = meanings.iter().find(|(message, _)| self.0.iter().any(|line| line.contains(message)));
         match (known, self.0.last()) {
             (Some((_, meaning)), _) => (*meaning).into(),
             (None, Some(last)) => format!("ffmpeg says: {last}"),
@@ -225,6 +243,11 @@ mod tests {
         assert!(audio.in_words().contains("no picture stream") && !audio.is_of_cut_input());
         let cut = said(&["[mov @ 0x1] stream 0, offset 0x2: partial file", "Invalid data found when processing input"]);
         assert!(cut.in_words().contains("cut off") && cut.is_of_cut_input());
+        let denied = said(&["[out#0/mp4 @ 0x1] Error opening output file:x.mp4: Permission denied"]);
+        assert_eq!(
+            (denied.in_words().as_str(), denied.of_writing_in_words().as_str()),
+            ("you may not read it", "you may not write there")
+        );
         assert_eq!(said(&["something new"]).in_words(), "ffmpeg says: something new");
     }
 

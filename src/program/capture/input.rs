@@ -105,9 +105,12 @@ impl Input {
         is_pictures.then(|| self.paths().iter().filter(|path| !path.is_dir()).filter_map(name).collect())
     }
 
-    /// Whether it is a missing file.
+    /// Whether it is a missing file; one in a folder that can't be entered may be there.
     pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Files(paths) if paths.iter().any(|path| std::fs::symlink_metadata(path).is_err()))
+        let is_missing = |path: &PathBuf| {
+            std::fs::symlink_metadata(path).is_err_and(|error| error.kind() != std::io::ErrorKind::PermissionDenied)
+        };
+        matches!(self, Self::Files(paths) if paths.iter().any(is_missing))
     }
 
     /// A short name: a file without its folders.

@@ -374,8 +374,9 @@ impl Video {
     }
 
     fn failed(&self, complaint: &Complaint) -> io::Error {
-        let (said, part) = (complaint.in_words(), part_of(&self.path));
-        io::Error::other(format!("ffmpeg failed: {said}; the part that was written, if any, is in {}", part.display()))
+        let (said, part) = (complaint.of_writing_in_words(), part_of(&self.path));
+        let kept = if part.exists() { format!("; what was written is in {}", part.display()) } else { String::new() };
+        io::Error::other(format!("ffmpeg failed: {said}{kept}"))
     }
 
     fn finish(mut self) -> io::Result<()> {
@@ -388,7 +389,7 @@ impl Video {
             return Err(self.failed(&complaint));
         }
         if !complaint.is_empty() {
-            say(&format!("awing: {} may be damaged: {}", self.path.display(), complaint.in_words()));
+            say(&format!("awing: {} may be damaged: {}", self.path.display(), complaint.of_writing_in_words()));
         }
         fs::rename(part_of(&self.path), &self.path)
     }
