@@ -181,6 +181,15 @@ fn heatmaps_say_what_they_wrote() {
 }
 
 #[test]
+fn a_picture_with_an_unknown_ending_is_refused_with_the_endings_that_are_possible() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [["landmarks", "--diagram", "d.txt"], ["heatmaps", "--plot", "d.txt"], ["heatmaps", "--plot", "d"]]
+    {
+        fails(folder.path(), &arguments, &["cannot write the picture d", ".png or .jpg"]);
+    }
+}
+
+#[test]
 fn absurd_numbers_are_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let faces = write_faces(folder.path());

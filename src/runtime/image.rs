@@ -42,6 +42,8 @@ pub enum ImageError {
     TooLarge { path: PathBuf, width: u32, height: u32 },
     #[error("cannot read the picture {path}")]
     Decode { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("cannot write the picture {path}: its name has to end in .png or .jpg")]
+    Ending { path: PathBuf },
     #[error("cannot write the picture {path}")]
     Encode { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
 }

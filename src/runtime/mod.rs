@@ -21,6 +21,7 @@
 //! | [`track`] | the tracker |
 //! | [`signals`] | head pose, eyes, gaze, mouth and blend shapes of tracked faces |
 
+pub(crate) mod counted;
 pub(crate) mod detect;
 pub(crate) mod engine;
 pub(crate) mod file_kind;

@@ -28,6 +28,7 @@ pub use input::Input;
 pub use no_virtual_camera::VirtualCamera;
 pub use recorder::Recorder;
 
+use crate::runtime::counted::counted;
 use crate::runtime::image::{Frame, ImageError};
 use fetched::{Fetched, Manner};
 use std::io;
@@ -55,7 +56,7 @@ pub enum CaptureError {
     EmptyFolder(PathBuf),
     #[error("cannot read the picture {path}: {format} is a format that awing does not read; convert it to JPEG or PNG")]
     UnreadableFormat { path: PathBuf, format: String },
-    #[error("{name}: {bad} of {of} pictures could not be read and were left out; they are named above")]
+    #[error("{name}: {bad} of {} could not be read; see above", counted(*of, "picture"))]
     LeftOut { name: String, bad: u64, of: u64 },
     #[error("{0} is neither a picture nor a folder of pictures, and only those can be given several at once")]
     SeveralInputs(PathBuf),
@@ -66,7 +67,7 @@ pub enum CaptureError {
     NoFfmpeg { path: PathBuf, otherwise: &'static str },
     #[error("cannot read {name}: {reason}")]
     Undecodable { name: String, reason: String },
-    #[error("{name} ended early, after {frames} frames: {reason}")]
+    #[error("{name} ended early, after {}: {reason}", counted(*frames, "frame"))]
     EndedEarly { name: String, frames: u64, reason: String },
     #[error("interrupted before the first frame of {0}")]
     Interrupted(String),

@@ -5,6 +5,7 @@
 
 use super::{CaptureError, Source};
 use crate::program::console::{say, with_causes};
+use crate::runtime::counted::counted;
 use crate::runtime::image::Frame;
 use std::cmp::Ordering;
 use std::fs;
@@ -75,7 +76,7 @@ impl Pictures {
         }
         let name = match paths {
             [path] => path.display().to_string(),
-            _ => format!("{} pictures", files.len()),
+            _ => counted(files.len(), "picture"),
         };
         let is_single = matches!(paths, [path] if !path.is_dir());
         let skipped = ((start_s * FRAMES_PER_SECOND).round() as usize).min(files.len());

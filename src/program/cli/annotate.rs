@@ -4,6 +4,7 @@ use super::parse::scale;
 use crate::program::annotate::{Imported, import};
 use crate::program::console::{print, say};
 use crate::program::places;
+use crate::runtime::counted::counted;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -37,12 +38,13 @@ pub(super) fn run(arguments: &AnnotateArguments) -> Result<()> {
 
 fn bring_in(collection: &Path, path: &Path) -> Result<()> {
     let Imported { recording, faces, pictures, left_out } = import(collection, path)?;
-    let said = print(format!("imported {faces} faces in {pictures} pictures as {}\n", recording.display()));
+    let (of_faces, of_pictures) = (counted(faces, "face"), counted(pictures, "picture"));
+    let said = print(format!("imported {of_faces} in {of_pictures} as {}\n", recording.display()));
     if left_out.is_empty() {
         return said;
     }
     left_out.iter().for_each(|line| say(&format!("left out: {line}")));
-    bail!("{} of {} labels were left out, see above", left_out.len(), left_out.len() + faces)
+    bail!("left out {} of {}, see above", left_out.len(), counted(left_out.len() + faces, "label"))
 }
 
 #[cfg(feature = "window")]

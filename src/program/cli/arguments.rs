@@ -7,6 +7,7 @@ use crate::program::capture::CaptureOptions;
 use crate::program::console::say;
 use crate::program::live::{LandmarkModel, TrackerSetup};
 use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
+use crate::runtime::counted::counted;
 use crate::runtime::engine::Precision;
 use crate::runtime::model::Kind;
 use crate::runtime::track::TrackerOptions;
@@ -110,8 +111,8 @@ fn chosen_model(library: &ModelLibrary) -> LandmarkModel {
         Ok(None) => LandmarkModel::Bundled,
         Ok(Some((model, record))) => {
             let TuningRecord { name, samples, .. } = &record;
-            let date = record.date();
-            say(&format!("model: {name}, tuned {date} on {samples} faces (for the bundled one: --model {BUNDLED})"));
+            let (date, faces) = (record.date(), counted(*samples, "face"));
+            say(&format!("model: {name}, tuned {date} on {faces} (for the bundled one: --model {BUNDLED})"));
             model
         }
         Err(error) => {

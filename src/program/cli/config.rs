@@ -59,7 +59,8 @@ impl Origins {
     /// Adds the place to an error that is about such an argument, and so begins with its name.
     pub(super) fn place(&self, error: anyhow::Error) -> anyhow::Error {
         let said = error.to_string();
-        let is_about = |flag: &str| said.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+        let is_about =
+            |flag: &str| said.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
         match self.0.iter().find(|(flag, _)| is_about(flag)) {
             Some((_, place)) => error.context(place.clone()),
             None => error,

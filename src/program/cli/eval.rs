@@ -7,6 +7,7 @@ use super::comparison::comparison_table;
 use super::parse::{named, percent};
 use super::paths::{Content, Overwrite, Paths};
 use crate::program::console::{print, say};
+use crate::runtime::counted::counted;
 use crate::runtime::detect::{Detection, Detector, Search};
 use crate::runtime::engine::{Landmarker, Outputs, Precision};
 use crate::runtime::files::read_text;
@@ -260,7 +261,7 @@ fn write_with_style(arguments: &EvalArguments, out: &Path) -> Result<()> {
     bar.finish_and_clear();
     let mut fits = model.config().style_fits.clone();
     for FittedStyle { style, fit, faces } in fitted {
-        say(&format!("{}: fitted on {faces} faces", style.data_sets()));
+        say(&format!("{}: fitted on {}", style.data_sets(), counted(faces, "face")));
         fits = fits.with(style, fit);
     }
     save_alike(&model.with_style_fits(fits), out)
@@ -335,12 +336,12 @@ fn landmark_table(evaluation: &Evaluation) -> String {
     }
     let unmeasured: usize = evaluation.summaries.iter().filter(|s| s.name != "all").map(|s| s.unmeasured).sum();
     if unmeasured > 0 {
-        text +=
-            &format!("\n{unmeasured} faces are counted but not measured: the norm needs points that are unknown.\n");
+        let faces = counted(unmeasured, "face");
+        text += &format!("\ncounted but not measured: {faces}, since the norm needs points that are unknown.\n");
     }
     if evaluation.not_numbers > 0 {
-        let count = evaluation.not_numbers;
-        text += &format!("\nfor {count} faces the model's landmarks are not numbers: they count as missed.\n");
+        let faces = counted(evaluation.not_numbers, "face");
+        text += &format!("\nfor {faces} the model's landmarks are not numbers: they count as missed.\n");
     }
     if let Some(eyes) = &evaluation.eyes {
         text += &format!(
@@ -355,9 +356,8 @@ fn landmark_table(evaluation: &Evaluation) -> String {
     }
     let expressed = evaluation.faces.iter().filter(|f| f.landmarks68.is_some() || f.landmarks98.is_some()).count();
     if expressed > 0 {
-        text += &format!(
-            "\n{expressed} faces are annotated in another style than the model's: its points were mapped to theirs.\n"
-        );
+        let faces = counted(expressed, "face");
+        text += &format!("\nannotated in another style than the model's, to which its points were mapped: {faces}.\n");
     }
     text += match evaluation.counted {
         Counted::Known => "\nNME and FR in percent; NME, FR and AUC over all points.\n",
@@ -385,8 +385,11 @@ fn detection_table(evaluation: &DetectionEvaluation) -> String {
     if let Some(scenes) = &evaluation.scenes {
         let _ = writeln!(
             text,
-            "scenes: average precision {:.1}; at one false positive in 100 pictures (score {:.2}) {:.1} % of {} faces found",
-            scenes.average_precision, scenes.score_at_one_invented, scenes.recall_at_one_invented, scenes.faces
+            "scenes: average precision {:.1}; at one false positive in 100 pictures (score {:.2}) {:.1} % of {} found",
+            scenes.average_precision,
+            scenes.score_at_one_invented,
+            scenes.recall_at_one_invented,
+            counted(scenes.faces, "face")
         );
     }
     text.push('\n');

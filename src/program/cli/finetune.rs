@@ -12,6 +12,7 @@ use super::progress::TrainingProgress;
 use crate::program::console::print;
 use crate::program::models::{BUNDLED, ModelLibrary, TuningRecord};
 use crate::program::places;
+use crate::runtime::counted::counted;
 use crate::runtime::files::{Claim, read_text, write_whole};
 use crate::runtime::model::{Kind, Model, WeightFormat, default_landmarks};
 use crate::train::collection;
@@ -212,12 +213,12 @@ fn report(verdict: &Verdict) -> String {
     let title = if verdict.accepted { "Accepted" } else { "Refused" };
     line(format!("{title}: {}.", verdict.reason));
     line(format!(
-        "Trained on {} faces, measured on {} held-out ones ({} clips in all); {} steps in {:.0} s; share of the trained weights: \
+        "Trained on {}, measured on {} held out ({} in all); {} in {:.0} s; share of the trained weights: \
          {:.0} %.",
-        verdict.trained_faces,
+        counted(verdict.trained_faces, "face"),
         verdict.held_out.faces,
-        verdict.clips,
-        verdict.steps,
+        counted(verdict.clips, "clip"),
+        counted(verdict.steps, "step"),
         verdict.seconds,
         100.0 * verdict.share
     ));

@@ -3,6 +3,7 @@
 use super::parse::named;
 use super::paths::{Content, Overwrite, Paths};
 use crate::program::console::print;
+use crate::runtime::counted::counted;
 use crate::runtime::model::WeightFormat;
 use crate::train::interchange::import_pytorch;
 use anyhow::Result;
@@ -34,5 +35,6 @@ pub(super) fn run(arguments: &ImportArguments) -> Result<()> {
     let model = import_pytorch(checkpoint)?;
     model.save_as(out, *precision)?;
     let (stacks, points) = (model.config().graph().outputs.len(), model.config().points);
-    print(format!("wrote {}: {stacks} stacks, {points} points and the boundary map\n", out.display()))
+    let (stacks, points) = (counted(stacks, "stack"), counted(points, "point"));
+    print(format!("wrote {}: {stacks}, {points} and the boundary map\n", out.display()))
 }

@@ -156,11 +156,13 @@ pub fn main() -> ExitCode {
         Arguments::command().error(ErrorKind::InvalidSubcommand, message).exit();
     }
     let result = match (Arguments { command, track }).tracking() {
-        Command::Track(arguments) => config::completed(words, &matches, &arguments.config).and_then(|(words, origins)| {
-            // From the same words, and options of `track`: it is the same command.
-            let Command::Track(arguments) = Arguments::parse_from(words).tracking() else { return Ok(()) };
-            track::run(arguments).map_err(|error| origins.place(error))
-        }),
+        Command::Track(arguments) => {
+            config::completed(words, &matches, &arguments.config).and_then(|(words, origins)| {
+                // From the same words, and options of `track`: it is the same command.
+                let Command::Track(arguments) = Arguments::parse_from(words).tracking() else { return Ok(()) };
+                track::run(arguments).map_err(|error| origins.place(error))
+            })
+        }
         Command::Capture(arguments) => capture::run(&arguments),
         Command::Cameras(arguments) => cameras::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments, start),

@@ -8,6 +8,7 @@ use super::measure::{Spread, error_percent};
 use super::parse::{named_if, positive};
 use super::paths::{Content, Overwrite, Paths};
 use crate::program::console::print;
+use crate::runtime::counted::counted;
 use crate::runtime::detect::{Detector, square_input};
 use crate::runtime::engine::{Engine, EngineOptions, Landmarker, MOST_LOSS, Outputs, Precision};
 use crate::runtime::image::Frame;
@@ -178,8 +179,8 @@ impl Pictures {
 
     fn described(&self) -> String {
         match self {
-            Self::Faces(faces) => format!("{} faces", faces.len()),
-            Self::Photographs(photographs) => format!("{} pictures", photographs.len()),
+            Self::Faces(faces) => counted(faces.len(), "face"),
+            Self::Photographs(photographs) => counted(photographs.len(), "picture"),
         }
     }
 }

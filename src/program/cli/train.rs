@@ -11,6 +11,7 @@ use super::paths::{Content, Overwrite, Paths};
 use super::progress::TrainingProgress;
 use crate::program::console::{print, say};
 use crate::program::models::BUNDLED;
+use crate::runtime::counted::counted;
 use crate::runtime::model::{Kind, Model, ModelConfig, default_detector, default_landmarks};
 use crate::train::data::{LandmarkTask, Sample, Split, Task, read_faces};
 use crate::train::detector::{
@@ -117,7 +118,8 @@ fn of_own_faces(arguments: &TrainArguments) -> Result<Plan> {
     let OwnFaces { recipe, training, held_out } = OwnFaces::new(&start, samples, held_out.transpose()?)?;
     let steps = recipe.schedule.steps;
     let (trained, measured) = (training.len(), held_out.len());
-    say(&format!("{trained} faces to train on, {measured} to validate on, {steps} steps"));
+    let (trained, steps) = (counted(trained, "face"), counted(steps, "step"));
+    say(&format!("{trained} to train on, {measured} to validate on, {steps}"));
     say("Only these faces count. awing finetune also preserves the accuracy on other faces.");
     let validator = Some(validator_of(held_out, &recipe.model)?);
     Ok(Plan { task: Arc::new(landmark_task_of(&recipe, training)?), validator, start: Some(start), recipe })
@@ -186,7 +188,8 @@ fn detector_task(arguments: &TrainArguments, recipe: &Recipe) -> Result<TaskAndV
     let held_out = read(&arguments.validation, Split::Test)?;
     let left_out = leave_out_faces_of(&held_out, &mut photographs);
     if left_out > 0 {
-        say(&format!("{left_out} faces are left out: they come from photographs of the validation faces"));
+        let left_out = counted(left_out, "face");
+        say(&format!("without {left_out} from photographs of the validation faces"));
     }
     let training = Arc::new(task(photographs, &recipe.datasets)?);
     if held_out.is_empty() {

@@ -7,6 +7,7 @@
 use super::selection::{Kept, KeptFace, Reason, SelectionOptions, Selector};
 use super::template;
 use super::writer::{Job, Writer};
+use crate::runtime::counted::counted;
 use crate::runtime::image::Frame;
 use crate::runtime::landmarks::{Scheme, WFLW_POINTS};
 use crate::runtime::model::BoxSide;
@@ -134,10 +135,7 @@ impl Collector {
         // To be copied to a shell: the usual folder has a space on some systems.
         let collection = self.collection.display().to_string();
         let collection = if collection.contains(' ') { format!("\"{collection}\"") } else { collection };
-        let faces = match self.faces {
-            1 => "1 face".into(),
-            n => format!("{n} faces"),
-        };
+        let faces = counted(self.faces, "face");
         let tune = format!("awing finetune --data {collection}");
         Some(format!("{faces} in {folder}\nnext: awing annotate {collection}\nthen: {tune}"))
     }
@@ -239,7 +237,7 @@ impl Collector {
 /// Why these faces can't be used for training.
 fn unfit(faces: &[Face]) -> Option<String> {
     let other = faces.iter().map(|face| face.landmarks.len()).find(|count| *count != WFLW_POINTS)?;
-    Some(format!("this model has {other} landmarks: only faces with {WFLW_POINTS} can be collected"))
+    Some(format!("this model has {}: only faces with {WFLW_POINTS} can be collected", counted(other, "landmark")))
 }
 
 /// A whole frame with all its faces; where none was found, there is one in `place`.

@@ -4,6 +4,7 @@ use super::frame::TrackedFrame;
 use super::observer::Observer;
 use crate::program::capture::Source;
 use crate::program::console::say;
+use crate::runtime::counted::counted;
 use crate::runtime::track::Face;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -61,8 +62,8 @@ impl Observer for ProgressLines {
     fn tracking_ended(&self, source: &dyn Source) {
         let Counts { start, frames, with_faces, .. } = &*self.counts();
         let rate = *frames as f64 / start.elapsed().as_secs_f64().max(1e-9);
-        let source = source.describe();
-        say(&format!("{source}: {frames} frames, a face in {with_faces}, {rate:.0} frames a second"));
+        let (source, frames) = (source.describe(), counted(*frames, "frame"));
+        say(&format!("{source}: {frames}, a face in {with_faces}, {rate:.0} frames a second"));
     }
 }
 
@@ -71,8 +72,7 @@ fn in_words(faces: &[Face]) -> String {
     let each: Vec<String> = faces.iter().map(|f| format!("#{} {:.0} %", f.id, 100.0 * f.score)).collect();
     match faces.len() {
         0 => "no face".into(),
-        1 => format!("1 face ({})", each.join(", ")),
-        n => format!("{n} faces ({})", each.join(", ")),
+        n => format!("{} ({})", counted(n, "face"), each.join(", ")),
     }
 }
 

@@ -13,6 +13,7 @@ use super::tracker_setup::{PrecisionInUse, TrackerSetup};
 use crate::program::capture::{CaptureError, Waited};
 use crate::program::console::{say, with_causes};
 use crate::program::profiles::OwnProfile;
+use crate::runtime::counted::counted;
 use crate::runtime::engine::Precision;
 use crate::runtime::named::Named;
 use crate::runtime::signals::SignalMeter;
@@ -446,10 +447,7 @@ impl TrackingLoop {
 
     fn report_computing(&self) {
         let options = &self.setup.options;
-        let threads = match options.threads {
-            1 => "1 thread".into(),
-            n => format!("{n} threads"),
-        };
+        let threads = counted(options.threads, "thread");
         let mut status = self.session.controls.status();
         status.precision = options.precision;
         status.computing = match self.setup.gpu {

@@ -61,10 +61,19 @@ mod tests {
         ] {
             assert_eq!(split(name, 7).unwrap(), expected, "{name}");
         }
-        for name in
-            ["", ":99", "99", "localhost:", "localhost:0", "localhost:65536", "localhost:osc", "[::1]99", "[]:99", "http://localhost:99",
-             "local host:99"]
-        {
+        for name in [
+            "",
+            ":99",
+            "99",
+            "localhost:",
+            "localhost:0",
+            "localhost:65536",
+            "localhost:osc",
+            "[::1]99",
+            "[]:99",
+            "http://localhost:99",
+            "local host:99",
+        ] {
             let error = split(name, 7).unwrap_err().to_string();
             assert!(error.contains("port") || error.contains("host"), "{name}: {error}");
         }

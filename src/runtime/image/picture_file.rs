@@ -50,10 +50,10 @@ impl Frame {
     /// Writes a JPEG or PNG file, by its extension; an existing file is replaced only once the new one is complete.
     ///
     /// # Errors
-    /// [`ImageError::Encode`] naming the file.
+    /// [`ImageError::Ending`] and [`ImageError::Encode`], naming the file.
     pub fn save(&self, path: &Path) -> Result<(), ImageError> {
         let encode = |source: image::ImageError| ImageError::Encode { path: path.to_owned(), source: cause(source) };
-        let format = ImageFormat::from_path(path).map_err(encode)?;
+        let format = ImageFormat::from_path(path).map_err(|_| ImageError::Ending { path: path.to_owned() })?;
         let mut bytes = Cursor::new(Vec::new());
         image::write_buffer_with_format(
             &mut bytes,

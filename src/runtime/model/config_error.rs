@@ -2,6 +2,8 @@
 //!
 //! The limits are far above anything useful: they keep a file of a few bytes from exhausting memory.
 
+use crate::runtime::counted::counted;
+
 /// Maximum side of the input, in pixels.
 pub(super) const MOST_PIXELS: usize = 4096;
 /// Maximum number of channels and of maps.
@@ -23,14 +25,14 @@ pub enum ConfigError {
     Zero { field: &'static str },
     #[error("a detector has 5 outputs and 0 points, not {outputs} and {points}")]
     NotADetector { outputs: usize, points: usize },
-    #[error("{outputs} maps can't hold {points} points")]
+    #[error("{} can't hold {}", counted(*outputs, "map"), counted(*points, "point"))]
     TooFewMaps { outputs: usize, points: usize },
     /// The coarsest map of the network would not have a whole number of cells.
     #[error("input_size is {size}, it must be a multiple of {multiple}")]
     InputSize { size: usize, multiple: usize },
     #[error("the crop's scale is {0}, it must be a finite number above 0")]
     CropScale(f32),
-    #[error("widths has {0} levels, it must have at least 2")]
+    #[error("widths has the length {0}, it must have at least 2")]
     TooFewLevels(usize),
     #[error("up_blocks has {actual} numbers, it must have {expected}, one less than widths")]
     UpBlocks { actual: usize, expected: usize },

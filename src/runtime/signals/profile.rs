@@ -134,6 +134,7 @@ impl Neutral {
 /// An array longer than those that serde knows.
 mod points {
     use super::WFLW_POINTS;
+    use crate::runtime::counted::counted;
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
     pub fn serialize<S: Serializer>(points: &[[f32; 3]; WFLW_POINTS], to: S) -> Result<S::Ok, S::Error> {
@@ -142,8 +143,8 @@ mod points {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[[f32; 3]; WFLW_POINTS], D::Error> {
         let points: Vec<[f32; 3]> = Vec::deserialize(from)?;
-        let count = points.len();
-        let points = points.try_into().map_err(|_| D::Error::custom(format!("{count} points, not {WFLW_POINTS}")))?;
+        let count = counted(points.len(), "point");
+        let points = points.try_into().map_err(|_| D::Error::custom(format!("{count}, not {WFLW_POINTS}")))?;
         Ok(points)
     }
 }

@@ -1,6 +1,7 @@
 //! A recording on disk, and the list of all recordings of a collection.
 
 use super::{CollectedFace, CollectionError, Review};
+use crate::runtime::counted::counted;
 use crate::runtime::files::{private_folder, read_text, write_whole};
 use crate::runtime::image::Frame;
 use crate::runtime::landmarks::WFLW_POINTS;
@@ -243,7 +244,7 @@ fn check(face: &CollectedFace) -> Result<(), String> {
     let lists = [("points", Some(face.points.len())), ("predicted", face.predicted.as_ref().map(Vec::len))];
     for (name, count) in lists {
         if let Some(count) = count.filter(|&count| count != WFLW_POINTS) {
-            return Err(format!("{name} holds {count} points, {WFLW_POINTS} are expected"));
+            return Err(format!("{name} holds {}, {WFLW_POINTS} are expected", counted(count, "point")));
         }
     }
     let lists = [("weight", &face.weight), ("confidence", &face.confidence)];

@@ -54,6 +54,7 @@ pub use sample::{Origin, Sample, crop_for_eval};
 pub use w300::read_300w;
 pub use wflw::{WFLW_SUBSETS, read_wflw};
 
+use crate::runtime::counted::counted;
 use crate::runtime::image::ImageError;
 use crate::train::collection::CollectionError;
 use crate::train::loss::{Objective, Targets};
@@ -93,7 +94,7 @@ pub enum DataError {
     #[error("{0}")]
     Options(String),
     /// The system can't start the loader's threads.
-    #[error("cannot start {count} loader threads")]
+    #[error("cannot start {}", counted(*count, "loader thread"))]
     Threads { count: usize, source: io::Error },
     /// A loader thread that panicked: a defect of this program.
     #[error("a loader thread ended unexpectedly; see its message above")]

@@ -4,6 +4,7 @@
 //! 1-based, so 1 is subtracted. The 68 points become 98 with [`wflw98_from_ibug68`].
 
 use super::{DataError, Origin, Sample};
+use crate::runtime::counted::counted;
 use crate::runtime::files::read_text;
 use crate::runtime::geometry::{FrameSpace, Point};
 use crate::runtime::landmarks::{IBUG_POINTS, Scheme, Style, wflw98_from_ibug68};
@@ -106,8 +107,8 @@ pub fn read_pts(file: &Path) -> Result<Vec<Point<FrameSpace>>, DataError> {
         let (line, text) = next("the closing brace")?;
         if text == "}" {
             if points.len() != count {
-                let found = points.len();
-                return Err(at(line).error(format!("n_points says {count}, but there are {found} points")));
+                let found = counted(points.len(), "point");
+                return Err(at(line).error(format!("n_points says {count}, but the file has {found}")));
             }
             return Ok(points);
         }
@@ -158,7 +159,7 @@ pub(super) mod tests {
     #[test]
     fn broken_files_are_reported_with_their_line() {
         for (text, expected) in [
-            (pts(67), "face_1.pts:71: n_points says 68, but there are 67 points"),
+            (pts(67), "face_1.pts:71: n_points says 68, but the file has 67 points"),
             (pts(68).replace("version: 1", "version: 2"), "face_1.pts:1: expected \"version: 1\""),
             (pts(68).replace("n_points:  68", "n_points: many"), "face_1.pts:2: expected \"n_points: 68\""),
             (pts(68).replace('{', ""), "face_1.pts:4: expected an opening brace"),

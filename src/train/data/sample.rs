@@ -1,6 +1,7 @@
 //! One annotated face.
 
 use super::DataError;
+use crate::runtime::counted::counted;
 use crate::runtime::geometry::{CropSpace, FrameSpace, Point, Rect, Similarity, crop_from_frame};
 use crate::runtime::image::{Border, Frame, ImageError, crop_into};
 use crate::runtime::landmarks::{Scheme, Style, StyleFits, WFLW98_OF_IBUG68};
@@ -182,10 +183,10 @@ impl Sample {
         let error = |message: String| Err(self.origin.error(message));
         let expected = self.scheme.points();
         if self.points.len() != expected {
-            return error(format!("expected {expected} points, found {}", self.points.len()));
+            return error(format!("expected {}, found {}", counted(expected, "point"), self.points.len()));
         }
         if self.weight.len() != expected {
-            return error(format!("expected {expected} weights, found {}", self.weight.len()));
+            return error(format!("expected {}, found {}", counted(expected, "weight"), self.weight.len()));
         }
         let positive = |r: &Rect<FrameSpace>| r.width > 0.0 && r.height > 0.0 && r.center().is_finite();
         if let Some(r) = self.rect.filter(|r| !positive(r)) {

@@ -1,5 +1,6 @@
 //! Errors of a fine-tuning.
 
+use crate::runtime::counted::counted;
 use crate::runtime::engine::EngineError;
 use crate::runtime::image::ImageError;
 use crate::runtime::model::ModelError;
@@ -13,8 +14,9 @@ use crate::train::trainer::{RecipeError, TrainError};
 pub enum FineTuneError {
     /// Too few faces to train on some and hold out others.
     #[error(
-        "{found} accepted faces are too few to train on some and hold out others: add at least {missing} more",
-        missing = needed - found
+        "{}: too few to train on some and hold out others; add at least {} more",
+        counted(*found, "accepted face"),
+        needed - found
     )]
     TooFew { found: usize, needed: usize },
     /// All faces are from one clip, so no independent ones are left to hold out.

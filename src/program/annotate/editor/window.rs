@@ -12,6 +12,7 @@ use super::picking::Target;
 use super::state::Editor;
 use crate::program::console::say;
 use crate::program::view::{CursorStyle, FirstSize, Window, on_display_lost};
+use crate::runtime::counted::counted;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,9 +71,9 @@ pub(crate) fn run(folder: &Path, scale: Option<f32>, end: &AtomicBool) -> Result
     }
     let counts = editor.deck().counts();
     say(&format!(
-        "{} of {} faces done: {} accepted, {} rejected; next: awing finetune --data {}",
+        "{} of {} done: {} accepted, {} rejected; next: awing finetune --data {}",
         counts.done(),
-        counts.all,
+        counted(counts.all, "face"),
         counts.accepted,
         counts.rejected,
         folder.display()

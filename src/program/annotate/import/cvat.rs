@@ -7,6 +7,7 @@
 
 use super::numbered::{self, NamedPoint};
 use super::{Foreign, ForeignFace};
+use crate::runtime::counted::counted;
 use crate::runtime::geometry::{FrameSpace, Point};
 use crate::train::data::PictureFolders;
 use roxmltree::{Document, Node};
@@ -89,7 +90,7 @@ fn named(node: Node<'_, '_>, group: Option<i64>) -> Result<NamedPoint, String> {
     let label = node.attribute("label").unwrap_or_default().to_owned();
     match points_of(node)?.as_slice() {
         &[at] => Ok(NamedPoint { label, group, at, is_known: node.attribute("outside") != Some("1") }),
-        points => Err(format!("the point {label:?} of a skeleton has {} positions", points.len())),
+        points => Err(format!("the point {label:?} of a skeleton has {}", counted(points.len(), "position"))),
     }
 }
 

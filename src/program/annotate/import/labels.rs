@@ -4,6 +4,7 @@
 //! the face can't be used for training.
 
 use super::ForeignFace;
+use crate::runtime::counted::counted;
 use crate::runtime::geometry::{FrameSpace, Point, Rect};
 use crate::runtime::landmarks::{IBUG_POINTS, Part, Scheme, Style, WFLW_POINTS, wflw98_from_ibug68};
 
@@ -40,7 +41,7 @@ pub(super) fn finished(face: &ForeignFace, (width, height): (usize, usize)) -> R
             Style::Ibug.convert(Style::Wflw, &mut points, &weight);
             (points, weight)
         }
-        count => return Err(format!("it has {count} points: 98 (WFLW) or 68 (iBUG) are expected")),
+        count => return Err(format!("it has {}: 98 (WFLW) or 68 (iBUG) are expected", counted(count, "point"))),
     };
     if face.points.len() == WFLW_POINTS {
         (0..WFLW_POINTS).filter(|&i| !is_known(i)).for_each(|i| weight[i] = 0.0);

@@ -97,7 +97,7 @@ fn coco_keypoints_keep_pixels_and_unplaced_points_have_no_weight() {
     assert!(rows[0].points.iter().zip(&points).all(|(a, p)| *a == [p.x, p.y]));
     let weight = rows[1].weight.as_ref().unwrap();
     assert!(weight[96] == 0.0 && weight[97] == 1.0);
-    for (place, why) in [("annotation 3", "no image 8"), ("annotation 4", "1 points"), ("annotation 5", "no keypoints")]
+    for (place, why) in [("annotation 3", "no image 8"), ("annotation 4", "1 point"), ("annotation 5", "no keypoints")]
     {
         assert!(left_out.iter().any(|line| line.contains(place) && line.contains(why)), "{left_out:?}");
     }

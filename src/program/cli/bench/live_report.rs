@@ -2,6 +2,7 @@
 
 use super::cpu_time::CpuTimes;
 use crate::program::cli::measure::Spread;
+use crate::runtime::counted::counted;
 use anyhow::Result;
 use serde::Serialize;
 
@@ -72,8 +73,9 @@ fn table(report: &Report) -> String {
     let CameraFrames { delivered, replaced, lost, damaged } = camera;
     let rate = *shown as f64 / seconds.max(1e-9);
     let shown_how = if report.is_in_window { "shown in a window" } else { "painted, without a window," };
+    let shown = counted(*shown, "frame");
     let mut text = format!(
-        "{input}: {shown} frames of {width}x{height} {shown_how} in {seconds:.1} s ({rate:.1} a second), a face in \
+        "{input}: {shown} of {width}x{height} {shown_how} in {seconds:.1} s ({rate:.1} a second), a face in \
          {shown_with_faces}\n{delivered} delivered, {replaced} not tracked, {not_shown} not shown, {lost} lost, \
          {damaged} damaged\n\n                      median     95 %\n"
     );

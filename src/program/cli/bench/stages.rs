@@ -7,6 +7,7 @@ use crate::program::capture::{self, CaptureOptions, Input, Waited};
 use crate::program::cli::interrupt;
 use crate::program::cli::measure::{Spread, memory_mb};
 use crate::program::live::TrackerSetup;
+use crate::runtime::counted::counted;
 use crate::runtime::image::Frame;
 use crate::runtime::named::Named;
 use crate::runtime::track::StageTimes;
@@ -130,10 +131,10 @@ fn json(report: &Report) -> Result<String> {
 
 fn table(report: &Report) -> String {
     let Report { input, width, height, precision, threads, frames, frames_with_faces, faces, .. } = report;
-    let plural = if *threads == 1 { "" } else { "s" };
+    let (frames, threads) = (counted(*frames, "frame"), counted(*threads, "thread"));
     let mut text = format!(
-        "{input}: {frames} frames of {width}x{height}, a face in {frames_with_faces}, {faces:.1} on average; {precision}, \
-         {threads} thread{plural}\n\n\
+        "{input}: {frames} of {width}x{height}, a face in {frames_with_faces}, {faces:.1} on average; {precision}, \
+         {threads}\n\n\
          stage            median     95 %\n"
     );
     for (name, Spread { median, p95 }) in &report.ms {

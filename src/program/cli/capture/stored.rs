@@ -1,6 +1,7 @@
 //! Lists and deletes the recordings of a collection.
 
 use crate::program::console::{print, say, with_causes};
+use crate::runtime::counted::counted;
 use crate::train::collection::{FACES_FILE, Recording, Removed, Review, recordings, remove};
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Local};
@@ -48,8 +49,7 @@ pub(super) fn forget(collection: &Path, name: &str) -> Result<()> {
     let printed = print(&said);
     match failed {
         0 => printed,
-        1 => bail!("a recording was not deleted"),
-        n => bail!("{n} recordings were not deleted"),
+        n => bail!("could not delete {}", counted(n, "recording")),
     }
 }
 
@@ -84,10 +84,7 @@ fn table(collection: &Path) -> Result<String> {
 }
 
 fn in_words(folder: &Path, removed: &Removed) -> String {
-    let pictures = match removed.pictures {
-        1 => "1 picture".into(),
-        n => format!("{n} pictures"),
-    };
+    let pictures = counted(removed.pictures, "picture");
     let mut text = format!("deleted {}: {pictures} and their landmarks, {}\n", folder.display(), size(removed.bytes));
     for path in &removed.left {
         let _ = writeln!(text, "kept {}: awing did not write it", path.display());

@@ -11,6 +11,7 @@ use crate::program::live::source::named_cameras;
 use crate::program::live::takes;
 use crate::program::output::serve::Action;
 use crate::program::view::{Style, WindowCommand, WindowKey};
+use crate::runtime::counted::counted;
 use crate::runtime::geometry::{CanvasSpace, Point};
 use crate::runtime::named::Named as _;
 use std::sync::atomic::Ordering;
@@ -179,7 +180,7 @@ impl SessionWindow {
             WindowCommand::OtherModel => self.session.perform(Action::OtherModel),
             WindowCommand::Faces(faces) => {
                 controls.faces.store(faces, Ordering::Relaxed);
-                self.say(if faces == 1 { "At most 1 face".into() } else { format!("At most {faces} faces") });
+                self.say(format!("At most {}", counted(faces, "face")));
             }
             WindowCommand::FollowAlone => {}
             WindowCommand::Camera(number) => self.request(Request::Camera(number)),

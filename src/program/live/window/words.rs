@@ -7,6 +7,7 @@ use super::super::controls::SessionStatus;
 use super::super::tuning::TuningStatus;
 use crate::program::view::palette::{ALARM, PLAIN, QUIET};
 use crate::program::view::panel::TextLine;
+use crate::runtime::counted::counted;
 use crate::runtime::signals::Signals;
 use crate::runtime::track::Face;
 use std::time::Duration;
@@ -76,10 +77,7 @@ pub(super) fn news(
 ) -> Vec<TextLine> {
     let mut news: Vec<TextLine> = tuning.map(|tuning| TextLine::new(PLAIN, tuning.line())).into_iter().collect();
     if collecting.is_choosing {
-        let faces = match collecting.faces {
-            1 => "1 face".into(),
-            n => format!("{n} faces"),
-        };
+        let faces = counted(collecting.faces, "face");
         news.push(TextLine::new(ALARM, format!("\u{25cf} collecting: {faces}")));
     }
     news.extend(message.map(|message| TextLine::new(PLAIN, message)));

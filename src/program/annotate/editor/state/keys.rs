@@ -81,7 +81,10 @@ impl Editor {
         }
         match self.deck.next_pending(self.current) {
             Some(next) => self.load(next),
-            None => self.say(format!("all {} faces are done; N and B go through them again", self.deck.len())),
+            None => self.say(match self.deck.len() {
+                1 => "the only face is done".into(),
+                n => format!("all {n} faces are done; N and B go through them again"),
+            }),
         }
     }
 
