@@ -123,6 +123,31 @@ fn an_input_that_ends_before_there_are_enough_frames_is_said_in_a_line() {
 }
 
 #[test]
+fn every_picture_is_kept_and_only_those_beyond_the_wanted_number_are_said_to_be_left() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(run(folder.path(), "--input demo --headless --frames 4 --save pictures/").status.success());
+    let all = said(&run(folder.path(), "capture pictures --out samples"));
+    assert!(all.contains("4 faces in ") && !all.contains("the input ended") && !all.contains("--count"), "{all}");
+    let some = said(&run(folder.path(), "capture pictures --count 3 --out samples"));
+    assert!(some.contains("kept 3 of 4 pictures: --count 4 keeps all"), "{some}");
+}
+
+#[test]
+fn frames_without_a_face_are_counted_among_those_that_were_not_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(run(folder.path(), "--input demo --headless --frames 20 --save pictures/").status.success());
+    let grey = image::RgbImage::from_pixel(640, 480, image::Rgb([90, 90, 90]));
+    for i in 20..50 {
+        grey.save(folder.path().join(format!("pictures/frame_{i:06}.png"))).unwrap();
+    }
+    assert!(run(folder.path(), "pictures --headless --save half.gif").status.success());
+    let told = said(&run(folder.path(), "capture half.gif --out samples"));
+    let line = told.lines().find(|line| line.starts_with("the input ended after ")).unwrap_or_else(|| panic!("{told}"));
+    assert!(line.contains(" no face was found, and the rest was too close to the kept ones in time"), "{line}");
+    assert!(!told.contains("turn your head") && !told.contains("more light"), "nobody is there to do that: {told}");
+}
+
+#[test]
 fn a_video_without_a_face_leaves_nothing_behind_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let mut video = b"YUV4MPEG2 W32 H24 F25:1 Cmono\n".to_vec();

@@ -15,6 +15,7 @@ use crate::program::live::{
     self, Lifecycle, Observer, OutputOptions, SessionOptions, SessionSource, SignalOptions, TrackedFrame,
 };
 use crate::program::places;
+use crate::runtime::counted::counted;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -88,13 +89,15 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
         .as_ref()
         .or(arguments.named_input.as_ref())
         .map_or(Input::Camera(None), |input| Input::new(&[input]));
+    let pictures = input.pictures().map(|pictures| pictures.len());
     let source =
         SessionSource::open(input, arguments.camera.options(arguments.tracker.faces), &|| lifecycle.is_running())?;
     let origin = source.origin();
-    let has_no_end = origin.is_live || source.get().is_endless();
+    let is_live = origin.is_live;
+    let has_no_end = is_live || source.get().is_endless();
     let seconds = arguments.seconds.or(has_no_end.then_some(USUAL_SECONDS));
     let slot_s = seconds.map_or(SLOT_S.1, |seconds| (seconds / arguments.count as f64).clamp(SLOT_S.0, SLOT_S.1));
-    let mut collector = Collector::new(collection.to_owned(), !origin.is_live);
+    let mut collector = Collector::new(collection.to_owned(), !is_live);
     collector.set_origin(origin);
     collector.start(SelectionOptions { slot_s }, arguments.count);
     // Without a window the demo would end earlier.
@@ -113,6 +116,7 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
         lifecycle: lifecycle.clone(),
         seconds,
         count: arguments.count,
+        is_live,
         state: Mutex::new(State {
             collector,
             first_s: None,
@@ -120,6 +124,7 @@ fn capture(arguments: &CaptureArguments, collection: &Path) -> Result<()> {
             frames: 0,
             with_faces: 0,
             kept: 0,
+            pictures,
             has_input_ended: false,
             failure: None,
         }),
@@ -140,6 +145,8 @@ struct Capturing {
     lifecycle: Arc<Lifecycle>,
     seconds: Option<f64>,
     count: usize,
+    /// Whether somebody may be in front of a camera.
+    is_live: bool,
     state: Mutex<State>,
 }
 
@@ -153,6 +160,8 @@ struct State {
     with_faces: u64,
     /// Kept frames.
     kept: usize,
+    /// How many pictures the input has, if it consists of pictures: each is kept.
+    pictures: Option<usize>,
     /// Whether the end of the input ended the capture.
     has_input_ended: bool,
     failure: Option<String>,
@@ -180,7 +189,7 @@ impl Observer for Capturing {
             state.last_kept_s = elapsed_s;
         }
         state.report(events, self.count);
-        if elapsed_s - state.last_kept_s >= HINT_AFTER_S {
+        if self.is_live && elapsed_s - state.last_kept_s >= HINT_AFTER_S {
             state.last_kept_s = elapsed_s;
             say(match tracked.faces.is_empty() {
                 true => "no face in sight; more light or another distance may help",
@@ -214,18 +223,30 @@ impl State {
 
     /// Says what was collected, and what to do next.
     fn conclude(&self, count: usize) {
-        let Self { collector, frames, with_faces, kept, failure, .. } = self;
-        if self.has_input_ended && (1..count).contains(kept) {
-            say(&format!(
-                "the input ended after {kept} of {count} frames: the rest was blurred or similar to the kept ones"
-            ));
+        let Self { collector, with_faces, kept, pictures, failure, .. } = self;
+        let frames = counted(self.frames, "frame");
+        match pictures {
+            Some(pictures) if *kept == count && *pictures > count => {
+                say(&format!("kept {kept} of {pictures} pictures: --count {pictures} keeps all"));
+            }
+            None if self.has_input_ended && (1..count).contains(kept) => {
+                let without = match self.frames - with_faces {
+                    0 => String::new(),
+                    faceless => format!("in {faceless} of its {frames} no face was found, and "),
+                };
+                say(&format!(
+                    "the input ended after {kept} of {count} frames: {without}the rest was too close to the kept ones \
+                     in time, similar to them, or blurred"
+                ));
+            }
+            _ => {}
         }
         match collector.conclusion() {
             Some(conclusion) => say(&conclusion),
             None if failure.is_some() => {}
             None => {
                 let reason = if *with_faces == 0 { "no face was seen" } else { "no frame was worth keeping" };
-                say(&format!("nothing was kept: {reason} in {frames} frames"));
+                say(&format!("nothing was kept: {reason} in {frames}"));
             }
         }
     }
