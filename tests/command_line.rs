@@ -203,6 +203,35 @@ fn started(mut command: Command, json: &Path, lines: usize) -> std::process::Chi
     child
 }
 
+#[cfg(unix)]
+#[test]
+fn the_reader_of_a_named_pipe_is_waited_for_until_ctrl_c() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("faces.jsonl");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for option in ["--json", "--csv"] {
+        let start = || {
+            let mut command = awing(folder.path());
+            command.args(["demo", "--headless", "--frames", "3", option, "faces.jsonl"]).stderr(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            let mut told = BufReader::new(child.stderr.take().unwrap());
+            let mut line = String::new();
+            told.read_line(&mut line).unwrap();
+            assert_eq!(line, "waiting for a program that reads faces.jsonl\n");
+            (child, told)
+        };
+        let (mut child, told) = start();
+        let text = fs::read_to_string(&pipe).unwrap();
+        assert!(child.wait().unwrap().success() && text.lines().count() >= 3, "{text}");
+        drop(told);
+        let (mut child, told) = start();
+        signal("INT", child.id());
+        let last: Vec<String> = told.lines().map(Result::unwrap).collect();
+        assert!(child.wait().unwrap().success(), "one Ctrl-C ends it: {last:?}");
+        assert_eq!(last, ["awing: interrupted before another program read faces.jsonl"]);
+    }
+}
+
 #[test]
 fn bench_says_what_was_chosen_and_compares_everything_that_the_core_can_run() {
     let folder = tempfile::tempdir().unwrap();

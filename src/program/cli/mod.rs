@@ -33,6 +33,7 @@ mod train;
 
 use super::capture::{CaptureError, end_decoders};
 use super::console::{PrintError, say};
+use super::live::NoReader;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -197,7 +198,7 @@ pub fn main() -> ExitCode {
 
 /// Whether Ctrl-C ended the command before there was anything to do.
 fn is_interrupted(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(CaptureError::Interrupted(_)))
+    matches!(error.downcast_ref(), Some(CaptureError::Interrupted(_))) || error.is::<NoReader>()
 }
 
 /// Whether the reader closed standard output, because it has what it wanted. Other outputs that break off are errors.

@@ -23,12 +23,12 @@ pub(super) struct CsvRows {
 }
 
 impl CsvRows {
-    /// Rows to the file `path`, or to standard output if it is `-`.
+    /// Rows to the file `path`, or to standard output if it is `-`; see [`Lines::create`].
     ///
     /// # Errors
-    /// If the file can't be written.
-    pub(super) fn create(path: &Path) -> Result<Self> {
-        Ok(Self { lines: Lines::create(path)?, frame: 0, points: None })
+    /// As there.
+    pub(super) fn create(path: &Path, is_wanted: &dyn Fn() -> bool) -> Result<Self> {
+        Ok(Self { lines: Lines::create(path, is_wanted)?, frame: 0, points: None })
     }
 
     /// Writes the rows of the next frame, behind the header if it is the first.

@@ -22,12 +22,12 @@ pub(super) struct JsonLines {
 }
 
 impl JsonLines {
-    /// Lines to the file `path`, or to standard output if it is `-`.
+    /// Lines to the file `path`, or to standard output if it is `-`; see [`Lines::create`].
     ///
     /// # Errors
-    /// If the file can't be written.
-    pub(super) fn create(path: &Path) -> Result<Self> {
-        Ok(Self { lines: Lines::create(path)?, frame: 0 })
+    /// As there.
+    pub(super) fn create(path: &Path, is_wanted: &dyn Fn() -> bool) -> Result<Self> {
+        Ok(Self { lines: Lines::create(path, is_wanted)?, frame: 0 })
     }
 
     /// Writes the line of the next frame.
@@ -213,7 +213,7 @@ mod tests {
     fn lines_are_json_with_faces_or_without_and_count_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("faces.jsonl");
-        let mut lines = JsonLines::create(&path).unwrap();
+        let mut lines = JsonLines::create(&path, &|| true).unwrap();
         let times = StageTimes { total_ms: f32::NAN, ..StageTimes::default() };
         let mut tracked = TrackedFrame { times, ..TrackedFrame::default() };
         lines.write(&tracked).unwrap();
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_named() {
-        let error = JsonLines::create(Path::new("/nowhere/at/all.jsonl")).err().unwrap();
+        let error = JsonLines::create(Path::new("/nowhere/at/all.jsonl"), &|| true).err().unwrap();
         assert!(format!("{error:#}").contains("/nowhere/at/all.jsonl"), "{error:#}");
     }
 }

@@ -62,6 +62,7 @@ mod window;
 
 pub(crate) use frame::TrackedFrame;
 pub(crate) use lifecycle::Lifecycle;
+pub(crate) use lines::NoReader;
 pub(crate) use observer::Observer;
 pub(crate) use options::{DisplayOptions, OutputOptions, SessionOptions, SignalOptions};
 pub(crate) use progress::ProgressLines;

@@ -60,11 +60,11 @@ struct BestFrame {
 }
 
 impl Outputs {
-    /// Opens the requested outputs.
+    /// Opens the requested outputs; waits for the readers of named pipes while `is_wanted` holds.
     ///
     /// # Errors
     /// If a file can't be written.
-    pub(super) fn create(options: &OutputOptions) -> Result<Self> {
+    pub(super) fn create(options: &OutputOptions, is_wanted: &dyn Fn() -> bool) -> Result<Self> {
         // First: it creates the folder that is claimed.
         let recorder = options.save.as_deref().map(Recorder::create).transpose()?;
         let lines = options.json.iter().chain(&options.csv).filter(|path| path.as_path() != Path::new("-"));
@@ -82,8 +82,8 @@ impl Outputs {
             None => None,
         };
         // Last: opening truncates their files.
-        let json = options.json.as_deref().map(JsonLines::create).transpose()?;
-        let csv = options.csv.as_deref().map(CsvRows::create).transpose()?;
+        let json = options.json.as_deref().map(|path| JsonLines::create(path, is_wanted)).transpose()?;
+        let csv = options.csv.as_deref().map(|path| CsvRows::create(path, is_wanted)).transpose()?;
         let picture = options.default_picture.then(BestFrame::default);
         let (take, finishing, failure, look) = (None, Vec::new(), None, options.look);
         Ok(Self {

@@ -22,7 +22,7 @@ pub(crate) fn run(options: SessionOptions, lifecycle: &Arc<Lifecycle>, observer:
     let SessionOptions { source, tracker: setup, signals, outputs, display, frames } = options;
     let tracker = setup.tracker()?;
     // After the models: this empties files.
-    let outputs = Outputs::create(&outputs)?;
+    let outputs = Outputs::create(&outputs, &|| lifecycle.is_running())?;
     let desk = outputs.desk();
     let session = Arc::new(Session::new(lifecycle.clone(), observer, &setup, outputs));
     let stays = display.as_ref().is_some_and(|display| display.stays);

@@ -34,7 +34,7 @@ pub(super) fn take_picture(tracked: &TrackedFrame, look: Look) -> Result<PathBuf
     let landmarks = claim(Path::new(""), "json")?;
     let picture = landmarks.with_extension("png");
     let saved = Painter::with(look).paint_frame(frame, faces, signals).save(&picture).map_err(Into::into);
-    saved.and_then(|()| JsonLines::create(&landmarks)?.write(tracked)).inspect_err(|_| {
+    saved.and_then(|()| JsonLines::create(&landmarks, &|| true)?.write(tracked)).inspect_err(|_| {
         // One file without the other is of no use.
         let _ = fs::remove_file(&landmarks);
         let _ = fs::remove_file(&picture);
@@ -61,7 +61,7 @@ impl Take {
         let video = landmarks.with_extension("mp4");
         let begin = || {
             let recorder = Recorder::create(&video)?;
-            let lines = JsonLines::create(&landmarks)?;
+            let lines = JsonLines::create(&landmarks, &|| true)?;
             Ok((Recording::begin(recorder, Painter::with(look))?, lines))
         };
         match begin() {
