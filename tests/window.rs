@@ -195,6 +195,17 @@ mod in_a_window {
 
     #[test]
     #[ignore = "needs Xvfb"]
+    fn a_window_that_another_program_destroys_counts_as_closed() {
+        let session = Session::start(tempfile::tempdir().unwrap(), "--input demo --json faces.jsonl");
+        session.display.destroy_window();
+        let output = session.child.wait_with_output().unwrap();
+        assert!(output.status.success() && !said(&output).contains("panicked"), "{}", said(&output));
+        let lines = fs::read_to_string(session.folder.path().join("faces.jsonl")).unwrap();
+        assert!(lines.ends_with("}\n"), "{lines}");
+    }
+
+    #[test]
+    #[ignore = "needs Xvfb"]
     fn a_window_is_no_larger_than_the_screen() {
         for arguments in ["--input demo --size 3840x2160", "--input demo --scale 4", "--input demo --size 200x4000"] {
             let session = Session::start(tempfile::tempdir().unwrap(), arguments);

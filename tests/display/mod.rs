@@ -59,6 +59,16 @@ impl Display {
         user.send(message.into());
     }
 
+    /// Destroys the window without asking its program.
+    pub fn destroy_window(&self) {
+        let user = User::connect(&self.name);
+        // SAFETY: the connection is open, and the window is there.
+        unsafe {
+            (user.xlib.XDestroyWindow)(user.display, user.window);
+            (user.xlib.XSync)(user.display, 0);
+        }
+    }
+
     /// Presses and releases a key.
     pub fn press(&self, key: char) {
         self.press_symbol(c_ulong::from(u32::from(key)));

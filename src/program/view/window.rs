@@ -268,15 +268,19 @@ impl Window {
         self.window.set_cursor_style(cursor);
     }
 
-    /// Whether the window was not asked to close.
+    /// Whether the window was neither asked to close nor destroyed by another program.
     pub fn is_open(&self) -> bool {
+        #[cfg(all(unix, not(target_os = "macos")))]
+        if x11::is_gone(self.window.get_window_handle() as u64) {
+            return false;
+        }
         self.window.is_open()
     }
 }
 
 /// Xlib ends the process when the display goes away (a logout, a broken connection, a crash). From now on it first
 /// calls `end`, in the thread of the window, and exits with the status that this returns; a request that the display
-/// merely refuses no longer ends the process. Where windows do not come from Xlib, a display that goes away closes the
+/// merely refuses no longer ends the process, and tells [`Window::is_open`] of a window that another program destroyed. Where windows do not come from Xlib, a display that goes away closes the
 /// window, and `end` is never called.
 #[cfg(all(unix, not(target_os = "macos")))]
 pub fn on_display_lost(end: impl Fn() -> i32 + Send + Sync + 'static) {
@@ -330,11 +334,15 @@ mod x11 {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::ptr::NonNull;
     use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use x11_dl::xlib::{self, Display, XErrorEvent, Xlib};
 
     type ExitHook = Box<dyn Fn() -> i32 + Send + Sync>;
 
     static EXIT_HOOK: OnceLock<ExitHook> = OnceLock::new();
+    /// The window or picture that the server did not know when it was last asked for one. minifb does not hear when a
+    /// window is destroyed, but it draws to it ten times a second.
+    static GONE: AtomicU64 = AtomicU64::new(0);
     /// Dots per inch of a usual screen.
     const USUAL_DPI: f32 = 96.0;
 
@@ -360,9 +368,17 @@ mod x11 {
     /// The server refused a request. Xlib's own handler would end the process here, with unfinished files.
     unsafe extern "C" fn refused(_: *mut Display, error: *mut XErrorEvent) -> c_int {
         // SAFETY: Xlib hands out an event that lives as long as this call.
-        let (code, request) = unsafe { ((*error).error_code, (*error).request_code) };
+        let (code, request, subject) = unsafe { ((*error).error_code, (*error).request_code, (*error).resourceid) };
+        if matches!(code, xlib::BadWindow | xlib::BadDrawable) {
+            GONE.store(subject as u64, Ordering::Relaxed);
+        }
         tracing::debug!("the X server refused request {request} with error {code}");
         0
+    }
+
+    /// Whether this window was destroyed.
+    pub fn is_gone(window: u64) -> bool {
+        window != 0 && GONE.load(Ordering::Relaxed) == window
     }
 
     /// A connection to the X server.
