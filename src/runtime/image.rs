@@ -10,6 +10,8 @@ mod crop;
 #[cfg(feature = "pictures")]
 mod jpeg;
 #[cfg(feature = "pictures")]
+mod mark;
+#[cfg(feature = "pictures")]
 mod picture_file;
 mod view;
 pub mod yuv;
@@ -20,6 +22,8 @@ pub(crate) use crop::Cropper;
 pub use crop::{Border, crop_into};
 #[cfg(feature = "camera")]
 pub(crate) use jpeg::Jpeg;
+#[cfg(feature = "program")]
+pub(crate) use mark::is_marked;
 pub use view::{FrameView, PixelFormat};
 
 use std::path::PathBuf;

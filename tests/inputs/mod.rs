@@ -71,6 +71,43 @@ fn a_file_that_holds_something_else_is_replaced_only_with_overwrite() {
     assert!(output.status.success(), "its own lines are replaced without a question: {}", said(&output));
 }
 
+#[test]
+fn a_command_can_be_repeated_but_replaces_nothing_of_the_same_kind_that_another_program_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let has_ffmpeg = Command::new("ffmpeg").arg("-version").stdout(Stdio::null()).status().is_ok();
+    let videos =
+        ["a.mp4", "a.mkv", "a.mov", "a.webm", "a.avi"].iter().filter(|_| has_ffmpeg).map(|name| ("--save", *name));
+    let others =
+        [("--json", "a.jsonl"), ("--csv", "a.csv"), ("--save", "a.gif"), ("--save", "a.png"), ("--save", "a.jpg")];
+    for (option, name) in others.into_iter().chain(videos) {
+        let arguments = ["--headless", "--input", "demo", "--frames", "2", option, name];
+        for _ in 0..2 {
+            let output = run(folder.path(), &arguments);
+            assert!(output.status.success(), "{}", said(&output));
+        }
+        let file = folder.path().join(name);
+        let other = folder.path().join("other").join(name);
+        fs::create_dir_all(other.parent().unwrap()).unwrap();
+        let is_made = match (option, name) {
+            ("--json", _) => fs::write(&other, "{\"name\": \"somebody's package\"}").is_ok(),
+            ("--csv", _) => fs::write(&other, "frame,face_id\n").is_ok(),
+            (_, "a.gif" | "a.png" | "a.jpg") => image::RgbImage::new(64, 48).save(&other).is_ok(),
+            // The same video without its metadata.
+            _ => {
+                let mut ffmpeg = Command::new("ffmpeg");
+                ffmpeg.args(["-v", "error", "-y", "-i"]).arg(&file);
+                ffmpeg.args(["-map_metadata", "-1", "-c", "copy"]).arg(&other).status().unwrap().success()
+            }
+        };
+        assert!(is_made, "{name}");
+        fs::rename(&other, &file).unwrap();
+        let before = fs::read(&file).unwrap();
+        let text = refused(folder.path(), &arguments);
+        assert!(text.contains(name) && text.contains("--overwrite"), "{text}");
+        assert_eq!(fs::read(&file).unwrap(), before);
+    }
+}
+
 #[cfg(all(unix, not(target_os = "macos")))]
 #[test]
 fn the_picture_that_nobody_asked_for_takes_a_free_name() {

@@ -172,13 +172,14 @@ fn an_ffmpeg_of_before_2022_is_asked_in_its_own_words() {
 
 #[test]
 fn what_has_no_picture_is_refused_in_plain_words() {
+    const LINE: &[u8] = b"{\"version\": 2, \"frame\": 0, \"input\": \"a.mp4\"}\n";
     let folder = tempfile::tempdir().unwrap();
     if !ffmpeg(folder.path(), "-f lavfi -i sine=1 -t 1 sound.wav") {
         return;
     }
     fs::write(folder.path().join("letter.mp4"), "Dear reader").unwrap();
     fs::write(folder.path().join("letter"), "Dear reader").unwrap();
-    fs::write(folder.path().join("lines.jsonl"), "{}\n").unwrap();
+    fs::write(folder.path().join("lines.jsonl"), LINE).unwrap();
     for (name, reason) in [
         ("sound.wav", "it has no picture stream"),
         ("letter.mp4", "it is no video, or its end is missing"),
@@ -189,7 +190,7 @@ fn what_has_no_picture_is_refused_in_plain_words() {
         assert_eq!(output.status.code(), Some(1), "{text}");
         assert!(text.contains(&format!("cannot read {name}: {reason}")), "{text}");
     }
-    assert_eq!(fs::read(folder.path().join("lines.jsonl")).unwrap(), b"{}\n", "a bad input empties no output");
+    assert_eq!(fs::read(folder.path().join("lines.jsonl")).unwrap(), LINE, "a bad input empties no output");
 }
 
 #[cfg(target_os = "linux")]

@@ -37,6 +37,8 @@ const LARGEST_PIPE: usize = 2 << 20;
 /// Trades the quality of a GIF's colours for speed, 1..=30 (fastest).
 const GIF_SPEED: i32 = 30;
 
+/// The comment in a video or a GIF that awing wrote.
+const COMMENT: &str = "annotated by awing";
 /// The last byte of a GIF.
 const GIF_TRAILER: u8 = 0x3b;
 
@@ -102,6 +104,13 @@ impl Recorder {
     pub fn is_folder(path: &Path) -> bool {
         let ends_as_one = |bytes: &[u8]| bytes.last().is_some_and(|&byte| std::path::is_separator(byte.into()));
         path.is_dir() || ends_as_one(path.as_os_str().as_encoded_bytes())
+    }
+
+    /// Whether a video or a GIF that begins and ends like this was made by a recorder. A video has its metadata at its
+    /// beginning.
+    pub fn has_made(beginning: &[u8], end: &[u8]) -> bool {
+        let has_comment = || beginning.windows(COMMENT.len()).any(|bytes| bytes == COMMENT.as_bytes());
+        if beginning.starts_with(b"GIF8") { end.ends_with(&gif_end()) } else { has_comment() }
     }
 
     /// Sets the rate of the source; without effect once the first frame was added. The default is 30 frames per second.
@@ -296,6 +305,7 @@ impl Encoder {
         // Most players require chroma at half the resolution, which requires even sides.
         let filters =
             format!("pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p");
+        command.args(["-metadata", &format!("comment={COMMENT}")]);
         command.args(["-vf", &filters, "-an"]).arg(ffmpeg::file(&part_of(path)));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         ffmpeg::shield_from_ctrl_c(&mut command);
@@ -459,17 +469,25 @@ impl Gif {
         let Self { encoder, part, .. } = self;
         drop(encoder);
         // The encoder writes the trailer when it is dropped and cannot report an error.
-        let mut file = File::open(&part)?;
+        let mut file = File::options().read(true).write(true).open(&part)?;
         let mut last = [0];
         file.seek(SeekFrom::End(-1))?;
         file.read_exact(&mut last)?;
         if last != [GIF_TRAILER] {
             return Err(io::Error::other("its end could not be written; is the disk full?"));
         }
+        file.seek(SeekFrom::End(-1))?;
+        file.write_all(&gif_end())?;
         file.sync_all()?;
         fs::rename(&part, path)?;
         Ok(())
     }
+}
+
+/// The end of a GIF: a comment and the trailer.
+fn gif_end() -> Vec<u8> {
+    const COMMENT_LABEL: [u8; 2] = [0x21, 0xfe];
+    [&COMMENT_LABEL[..], &[COMMENT.len() as u8], COMMENT.as_bytes(), &[0, GIF_TRAILER]].concat()
 }
 
 /// The frame, scaled to fit the size of the recording, with black borders.

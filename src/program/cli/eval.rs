@@ -116,7 +116,7 @@ fn paths(arguments: &EvalArguments) -> Paths {
     let paths = paths.reads("--held-out-of", arguments.held_out_of.as_ref());
     let paths = paths.reads("--faceless", arguments.faceless.as_ref());
     let paths = paths.writes("--plot", arguments.plot.as_ref(), Content::Picture);
-    let paths = paths.writes("--predictions", arguments.predictions.as_ref(), Content::Json);
+    let paths = paths.writes("--predictions", arguments.predictions.as_ref(), Content::Predictions);
     let paths = paths.writes("--calibrate", arguments.calibrate.as_ref(), Content::Model);
     paths.writes("--fit-style", arguments.fit_style.as_ref(), Content::Model)
 }

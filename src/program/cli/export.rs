@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<()> {
     let content = if name.ends_with(".onnx") {
         Content::Onnx
     } else if name.ends_with(".pth-names.safetensors") {
-        Content::Model
+        Content::Tensors
     } else {
         bail!("cannot tell the format from {name:?}: --out has to end in .onnx or .pth-names.safetensors");
     };

@@ -88,7 +88,7 @@ pub(super) fn run(arguments: &FineTuneArguments) -> Result<()> {
     let paths = paths.reads("--guard", &arguments.guard).reads("--recipe", arguments.recipe.as_ref());
     let mut paths = paths
         .writes("--out", [out], Content::Model)
-        .writes("the report", [beside(out, "json")], Content::Json)
+        .writes("the report", [beside(out, "json")], Content::Report)
         .writes("the report", [beside(out, "png")], Content::Picture);
     paths.keep_inputs()?;
     if out.exists() {

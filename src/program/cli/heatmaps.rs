@@ -76,7 +76,7 @@ struct Input {
 pub(super) fn run(arguments: &HeatmapsArguments) -> Result<()> {
     let paths = Paths::default().reads("--model", arguments.model.as_ref());
     let paths = paths.reads("--image", arguments.image.as_ref()).reads("--tensor", arguments.tensor.as_ref());
-    let paths = paths.writes("--out", arguments.out.as_ref(), Content::Model);
+    let paths = paths.writes("--out", arguments.out.as_ref(), Content::Tensors);
     paths.writes("--plot", arguments.plot.as_ref(), Content::Picture).check(arguments.overwrite)?;
     let model = arguments.model.as_deref().map_or_else(default_landmarks, Model::load)?;
     let input = match (&arguments.image, &arguments.tensor) {

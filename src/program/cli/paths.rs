@@ -1,27 +1,33 @@
 //! The files of a command, compared before any of them is opened.
 //!
 //! In: the paths that the command reads and writes, each with its option. Out: nothing, or an error that names both
-//! paths: an output is an input, two outputs are one file, or an output file has other content than would be written.
+//! paths: an output is an input, two outputs are one file, or an output file holds something that awing did not write
+//! there before.
 //! The comparison follows links, `.` and `..`, and ignores case where the file system does. Devices and pipes hold
 //! nothing that could be lost.
 
 use crate::program::capture::Recorder;
+use crate::program::live::{CsvRows, JsonLines};
+use crate::runtime::image::is_marked;
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Links are followed this many times; more mean a cycle.
 const MOST_LINKS: usize = 40;
-/// The first bytes of a file, which tell its type.
-const SIGNATURE_LENGTH: usize = 12;
+/// So many first and last bytes of a file tell who wrote it. A line of JSON about a crowd takes a few hundred
+/// kilobytes.
+const BEGINNING_LENGTH: usize = 1 << 20;
+const END_LENGTH: usize = 64;
 
 /// The option of commands that write files.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub(super) struct Overwrite {
-    /// Replace output files even if they have other content; inputs are never replaced
+    /// Replace output files even if awing did not write them; inputs are never replaced
     #[arg(long)]
     pub(super) overwrite: bool,
 }
@@ -29,14 +35,22 @@ pub(super) struct Overwrite {
 /// The content of an output file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// JSON, or JSON lines.
-    Json,
+    /// A line of JSON for each frame.
+    Lines,
+    /// A line of JSON for each face or picture of an evaluation.
+    Predictions,
+    /// The report of a fine-tuning, which the command compares itself.
+    Report,
     /// Rows of comma-separated values under a header.
     Csv,
     Picture,
     /// A video or a moving GIF.
     Video,
+    /// A video that is not complete, under a name that says so.
+    Unfinished,
     Model,
+    /// Numbers in the format of models, without the description of one.
+    Tensors,
     Onnx,
     /// A picture of each frame, in a folder.
     Frames,
@@ -182,10 +196,10 @@ impl Output {
         if !path.is_file() {
             return Ok(());
         }
-        let start = signature(path).with_context(|| format!("cannot read {}", path.display()))?;
-        if !start.is_empty() && !content.may_begin_with(&start) {
+        let (beginning, end) = ends(path).with_context(|| format!("cannot read {}", path.display()))?;
+        if !beginning.is_empty() && !content.was_written(&beginning, &end) {
             bail!(
-                "{} exists already and does not hold {}: name another file, or use --overwrite",
+                "{} exists already and does not hold {} by awing: name another file, or use --overwrite",
                 self.name.in_words(),
                 content.in_words()
             );
@@ -206,40 +220,64 @@ impl Content {
 
     fn in_words(self) -> &'static str {
         match self {
-            Self::Json => "JSON",
+            Self::Lines => "lines of JSON",
+            Self::Predictions => "predictions",
+            Self::Report => "a report",
             Self::Csv => "rows of faces",
             Self::Picture | Self::Frames => "a picture",
-            Self::Video => "a video",
+            Self::Video | Self::Unfinished => "a video",
             Self::Model => "a model",
+            Self::Tensors => "tensors",
             Self::Onnx => "an ONNX model",
             Self::Text => "text",
         }
     }
 
-    fn may_begin_with(self, start: &[u8]) -> bool {
+    /// Whether awing wrote a file of this content that begins and ends like this.
+    fn was_written(self, beginning: &[u8], end: &[u8]) -> bool {
+        const MODEL: &[u8] = b"{\"__metadata__\":{\"awing\":";
+        // In a safetensors file it follows its own length.
+        let description = beginning.get(8..).unwrap_or_default();
         match self {
-            Self::Json => start.trim_ascii_start().first().is_some_and(|byte| matches!(byte, b'{' | b'[')),
-            Self::Csv => start.starts_with(b"frame,"),
-            Self::Picture | Self::Frames => {
-                [&b"\x89PNG"[..], b"\xff\xd8"].iter().any(|signature| start.starts_with(signature))
+            Self::Lines => JsonLines::begin_like(beginning),
+            Self::Predictions => is_prediction(beginning),
+            Self::Report => beginning.trim_ascii_start().starts_with(b"{"),
+            Self::Csv => CsvRows::begin_like(beginning),
+            Self::Picture | Self::Frames => is_marked(beginning),
+            Self::Video => Recorder::has_made(beginning, end),
+            Self::Unfinished => {
+                let is_mp4 = beginning.get(4..8) == Some(b"ftyp");
+                is_mp4 || [&b"\x1a\x45\xdf\xa3"[..], b"RIFF", b"GIF8"].iter().any(|s| beginning.starts_with(s))
             }
-            Self::Video => {
-                let is_mp4 = start.get(4..8) == Some(b"ftyp");
-                is_mp4 || [&b"\x1a\x45\xdf\xa3"[..], b"RIFF", b"GIF8"].iter().any(|s| start.starts_with(s))
-            }
-            // The length of the description, then the description.
-            Self::Model => start.get(8) == Some(&b'{'),
-            // The first field: the version of the format.
-            Self::Onnx => start.first() == Some(&0x08),
-            Self::Text => start.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()),
+            Self::Model => description.starts_with(MODEL),
+            Self::Tensors => description.starts_with(b"{") && !description.starts_with(MODEL),
+            // The version of the format and the name of the program.
+            Self::Onnx => beginning.first() == Some(&0x08) && beginning.get(2..9) == Some(b"\x12\x05awing"),
+            Self::Text => beginning.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()),
         }
     }
 }
 
-fn signature(path: &Path) -> io::Result<Vec<u8>> {
-    let mut start = Vec::new();
-    File::open(path)?.take(SIGNATURE_LENGTH as u64).read_to_end(&mut start)?;
-    Ok(start)
+/// Whether a file begins with a line that `awing eval --predictions` writes: about a face, or about a picture.
+fn is_prediction(beginning: &[u8]) -> bool {
+    let Some(Ok(line)) = beginning.split(|byte| *byte == b'\n').next().map(serde_json::from_slice::<Value>) else {
+        return false;
+    };
+    let found = |face: &Value| face.get("box").is_some() && face.get("score").is_some();
+    match line.get("faces").and_then(Value::as_array) {
+        Some(faces) => line.get("image").is_some() && faces.iter().all(found),
+        None => ["image", "landmarks", "score"].iter().all(|key| line.get(key).is_some()),
+    }
+}
+
+fn ends(path: &Path) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let (mut beginning, mut end) = (Vec::new(), Vec::new());
+    let mut file = File::open(path)?;
+    (&file).take(BEGINNING_LENGTH as u64).read_to_end(&mut beginning)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(END_LENGTH as u64)))?;
+    file.take(END_LENGTH as u64).read_to_end(&mut end)?;
+    Ok((beginning, end))
 }
 
 /// The file system object behind a path.
@@ -290,6 +328,7 @@ fn of_new_file(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::image::Frame;
 
     fn refusal(paths: &Paths) -> Option<String> {
         paths.check(Overwrite::default()).err().map(|error| format!("{error:#}"))
@@ -312,13 +351,13 @@ mod tests {
             let paths = Paths::default().reads("--data", [at("faces.jsonl")]).writes(
                 "--predictions",
                 [at(name)],
-                Content::Json,
+                Content::Lines,
             );
             let text = refusal(&paths).unwrap_or_else(|| panic!("{name} is the input"));
             assert!(text.contains("--data") && text.contains("--predictions") && text.contains(name), "{text}");
             assert!(paths.check(Overwrite { overwrite: true }).is_err(), "an input is never replaced");
         }
-        let other = Paths::default().reads("--data", [at("faces.jsonl")]).writes("--out", [at("new")], Content::Json);
+        let other = Paths::default().reads("--data", [at("faces.jsonl")]).writes("--out", [at("new")], Content::Lines);
         assert_eq!(refusal(&other), None);
     }
 
@@ -369,9 +408,9 @@ mod tests {
     fn two_outputs_are_two_files() {
         let folder = tempfile::tempdir().unwrap();
         let out = |name: &str| [folder.path().join(name)];
-        let both = Paths::default().writes("--json", out("a"), Content::Json);
+        let both = Paths::default().writes("--json", out("a"), Content::Lines);
         assert!(refusal(&both.writes("--save", out("./a"), Content::Video)).unwrap().contains("same file"));
-        let none = Paths::default().writes("--json", ["-"], Content::Json);
+        let none = Paths::default().writes("--json", ["-"], Content::Lines);
         assert_eq!(refusal(&none.reads("--input", ["-"])), None, "neither is a file");
     }
 
@@ -381,39 +420,69 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("b", folder.path().join("a")).unwrap();
         let out = |name: &str| [folder.path().join(name)];
-        let both = Paths::default().writes("--json", out("a"), Content::Json).writes("--save", out("b"), Content::Json);
+        let both =
+            Paths::default().writes("--json", out("a"), Content::Lines).writes("--save", out("b"), Content::Lines);
         assert!(refusal(&both).unwrap().contains("same file"));
         let device = || Paths::default().reads("--input", ["/dev/null"]);
-        assert_eq!(refusal(&device().writes("--json", ["/dev/null"], Content::Json)), None);
+        assert_eq!(refusal(&device().writes("--json", ["/dev/null"], Content::Lines)), None);
     }
 
     #[test]
-    fn a_file_that_holds_something_else_is_replaced_only_when_told_to() {
+    fn only_what_awing_wrote_is_replaced_without_being_told_to() {
+        use Content::{Lines, Model, Onnx, Picture, Predictions, Tensors, Text, Unfinished, Video};
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        let samples: [(&[u8], Content); 7] = [
-            (b" {\"frame\": 0}", Content::Json),
-            (b"frame,face_id,timestamp", Content::Csv),
-            (b"\x89PNG\r\n\x1a\n", Content::Picture),
-            (b"\0\0\0\x20ftypisom", Content::Video),
-            (b"\x40\0\0\0\0\0\0\0{\"__m", Content::Model),
-            (b"\x08\x08\x12\x05awing", Content::Onnx),
-            (b"Dear reader,", Content::Text),
+        let picture = |name: &str| {
+            Frame::filled(8, 8, [9; 3]).save(&folder.path().join(name)).unwrap();
+            fs::read(folder.path().join(name)).unwrap()
+        };
+        let (png, jpeg) = (picture("a.png"), picture("a.jpg"));
+        let own: [(&[u8], Content); 12] = [
+            (b"{\"version\": 2, \"frame\": 0, \"input\": \"a.mp4\", \"time_s\": 0}\n", Lines),
+            (b"{\"image\":\"a.jpg\",\"landmarks\":[[1,2]],\"score\":0.9}\n{", Predictions),
+            (b"{\"faces\":[{\"box\":[1,2,3,4],\"score\":0.9}],\"image\":\"a.jpg\"}\n", Predictions),
+            (&png, Picture),
+            (&jpeg, Picture),
+            (b"\0\0\0\x20ftypisom ... annotated by awing", Video),
+            (b"GIF89a ... \x21\xfe\x12annotated by awing\0\x3b", Video),
+            (b"\0\0\0\x20ftypisom", Unfinished),
+            (b"\x40\0\0\0\0\0\0\0{\"__metadata__\":{\"awing\":\"{", Model),
+            (b"\x40\0\0\0\0\0\0\0{\"stack0\":{", Tensors),
+            (b"\x08\x08\x12\x05awing", Onnx),
+            (b"step,loss\n", Text),
         ];
-        for (i, (bytes, content)) in samples.iter().enumerate() {
+        let others: [(&[u8], Content); 14] = [
+            (b"{\"name\": \"a package\", \"version\": 2}", Lines),
+            (b"[]", Lines),
+            (b"{\"image\": \"a.jpg\", \"points\": [[1, 2]]}\n", Predictions),
+            (b"{\"image\": \"a.jpg\", \"faces\": [[1, 2, 3, 4]]}\n", Predictions),
+            (b"frame,face_id,timestamp,confidence,success,gaze_0_x", Content::Csv),
+            (b"\x89PNG\r\n\x1a\n", Picture),
+            (b"\xff\xd8\xff\xe0\0\x10JFIF", Picture),
+            (b"\0\0\0\x20ftypisom", Video),
+            (b"GIF89a ... annotated by awing ... \x3b", Video),
+            (b"annotated by hand", Unfinished),
+            (b"\x40\0\0\0\0\0\0\0{\"__metadata__\":{\"format\":\"pt\"}", Model),
+            (b"\x40\0\0\0\0\0\0\0{\"__metadata__\":{\"awing\":\"{", Tensors),
+            (b"\x08\x08\x12\x07pytorch", Onnx),
+            (b"\x7fELF\x02", Text),
+        ];
+        let file = folder.path().join("file");
+        let out = |bytes: &[u8], content| {
             fs::write(&file, bytes).unwrap();
-            let out = |content| Paths::default().writes("--out", [&file], content);
-            assert_eq!(refusal(&out(*content)), None, "{content:?}");
-            for (j, (_, other)) in samples.iter().enumerate().filter(|(j, _)| *j != i) {
-                if *other == Content::Text {
-                    continue;
-                }
-                let text = refusal(&out(*other)).unwrap_or_else(|| panic!("{j} over {content:?}"));
-                assert!(text.contains("--overwrite"), "{text}");
-                out(*other).check(Overwrite { overwrite: true }).unwrap();
+            Paths::default().writes("--out", [&file], content)
+        };
+        for (bytes, content) in own {
+            assert_eq!(refusal(&out(bytes, content)), None, "{content:?}: {}", bytes.escape_ascii());
+            for other in [Lines, Predictions, Content::Csv, Picture, Video, Model, Onnx] {
+                assert!(other == content || refusal(&out(bytes, other)).is_some(), "{content:?} over {other:?}");
             }
         }
-        fs::write(&file, b"").unwrap();
-        assert_eq!(refusal(&Paths::default().writes("--out", [&file], Content::Model)), None, "it is empty");
+        for (bytes, content) in others {
+            let text = refusal(&out(bytes, content));
+            let text = text.unwrap_or_else(|| panic!("{content:?}: {}", bytes.escape_ascii()));
+            assert!(text.contains("--overwrite") && text.contains("by awing"), "{text}");
+            out(bytes, content).check(Overwrite { overwrite: true }).unwrap();
+        }
+        assert_eq!(refusal(&out(b"", Model)), None, "it is empty");
     }
 }

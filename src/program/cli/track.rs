@@ -211,7 +211,7 @@ impl TrackArguments {
     fn paths(&self, input: Option<&Input>) -> Paths {
         let save = self.save.as_deref();
         let mut paths = self.tracker.paths().reads("--input", input.map(Input::paths).unwrap_or_default());
-        paths = paths.writes("--json", self.json.as_ref(), Content::Json);
+        paths = paths.writes("--json", self.json.as_ref(), Content::Lines);
         paths = paths.writes("--csv", self.csv.as_ref(), Content::Csv);
         let pictures = input.and_then(Input::pictures);
         if let Some((save, pictures)) = save.filter(|save| Recorder::is_folder(save)).zip(pictures) {
@@ -220,7 +220,7 @@ impl TrackArguments {
             paths = paths.writes_into("--save", save, &copies);
         } else if let Some(save) = save {
             paths = paths.writes("--save", [save], Content::of_recording(save));
-            paths = paths.writes("--save", Recorder::part_of(save), Content::of_recording(save));
+            paths = paths.writes("--save", Recorder::part_of(save), Content::Unfinished);
         }
         paths
     }

@@ -204,7 +204,8 @@ pub(super) fn run(arguments: TrainArguments) -> Result<()> {
     let inputs = inputs.reads("--recipe", arguments.recipe.as_ref());
     let inputs = inputs.reads("--start-from", arguments.start_from.as_ref().filter(|_| !arguments.resume));
     let out = |name: &str| arguments.out.join(name);
-    let paths = inputs.writes("--out", [MODEL_FILE, BEST_FILE, "checkpoint.safetensors"].map(out), Content::Model);
+    let paths = inputs.writes("--out", [MODEL_FILE, BEST_FILE].map(out), Content::Model);
+    let paths = paths.writes("--out", [out("checkpoint.safetensors")], Content::Tensors);
     let paths = paths.writes("--out", [out("log.csv")], Content::Text);
     paths.writes("--out", [out("curve.png")], Content::Picture).check(arguments.overwrite)?;
     let Plan { recipe, task, mut validator, start } = match &arguments.recipe {

@@ -15,7 +15,7 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 /// The output of the rows.
-pub(super) struct CsvRows {
+pub(crate) struct CsvRows {
     lines: Lines,
     frame: u64,
     /// Number of landmarks in the header.
@@ -29,6 +29,11 @@ impl CsvRows {
     /// As there.
     pub(super) fn create(path: &Path, is_wanted: &dyn Fn() -> bool) -> Result<Self> {
         Ok(Self { lines: Lines::create(path, is_wanted)?, frame: 0, points: None })
+    }
+
+    /// Whether a file begins like a table.
+    pub(crate) fn begin_like(beginning: &[u8]) -> bool {
+        beginning.starts_with(BEFORE_SHAPES.join(",").as_bytes())
     }
 
     /// Writes the rows of the next frame, behind the header if it is the first.

@@ -16,7 +16,7 @@ use std::path::Path;
 const VERSION: u32 = 2;
 
 /// The output of the lines.
-pub(super) struct JsonLines {
+pub(crate) struct JsonLines {
     lines: Lines,
     frame: u64,
 }
@@ -28,6 +28,13 @@ impl JsonLines {
     /// As there.
     pub(super) fn create(path: &Path, is_wanted: &dyn Fn() -> bool) -> Result<Self> {
         Ok(Self { lines: Lines::create(path, is_wanted)?, frame: 0 })
+    }
+
+    /// Whether a file begins like lines of any version.
+    pub(crate) fn begin_like(beginning: &[u8]) -> bool {
+        let rest = beginning.strip_prefix(b"{\"version\": ");
+        let number = |rest: &[u8]| rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        rest.is_some_and(|rest| rest[number(rest)..].starts_with(b", \"frame\": 0, \"input\": "))
     }
 
     /// Writes the line of the next frame.

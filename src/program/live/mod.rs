@@ -60,7 +60,9 @@ mod virtual_camera;
 #[cfg(feature = "window")]
 mod window;
 
+pub(crate) use csv::CsvRows;
 pub(crate) use frame::TrackedFrame;
+pub(crate) use json::JsonLines;
 pub(crate) use lifecycle::Lifecycle;
 pub(crate) use lines::NoReader;
 pub(crate) use observer::Observer;

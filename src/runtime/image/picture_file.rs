@@ -1,6 +1,7 @@
 //! Reads picture files: JPEG, PNG, WebP, BMP, TIFF, and the first picture of a GIF. Writes JPEG and PNG.
 
 use super::jpeg::{Jpeg, with_guarded_end};
+use super::mark::marked;
 use super::{Frame, ImageError, MOST_PIXELS};
 use crate::runtime::files::{read_whole, write_whole};
 use crate::runtime::foreign::without_causes;
@@ -47,7 +48,7 @@ impl Frame {
         Ok(Self { width, height, rgb: picture.into_raw() })
     }
 
-    /// Writes a JPEG or PNG file, by its extension; an existing file is replaced only once the new one is complete.
+    /// Writes a JPEG or PNG file, by its extension, with a note that awing wrote it; an existing file is replaced only once the new one is complete.
     ///
     /// # Errors
     /// [`ImageError::Ending`] and [`ImageError::Encode`], naming the file.
@@ -64,7 +65,7 @@ impl Frame {
             format,
         )
         .map_err(encode)?;
-        write_whole(path, bytes.get_ref()).map_err(|e| encode(e.into()))
+        write_whole(path, &marked(bytes.into_inner())).map_err(|e| encode(e.into()))
     }
 }
 
@@ -85,6 +86,7 @@ fn cause(error: image::ImageError) -> Box<dyn std::error::Error + Send + Sync> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mark::is_marked;
     use super::*;
 
     /// A picture that is red at the left and blue at the right.
@@ -129,6 +131,24 @@ mod tests {
         refused(&with_preview(picture + 4));
         Frame::decode(&with_preview(whole.len()), Path::new("a.jpg")).unwrap();
         Frame::decode(&[&whole[..], b"a gain map, a video, anything"].concat(), Path::new("a.jpg")).unwrap();
+    }
+
+    #[test]
+    fn a_picture_that_was_written_here_is_known_by_its_note_and_has_the_same_pixels() {
+        let folder = tempfile::tempdir().unwrap();
+        let frame = Frame::from_rgb(32, 16, (0..32 * 16 * 3).map(|i| (i / 7) as u8).collect()).unwrap();
+        for name in ["a.png", "a.jpg"] {
+            let path = folder.path().join(name);
+            image::RgbImage::from_raw(32, 16, frame.rgb().to_vec()).unwrap().save(&path).unwrap();
+            let plain = std::fs::read(&path).unwrap();
+            assert!(!is_marked(&plain), "{name}");
+            frame.save(&path).unwrap();
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(is_marked(&bytes) && !is_marked(&bytes[..20]), "{name}");
+            let expected = Frame::decode(&plain, &path).unwrap();
+            // The checksum of a PNG's note is checked here, too.
+            assert_eq!((Frame::open(&path).unwrap(), marked(plain)), (expected, bytes), "{name}");
+        }
     }
 
     #[test]
