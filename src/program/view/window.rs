@@ -280,8 +280,8 @@ impl Window {
 
 /// Xlib ends the process when the display goes away (a logout, a broken connection, a crash). From now on it first
 /// calls `end`, in the thread of the window, and exits with the status that this returns; a request that the display
-/// merely refuses no longer ends the process, and tells [`Window::is_open`] of a window that another program destroyed. Where windows do not come from Xlib, a display that goes away closes the
-/// window, and `end` is never called.
+/// merely refuses no longer ends the process, and tells [`Window::is_open`] of a window that another program destroyed.
+/// Where windows do not come from Xlib, a display that goes away closes the window, and `end` is never called.
 #[cfg(all(unix, not(target_os = "macos")))]
 pub fn on_display_lost(end: impl Fn() -> i32 + Send + Sync + 'static) {
     x11::on_display_lost(Box::new(end));

@@ -48,7 +48,8 @@ impl Frame {
         Ok(Self { width, height, rgb: picture.into_raw() })
     }
 
-    /// Writes a JPEG or PNG file, by its extension, with a note that awing wrote it; an existing file is replaced only once the new one is complete.
+    /// Writes a JPEG or PNG file, by its extension, with a note that awing wrote it; an existing file is replaced only
+    /// once the new one is complete.
     ///
     /// # Errors
     /// [`ImageError::Ending`] and [`ImageError::Encode`], naming the file.
