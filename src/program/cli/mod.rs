@@ -69,7 +69,7 @@ Examples:
 enum Command {
     /// Track faces from a camera, a video, pictures or the built-in demo (the default command)
     #[command(after_help = track::EXAMPLES)]
-    Track(track::TrackArguments),
+    Track(Box<track::TrackArguments>),
     /// Collect faces that are worth correcting, for fine-tuning; list and delete them
     #[command(after_help = capture::EXAMPLES)]
     Capture(capture::CaptureArguments),
@@ -122,7 +122,7 @@ enum Command {
 
 impl Arguments {
     fn tracking(self) -> Command {
-        self.command.unwrap_or(Command::Track(self.track))
+        self.command.unwrap_or(Command::Track(Box::new(self.track)))
     }
 }
 
@@ -161,7 +161,7 @@ pub fn main() -> ExitCode {
             config::completed(words, &matches, &arguments.config).and_then(|(words, origins)| {
                 // From the same words, and options of `track`: it is the same command.
                 let Command::Track(arguments) = Arguments::parse_from(words).tracking() else { return Ok(()) };
-                track::run(arguments).map_err(|error| origins.place(error))
+                track::run(*arguments).map_err(|error| origins.place(error))
             })
         }
         Command::Capture(arguments) => capture::run(&arguments),

@@ -271,7 +271,7 @@ impl Window {
     /// Whether the window was neither asked to close nor destroyed by another program.
     pub fn is_open(&self) -> bool {
         #[cfg(all(unix, not(target_os = "macos")))]
-        if x11::is_gone(self.window.get_window_handle() as u64) {
+        if x11::is_gone(self.window.get_window_handle() as usize) {
             return false;
         }
         self.window.is_open()
@@ -334,7 +334,7 @@ mod x11 {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::ptr::NonNull;
     use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use x11_dl::xlib::{self, Display, XErrorEvent, Xlib};
 
     type ExitHook = Box<dyn Fn() -> i32 + Send + Sync>;
@@ -342,7 +342,7 @@ mod x11 {
     static EXIT_HOOK: OnceLock<ExitHook> = OnceLock::new();
     /// The window or picture that the server did not know when it was last asked for one. minifb does not hear when a
     /// window is destroyed, but it draws to it ten times a second.
-    static GONE: AtomicU64 = AtomicU64::new(0);
+    static GONE: AtomicUsize = AtomicUsize::new(0);
     /// Dots per inch of a usual screen.
     const USUAL_DPI: f32 = 96.0;
 
@@ -370,14 +370,14 @@ mod x11 {
         // SAFETY: Xlib hands out an event that lives as long as this call.
         let (code, request, subject) = unsafe { ((*error).error_code, (*error).request_code, (*error).resourceid) };
         if matches!(code, xlib::BadWindow | xlib::BadDrawable) {
-            GONE.store(subject as u64, Ordering::Relaxed);
+            GONE.store(subject as usize, Ordering::Relaxed);
         }
         tracing::debug!("the X server refused request {request} with error {code}");
         0
     }
 
     /// Whether this window was destroyed.
-    pub fn is_gone(window: u64) -> bool {
+    pub fn is_gone(window: usize) -> bool {
         window != 0 && GONE.load(Ordering::Relaxed) == window
     }
 
