@@ -64,7 +64,7 @@ pub(super) const EYEBALL_CM: f32 = 1.2;
 pub(super) const PUPIL_LEAD_CM: f32 = 0.36;
 /// Where the pupil of an eye lies that looks along the head's axis, relative to the middle of the eye corners and in
 /// half eye widths: outwards and up.
-const STRAIGHT: [f32; 2] = [0.018, 0.130];
+const STRAIGHT: [f32; 2] = [0.005, 0.141];
 
 /// What is known about a person's eyes.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
